@@ -1,0 +1,119 @@
+//! The form all of the Prize's files but the titles share: blocks of records under the `id:` line of their movie.
+
+use std::io::{self, Read};
+
+use crate::lines::{Line, LineReader};
+use crate::record::{Reason, Record, parse_id};
+
+/// What a line turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<T> {
+    /// `id:`; what follows belongs to this movie.
+    Movie(u32),
+    /// A record of the movie last named.
+    Record(T),
+    /// Nothing stands on it.
+    Blank,
+    /// A line that could not be used.
+    Refused(Reason),
+}
+
+/// Reads the blocks of one file; use [`BlockReader::next`] until it gives `None`.
+pub struct BlockReader<R, T> {
+    lines: LineReader<R>,
+    movie_id: Option<u32>,
+    record: std::marker::PhantomData<T>,
+}
+
+/// An event and the line it stands on.
+#[derive(Debug)]
+pub struct Located<'a, T> {
+    /// What the line says.
+    pub event: Event<T>,
+    /// The line itself.
+    pub line: Line<'a>,
+}
+
+impl<R: Read, T: Record> BlockReader<R, T> {
+    /// Reads from the beginning of a file.
+    pub fn new(source: R) -> BlockReader<R, T> {
+        BlockReader { lines: LineReader::new(source), movie_id: None, record: std::marker::PhantomData }
+    }
+
+    /// Where the next line starts.
+    pub fn offset(&self) -> u64 {
+        self.lines.offset()
+    }
+
+    /// The next line, or `None` after the last.
+    #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
+    pub fn next(&mut self) -> io::Result<Option<Located<'_, T>>> {
+        let Some(line) = self.lines.next()? else { return Ok(None) };
+        let event = read_event(&line, &mut self.movie_id);
+        Ok(Some(Located { event, line }))
+    }
+}
+
+fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T> {
+    if line.too_long {
+        return Event::Refused(Reason::TooLong);
+    }
+    if line.bytes.is_empty() {
+        return Event::Blank;
+    }
+    if let [id @ .., b':'] = line.bytes {
+        *movie_id = parse_id(id);
+        return match *movie_id {
+            Some(id) => Event::Movie(id),
+            None => Event::Refused(refusal(line.bytes, Reason::Movie)),
+        };
+    }
+    match (T::parse(line.bytes), movie_id.is_some()) {
+        (Ok(record), true) => Event::Record(record),
+        (Ok(_), false) => Event::Refused(Reason::NoMovie),
+        (Err(reason), _) => Event::Refused(refusal(line.bytes, reason)),
+    }
+}
+
+/// What to say of a line that cannot be read as it should: control bytes in it come before all else.
+pub(crate) fn refusal(line: &[u8], reason: Reason) -> Reason {
+    if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') { Reason::Binary } else { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Probe, Rating};
+
+    fn events<T: Record>(text: &[u8]) -> Vec<(u64, Event<T>)> {
+        let mut reader = BlockReader::new(text);
+        let mut events = Vec::new();
+        while let Some(Located { event, line }) = reader.next().unwrap() {
+            events.push((line.number, event));
+        }
+        events
+    }
+
+    #[test]
+    fn records_belong_to_the_movie_above_them() {
+        let probe = |customer_id| Event::Record(Probe { customer_id });
+        assert_eq!(
+            events(b"5\n1:\r\n7\r\n\n0:\n8\n2:\n9"),
+            [
+                (1, Event::Refused(Reason::NoMovie)),
+                (2, Event::Movie(1)),
+                (3, probe(7)),
+                (4, Event::Blank),
+                (5, Event::Refused(Reason::Movie)),
+                (6, Event::Refused(Reason::NoMovie)),
+                (7, Event::Movie(2)),
+                (8, probe(9)),
+            ]
+        );
+    }
+
+    #[test]
+    fn binary_junk_is_called_by_its_name() {
+        assert_eq!(events::<Rating>(b"\x7fELF\x02\x01\n"), [(1, Event::Refused(Reason::Binary))]);
+    }
+}

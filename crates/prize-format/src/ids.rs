@@ -1,0 +1,108 @@
+//! A set of ids, small where they lie close together, that knows each id's rank.
+
+const PAGE_BITS: u32 = 16;
+const WORDS: usize = 1 << (PAGE_BITS - 6);
+
+type Page = Box<[u64; WORDS]>;
+
+/// Ids seen so far: 8 KB for each 65,536 ids in a row that hold at least one.
+#[derive(Default)]
+pub struct IdSet {
+    pages: Vec<Option<Page>>,
+}
+
+impl IdSet {
+    /// Adds an id.
+    #[inline]
+    pub fn insert(&mut self, id: u32) {
+        let page = (id >> PAGE_BITS) as usize;
+        if page >= self.pages.len() {
+            self.pages.resize(page + 1, None);
+        }
+        let words = self.pages[page].get_or_insert_with(|| Box::new([0; WORDS]));
+        words[word(id)] |= 1 << (id & 63);
+    }
+
+    /// Counts what stands before each page and word, so that ranks can be read off.
+    pub fn rank(self) -> RankedIds {
+        let mut below = 0;
+        let pages = self.pages.into_iter().map(|page| {
+            let words = page?;
+            let ranks = Box::new(std::array::from_fn(|i| {
+                let rank = below;
+                below += words[i].count_ones();
+                rank
+            }));
+            Some((words, ranks))
+        });
+        let pages = pages.collect();
+        RankedIds { pages, len: below as usize }
+    }
+}
+
+/// A finished set of ids, in which each has a rank: how many smaller ones there are.
+pub struct RankedIds {
+    pages: Vec<Option<(Page, Box<[u32; WORDS]>)>>,
+    len: usize,
+}
+
+impl RankedIds {
+    /// How many ids there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many ids are smaller than this one, if it is in the set.
+    #[inline]
+    pub fn rank(&self, id: u32) -> Option<usize> {
+        let (words, ranks) = self.pages.get((id >> PAGE_BITS) as usize)?.as_ref()?;
+        let (word, bit) = (word(id), 1u64 << (id & 63));
+        (words[word] & bit != 0).then(|| (ranks[word] + (words[word] & (bit - 1)).count_ones()) as usize)
+    }
+
+    /// The ids in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.pages.iter().enumerate().filter_map(|(i, page)| Some((i, page.as_ref()?))).flat_map(|(i, (words, _))| {
+            words.iter().enumerate().flat_map(move |(w, &word)| {
+                let base = ((i as u32) << PAGE_BITS) + ((w as u32) << 6);
+                let rest = std::iter::successors(Some(word), |rest| Some(rest & (rest - 1)));
+                rest.take(word.count_ones() as usize).map(move |rest| base + rest.trailing_zeros())
+            })
+        })
+    }
+}
+
+fn word(id: u32) -> usize {
+    (id as usize & ((1 << PAGE_BITS) - 1)) >> 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_sorted_set(ids in prop::collection::vec(
+            prop_oneof![1u32..300, 65_500u32..65_600, 1u32..=i32::MAX as u32], 0..200)) {
+            let naive = ids.iter().copied().collect::<BTreeSet<_>>();
+            let mut set = IdSet::default();
+            ids.iter().for_each(|&id| set.insert(id));
+            let ranked = set.rank();
+            prop_assert_eq!(ranked.len(), naive.len());
+            prop_assert!(ranked.iter().eq(naive.iter().copied()));
+            for (rank, &id) in naive.iter().enumerate() {
+                prop_assert_eq!(ranked.rank(id), Some(rank));
+                if !naive.contains(&(id + 1)) {
+                    prop_assert_eq!(ranked.rank(id + 1), None);
+                }
+            }
+        }
+    }
+}

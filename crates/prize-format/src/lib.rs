@@ -1,0 +1,67 @@
+//! The Netflix Prize's raw files: find, read, check and write them, and make samples of any size.
+//!
+//! ```text
+//! Folder::open ─> Survey::take ─> Survey::read_ratings
+//!   which files     first pass      second pass, movie by movie
+//! ```
+
+mod blocks;
+mod date;
+mod folder;
+mod ids;
+mod lines;
+mod record;
+pub mod sample;
+mod survey;
+mod titles;
+
+pub use blocks::{BlockReader, Event, Located};
+pub use date::Date;
+pub use folder::Folder;
+pub use ids::{IdSet, RankedIds};
+pub use lines::{Line, LineReader, MAX_LINE};
+pub use record::{Probe, Qualifying, Rating, Reason, Record};
+pub use survey::{Progress, RatingReader, Reject, Rejects, Survey, SurveyedFile, Watch};
+pub use titles::Title;
+
+use std::path::PathBuf;
+
+/// Why a data set could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system would not open, list or read it.
+    #[error("could not read \"{}\": {source}", path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No rating file is there.
+    #[error("no rating files in \"{}\"", folder.display())]
+    NoRatings {
+        /// The folder looked through.
+        folder: PathBuf,
+        /// What it holds instead.
+        found: Vec<String>,
+    },
+    /// More lines had to be refused than are allowed.
+    #[error("more than {max} lines could not be used")]
+    TooManyRejects {
+        /// How many are allowed.
+        max: u64,
+        /// The file that went beyond it.
+        path: PathBuf,
+        /// The line that did.
+        reject: Reject,
+    },
+    /// A file changed between the two passes.
+    #[error("\"{}\" changed while it was being read", path.display())]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The watch asked to stop.
+    #[error("stopped")]
+    Stopped,
+}

@@ -1,0 +1,206 @@
+//! Lines out of a file of any size in a buffer of fixed size, each with its number and its place in the file.
+
+use std::io::{self, Read};
+
+/// Longer lines are refused rather than buffered: the longest genuine one has 110 bytes.
+pub const MAX_LINE: usize = 4096;
+
+const BUFFER: usize = 256 * 1024;
+
+/// A line without its end (`\n` or `\r\n`).
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// Counted from 1.
+    pub number: u64,
+    /// Where its first byte stands in the file.
+    pub offset: u64,
+    /// Its bytes; of a line over [`MAX_LINE`], the first of them.
+    pub bytes: &'a [u8],
+    /// Whether it was longer than [`MAX_LINE`].
+    pub too_long: bool,
+}
+
+/// Reads lines; use [`LineReader::next`] until it gives `None`.
+pub struct LineReader<R> {
+    source: R,
+    buffer: Box<[u8]>,
+    /// What is read but not yet handed out: `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    ended: bool,
+    number: u64,
+    offset: u64,
+    /// The head of the last line that was too long.
+    long_line: Vec<u8>,
+}
+
+impl<R: Read> LineReader<R> {
+    /// Reads from the beginning of a file.
+    pub fn new(source: R) -> LineReader<R> {
+        LineReader::starting_at(source, 1, 0)
+    }
+
+    /// Reads on from the middle of a file, at the line with this number and offset.
+    pub fn starting_at(source: R, number: u64, offset: u64) -> LineReader<R> {
+        LineReader {
+            source,
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+            ended: false,
+            number: number - 1,
+            offset,
+            long_line: Vec::new(),
+        }
+    }
+
+    /// Where the next line starts.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next line, or `None` after the last. A last line need not have an end.
+    #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        let offset = self.offset;
+        let mut searched = 0;
+        let (length, ending) = loop {
+            let unread = &self.buffer[self.start..self.end];
+            if let Some(at) = memchr::memchr(b'\n', &unread[searched..]) {
+                break (searched + at, 1);
+            }
+            if self.ended {
+                if unread.is_empty() {
+                    return Ok(None);
+                }
+                break (unread.len(), 0);
+            }
+            if unread.len() > MAX_LINE + "\r".len() {
+                return self.skip_long_line().map(Some);
+            }
+            searched = unread.len();
+            self.fill()?;
+        };
+        let from = self.start;
+        self.start += length + ending;
+        self.offset += (length + ending) as u64;
+        self.number += 1;
+        let mut bytes = &self.buffer[from..from + length];
+        if let [head @ .., b'\r'] = bytes {
+            bytes = head;
+        }
+        if offset == 0 {
+            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        }
+        let too_long = bytes.len() > MAX_LINE;
+        Ok(Some(Line { number: self.number, offset, bytes: &bytes[..bytes.len().min(MAX_LINE)], too_long }))
+    }
+
+    fn skip_long_line(&mut self) -> io::Result<Line<'_>> {
+        let (offset, number) = (self.offset, self.number + 1);
+        self.long_line.clear();
+        self.long_line.extend_from_slice(&self.buffer[self.start..self.start + MAX_LINE]);
+        loop {
+            let unread = &self.buffer[self.start..self.end];
+            let found = memchr::memchr(b'\n', unread);
+            let skipped = found.map_or(unread.len(), |at| at + 1);
+            self.start += skipped;
+            self.offset += skipped as u64;
+            if found.is_some() || self.ended {
+                break;
+            }
+            self.fill()?;
+        }
+        self.number = number;
+        Ok(Line { number, offset, bytes: &self.long_line, too_long: true })
+    }
+
+    /// Moves what is unread to the front and reads more behind it.
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        match self.source.read(&mut self.buffer[self.end..]) {
+            Ok(0) => self.ended = true,
+            Ok(n) => self.end += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives at most `step` bytes a read, as a pipe or a slow disk may.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let n = self.1.min(out.len()).min(self.0.len());
+            out[..n].copy_from_slice(&self.0[..n]);
+            self.0 = &self.0[n..];
+            Ok(n)
+        }
+    }
+
+    fn all(bytes: &[u8], step: usize) -> Vec<(u64, u64, Vec<u8>, bool)> {
+        let mut reader = LineReader::new(Slow(bytes, step));
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next().unwrap() {
+            lines.push((line.number, line.offset, line.bytes.to_vec(), line.too_long));
+        }
+        assert_eq!(reader.offset(), bytes.len() as u64);
+        lines
+    }
+
+    /// The same by splitting the whole text.
+    fn naive(bytes: &[u8]) -> Vec<(u64, u64, Vec<u8>, bool)> {
+        let mut lines = Vec::new();
+        let mut offset = 0;
+        for (i, raw) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
+            let line = raw.strip_suffix(b"\n").unwrap_or(raw);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let cut = line.len().min(MAX_LINE);
+            lines.push((i as u64 + 1, offset, line[..cut].to_vec(), line.len() > MAX_LINE));
+            offset += raw.len() as u64;
+        }
+        lines
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_splitting_the_whole_text(
+            pieces in prop::collection::vec(
+                (prop_oneof![0usize..40, Just(MAX_LINE), Just(MAX_LINE + 1), Just(3 * MAX_LINE)],
+                 prop_oneof![Just("\n"), Just("\r\n")]), 0..20),
+            tail in 0usize..50, step in 1usize..9000,
+        ) {
+            let mut text = Vec::new();
+            for (i, (length, ending)) in pieces.iter().enumerate() {
+                text.extend(std::iter::repeat_n(b'a' + (i % 26) as u8, *length));
+                text.extend(ending.as_bytes());
+            }
+            text.extend(std::iter::repeat_n(b'z', tail));
+            prop_assert_eq!(all(&text, step), naive(&text));
+        }
+    }
+
+    #[test]
+    fn a_line_of_many_buffers_takes_one_place() {
+        let mut text = vec![b'x'; 5 * BUFFER];
+        text.extend(b"\n7:\r\n");
+        let lines = all(&text, BUFFER);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].3);
+        assert_eq!((lines[1].0, lines[1].1, &lines[1].2[..]), (2, 5 * BUFFER as u64 + 1, &b"7:"[..]));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        assert_eq!(all(b"\xef\xbb\xbf1:\n5", 3)[0].2, b"1:");
+    }
+}

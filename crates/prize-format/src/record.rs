@@ -1,0 +1,154 @@
+//! What one line of a rating, probe or qualifying file can say, and why a line may be refused.
+
+use crate::Date;
+
+/// Why a line was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A record before the first `id:` line, or under one that was itself refused.
+    #[error("no valid movie line (id:) stands above it")]
+    NoMovie,
+    /// An `id:` line whose id is out of range.
+    #[error("movie id is not a number from 1 to 2147483647")]
+    Movie,
+    /// A customer id that is no number or out of range.
+    #[error("customer id is not a number from 1 to 2147483647")]
+    Customer,
+    /// A rating outside the scale.
+    #[error("rating is not 1, 2, 3, 4 or 5")]
+    Rating,
+    /// No day of the calendar, or one too far off.
+    #[error("date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd")]
+    Date,
+    /// The wrong number of fields.
+    #[error("line is not of the form {0}")]
+    Form(&'static str),
+    /// Control bytes: no text file.
+    #[error("line holds control characters: is the file binary?")]
+    Binary,
+    /// No line of these files is anywhere near as long.
+    #[error("line is longer than {} bytes", crate::lines::MAX_LINE)]
+    TooLong,
+    /// A release year that is neither `NULL` nor a year.
+    #[error("release year is neither NULL nor a year from 1800 to 2199")]
+    Year,
+    /// Bytes that neither UTF-8 nor Latin-1 gives a meaning to.
+    #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
+    TitleEncoding,
+    /// A second title for one movie.
+    #[error("movie id already has a title further up")]
+    TitleTwice,
+}
+
+/// A line under an `id:` line.
+pub trait Record: Copy {
+    /// Reads one line, without its line end.
+    fn parse(line: &[u8]) -> Result<Self, Reason>;
+}
+
+/// `customer,rating,yyyy-mm-dd`, as in the training set and in `judging.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rating {
+    /// The customer's id.
+    pub customer_id: u32,
+    /// When it was given.
+    pub date: Date,
+    /// 1 to 5.
+    pub rating: u8,
+}
+
+/// `customer`, as in `probe.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The customer's id.
+    pub customer_id: u32,
+}
+
+/// `customer,yyyy-mm-dd`, as in `qualifying.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Qualifying {
+    /// The customer's id.
+    pub customer_id: u32,
+    /// When the withheld rating was given.
+    pub date: Date,
+}
+
+impl Record for Rating {
+    fn parse(line: &[u8]) -> Result<Rating, Reason> {
+        const FORM: Reason = Reason::Form("customer,rating,yyyy-mm-dd");
+        let (customer, rest) = split_comma(line).ok_or(FORM)?;
+        let (rating, date) = split_comma(rest).ok_or(FORM)?;
+        let customer_id = parse_id(customer).ok_or(Reason::Customer)?;
+        let &[digit @ b'1'..=b'5'] = rating else { return Err(Reason::Rating) };
+        let date = Date::parse(date).ok_or(Reason::Date)?;
+        Ok(Rating { customer_id, rating: digit - b'0', date })
+    }
+}
+
+impl Record for Probe {
+    fn parse(line: &[u8]) -> Result<Probe, Reason> {
+        if line.contains(&b',') {
+            return Err(Reason::Form("customer"));
+        }
+        Ok(Probe { customer_id: parse_id(line).ok_or(Reason::Customer)? })
+    }
+}
+
+impl Record for Qualifying {
+    fn parse(line: &[u8]) -> Result<Qualifying, Reason> {
+        let (customer, date) = split_comma(line).ok_or(Reason::Form("customer,yyyy-mm-dd"))?;
+        Ok(Qualifying {
+            customer_id: parse_id(customer).ok_or(Reason::Customer)?,
+            date: Date::parse(date).ok_or(Reason::Date)?,
+        })
+    }
+}
+
+/// A movie's or customer's id: 1 to 2,147,483,647, so that it fits a PostgreSQL `int`.
+pub(crate) fn parse_id(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 10 {
+        return None;
+    }
+    let mut id = 0u64;
+    for &b in digits {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        id = id * 10 + u64::from(digit);
+    }
+    (1..=i32::MAX as u64).contains(&id).then_some(id as u32)
+}
+
+/// Ids are short: a plain loop beats a vectorised search here.
+fn split_comma(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = line.iter().position(|&b| b == b',')?;
+    Some((&line[..at], &line[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mistake_has_its_reason() {
+        let rating = |line: &str| Rating::parse(line.as_bytes());
+        let date = Date::new(2005, 9, 6).unwrap();
+        assert_eq!(rating("1488844,3,2005-09-06"), Ok(Rating { customer_id: 1_488_844, rating: 3, date }));
+        assert_eq!(rating("0,3,2005-09-06"), Err(Reason::Customer));
+        assert_eq!(rating("2147483648,3,2005-09-06"), Err(Reason::Customer));
+        assert_eq!(rating("-1,3,2005-09-06"), Err(Reason::Customer));
+        assert_eq!(rating(",3,2005-09-06"), Err(Reason::Customer));
+        for bad in ["0", "6", "x", "", "3.0", "33", " 3"] {
+            assert_eq!(rating(&format!("7,{bad},2005-09-06")), Err(Reason::Rating), "{bad}");
+        }
+        assert_eq!(rating("7,3,2005-02-30"), Err(Reason::Date));
+        assert_eq!(rating("7,3,2005-09-06,"), Err(Reason::Date));
+        assert!(matches!(rating("7;3;2005-09-06"), Err(Reason::Form(_))));
+        assert!(matches!(rating("7,3"), Err(Reason::Form(_))));
+        assert!(matches!(Probe::parse(b"7,3,2005-09-06"), Err(Reason::Form(_))));
+        assert_eq!(Probe::parse(b"7"), Ok(Probe { customer_id: 7 }));
+        assert_eq!(Qualifying::parse(b"7,2005-09-06"), Ok(Qualifying { customer_id: 7, date }));
+        assert_eq!(Qualifying::parse(b"7,3,2005-09-06"), Err(Reason::Date));
+    }
+}

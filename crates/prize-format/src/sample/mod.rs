@@ -1,0 +1,150 @@
+//! Samples of any size in the Prize's own format, with a planted truth that shows how good a prediction can be.
+//!
+//! Who rates what follows power laws in both customers and movies; what they give follows planted biases and
+//! factors, rounded and noisy; when they rate drifts, later months holding more and kinder ratings. As in the
+//! Prize, the probe and the qualifying set take about equally many of each customer's ratings, and late ones.
+
+mod population;
+mod titles;
+mod truth;
+mod writer;
+
+use std::io;
+use std::path::Path;
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use population::Population;
+use truth::Truth;
+pub use writer::{Layout, Style};
+use writer::{Block, Writer};
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Ratings in the training set, the probe's among them.
+    pub ratings: u64,
+    /// Customers.
+    pub customers: u32,
+    /// Movies.
+    pub movies: u32,
+    /// The same seed makes the same files.
+    pub seed: u64,
+    /// Which files hold the training set.
+    pub layout: Layout,
+    /// How lines and files are written.
+    pub style: Style,
+}
+
+/// What was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Ratings in the training set, the probe's among them.
+    pub ratings: u64,
+    /// Pairs in `probe.txt`.
+    pub probe: u64,
+    /// Pairs in `qualifying.txt` and `judging.txt`.
+    pub qualifying: u64,
+    /// The root mean squared error of the planted truth, cut to 1 to 5, on the probe: no prediction can be
+    /// expected to do better by much.
+    pub truth_rmse: f64,
+}
+
+/// The Prize's own size.
+const FULL: Sample = Sample {
+    ratings: 100_480_507,
+    customers: 480_189,
+    movies: 17_770,
+    seed: 42,
+    layout: Layout::Files,
+    style: Style { crlf: false, final_newline: true, gzip: false },
+};
+const FULL_PROBE: u64 = 1_408_395;
+const FULL_QUALIFYING: u64 = 2_817_131;
+
+impl Sample {
+    /// A set of this many ratings with the Prize's 209 ratings a customer; as small sets have fewer movies, too,
+    /// one movie to 270 ratings, up to the Prize's 17,770.
+    pub fn of(ratings: u64) -> Sample {
+        let share = ratings as f64 / FULL.ratings as f64;
+        let customers = (share * f64::from(FULL.customers)).ceil().max(2.0) as u32;
+        let movies = (ratings / 270).clamp(2, u64::from(FULL.movies)) as u32;
+        Sample { ratings, customers, movies, ..FULL }
+    }
+
+    /// Writes the files into a folder, which is made if it is not there. `progress` hears of ratings written.
+    ///
+    /// Fails where the folder cannot be written, or where there are too few customers and movies for so many
+    /// ratings: at most half of all pairs can be rated.
+    pub fn write(&self, folder: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<Summary> {
+        let share = self.ratings as f64 / FULL.ratings as f64;
+        let probe = (share * FULL_PROBE as f64).round() as u64;
+        let qualifying = (share * FULL_QUALIFYING as f64).round() as u64;
+        let pairs = u64::from(self.customers) * u64::from(self.movies);
+        if self.ratings == 0 || (self.ratings + qualifying) * 2 > pairs {
+            let message = format!(
+                "cannot spread {} ratings over {} customers and {} movies: at most half of the {pairs} pairs can be rated",
+                self.ratings, self.customers, self.movies
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let population = Population::new(self, qualifying, probe, &mut rng);
+        let truth = Truth::new(self.customers, &population.movies, &mut rng);
+        let mut writer = Writer::create(folder, self.layout, self.style, self.movies)?;
+        writer.titles(&titles::titles(&population.movies, &mut rng))?;
+
+        let mut drawn = Vec::new();
+        let mut training = Block::default();
+        let mut judged = Block::default();
+        let (mut probe_pairs, mut squared_error, mut written) = (0, 0.0, 0);
+        for movie in &population.movies {
+            population.draw(movie, &mut rng, &mut drawn);
+            training.start(movie.id);
+            judged.start(movie.id);
+            for pair in &drawn {
+                let customer = &population.customers[pair.customer as usize];
+                let day = population.day(movie, pair, &mut rng);
+                let score = truth.score(pair.customer, movie.index, day);
+                let rating = truth.rating(score, &mut rng);
+                if pair.part == population::Part::Qualifying {
+                    judged.push(customer.id, rating, day);
+                    continue;
+                }
+                if pair.part == population::Part::Probe {
+                    let error = score.clamp(1.0, 5.0) - f32::from(rating);
+                    squared_error += f64::from(error * error);
+                    probe_pairs += 1;
+                    writer.probe(movie.id, customer.id)?;
+                }
+                training.push(customer.id, rating, day);
+            }
+            written += training.len();
+            writer.movie(&training)?;
+            writer.judged(&judged)?;
+            progress(written);
+        }
+        writer.finish()?;
+        Ok(Summary {
+            ratings: written,
+            probe: probe_pairs,
+            qualifying,
+            truth_rmse: (squared_error / probe_pairs.max(1) as f64).sqrt(),
+        })
+    }
+}
+
+/// Rounds shares of a whole so that they add up to it: each share becomes the whole numbers its interval holds
+/// when the shares are laid end to end, from a random start.
+fn round_shares(shares: impl Iterator<Item = f64>, rng: &mut impl Rng) -> impl Iterator<Item = u64> {
+    let mut end: f64 = rng.random();
+    let mut taken = 0;
+    shares.map(move |share| {
+        end += share;
+        let upto = end.floor() as u64;
+        let whole = upto.saturating_sub(taken);
+        taken = upto.max(taken);
+        whole
+    })
+}

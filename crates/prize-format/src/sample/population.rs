@@ -1,0 +1,247 @@
+//! Who rates what, and when: power laws in customers and movies, a customer's taste left aside.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::{Sample, round_shares};
+use crate::Date;
+
+/// Day 0 of the Prize's ratings.
+pub const FIRST_DAY: (u32, u32, u32) = (1999, 11, 11);
+/// Days from the first rating to the last, 2005-12-31.
+pub const DAYS: u32 = 2243;
+
+/// Customers of about the same activity are drawn from as one class.
+const CLASSES: usize = 128;
+
+pub struct Customer {
+    pub id: u32,
+    /// Day of the first rating, from 0.
+    joined: u32,
+    /// How much rarer than one's ratings one's probe and qualifying pairs are.
+    rarity: f32,
+}
+
+pub struct Movie {
+    pub id: u32,
+    /// Counted from 0, in id order.
+    pub index: usize,
+    /// The year of its release, where known.
+    pub release_year: Option<u32>,
+    /// No rating is older, counted as days are.
+    released: u32,
+    ratings: u64,
+    probe: u64,
+    qualifying: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Training,
+    Probe,
+    Qualifying,
+}
+
+/// A customer who rates the movie at hand.
+pub struct Pair {
+    pub customer: u32,
+    pub part: Part,
+}
+
+pub struct Population {
+    /// By activity, the most active first.
+    pub customers: Vec<Customer>,
+    /// By id.
+    pub movies: Vec<Movie>,
+    classes: Vec<Class>,
+}
+
+struct Class {
+    from: u32,
+    to: u32,
+    activity: f64,
+}
+
+/// Zipf's law as Mandelbrot widened it, over the ranks of `n`, with mean 1.
+fn zipf_mandelbrot(n: u32, exponent: f64, shift: f64) -> Vec<f64> {
+    let weight = |rank| ((f64::from(rank) + 0.5) / f64::from(n) + shift).powf(-exponent);
+    let mean = (0..n).map(weight).sum::<f64>() / f64::from(n);
+    (0..n).map(|rank| weight(rank) / mean).collect()
+}
+
+impl Population {
+    pub fn new(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Population {
+        // The exponents and shifts give the Prize's ratios: the most active customer has about 60 times the mean
+        // and the median one 0.4 times; the best-known movie has about 40 times the mean, the median one 0.1.
+        let activity = zipf_mandelbrot(sample.customers, 0.9, 0.002);
+        let ids = sparse_ids(sample.customers, rng);
+        let customers = ids.into_iter().zip(&activity).map(|(id, activity)| Customer {
+            id,
+            // More customers join late: the number of ratings a month grows.
+            joined: ((1.0 - rng.random::<f64>().powi(2)) * f64::from(DAYS) * 0.95) as u32,
+            rarity: (1.0 / activity) as f32,
+        });
+        let customers = customers.collect::<Vec<_>>();
+        let classes = classes(&activity);
+        let movies = movies(sample, qualifying, probe, rng);
+        Population { customers, movies, classes }
+    }
+
+    /// Draws who rates a movie, and which of these ratings go to the probe and to the qualifying set.
+    pub fn draw(&self, movie: &Movie, rng: &mut impl Rng, drawn: &mut Vec<Pair>) {
+        drawn.clear();
+        let wanted = movie.ratings + movie.qualifying;
+        let rate = |b: f64, class: &Class| {
+            f64::from(class.to - class.from) * -(-class.activity * b).exp_m1()
+        };
+        let popularity = solve(wanted as f64, |b| self.classes.iter().map(|class| rate(b, class)).sum());
+        let shares = self.classes.iter().map(|class| rate(popularity, class));
+        let counts = round_shares(shares, rng).collect::<Vec<_>>();
+        for (class, count) in self.classes.iter().zip(counts) {
+            choose(class.from, class.to, count.min(u64::from(class.to - class.from)) as u32, rng, |customer| {
+                drawn.push(Pair { customer, part: Part::Training });
+            });
+        }
+        self.set_aside(drawn, movie.qualifying, Part::Qualifying, rng);
+        self.set_aside(drawn, movie.probe, Part::Probe, rng);
+    }
+
+    /// Moves `count` training ratings to another part, about as many of each customer.
+    fn set_aside(&self, drawn: &mut [Pair], count: u64, part: Part, rng: &mut impl Rng) {
+        let rarity = |pair: &Pair| match pair.part {
+            Part::Training => f64::from(self.customers[pair.customer as usize].rarity),
+            _ => 0.0,
+        };
+        let total = drawn.iter().map(rarity).sum::<f64>();
+        if count == 0 || total == 0.0 {
+            return;
+        }
+        let shares = drawn.iter().map(|pair| rarity(pair) * count as f64 / total).collect::<Vec<_>>();
+        let mut missing = count;
+        for (pair, hits) in drawn.iter_mut().zip(round_shares(shares.into_iter(), rng)) {
+            if hits > 0 && missing > 0 {
+                pair.part = part;
+                missing -= 1;
+            }
+        }
+        // A pair that was hit twice leaves one to be found elsewhere.
+        for pair in drawn.iter_mut().filter(|pair| pair.part == Part::Training).take(missing as usize) {
+            pair.part = part;
+        }
+    }
+
+    /// The day of a rating, counted from the first: when its customer was there, not before the movie was, and
+    /// late for what is set aside.
+    pub fn day(&self, movie: &Movie, pair: &Pair, rng: &mut impl Rng) -> u32 {
+        let from = self.customers[pair.customer as usize].joined.max(movie.released).min(DAYS - 1);
+        let when: f64 = rng.random();
+        let when = if pair.part == Part::Training { when } else { 0.85 + 0.15 * when };
+        from + (when * f64::from(DAYS - from)) as u32
+    }
+}
+
+/// Every day's date, by its number.
+pub fn calendar() -> Vec<Date> {
+    let (year, month, day) = FIRST_DAY;
+    std::iter::successors(Date::new(year, month, day), |date| date.next()).take(DAYS as usize).collect()
+}
+
+/// Ids with gaps, as the Prize's are: 480,189 of the numbers up to 2,649,429. In no order.
+fn sparse_ids(count: u32, rng: &mut impl Rng) -> Vec<u32> {
+    let highest = (f64::from(count) * 2_649_429.0 / 480_189.0) as u32;
+    let mut ids = Vec::with_capacity(count as usize);
+    choose(1, highest + 1, count, rng, |id| ids.push(id));
+    ids.shuffle(rng);
+    ids
+}
+
+/// Cuts the ranks so that each class spans the same ratio of activity, with at least one customer.
+fn classes(activity: &[f64]) -> Vec<Class> {
+    let (highest, lowest) = (activity[0], activity[activity.len() - 1]);
+    let step = (lowest / highest).powf(1.0 / CLASSES as f64);
+    let mut classes = Vec::new();
+    let (mut from, mut bound) = (0, highest * step);
+    for rank in 1..=activity.len() {
+        if rank == activity.len() || activity[rank] < bound {
+            let mean = activity[from..rank].iter().sum::<f64>() / (rank - from) as f64;
+            classes.push(Class { from: from as u32, to: rank as u32, activity: mean });
+            from = rank;
+            bound *= step;
+        }
+    }
+    classes
+}
+
+fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Vec<Movie> {
+    let mut popularity = zipf_mandelbrot(sample.movies, 2.0, 0.027);
+    popularity.shuffle(rng);
+    // A movie is rated by half of all customers at most, and by one at least.
+    let most = f64::from(sample.customers) * 0.5;
+    let share = |scale: f64, popularity: f64| (most * -(-scale * popularity / most).exp_m1()).max(1.0);
+    let total = (sample.ratings + qualifying) as f64;
+    let scale = solve(total, |scale| popularity.iter().map(|&p| share(scale, p)).sum());
+    let shares = popularity.iter().map(|&p| share(scale, p) / total).collect::<Vec<_>>();
+    let mut split = |whole: u64| {
+        let mut parts = round_shares(shares.iter().map(|share| share * whole as f64), rng).collect::<Vec<_>>();
+        // Sums of floating-point numbers may be one short.
+        let missing = whole.saturating_sub(parts.iter().sum());
+        parts.iter_mut().take(missing as usize).for_each(|part| *part += 1);
+        parts
+    };
+    let (ratings, qualifying, probe) = (split(sample.ratings), split(qualifying), split(probe));
+    let movie = |index: usize| {
+        // Half of the movies are younger than eight years, and 7 in 17,770 have no year.
+        let release_year = 2005 - (-(rng.random::<f64>()).ln() * 11.5).min(109.0) as u32;
+        let first_day = release_year.saturating_sub(2000) * 365;
+        Movie {
+            id: index as u32 + 1,
+            index,
+            release_year: (rng.random_range(0..2500) != 0 && index != 5).then_some(release_year),
+            released: if release_year >= 2000 { first_day } else { 0 },
+            ratings: ratings[index],
+            probe: probe[index].min(ratings[index]),
+            qualifying: qualifying[index],
+        }
+    };
+    (0..sample.movies as usize).map(movie).collect()
+}
+
+/// Finds where a rising function reaches a value.
+fn solve(value: f64, function: impl Fn(f64) -> f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1e-6);
+    while function(high) < value && high < 1e12 {
+        (low, high) = (high, high * 4.0);
+    }
+    while high - low > 1e-12 * high {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if function(middle) < value { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// Hands on `count` different numbers from `from` to below `to`, each as likely as the next.
+fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut hand_on: impl FnMut(u32)) {
+    // Selection sampling (Knuth, The Art of Computer Programming, volume 2, algorithm 3.4.2 S) where many are
+    // taken, drawing again what was drawn before where few are.
+    let size = to - from;
+    if u64::from(count) * 8 >= u64::from(size) {
+        let mut missing = count;
+        for number in from..to {
+            if rng.random_range(0..to - number) < missing {
+                hand_on(number);
+                missing -= 1;
+            }
+        }
+        return;
+    }
+    let mut seen = std::collections::HashSet::with_capacity(count as usize);
+    while seen.len() < count as usize {
+        let number = rng.random_range(from..to);
+        if seen.insert(number) {
+            hand_on(number);
+        }
+    }
+}

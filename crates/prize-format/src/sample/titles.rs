@@ -1,0 +1,38 @@
+//! Titles of movies that never were: with commas, accents and, here and there, no year.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::population::Movie;
+use crate::Title;
+
+const ADJECTIVES: &[&str] = &[
+    "Silent", "Crimson", "Broken", "Endless", "Hidden", "Electric", "Forgotten", "Golden", "Last", "Burning",
+    "Invisible", "Wandering", "Frozen", "Secret", "Wild", "Paper", "Midnight", "Second", "Lonely", "Perfect",
+];
+const NOUNS: &[&str] = &[
+    "Café", "Harbour", "Señorita", "River", "Garden", "Détective", "Orchestra", "Empire", "Niño", "Letter",
+    "Mountain", "Château", "Highway", "Promise", "Stranger", "Señor", "Lighthouse", "Winter", "Circus", "Machine",
+    "Fräulein", "Island", "Soufflé", "Kingdom", "Mirror", "Voyage", "Daughter", "Smörgåsbord", "Shadow", "Train",
+];
+const PLACES: &[&str] = &[
+    "Paris", "Málaga", "Zürich", "the Sea", "Göteborg", "the Moon", "São Paulo", "Montréal", "Ohio", "the North",
+    "København", "Bogotá", "Texas", "Ávila", "the Desert", "Köln",
+];
+
+pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
+    let mut word = |words: &[&'static str]| words.choose(rng).copied().unwrap_or_default();
+    let title = |movie: &Movie| {
+        let (adjective, noun, place) = (word(ADJECTIVES), word(NOUNS), word(PLACES));
+        let title = match movie.id % 7 {
+            0 => format!("{noun} of {place}, The"),
+            1 | 2 => format!("The {adjective} {noun}"),
+            3 => format!("{adjective}, {}, and the {noun}", word(ADJECTIVES)),
+            4 => format!("A {noun} in {place}"),
+            5 => format!("{adjective} {noun}: Part {}", movie.id % 4 + 1),
+            _ => format!("{noun} and {}", word(NOUNS)),
+        };
+        Title { movie_id: movie.id, release_year: movie.release_year.map(|year| year as u16), title }
+    };
+    movies.iter().map(title).collect()
+}

@@ -1,0 +1,316 @@
+//! Writes a data set in any of the layouts that people have it in.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::population::calendar;
+use crate::{Date, Title};
+
+/// Which files hold the training set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `training_set/mv_0000001.txt` and so on, one a movie.
+    Files,
+    /// The same in `training_set.tar`.
+    Tar,
+    /// `combined_data_1.txt` to `combined_data_4.txt`, as Kaggle has them.
+    Combined,
+}
+
+/// How lines and files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// End lines with `\r\n`.
+    pub crlf: bool,
+    /// End the last line of each file, too.
+    pub final_newline: bool,
+    /// Compress each file, its name then ending in `.gz`.
+    pub gzip: bool,
+}
+
+/// One movie's ratings, as text with plain line ends.
+#[derive(Default)]
+pub struct Block {
+    movie_id: u32,
+    ratings: Vec<(u32, u8, u32)>,
+}
+
+impl Block {
+    pub fn start(&mut self, movie_id: u32) {
+        self.movie_id = movie_id;
+        self.ratings.clear();
+    }
+
+    /// Adds a customer's rating on a day, counted from the Prize's first.
+    pub fn push(&mut self, customer_id: u32, rating: u8, day: u32) {
+        self.ratings.push((customer_id, rating, day));
+    }
+
+    pub fn len(&self) -> u64 {
+        self.ratings.len() as u64
+    }
+}
+
+/// The files of a data set under way.
+pub struct Writer {
+    folder: PathBuf,
+    style: Style,
+    movies: u32,
+    training: Training,
+    probe: Output,
+    probe_movie: u32,
+    qualifying: Output,
+    judging: Output,
+    dates: Vec<String>,
+    text: Vec<u8>,
+}
+
+enum Training {
+    Files,
+    Tar(Box<tar::Builder<Output>>),
+    /// The file of this number, from 1.
+    Combined(usize, Output),
+}
+
+impl Writer {
+    pub fn create(folder: &Path, layout: Layout, style: Style, movies: u32) -> io::Result<Writer> {
+        fs::create_dir_all(folder)?;
+        let open = |name: &str| Output::create(folder, name, style);
+        let training = match layout {
+            Layout::Files => {
+                fs::create_dir_all(folder.join("training_set"))?;
+                Training::Files
+            }
+            // The archive's own bytes are no lines.
+            Layout::Tar => {
+                let binary = Style { crlf: false, final_newline: true, ..style };
+                Training::Tar(Box::new(tar::Builder::new(Output::create(folder, "training_set.tar", binary)?)))
+            }
+            Layout::Combined => Training::Combined(1, open("combined_data_1.txt")?),
+        };
+        Ok(Writer {
+            style,
+            movies,
+            training,
+            probe: open("probe.txt")?,
+            probe_movie: 0,
+            qualifying: open("qualifying.txt")?,
+            judging: open("judging.txt")?,
+            folder: folder.into(),
+            dates: calendar().iter().map(Date::to_string).collect(),
+            text: Vec::new(),
+        })
+    }
+
+    pub fn titles(&mut self, titles: &[Title]) -> io::Result<()> {
+        let mut file = Output::create(&self.folder, "movie_titles.csv", self.style)?;
+        for Title { movie_id, release_year, title } in titles {
+            match release_year {
+                Some(year) => write!(file, "{movie_id},{year},")?,
+                None => write!(file, "{movie_id},NULL,")?,
+            }
+            file.write_all(&encoding_rs::WINDOWS_1252.encode(title).0)?;
+            file.write_all(b"\n")?;
+        }
+        file.finish()
+    }
+
+    /// Writes a movie's training ratings. Movies come by id.
+    pub fn movie(&mut self, block: &Block) -> io::Result<()> {
+        if block.ratings.is_empty() {
+            return Ok(());
+        }
+        self.text.clear();
+        write_block(&mut self.text, block, |text, (customer_id, rating, day)| {
+            push_number(text, customer_id);
+            text.extend([b',', b'0' + rating, b',']);
+            text.extend(self.dates[day as usize].as_bytes());
+        });
+        let name = format!("mv_{:07}.txt", block.movie_id);
+        match &mut self.training {
+            Training::Files => {
+                let mut file = Output::create(&self.folder.join("training_set"), &name, self.style)?;
+                file.write_all(&self.text)?;
+                file.finish()
+            }
+            Training::Tar(archive) => {
+                let mut member = Vec::with_capacity(self.text.len());
+                let mut lines = Lines { style: self.style, held: None };
+                lines.write(&mut member, &self.text)?;
+                lines.finish(&mut member)?;
+                let mut header = tar::Header::new_gnu();
+                header.set_size(member.len() as u64);
+                header.set_mode(0o644);
+                archive.append_data(&mut header, format!("training_set/{name}"), &member[..])
+            }
+            Training::Combined(number, file) => {
+                // Four files of about as many movies.
+                let wanted = (u64::from(block.movie_id - 1) * 4 / u64::from(self.movies)) as usize + 1;
+                while *number < wanted {
+                    *number += 1;
+                    let next = Output::create(&self.folder, &format!("combined_data_{number}.txt"), self.style)?;
+                    std::mem::replace(file, next).finish()?;
+                }
+                file.write_all(&self.text)
+            }
+        }
+    }
+
+    /// Writes a movie's withheld ratings: who and when to `qualifying.txt`, with the rating to `judging.txt`.
+    pub fn judged(&mut self, block: &Block) -> io::Result<()> {
+        if block.ratings.is_empty() {
+            return Ok(());
+        }
+        for (file, with_rating) in [(&mut self.qualifying, false), (&mut self.judging, true)] {
+            self.text.clear();
+            write_block(&mut self.text, block, |text, (customer_id, rating, day)| {
+                push_number(text, customer_id);
+                if with_rating {
+                    text.extend([b',', b'0' + rating]);
+                }
+                text.push(b',');
+                text.extend(self.dates[day as usize].as_bytes());
+            });
+            file.write_all(&self.text)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a pair of the probe. Movies come by id.
+    pub fn probe(&mut self, movie_id: u32, customer_id: u32) -> io::Result<()> {
+        if self.probe_movie != movie_id {
+            self.probe_movie = movie_id;
+            writeln!(self.probe, "{movie_id}:")?;
+        }
+        writeln!(self.probe, "{customer_id}")
+    }
+
+    pub fn finish(self) -> io::Result<()> {
+        match self.training {
+            Training::Files => {}
+            Training::Tar(archive) => archive.into_inner()?.finish()?,
+            Training::Combined(_, file) => file.finish()?,
+        }
+        self.probe.finish()?;
+        self.qualifying.finish()?;
+        self.judging.finish()
+    }
+}
+
+fn write_block(text: &mut Vec<u8>, block: &Block, mut record: impl FnMut(&mut Vec<u8>, (u32, u8, u32))) {
+    push_number(text, block.movie_id);
+    text.extend(b":\n");
+    for &rating in &block.ratings {
+        record(text, rating);
+        text.push(b'\n');
+    }
+}
+
+/// Writes a number in decimal: a hundred million times over, so not by way of `fmt`.
+fn push_number(text: &mut Vec<u8>, mut number: u32) {
+    let mut digits = [0; 10];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(&digits[from..]);
+}
+
+/// A file, compressed or not, whose lines end as the style says.
+struct Output {
+    sink: Sink,
+    lines: Lines,
+}
+
+enum Sink {
+    Plain(BufWriter<File>),
+    Gzip(GzEncoder<BufWriter<File>>),
+}
+
+impl Output {
+    fn create(folder: &Path, name: &str, style: Style) -> io::Result<Output> {
+        let suffix = if style.gzip { ".gz" } else { "" };
+        let file = BufWriter::with_capacity(1 << 16, File::create(folder.join(format!("{name}{suffix}")))?);
+        let sink = match style.gzip {
+            true => Sink::Gzip(GzEncoder::new(file, Compression::fast())),
+            false => Sink::Plain(file),
+        };
+        Ok(Output { sink, lines: Lines { style, held: None } })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.lines.finish(&mut self.sink)?;
+        match self.sink {
+            Sink::Plain(mut file) => file.flush(),
+            Sink::Gzip(file) => file.finish()?.flush(),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.lines.write(&mut self.sink, text)?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Sink::Plain(file) => file.write(bytes),
+            Sink::Gzip(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Sink::Plain(file) => file.flush(),
+            Sink::Gzip(file) => file.flush(),
+        }
+    }
+}
+
+/// Turns plain line ends into the style's, holding back the one that may be the last.
+struct Lines {
+    style: Style,
+    held: Option<()>,
+}
+
+impl Lines {
+    fn write(&mut self, sink: &mut impl Write, text: &[u8]) -> io::Result<()> {
+        let (false, true) = (self.style.crlf, self.style.final_newline) else {
+            for piece in text.split_inclusive(|&b| b == b'\n') {
+                self.release(sink)?;
+                let line = piece.strip_suffix(b"\n");
+                sink.write_all(line.unwrap_or(piece))?;
+                self.held = line.map(|_| ());
+            }
+            return Ok(());
+        };
+        sink.write_all(text)
+    }
+
+    fn release(&mut self, sink: &mut impl Write) -> io::Result<()> {
+        match self.held.take() {
+            Some(()) => sink.write_all(if self.style.crlf { b"\r\n" } else { b"\n" }),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, sink: &mut impl Write) -> io::Result<()> {
+        if self.style.final_newline { self.release(sink) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,403 @@
+//! The first pass over a data set: reads every file, and finds which customers and movies there are, where each
+//! movie's ratings stand, and which lines cannot be used. The second pass, [`RatingReader`], reads movie by movie.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::blocks::{BlockReader, Event, Located, refusal};
+use crate::ids::{IdSet, RankedIds};
+use crate::lines::LineReader;
+use crate::record::{Probe, Qualifying, Rating, Reason, Record};
+use crate::{Date, Error, Folder, Title};
+
+/// What the first pass found.
+pub struct Survey {
+    /// Every file read, in the order it was read.
+    pub files: Vec<SurveyedFile>,
+    /// The titles, by movie id.
+    pub titles: Vec<Title>,
+    /// All customers of the ratings and of the qualifying set.
+    pub customers: RankedIds,
+    /// All movies of the titles, the ratings and the qualifying set.
+    pub movies: RankedIds,
+    /// `(movie, customer)` of each probe pair, sorted, each once.
+    pub probe: Vec<(u32, u32)>,
+    /// `(movie, customer, date)` of each qualifying pair, sorted by movie and customer, each pair once.
+    pub qualifying: Vec<(u32, u32, Date)>,
+    /// The first and last day of a rating or qualifying pair.
+    pub days: Option<(Date, Date)>,
+    /// Lines that could not be used.
+    pub rejects: Rejects,
+    /// Where each movie's ratings stand, sorted by movie, then by file and place in it.
+    segments: Vec<Segment>,
+}
+
+/// A file as the first pass saw it.
+#[derive(Clone, Debug)]
+pub struct SurveyedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The CRC-32 of its bytes.
+    pub checksum: u32,
+    /// Lines that hold a title, rating or pair.
+    pub records: u64,
+    /// Lines that could not be used.
+    pub rejected: u64,
+}
+
+/// A line that could not be used.
+#[derive(Clone, Debug)]
+pub struct Reject {
+    /// Index of its file in [`Survey::files`].
+    pub file: usize,
+    /// Its number, from 1.
+    pub line: u64,
+    /// Its text, shortened and with control characters escaped.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// The lines refused: all are counted, the first are kept.
+#[derive(Default)]
+pub struct Rejects {
+    /// The first of them, in the order they were met.
+    pub kept: Vec<Reject>,
+    /// How many there were.
+    pub count: u64,
+}
+
+/// How far a pass is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Files finished.
+    pub files_done: usize,
+    /// Bytes read.
+    pub bytes_done: u64,
+}
+
+/// Asked between chunks of work; to break is to stop.
+pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// Some records of one movie that follow each other in a file.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    movie_id: u32,
+    file: u32,
+    offset: u64,
+    bytes: u64,
+    line: u64,
+    records: u64,
+}
+
+/// Lines between two questions to the watch.
+const LINES_A_TURN: u64 = 16 * 1024;
+
+/// How many rejects are kept when any number of them is allowed.
+const KEPT_OF_ANY: u64 = 1000;
+
+impl Survey {
+    /// Reads all files of a folder. Stops with [`Error::TooManyRejects`] once more than `max_rejects` lines could
+    /// not be used; `None` allows any number.
+    pub fn take(folder: &Folder, max_rejects: Option<u64>, watch: Watch<'_>) -> Result<Survey, Error> {
+        let mut surveyor = Surveyor {
+            files: Vec::new(),
+            customers: IdSet::default(),
+            movies: IdSet::default(),
+            days: None,
+            rejects: Rejects::default(),
+            max_rejects,
+            bytes_before: 0,
+            watch,
+        };
+        let mut titles = Vec::new();
+        if let Some(path) = &folder.titles {
+            titles = surveyor.titles(path)?;
+        }
+        let mut segments = Vec::new();
+        for path in &folder.ratings {
+            surveyor.ratings(path, &mut segments)?;
+        }
+        let mut probe = Vec::new();
+        if let Some(path) = &folder.probe {
+            surveyor.blocks(path, |_, movie_id, pair: Probe, _| probe.push((movie_id, pair.customer_id)))?;
+        }
+        let mut qualifying = Vec::new();
+        if let Some(path) = &folder.qualifying {
+            surveyor.blocks(path, |surveyor, movie_id, pair: Qualifying, _| {
+                surveyor.see(movie_id, pair.customer_id, pair.date);
+                qualifying.push((movie_id, pair.customer_id, pair.date));
+            })?;
+        }
+        segments.sort_by_key(|s: &Segment| (s.movie_id, s.file, s.offset));
+        probe.sort_unstable();
+        probe.dedup();
+        qualifying.sort_by_key(|&(movie_id, customer_id, _)| (movie_id, customer_id));
+        qualifying.dedup_by_key(|&mut (movie_id, customer_id, _)| (movie_id, customer_id));
+        Ok(Survey {
+            files: surveyor.files,
+            titles,
+            customers: surveyor.customers.rank(),
+            movies: surveyor.movies.rank(),
+            probe,
+            qualifying,
+            days: surveyor.days,
+            rejects: surveyor.rejects,
+            segments,
+        })
+    }
+
+    /// How many ratings the files hold, duplicates included.
+    pub fn ratings(&self) -> u64 {
+        self.segments.iter().map(|s| s.records).sum()
+    }
+
+    /// Starts the second pass.
+    pub fn read_ratings(&self) -> RatingReader<'_> {
+        RatingReader { survey: self, next: 0, open: None }
+    }
+}
+
+/// The second pass: each movie's ratings, by movie id.
+pub struct RatingReader<'a> {
+    survey: &'a Survey,
+    next: usize,
+    open: Option<(u32, File)>,
+}
+
+impl RatingReader<'_> {
+    /// Reads the next movie's ratings into `ratings`, sorted by customer; of a customer's several, the first that
+    /// was met is kept. Gives the movie's id and how many were left out, or `None` after the last movie.
+    ///
+    /// [`Error::Changed`] where a file no longer holds what the first pass saw.
+    pub fn next(&mut self, ratings: &mut Vec<Rating>) -> Result<Option<(u32, u64)>, Error> {
+        let rest = &self.survey.segments[self.next..];
+        let Some(first) = rest.first() else { return Ok(None) };
+        let segments = rest.iter().take_while(|s| s.movie_id == first.movie_id);
+        ratings.clear();
+        for segment in segments {
+            self.read_segment(*segment, ratings)?;
+            self.next += 1;
+        }
+        let read = ratings.len();
+        ratings.sort_by_key(|r| r.customer_id);
+        ratings.dedup_by_key(|r| r.customer_id);
+        Ok(Some((first.movie_id, (read - ratings.len()) as u64)))
+    }
+
+    fn read_segment(&mut self, segment: Segment, ratings: &mut Vec<Rating>) -> Result<(), Error> {
+        let path = &self.survey.files[segment.file as usize].path;
+        let failed = |source| Error::Io { path: path.clone(), source };
+        let file = match &mut self.open {
+            Some((open, file)) if *open == segment.file => file,
+            open => &mut open.insert((segment.file, File::open(path).map_err(failed)?)).1,
+        };
+        file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
+        let already = ratings.len();
+        let mut lines = LineReader::starting_at(file.take(segment.bytes), segment.line, segment.offset);
+        while let Some(line) = lines.next().map_err(failed)? {
+            // Lines refused in the first pass are listed already.
+            if let Ok(rating) = Rating::parse(line.bytes) {
+                if self.survey.customers.rank(rating.customer_id).is_none() {
+                    return Err(Error::Changed { path: path.clone() });
+                }
+                ratings.push(rating);
+            }
+        }
+        if (ratings.len() - already) as u64 != segment.records {
+            return Err(Error::Changed { path: path.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// The first pass under way.
+struct Surveyor<'a> {
+    files: Vec<SurveyedFile>,
+    customers: IdSet,
+    movies: IdSet,
+    days: Option<(Date, Date)>,
+    rejects: Rejects,
+    max_rejects: Option<u64>,
+    bytes_before: u64,
+    watch: Watch<'a>,
+}
+
+impl Surveyor<'_> {
+    fn titles(&mut self, path: &Path) -> Result<Vec<Title>, Error> {
+        let failed = |source| Error::Io { path: path.into(), source };
+        let mut source = self.open(path)?;
+        let mut lines = LineReader::new(&mut source);
+        let mut titles = std::collections::BTreeMap::new();
+        while let Some(line) = lines.next().map_err(failed)? {
+            if line.bytes.is_empty() {
+                continue;
+            }
+            let refused = match Title::parse(line.bytes) {
+                _ if line.too_long => Some(Reason::TooLong),
+                Ok(title) => match titles.entry(title.movie_id) {
+                    std::collections::btree_map::Entry::Occupied(_) => Some(Reason::TitleTwice),
+                    std::collections::btree_map::Entry::Vacant(free) => {
+                        self.movies.insert(title.movie_id);
+                        free.insert(title);
+                        None
+                    }
+                },
+                Err(Reason::TitleEncoding) => Some(Reason::TitleEncoding),
+                Err(reason) => Some(refusal(line.bytes, reason)),
+            };
+            if let Some(reason) = refused {
+                self.refuse(line.number, line.bytes, reason)?;
+            }
+            if line.number % LINES_A_TURN == 0 {
+                self.watch(line.offset)?;
+            }
+        }
+        self.close(source, titles.len() as u64)?;
+        Ok(titles.into_values().collect())
+    }
+
+    fn ratings(&mut self, path: &Path, segments: &mut Vec<Segment>) -> Result<(), Error> {
+        let file = self.files.len() as u32;
+        let from = segments.len();
+        self.blocks(path, |surveyor, movie_id, rating: Rating, place| {
+            surveyor.see(movie_id, rating.customer_id, rating.date);
+            match segments.get_mut(from..).and_then(|s| s.last_mut()) {
+                Some(last) if last.movie_id == movie_id => {
+                    last.bytes = place.end - last.offset;
+                    last.records += 1;
+                }
+                _ => segments.push(Segment {
+                    movie_id,
+                    file,
+                    offset: place.start,
+                    bytes: place.end - place.start,
+                    line: place.line,
+                    records: 1,
+                }),
+            }
+        })
+    }
+
+    /// Reads a file of blocks and hands on each record with its movie.
+    fn blocks<T: Record>(
+        &mut self,
+        path: &Path,
+        mut record: impl FnMut(&mut Self, u32, T, Place),
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Io { path: path.into(), source };
+        let mut source = self.open(path)?;
+        let mut reader = BlockReader::<_, T>::new(&mut source);
+        let mut movie_id = 0;
+        let mut records = 0;
+        let mut end = 0;
+        while let Some(Located { event, line }) = reader.next().map_err(failed)? {
+            let number = line.number;
+            let start = line.offset;
+            match event {
+                Event::Movie(id) => movie_id = id,
+                Event::Blank => {}
+                Event::Refused(reason) => self.refuse(number, line.bytes, reason)?,
+                Event::Record(found) => {
+                    end = reader.offset();
+                    records += 1;
+                    record(self, movie_id, found, Place { start, end, line: number });
+                }
+            }
+            if number % LINES_A_TURN == 0 {
+                self.watch(end)?;
+            }
+        }
+        self.close(source, records)
+    }
+
+    fn see(&mut self, movie_id: u32, customer_id: u32, date: Date) {
+        self.movies.insert(movie_id);
+        self.customers.insert(customer_id);
+        let (first, last) = self.days.get_or_insert((date, date));
+        *first = date.min(*first);
+        *last = date.max(*last);
+    }
+
+    fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
+        let file = self.files.len() - 1;
+        self.files[file].rejected += 1;
+        self.rejects.count += 1;
+        let reject = Reject { file, line, text: excerpt(bytes), reason };
+        if self.max_rejects.is_some_and(|max| self.rejects.count > max) {
+            let path = self.files[file].path.clone();
+            return Err(Error::TooManyRejects { max: self.max_rejects.unwrap_or(0), path, reject });
+        }
+        if self.rejects.count <= self.max_rejects.unwrap_or(KEPT_OF_ANY) {
+            self.rejects.kept.push(reject);
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, bytes: u64) -> Result<(), Error> {
+        let progress = Progress { files_done: self.files.len(), bytes_done: self.bytes_before + bytes };
+        match (self.watch)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped),
+        }
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Checksummed<File>, Error> {
+        let source = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let path = path.to_path_buf();
+        self.files.push(SurveyedFile { path, bytes: 0, checksum: 0, records: 0, rejected: 0 });
+        self.watch(0)?;
+        Ok(Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() })
+    }
+
+    fn close(&mut self, source: Checksummed<File>, records: u64) -> Result<(), Error> {
+        self.bytes_before += source.bytes;
+        if let Some(file) = self.files.last_mut() {
+            file.bytes = source.bytes;
+            file.checksum = source.hasher.finalize();
+            file.records = records;
+        }
+        Ok(())
+    }
+}
+
+/// Where a record stands in its file.
+struct Place {
+    start: u64,
+    end: u64,
+    line: u64,
+}
+
+/// Sums up the bytes that pass through.
+struct Checksummed<R> {
+    source: R,
+    bytes: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl<R: Read> Read for Checksummed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(out)?;
+        self.bytes += n as u64;
+        self.hasher.update(&out[..n]);
+        Ok(n)
+    }
+}
+
+/// Enough of a line to recognise it by, fit for a terminal and a text column.
+fn excerpt(line: &[u8]) -> String {
+    const KEPT: usize = 80;
+    let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
+    let mut excerpt: String = text.chars().flat_map(|c| {
+        let escape = c.is_control();
+        escape.then(|| c.escape_default()).into_iter().flatten().chain((!escape).then_some(c))
+    }).collect();
+    if line.len() > KEPT {
+        excerpt.push('…');
+    }
+    excerpt
+}
