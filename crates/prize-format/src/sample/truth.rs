@@ -5,13 +5,13 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::population::{DAYS, Movie};
 
-const FACTORS: usize = 16;
+const FACTORS: usize = 10;
 const MEAN: f32 = 3.55;
 const CUSTOMER_BIAS: f32 = 0.42;
 const MOVIE_BIAS: f32 = 0.48;
 /// The standard deviation of what the factors add.
-const TASTE: f32 = 0.50;
-const NOISE: f32 = 0.74;
+const TASTE: f32 = 0.54;
+const NOISE: f32 = 0.79;
 /// How much kinder the last day's ratings are than the first day's.
 const DRIFT: f32 = 0.15;
 

@@ -1,0 +1,232 @@
+//! Alternating least squares with biases: each half of a sweep solves every row of one side exactly, the other
+//! side held fixed (Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for the
+//! Netflix Prize"), a row's bias being one more unknown of its system.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ndarray::{Array1, Array2};
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+
+use crate::error::try_vec;
+use crate::normal_equations::{Kernel, Ridge, Rows, Scratch};
+use crate::{Error, Metrics, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
+
+/// How to train.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `factors` | 50 | 1 to 1024 | length of each customer's and movie's vector |
+/// | `iterations` | 15 | 1 to 1000 | sweeps over both sides |
+/// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + 60) |
+/// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
+/// | `seed` | 42 | any | where the factors start |
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// Length of each vector.
+    pub factors: usize,
+    /// Sweeps over both sides.
+    pub iterations: usize,
+    /// λ of the factors.
+    pub regularization: f64,
+    /// λ of the biases.
+    pub bias_regularization: f64,
+    /// Where the factors start.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params { factors: 50, iterations: 15, regularization: 0.06, bias_regularization: 0.02, seed: 42 }
+    }
+}
+
+/// How a sweep went.
+#[derive(Clone, Copy, Debug)]
+pub struct Iteration {
+    /// Counted from 1.
+    pub number: usize,
+    /// RMSE on the ratings trained on.
+    pub train_rmse: f64,
+    /// RMSE on the ratings held out, if there are any.
+    pub held_out_rmse: Option<f64>,
+    /// Since training began.
+    pub elapsed: Duration,
+}
+
+/// Ratings in a unit of work: some milliseconds' worth, so that a cancel is soon seen.
+const RATINGS_A_BLOCK: usize = 8192;
+/// The standard deviation of the factors that training starts from.
+const START: f32 = 0.03;
+/// Ratings assumed of each row beside its own when it is regularised.
+const PRIOR_COUNT: f64 = 60.0;
+
+impl Params {
+    /// Checks each parameter's range.
+    pub fn check(&self) -> Result<(), Error> {
+        let whole = |name, value: usize, most: usize, range| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Parameter { name, value: value.to_string(), range }),
+        };
+        let real = |name, value: f64| match (0.0..=1e6).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Parameter { name, value: value.to_string(), range: "from 0 to 1000000" }),
+        };
+        whole("factors", self.factors, 1024, "from 1 to 1024")?;
+        whole("iterations", self.iterations, 1000, "from 1 to 1000")?;
+        real("regularization", self.regularization)?;
+        real("bias_regularization", self.bias_regularization)
+    }
+
+    /// Bytes that training takes at its height, the matrix and its making included.
+    pub fn memory(&self, customers: usize, movies: usize, ratings: usize, threads: usize) -> usize {
+        let stride = Rows::stride(self.factors);
+        let side = (customers + movies) * size_of::<f32>();
+        let scratch = (stride + 2 * 64) * stride * size_of::<f32>() * threads;
+        RatingMatrix::memory(customers, movies, ratings) + side * (stride + self.factors + 1) + scratch
+    }
+
+    fn ridge(&self, ratings: usize) -> Ridge {
+        let weight = ratings as f64 + PRIOR_COUNT;
+        Ridge {
+            factors: (self.regularization * weight) as f32,
+            bias: (self.bias_regularization * weight) as f32,
+        }
+    }
+}
+
+/// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
+/// whatever the number of threads.
+///
+/// `on_iteration` hears of each sweep, with its error on `held_out` where that is not empty. `cancelled` is looked at
+/// every few milliseconds.
+pub fn train(
+    matrix: &RatingMatrix,
+    held_out: &Ratings,
+    params: &Params,
+    cancelled: &AtomicBool,
+    on_iteration: &mut dyn FnMut(Iteration),
+) -> Result<Model, Error> {
+    params.check()?;
+    let started = Instant::now();
+    let kernel = Kernel::available()[0];
+    let mean = matrix.mean() as f32;
+    let mut movies = start(matrix, params)?;
+    let stride = movies.stride;
+    let mut customers =
+        Rows { factors: params.factors, stride, data: try_vec(matrix.by_customer.rows() * stride)? };
+    let half = |side, sparse: &Sparse, others: &Rows, rows: &mut Rows| {
+        half_sweep(kernel, side, sparse, others, rows, mean, params, cancelled)
+    };
+    for number in 1..=params.iterations {
+        half("customer", &matrix.by_customer, &movies, &mut customers)?;
+        let error = half("movie", &matrix.by_movie, &customers, &mut movies)?;
+        on_iteration(Iteration {
+            number,
+            train_rmse: (error / matrix.ratings() as f64).sqrt(),
+            held_out_rmse: held_out_rmse(held_out, mean, &customers, &movies, cancelled)?,
+            elapsed: started.elapsed(),
+        });
+    }
+    Ok(Model { mean, customers: side(&customers), movies: side(&movies) })
+}
+
+/// Movies' damped biases, and small random factors.
+fn start(matrix: &RatingMatrix, params: &Params) -> Result<Rows, Error> {
+    let factors = params.factors;
+    let stride = Rows::stride(factors);
+    let mut rows = Rows { factors, stride, data: try_vec(matrix.by_movie.rows() * stride)? };
+    let biases = baseline::biases(matrix).movies.biases;
+    for (movie, row) in rows.data.chunks_exact_mut(stride).enumerate() {
+        // A generator of its own for each row, so that what a movie starts from does not depend on the others.
+        let seed = params.seed.wrapping_add((movie as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        row[..factors].fill_with(|| START * normal(&mut rng));
+        row[factors] = 1.0;
+        row[factors + 1] = biases[movie];
+    }
+    Ok(rows)
+}
+
+fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
+    StandardNormal.sample(rng)
+}
+
+/// Solves every row of one side; gives the sum of squared errors. Rows without ratings become zero.
+#[allow(clippy::too_many_arguments)]
+fn half_sweep(
+    kernel: Kernel,
+    side: &'static str,
+    sparse: &Sparse,
+    others: &Rows,
+    rows: &mut Rows,
+    mean: f32,
+    params: &Params,
+    cancelled: &AtomicBool,
+) -> Result<f64, Error> {
+    let stride = rows.stride;
+    let mut rest = &mut rows.data[..];
+    let blocks = sparse.blocks(RATINGS_A_BLOCK).into_iter().map(|block| {
+        let (out, later) = std::mem::take(&mut rest).split_at_mut(block.len() * stride);
+        rest = later;
+        (block, out)
+    });
+    let blocks = blocks.collect::<Vec<_>>();
+    let solve_block = |scratch: &mut Scratch, (block, out): (std::ops::Range<usize>, &mut [f32])| {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        let mut error = 0.0;
+        for (row, out) in block.zip(out.chunks_exact_mut(stride)) {
+            let (numbers, ratings) = sparse.row(row);
+            if numbers.is_empty() {
+                out.fill(0.0);
+                out[params.factors] = 1.0;
+                continue;
+            }
+            let ridge = params.ridge(numbers.len());
+            error += kernel
+                .solve_row(others, numbers, ratings, mean, ridge, scratch, out)
+                .ok_or(Error::Singular { side, row })?;
+        }
+        Ok(error)
+    };
+    let errors = blocks
+        .into_par_iter()
+        .map_init(|| Scratch::new(params.factors), solve_block)
+        .collect::<Result<Vec<f64>, Error>>()?;
+    // Summed up in the blocks' order, which no number of threads changes.
+    Ok(errors.iter().sum())
+}
+
+fn held_out_rmse(
+    held_out: &Ratings,
+    mean: f32,
+    customers: &Rows,
+    movies: &Rows,
+    cancelled: &AtomicBool,
+) -> Result<Option<f64>, Error> {
+    let factors = customers.factors;
+    let predict = |(customer, movie, rating): (u32, u32, u8)| {
+        let (p, q) = (customers.row(customer as usize), movies.row(movie as usize));
+        let taste = p[..factors].iter().zip(&q[..factors]).map(|(p, q)| p * q).sum::<f32>();
+        (crate::model::cut(mean + p[factors + 1] + q[factors + 1] + taste), rating)
+    };
+    if cancelled.load(Ordering::Relaxed) {
+        return Err(Error::Cancelled);
+    }
+    Ok(Metrics::of(held_out.iter().map(predict)).map(|metrics| metrics.rmse))
+}
+
+fn side(rows: &Rows) -> Side {
+    let Rows { factors, stride, data } = rows;
+    let biases = data.chunks_exact(*stride).map(|row| row[factors + 1]).collect::<Array1<f32>>();
+    let mut matrix = Array2::zeros((biases.len(), *factors));
+    for (mut to, from) in matrix.rows_mut().into_iter().zip(data.chunks_exact(*stride)) {
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    }
+    Side { biases, factors: matrix }
+}

@@ -1,0 +1,59 @@
+//! Predictions without factors: damped means and biases.
+
+use crate::{Model, RatingMatrix, Side};
+
+/// Ratings of average kindness assumed of each movie before its own count.
+pub const MOVIE_DAMPING: f64 = 25.0;
+/// The same of each customer.
+pub const CUSTOMER_DAMPING: f64 = 10.0;
+
+/// A mean drawn towards what is usual, the more so the fewer ratings it stands on:
+/// `(count · mean + damping · usual) / (count + damping)`.
+pub fn damped_mean(count: u64, mean: f64, usual: f64, damping: f64) -> f64 {
+    let count = count as f64;
+    (count * mean + damping * usual) / (count + damping)
+}
+
+/// Damped biases, movies first (Koren 2010, "Factor in the neighbors", section 2.1): a model of no factors.
+pub fn biases(matrix: &RatingMatrix) -> Model {
+    let mut customers = Side::zeros(matrix.by_customer.rows(), 0);
+    let mut movies = Side::zeros(matrix.by_movie.rows(), 0);
+    for (movie, bias) in movies.biases.iter_mut().enumerate() {
+        let (_, values) = matrix.by_movie.row(movie);
+        let above = values.iter().map(|&value| f64::from(value) - matrix.mean()).sum::<f64>();
+        *bias = (above / (values.len() as f64 + MOVIE_DAMPING)) as f32;
+    }
+    for (customer, bias) in customers.biases.iter_mut().enumerate() {
+        let (others, values) = matrix.by_customer.row(customer);
+        let rest = |(&movie, &value): (&u32, &u8)| {
+            f64::from(value) - matrix.mean() - f64::from(movies.biases[movie as usize])
+        };
+        let above = others.iter().zip(values).map(rest).sum::<f64>();
+        *bias = (above / (values.len() as f64 + CUSTOMER_DAMPING)) as f32;
+    }
+    Model { mean: matrix.mean() as f32, customers, movies }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ratings;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn few_ratings_move_a_bias_little() {
+        let mut ratings = Ratings::default();
+        for customer in 0..100 {
+            ratings.push(customer, 0, 3);
+        }
+        ratings.push(0, 1, 5);
+        let matrix = RatingMatrix::new(100, 3, ratings, &AtomicBool::new(false)).unwrap();
+        let model = biases(&matrix);
+        let mean = 305.0 / 101.0;
+        assert!((model.mean - mean).abs() < 1e-6);
+        assert!((model.movies.biases[1] - (5.0 - mean) / 26.0).abs() < 1e-6);
+        assert_eq!(model.movies.biases[2], 0.0);
+        assert!((model.predict(50, 2) - (mean + model.customers.biases[50])).abs() < 1e-6);
+        assert!((damped_mean(1, 5.0, 3.0, 3.0) - 3.5).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a model could not be trained.
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There is nothing to learn from.
+    #[error("there are no ratings to train on")]
+    NoRatings,
+    /// A parameter is out of its range.
+    #[error("{name} must be {range}, not {value}")]
+    Parameter {
+        /// The parameter's name.
+        name: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A rating names a customer or movie beyond the matrix.
+    #[error("rating {index} is of customer {customer} and movie {movie} in a matrix of {customers} by {movies}")]
+    OutOfBounds {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// Its customer.
+        customer: u32,
+        /// Its movie.
+        movie: u32,
+        /// How many customers there are.
+        customers: usize,
+        /// How many movies there are.
+        movies: usize,
+    },
+    /// A least-squares system has no single solution in single precision.
+    #[error("the normal equations of {side} {row} are singular")]
+    Singular {
+        /// `customer` or `movie`.
+        side: &'static str,
+        /// Its number, from 0.
+        row: usize,
+    },
+    /// The system would not give this much memory.
+    #[error("could not allocate {bytes} bytes")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A vector of this many zeros (or other defaults), or [`Error::OutOfMemory`] instead of an abort.
+pub(crate) fn try_vec<T: Clone + Default>(len: usize) -> Result<Vec<T>, Error> {
+    let mut vec = Vec::new();
+    vec.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
+    vec.resize(len, T::default());
+    Ok(vec)
+}

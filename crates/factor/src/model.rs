@@ -1,0 +1,60 @@
+//! A factor model: a mean, and for each customer and movie a bias and a vector.
+
+use ndarray::{Array1, Array2, ArrayView1};
+
+/// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
+/// (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equation 4).
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The mean of the ratings trained on.
+    pub mean: f32,
+    /// Customers' biases and factors; zero where there was no rating to learn from.
+    pub customers: Side,
+    /// Movies' biases and factors; zero where there was no rating to learn from.
+    pub movies: Side,
+}
+
+/// The biases (rows) and factors (rows × factors) of one side.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// One a row.
+    pub biases: Array1<f32>,
+    /// One vector a row.
+    pub factors: Array2<f32>,
+}
+
+/// The scale of ratings, to which predictions are cut.
+pub const SCALE: (f32, f32) = (1.0, 5.0);
+
+impl Side {
+    /// As many rows of zeros.
+    pub fn zeros(rows: usize, factors: usize) -> Side {
+        Side { biases: Array1::zeros(rows), factors: Array2::zeros((rows, factors)) }
+    }
+
+    /// A row's bias and factors, if there is such a row.
+    pub fn row(&self, row: usize) -> Option<(f32, ArrayView1<'_, f32>)> {
+        Some((*self.biases.get(row)?, self.factors.row(row)))
+    }
+}
+
+impl Model {
+    /// The rating predicted, not yet cut to the scale. What the model does not know adds nothing.
+    pub fn score(&self, customer: usize, movie: usize) -> f32 {
+        match (self.customers.row(customer), self.movies.row(movie)) {
+            (Some((b_u, p)), Some((b_i, q))) => self.mean + b_u + b_i + p.dot(&q),
+            (Some((bias, _)), None) | (None, Some((bias, _))) => self.mean + bias,
+            (None, None) => self.mean,
+        }
+    }
+
+    /// The rating predicted, from 1 to 5.
+    pub fn predict(&self, customer: usize, movie: usize) -> f32 {
+        cut(self.score(customer, movie))
+    }
+}
+
+/// Cuts a score to the scale of ratings.
+pub fn cut(score: f32) -> f32 {
+    score.clamp(SCALE.0, SCALE.1)
+}
