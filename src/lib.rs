@@ -1,2 +1,23 @@
-//! x
+//! `netflix_rec`: the Netflix Prize data as a star schema in PostgreSQL, and a recommender trained and served there.
+//!
+//! Each capability is a folder; `pg` is what they share of PostgreSQL; what they compute stands in the crates.
+
+use pgrx::prelude::*;
+
+mod evaluate;
+mod load;
+mod pg;
+mod serve;
+mod train;
+
 ::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
+
+/// Called by the server when it loads the library.
+#[pg_guard]
+#[allow(non_snake_case)]
+extern "C-unwind" fn _PG_init() {
+    pg::guc::register();
+}

@@ -17,7 +17,9 @@ pub enum Error {
         range: &'static str,
     },
     /// A rating names a customer or movie beyond the matrix.
-    #[error("rating {index} is of customer {customer} and movie {movie} in a matrix of {customers} by {movies}")]
+    #[error(
+        "rating {index} is of customer {customer} and movie {movie} in a matrix of {customers} by {movies}"
+    )]
     OutOfBounds {
         /// Its place in the list, from 0.
         index: usize,

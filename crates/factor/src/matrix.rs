@@ -34,12 +34,17 @@ impl Ratings {
         self.values.push(value);
     }
 
-    /// Makes room for more, or says that there is none.
-    pub fn try_reserve(&mut self, more: usize) -> Result<(), Error> {
-        let failed = |_| Error::OutOfMemory { bytes: more * BYTES_A_RATING };
-        self.customers.try_reserve(more).map_err(failed)?;
-        self.movies.try_reserve(more).map_err(failed)?;
-        self.values.try_reserve(more).map_err(failed)
+    /// Adds one, or says that there is no memory for it.
+    pub fn try_push(&mut self, customer: u32, movie: u32, value: u8) -> Result<(), Error> {
+        if self.values.len() == self.values.capacity() {
+            let more = (self.len() / 2).max(1024);
+            let failed = |_| Error::OutOfMemory { bytes: more * BYTES_A_RATING };
+            self.customers.try_reserve_exact(more).map_err(failed)?;
+            self.movies.try_reserve_exact(more).map_err(failed)?;
+            self.values.try_reserve_exact(more).map_err(failed)?;
+        }
+        self.push(customer, movie, value);
+        Ok(())
     }
 
     /// Customer, movie and rating of each.
@@ -164,7 +169,8 @@ fn group(
     len: usize,
     cancelled: &AtomicBool,
 ) -> Result<Sparse, Error> {
-    let watch = |entry: usize| match entry % ENTRIES_A_TURN == 0 && cancelled.load(Ordering::Relaxed) {
+    let watch = |entry: usize| match entry.is_multiple_of(ENTRIES_A_TURN) && cancelled.load(Ordering::Relaxed)
+    {
         true => Err(Error::Cancelled),
         false => Ok(()),
     };

@@ -28,7 +28,13 @@ impl Metrics {
         }
         let mean = |sum: f64| sum / n as f64;
         let mse = mean(squared);
-        (n > 0).then(|| Metrics { n, rmse: mse.sqrt(), mse, mae: mean(absolute), mape: 100.0 * mean(relative) })
+        (n > 0).then(|| Metrics {
+            n,
+            rmse: mse.sqrt(),
+            mse,
+            mae: mean(absolute),
+            mape: 100.0 * mean(relative),
+        })
     }
 }
 

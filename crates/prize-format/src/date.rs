@@ -11,9 +11,9 @@ pub struct Date(u32);
 
 impl Date {
     /// The first day accepted.
-    pub const MIN: Date = Date(1900_01_01);
+    pub const MIN: Date = Date(19_000_101);
     /// The last day accepted.
-    pub const MAX: Date = Date(2099_12_31);
+    pub const MAX: Date = Date(20_991_231);
 
     /// The day with this year, month and day of the month, if there is one.
     pub fn new(year: u32, month: u32, day: u32) -> Option<Date> {
@@ -81,7 +81,9 @@ mod tests {
         {
             assert_eq!(Date::parse(bad.as_bytes()), None, "{bad}");
         }
-        for malformed in ["", "2005-1-01", "2005/01/01", "20050101", "2005-01-01 ", "x005-01-01", "+005-01-01"] {
+        for malformed in
+            ["", "2005-1-01", "2005/01/01", "20050101", "2005-01-01 ", "x005-01-01", "+005-01-01"]
+        {
             assert_eq!(Date::parse(malformed.as_bytes()), None, "{malformed}");
         }
     }

@@ -67,13 +67,15 @@ impl RankedIds {
 
     /// The ids in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
-        self.pages.iter().enumerate().filter_map(|(i, page)| Some((i, page.as_ref()?))).flat_map(|(i, (words, _))| {
-            words.iter().enumerate().flat_map(move |(w, &word)| {
-                let base = ((i as u32) << PAGE_BITS) + ((w as u32) << 6);
-                let rest = std::iter::successors(Some(word), |rest| Some(rest & (rest - 1)));
-                rest.take(word.count_ones() as usize).map(move |rest| base + rest.trailing_zeros())
-            })
-        })
+        self.pages.iter().enumerate().filter_map(|(i, page)| Some((i, page.as_ref()?))).flat_map(
+            |(i, (words, _))| {
+                words.iter().enumerate().flat_map(move |(w, &word)| {
+                    let base = ((i as u32) << PAGE_BITS) + ((w as u32) << 6);
+                    let rest = std::iter::successors(Some(word), |rest| Some(rest & (rest - 1)));
+                    rest.take(word.count_ones() as usize).map(move |rest| base + rest.trailing_zeros())
+                })
+            },
+        )
     }
 }
 

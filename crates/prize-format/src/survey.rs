@@ -392,10 +392,13 @@ impl<R: Read> Read for Checksummed<R> {
 fn excerpt(line: &[u8]) -> String {
     const KEPT: usize = 80;
     let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
-    let mut excerpt: String = text.chars().flat_map(|c| {
-        let escape = c.is_control();
-        escape.then(|| c.escape_default()).into_iter().flatten().chain((!escape).then_some(c))
-    }).collect();
+    let mut excerpt: String = text
+        .chars()
+        .flat_map(|c| {
+            let escape = c.is_control();
+            escape.then(|| c.escape_default()).into_iter().flatten().chain((!escape).then_some(c))
+        })
+        .collect();
     if line.len() > KEPT {
         excerpt.push('…');
     }

@@ -54,8 +54,10 @@ mod tests {
     #[test]
     fn reads_commas_accents_and_null_years() {
         let parse = |line: &[u8]| Title::parse(line).map(|t| (t.movie_id, t.release_year, t.title));
-        assert_eq!(parse(b"72,1974,At Home Among Strangers, A Stranger"),
-            Ok((72, Some(1974), "At Home Among Strangers, A Stranger".into())));
+        assert_eq!(
+            parse(b"72,1974,At Home Among Strangers, A Stranger"),
+            Ok((72, Some(1974), "At Home Among Strangers, A Stranger".into()))
+        );
         assert_eq!(parse(b"6483,2001,Caf\xe9 au lait"), Ok((6483, Some(2001), "Café au lait".into())));
         assert_eq!(parse("6483,2001,Café au lait".as_bytes()), Ok((6483, Some(2001), "Café au lait".into())));
         assert_eq!(parse(b"1,NULL,It\x92s"), Ok((1, None, "It’s".into())));

@@ -85,7 +85,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         std::io::stdout(),
         "{}: {} ratings of {} movies by {} customers, {} probe pairs, {} qualifying pairs\n\
          the planted truth reaches an RMSE of {:.4} on the probe",
-        folder.display(), made.ratings, sample.movies, sample.customers, made.probe, made.qualifying, made.truth_rmse
+        folder.display(),
+        made.ratings,
+        sample.movies,
+        sample.customers,
+        made.probe,
+        made.qualifying,
+        made.truth_rmse
     )?;
     Ok(())
 }

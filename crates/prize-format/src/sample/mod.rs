@@ -17,8 +17,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use population::Population;
 use truth::Truth;
-pub use writer::{Layout, Style};
 use writer::{Block, Writer};
+pub use writer::{Layout, Style};
 
 /// What to make.
 #[derive(Clone, Debug)]

@@ -91,16 +91,20 @@ impl Population {
     pub fn draw(&self, movie: &Movie, rng: &mut impl Rng, drawn: &mut Vec<Pair>) {
         drawn.clear();
         let wanted = movie.ratings + movie.qualifying;
-        let rate = |b: f64, class: &Class| {
-            f64::from(class.to - class.from) * -(-class.activity * b).exp_m1()
-        };
+        let rate = |b: f64, class: &Class| f64::from(class.to - class.from) * -(-class.activity * b).exp_m1();
         let popularity = solve(wanted as f64, |b| self.classes.iter().map(|class| rate(b, class)).sum());
         let shares = self.classes.iter().map(|class| rate(popularity, class));
         let counts = round_shares(shares, rng).collect::<Vec<_>>();
         for (class, count) in self.classes.iter().zip(counts) {
-            choose(class.from, class.to, count.min(u64::from(class.to - class.from)) as u32, rng, |customer| {
-                drawn.push(Pair { customer, part: Part::Training });
-            });
+            choose(
+                class.from,
+                class.to,
+                count.min(u64::from(class.to - class.from)) as u32,
+                rng,
+                |customer| {
+                    drawn.push(Pair { customer, part: Part::Training });
+                },
+            );
         }
         self.set_aside(drawn, movie.qualifying, Part::Qualifying, rng);
         self.set_aside(drawn, movie.probe, Part::Probe, rng);
@@ -182,7 +186,8 @@ fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> V
     let scale = solve(total, |scale| popularity.iter().map(|&p| share(scale, p)).sum());
     let shares = popularity.iter().map(|&p| share(scale, p) / total).collect::<Vec<_>>();
     let mut split = |whole: u64| {
-        let mut parts = round_shares(shares.iter().map(|share| share * whole as f64), rng).collect::<Vec<_>>();
+        let mut parts =
+            round_shares(shares.iter().map(|share| share * whole as f64), rng).collect::<Vec<_>>();
         // Sums of floating-point numbers may be one short.
         let missing = whole.saturating_sub(parts.iter().sum());
         parts.iter_mut().take(missing as usize).for_each(|part| *part += 1);

@@ -88,7 +88,11 @@ impl Writer {
             // The archive's own bytes are no lines.
             Layout::Tar => {
                 let binary = Style { crlf: false, final_newline: true, ..style };
-                Training::Tar(Box::new(tar::Builder::new(Output::create(folder, "training_set.tar", binary)?)))
+                Training::Tar(Box::new(tar::Builder::new(Output::create(
+                    folder,
+                    "training_set.tar",
+                    binary,
+                )?)))
             }
             Layout::Combined => Training::Combined(1, open("combined_data_1.txt")?),
         };
@@ -152,7 +156,8 @@ impl Writer {
                 let wanted = (u64::from(block.movie_id - 1) * 4 / u64::from(self.movies)) as usize + 1;
                 while *number < wanted {
                     *number += 1;
-                    let next = Output::create(&self.folder, &format!("combined_data_{number}.txt"), self.style)?;
+                    let next =
+                        Output::create(&self.folder, &format!("combined_data_{number}.txt"), self.style)?;
                     std::mem::replace(file, next).finish()?;
                 }
                 file.write_all(&self.text)

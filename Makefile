@@ -1,0 +1,21 @@
+# Each target calls one script. DATA=/path/to/netflix makes the demo use real files.
+
+demo:
+	@scripts/demo.sh run "$(DATA)"
+
+psql:
+	@scripts/demo.sh psql
+
+demo-stop:
+	@scripts/demo.sh stop
+
+test:
+	@scripts/test.sh
+
+check:
+	@scripts/test.sh check
+
+install:
+	@scripts/install.sh
+
+.PHONY: demo psql demo-stop test check install

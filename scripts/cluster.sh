@@ -1,0 +1,90 @@
+# A PostgreSQL of one's own: sourced by the other scripts. Needs PG_CONFIG.
+#
+# PostgreSQL finds its files by the place its program lies in. A copy of the program in a folder of our own, with links
+# to everything else, is an installation that extensions go into without root and without touching the system's.
+#
+#   DIR/pg        the installation        DIR/data      the cluster
+#   DIR/          the socket              DIR/log       what the server says
+
+# private_postgres DIR: makes DIR/pg. Prints the path of its pg_config.
+private_postgres() {
+    local to=$1/pg bin share lib include
+    bin=$("$PG_CONFIG" --bindir) share=$("$PG_CONFIG" --sharedir)
+    lib=$("$PG_CONFIG" --pkglibdir) include=$("$PG_CONFIG" --includedir-server)
+    if ! cmp -s "$bin/postgres" "$to$bin/postgres"; then
+        rm -rf "$to"
+        mkdir -p "$to$bin" "$to$share/extension" "$to$lib" "$to$(dirname "$include")"
+        local program
+        for program in postgres initdb pg_ctl pg_config; do cp "$bin/$program" "$to$bin/"; done
+        for program in psql createdb pg_dump pg_restore; do ln -s "$bin/$program" "$to$bin/"; done
+        find "$share" -mindepth 1 -maxdepth 1 ! -name extension -exec ln -s -t "$to$share" {} +
+        find "$share/extension" -mindepth 1 -maxdepth 1 ! -name 'netflix_rec*' -exec ln -s -t "$to$share/extension" {} +
+        find "$lib" -mindepth 1 -maxdepth 1 ! -name 'netflix_rec*' -exec ln -s -t "$to$lib" {} +
+        ln -s "$include" "$to$include"
+    fi
+    echo "$to$bin/pg_config"
+}
+
+# as_server COMMAND: runs it as the user the server runs as: PostgreSQL refuses root. With READ_ALL=1, that user may
+# read any file, as root may who asked for it; no more than read.
+as_server() {
+    if [ "$(id -u)" -ne 0 ]; then
+        "$@"
+    elif [ -n "${READ_ALL:-}" ] && setpriv --reuid=postgres --inh-caps=+dac_read_search --ambient-caps=+dac_read_search true 2>/dev/null; then
+        setpriv --reuid=postgres --regid=postgres --init-groups \
+            --inh-caps=+dac_read_search --ambient-caps=+dac_read_search -- "$@"
+    else
+        setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
+    fi
+}
+
+# start_cluster DIR [SETTING ...]: starts the cluster in DIR, which is made if there is none. Other users cannot
+# reach its socket; it takes no TCP port.
+start_cluster() {
+    local dir=$1 bin setting
+    shift
+    bin=$dir/pg$("$PG_CONFIG" --bindir)
+    if [ ! -f "$dir/data/PG_VERSION" ]; then
+        [ "$(id -u)" -ne 0 ] || chown postgres "$dir"
+        chmod 700 "$dir"
+        rm -rf "$dir/data"
+        (cd / && as_server "$bin/initdb" -D "$dir/data" -U postgres -A trust --encoding=UTF8 --no-locale >/dev/null)
+        {
+            echo "listen_addresses = ''"
+            echo "unix_socket_permissions = 0700"
+            echo "wal_level = minimal"
+            echo "max_wal_senders = 0"
+            echo "max_wal_size = 4GB"
+            echo "jit = off"
+            for setting in "$@"; do echo "$setting"; done
+        } >>"$dir/data/postgresql.conf"
+    fi
+    if ! (cd / && as_server "$bin/pg_ctl" -D "$dir/data" status >/dev/null); then
+        (cd / && as_server "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
+            -o "-c unix_socket_directories='$(socket_dir "$dir")'" start >/dev/null) || {
+            tail -n 20 "$dir/log" >&2
+            return 1
+        }
+    fi
+}
+
+# stop_cluster DIR
+stop_cluster() {
+    local dir=$1
+    [ -f "$dir/data/postmaster.pid" ] || return 0
+    (cd / && as_server "$dir/pg$("$PG_CONFIG" --bindir)/pg_ctl" -D "$dir/data" -m fast -w stop >/dev/null)
+}
+
+# socket_dir DIR: where the cluster's socket is: in DIR, but that a socket's path has room for 107 bytes only.
+socket_dir() {
+    local dir=$1 short
+    if [ ${#dir} -le 85 ]; then
+        echo "$dir"
+        return
+    fi
+    short=/tmp/netflix_rec.$(id -u).$(printf %s "$dir" | cksum | cut -d ' ' -f 1)
+    mkdir -p -m 700 "$short"
+    [ -O "$short" ] || [ "$(stat -c %U "$short")" = postgres ] || fail "$short belongs to somebody else"
+    [ "$(id -u)" -ne 0 ] || chown postgres "$short"
+    echo "$short"
+}

@@ -1,0 +1,118 @@
+//! Why a data set could not be loaded.
+
+use std::io::ErrorKind;
+
+use pgrx::PgSqlErrorCode;
+
+use crate::pg::{Error, Report};
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("permission denied to read files on the server")]
+    MayNotReadFiles,
+    #[error("path must be absolute: \"{0}\"")]
+    RelativePath(String),
+    #[error("max_rejects must not be negative: {0}")]
+    NegativeRejects(i64),
+    #[error("the database's encoding is not UTF8")]
+    Encoding,
+    #[error("another load into this warehouse is running")]
+    Running,
+    #[error("there are too many {0} for a key of type int")]
+    TooMany(&'static str),
+    #[error(transparent)]
+    Files(#[from] prize_format::Error),
+    #[error(transparent)]
+    Pg(#[from] Error),
+}
+
+impl From<pgrx::spi::Error> for LoadError {
+    fn from(error: pgrx::spi::Error) -> LoadError {
+        LoadError::Pg(error.into())
+    }
+}
+
+impl Report for LoadError {
+    fn code(&self) -> PgSqlErrorCode {
+        match self {
+            LoadError::MayNotReadFiles => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            LoadError::RelativePath(_) => PgSqlErrorCode::ERRCODE_INVALID_NAME,
+            LoadError::NegativeRejects(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            LoadError::Encoding => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            LoadError::Running => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            LoadError::Files(error) => match error {
+                prize_format::Error::Io { source, .. } => match source.kind() {
+                    ErrorKind::NotFound => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+                    ErrorKind::NotADirectory => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                    ErrorKind::PermissionDenied => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
+                },
+                prize_format::Error::NoRatings { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+                prize_format::Error::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
+                prize_format::Error::Changed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+                prize_format::Error::Stopped => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+            },
+            LoadError::Pg(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            LoadError::Files(prize_format::Error::NoRatings { found, .. }) if found.is_empty() => {
+                Some("The folder holds no files.".into())
+            }
+            LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
+                const NAMED: usize = 8;
+                let more = if found.len() > NAMED { ", …" } else { "" };
+                Some(format!("The folder holds {}{more}.", found[..found.len().min(NAMED)].join(", ")))
+            }
+            LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
+                let text = if reject.text.is_empty() { "" } else { &reject.text };
+                Some(format!("{}, line {}: {}: \"{text}\"", path.display(), reject.line, reject.reason))
+            }
+            LoadError::Pg(error) => error.detail(),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            LoadError::MayNotReadFiles => {
+                "Only roles with privileges of pg_read_server_files may load: GRANT pg_read_server_files TO the role."
+                    .into()
+            }
+            LoadError::RelativePath(_) => {
+                "The server reads the files, from its own folder: give the path from / on.".into()
+            }
+            LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
+            LoadError::Running => "Wait for it to end; loading the same files twice adds nothing.".into(),
+            LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
+                let packed = |name: &&String| name.ends_with(".tar") || name.ends_with(".gz");
+                match found.iter().find(packed) {
+                    Some(name) => format!("Unpack {name} first."),
+                    None => "It should hold training_set/mv_*.txt or combined_data_*.txt.".into(),
+                }
+            }
+            LoadError::Files(prize_format::Error::Io { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied =>
+            {
+                "The server's operating system user must be able to read the folder and every file in it.".into()
+            }
+            LoadError::Files(prize_format::Error::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound =>
+            {
+                "The path is looked up on the server's machine.".into()
+            }
+            LoadError::Files(prize_format::Error::TooManyRejects { .. }) => {
+                "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()
+            }
+            LoadError::Files(prize_format::Error::Changed { .. }) => {
+                "Nothing was loaded. Load again when nobody writes to the files.".into()
+            }
+            LoadError::Pg(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Loads the Prize's raw files into the star schema: `netflix_load`.
+//!
+//! ```text
+//! Folder ─> Survey ─> Keys ─> facts, dimensions, qualifying ─> ledger
+//!          (pass 1)           (pass 2, movie by movie)
+//! ```
+//!
+//! All in the caller's transaction: a load is there whole or not at all.
+
+mod dimensions;
+mod error;
+mod facts;
+mod ledger;
+
+use std::path::Path;
+use std::time::Instant;
+
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use prize_format::{Folder, Survey};
+
+use crate::pg::catalog::{self, Privilege};
+use crate::pg::{self, interrupt, report};
+use dimensions::Dimension;
+use error::LoadError;
+
+/// What a load did, and what the warehouse then holds.
+struct Run {
+    run_id: i64,
+    files: i32,
+    ratings_read: i64,
+    ratings_loaded: i64,
+    duplicates: i64,
+    rejected: i64,
+    totals: ledger::Totals,
+    elapsed: std::time::Duration,
+}
+
+/// Loads a folder of the Prize's files. Ratings that are there already are left as they are.
+#[pg_extern]
+#[search_path(pg_catalog, @extschema@, pg_temp)]
+fn netflix_load(
+    path: Option<&str>,
+    max_rejects: default!(Option<i64>, 1000),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(run_id, i64),
+            name!(status, &'static str),
+            name!(files, i32),
+            name!(ratings_read, i64),
+            name!(ratings_loaded, i64),
+            name!(duplicates, i64),
+            name!(rejected, i64),
+            name!(customers, i64),
+            name!(movies, i64),
+            name!(probe_pairs, i64),
+            name!(qualifying_pairs, i64),
+            name!(elapsed, Interval),
+        ),
+    >,
+    ErrorReport,
+> {
+    let run = load(path, max_rejects).map_err(report)?;
+    Ok(TableIterator::once((
+        run.run_id,
+        "completed",
+        run.files,
+        run.ratings_read,
+        run.ratings_loaded,
+        run.duplicates,
+        run.rejected,
+        run.totals.customers,
+        run.totals.movies,
+        run.totals.probe_pairs,
+        run.totals.qualifying_pairs,
+        pg::interval(run.elapsed),
+    )))
+}
+
+fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> {
+    let started = Instant::now();
+    let path = check_call(path, max_rejects)?;
+    let folder = Folder::open(path)?;
+
+    // One load at a time; and nobody may write facts whose index entries are not made row by row.
+    if !catalog::try_lock_writers(catalog::table("load_run")?) {
+        return Err(LoadError::Running);
+    }
+    catalog::lock_writers(catalog::table("fact_ratings")?);
+
+    notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), path.display());
+    let survey = Survey::take(&folder, max_rejects.map(|max| max as u64), &mut interrupt::go_on)?;
+    notice!(
+        "found {} ratings by {} customers; {} lines could not be used",
+        survey.ratings(),
+        survey.customers.len(),
+        survey.rejects.count
+    );
+    let mut customers = Dimension::look_up(&dimensions::CUSTOMERS, &survey.customers)?;
+    let mut movies = Dimension::look_up(&dimensions::MOVIES, &survey.movies)?;
+    let loaded = facts::load(&survey, &mut customers, &mut movies)?;
+    facts::load_qualifying(&survey, &customers, &movies)?;
+    dimensions::write_calendar(survey.days)?;
+    customers.write(&[])?;
+    movies.write(&survey.titles)?;
+    if loaded.probe_missing > 0 {
+        notice!("{} pairs of probe.txt have no rating here and were left out", loaded.probe_missing);
+    }
+
+    let mut run = Run {
+        run_id: 0,
+        files: survey.files.len() as i32,
+        ratings_read: survey.ratings() as i64,
+        ratings_loaded: loaded.inserted as i64,
+        duplicates: loaded.duplicates as i64,
+        rejected: survey.rejects.count as i64,
+        totals: ledger::totals()?,
+        elapsed: started.elapsed(),
+    };
+    run.run_id = ledger::write(&run, path, &survey)?;
+    if loaded.inserted > 0 {
+        ledger::analyze()?;
+    }
+    run.elapsed = started.elapsed();
+    Ok(run)
+}
+
+/// Checks all that can be wrong before a file is opened.
+fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, LoadError> {
+    if !catalog::may_read_server_files() {
+        return Err(LoadError::MayNotReadFiles);
+    }
+    let path = path.ok_or(pg::Error::NullArgument("path"))?;
+    if !Path::new(path).is_absolute() {
+        return Err(LoadError::RelativePath(path.into()));
+    }
+    if let Some(max @ ..0) = max_rejects {
+        return Err(LoadError::NegativeRejects(max));
+    }
+    if !catalog::is_utf8() {
+        return Err(LoadError::Encoding);
+    }
+    let (read, write) = (Privilege::Select, Privilege::Insert);
+    for table in ["dim_date", "load_run", "load_file", "load_reject", "qualifying"] {
+        catalog::require(table, &[read, write])?;
+    }
+    for table in ["dim_customer", "dim_movie", "fact_ratings"] {
+        catalog::require(table, &[read, write, Privilege::Update])?;
+    }
+    Ok(Path::new(path))
+}

@@ -1,0 +1,190 @@
+//! Bulk insertion: many rows at a time straight into a table, as COPY does it.
+
+use pgrx::memcxt::PgMemoryContexts;
+use pgrx::{check_for_interrupts, pg_sys};
+
+use super::catalog::{self, Privilege};
+use super::{Error, interrupt};
+
+/// What becomes of a table's indexes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Indexes {
+    /// Each row is entered at once, and a duplicate key is an error.
+    Maintain,
+    /// They are rebuilt when all rows are in: faster where the table was empty.
+    Rebuild,
+}
+
+/// Rows a batch.
+const BATCH: usize = 1000;
+
+/// Rows under way into a table.
+///
+/// Writes straight into the table: constraints other than unique indexes are not checked and triggers do not
+/// fire. The caller proves the constraints by construction.
+pub struct BulkInsert {
+    relation: pg_sys::Relation,
+    slots: Vec<*mut pg_sys::TupleTableSlot>,
+    used: usize,
+    rows: u64,
+    state: pg_sys::BulkInsertState,
+    executor: *mut pg_sys::EState,
+    target: *mut pg_sys::ResultRelInfo,
+    indexes: Indexes,
+    /// What the rows of one batch are made in.
+    batch: PgMemoryContexts,
+}
+
+impl BulkInsert {
+    /// Starts to insert into one of the extension's tables. The role must be allowed to.
+    pub fn open(table: &'static str, indexes: Indexes) -> Result<BulkInsert, Error> {
+        let oid = catalog::require(table, &[Privilege::Insert])?;
+        // SAFETY: an existing table; what is made here lives in the current memory context, and what is not closed
+        // because of an error is released by the transaction's resource owner.
+        unsafe {
+            let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let executor = pg_sys::CreateExecutorState();
+            let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
+            pg_sys::InitResultRelInfo(target, relation, 1, std::ptr::null_mut(), 0);
+            if indexes == Indexes::Maintain {
+                pg_sys::ExecOpenIndices(target, false);
+            }
+            let descriptor = (*relation).rd_att;
+            let slots = (0..BATCH)
+                .map(|_| pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual))
+                .collect();
+            Ok(BulkInsert {
+                relation,
+                slots,
+                used: 0,
+                rows: 0,
+                state: pg_sys::GetBulkInsertState(),
+                executor,
+                target,
+                indexes,
+                batch: PgMemoryContexts::new("netflix_rec bulk insert"),
+            })
+        }
+    }
+
+    /// Adds a row of as many columns as the table has. `row` makes its values in memory that lasts just long
+    /// enough.
+    pub fn push<const COLUMNS: usize>(&mut self, row: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
+        let slot = self.slots[self.used];
+        // SAFETY: the slot is the table's own, cleared, with room for as many values as the table has columns,
+        // which the assertion compares; the values live until the batch's context is reset, after the insertion.
+        unsafe {
+            assert_eq!((*(*slot).tts_tupleDescriptor).natts as usize, COLUMNS);
+            let values = self.batch.switch_to(|_| row());
+            for (column, value) in values.into_iter().enumerate() {
+                *(*slot).tts_isnull.add(column) = value.is_none();
+                *(*slot).tts_values.add(column) = value.unwrap_or(pg_sys::Datum::null());
+            }
+            pg_sys::ExecStoreVirtualTuple(slot);
+        }
+        self.used += 1;
+        if self.used == BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        check_for_interrupts!();
+        let BulkInsert { relation, state, executor, target, indexes, .. } = *self;
+        let slots = &mut self.slots[..self.used];
+        // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
+        unsafe {
+            self.batch.switch_to(|_| {
+                let command = pg_sys::GetCurrentCommandId(true);
+                pg_sys::heap_multi_insert(
+                    relation,
+                    slots.as_mut_ptr(),
+                    slots.len() as i32,
+                    command,
+                    pg_sys::TABLE_INSERT_SKIP_FSM as i32,
+                    state,
+                );
+                for &slot in slots.iter() {
+                    if indexes == Indexes::Maintain && (*target).ri_NumIndices > 0 {
+                        insert_index_entries(target, slot, executor);
+                        if !(*executor).es_per_tuple_exprcontext.is_null() {
+                            let context = (*executor).es_per_tuple_exprcontext;
+                            pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                        }
+                    }
+                    pg_sys::ExecClearTuple(slot);
+                }
+            });
+            self.batch.reset();
+        }
+        self.rows += self.used as u64;
+        self.used = 0;
+    }
+
+    /// Inserts the rest, and rebuilds the indexes if that was put off. Gives the number of rows.
+    pub fn finish(mut self) -> u64 {
+        self.flush();
+        // SAFETY: closes what `open` opened, once.
+        unsafe {
+            for &slot in &self.slots {
+                pg_sys::ExecDropSingleTupleTableSlot(slot);
+            }
+            pg_sys::FreeBulkInsertState(self.state);
+            if self.indexes == Indexes::Maintain {
+                pg_sys::ExecCloseIndices(self.target);
+            }
+            pg_sys::FreeExecutorState(self.executor);
+            let oid = (*self.relation).rd_id;
+            pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::CommandCounterIncrement();
+            if self.indexes == Indexes::Rebuild {
+                interrupt::check();
+                reindex(oid);
+            }
+        }
+        self.rows
+    }
+}
+
+/// # Safety
+///
+/// The slot holds a row of the target relation that was just inserted, and the target's indexes are open.
+unsafe fn insert_index_entries(
+    target: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    executor: *mut pg_sys::EState,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        pg_sys::ExecInsertIndexTuples(
+            target,
+            slot,
+            executor,
+            false,
+            false,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            false,
+        );
+    }
+}
+
+/// Builds all of a table's indexes anew, with as many workers as PostgreSQL thinks fit.
+fn reindex(table: pg_sys::Oid) {
+    // SAFETY: an existing table that nobody else writes to; its lock is held.
+    unsafe {
+        let mut params = pg_sys::ReindexParams::default();
+        pg_sys::reindex_relation(
+            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+            std::ptr::null(),
+            table,
+            0,
+            #[cfg(feature = "pg14")]
+            &raw mut params,
+            #[cfg(not(feature = "pg14"))]
+            &raw mut params,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}

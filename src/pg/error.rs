@@ -1,0 +1,135 @@
+//! From a Rust error to a PostgreSQL error: the one place where it is made.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// An error that a user may see: its text is the message.
+pub trait Report: std::error::Error {
+    /// The SQLSTATE.
+    fn code(&self) -> PgSqlErrorCode;
+
+    /// More about where and how it happened.
+    fn detail(&self) -> Option<String> {
+        None
+    }
+
+    /// What to do about it.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Makes the error that the SQL function then raises.
+#[track_caller]
+pub fn report(error: impl Report) -> ErrorReport {
+    let mut report = ErrorReport::new(error.code(), error.to_string(), "netflix_rec");
+    if let Some(detail) = error.detail() {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = error.hint() {
+        report = report.set_hint(hint);
+    }
+    report
+}
+
+/// What can go wrong between any capability and the server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The role lacks a privilege.
+    #[error("permission denied for table {table}")]
+    Permission { table: &'static str, privilege: &'static str },
+    /// Row-level security hides rows from the role.
+    #[error("row-level security on table {table} applies to this role")]
+    RowSecurity { table: &'static str },
+    /// A table is not as the extension made it.
+    #[error("column {column} of table {table} is not as the extension made it")]
+    Altered { table: &'static str, column: &'static str },
+    /// The extension's tables are not there.
+    #[error("the extension's table {table} does not exist")]
+    NoTable { table: &'static str },
+    /// More memory is needed than is allowed.
+    #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed >> 20)]
+    MemoryLimit { what: &'static str, needed: usize, limit: usize },
+    /// Threads could not be started.
+    #[error("could not start worker threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// A thread panicked.
+    #[error("a worker thread failed: {0}")]
+    Panicked(String),
+    /// No model of this name.
+    #[error("model \"{name}\" does not exist")]
+    NoModel { name: String, known: Vec<String> },
+    /// There are no models at all.
+    #[error("there is no trained model yet")]
+    NoModels,
+    /// No version of the name is deployed.
+    #[error("model \"{name}\" has no deployed version")]
+    NotDeployed { name: String },
+    /// A query of the extension's own failed.
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+    /// A NULL where none can be.
+    #[error("unexpected NULL in {0}")]
+    Null(&'static str),
+    /// An argument that must be given is NULL.
+    #[error("{0} must not be NULL")]
+    NullArgument(&'static str),
+    /// From the factorisation.
+    #[error(transparent)]
+    Factor(#[from] factor::Error),
+}
+
+impl Report for Error {
+    fn code(&self) -> PgSqlErrorCode {
+        match self {
+            Error::Permission { .. } | Error::RowSecurity { .. } => {
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
+            Error::Altered { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+            Error::NoModel { .. } | Error::NoModels => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            Error::NotDeployed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NullArgument(_) => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::Factor(error) => match error {
+                factor::Error::NoRatings => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+                factor::Error::Parameter { .. } => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                factor::Error::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                factor::Error::OutOfMemory { .. } => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                factor::Error::Cancelled => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                factor::Error::OutOfBounds { .. } => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            },
+            Error::Panicked(_) | Error::Spi(_) | Error::Null(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Error::MemoryLimit { limit, .. } => Some(format!("The limit is {} MB.", limit >> 20)),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Permission { table, privilege } => {
+                format!("Have its owner GRANT {privilege} ON {table} to the role.")
+            }
+            Error::RowSecurity { .. } => "Use a role that row-level security does not apply to.".into(),
+            Error::Altered { .. } => "Undo the change, or drop and create the extension.".into(),
+            Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory, or ask for fewer factors.".into(),
+            Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
+            Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
+            Error::NotDeployed { .. } => "Train it again with deploy => true.".into(),
+            Error::Factor(factor::Error::NoRatings) => {
+                "Load some first: SELECT * FROM netflix_load('/path/to/the/files');".into()
+            }
+            Error::Factor(factor::Error::Singular { .. }) => "Raise the regularization.".into(),
+            Error::Factor(factor::Error::OutOfMemory { .. }) => {
+                "Ask for fewer factors, or free memory on the server.".into()
+            }
+            _ => return None,
+        })
+    }
+}

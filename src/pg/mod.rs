@@ -1,0 +1,26 @@
+//! What the capabilities share of PostgreSQL: settings, errors, interrupts, reading and writing tables.
+
+#![allow(unsafe_code)] // the one place that talks to the server's C code
+
+pub mod bulk;
+pub mod catalog;
+pub mod error;
+pub mod guc;
+pub mod interrupt;
+pub mod model;
+pub mod ratings;
+pub mod scan;
+
+pub use error::{Error, Report, report};
+
+/// Says what a long call is about to take, and refuses where that is more than `netflix_rec.max_memory`.
+pub fn require_memory(what: &'static str, needed: usize) -> Result<(), Error> {
+    let limit = guc::max_memory();
+    pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
+    if needed > limit { Err(Error::MemoryLimit { what, needed, limit }) } else { Ok(()) }
+}
+
+/// A duration as PostgreSQL has it.
+pub fn interval(duration: std::time::Duration) -> pgrx::datum::Interval {
+    pgrx::datum::Interval::from_micros(duration.as_micros() as i64)
+}

@@ -1,0 +1,182 @@
+//! Answers with a trained model: `recommend`.
+
+use factor::{baseline, top_n};
+use ndarray::ArrayView1;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::{Error, Report, model, ratings, report};
+
+/// What the caller may get wrong.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("n must be at least 1, not {0}")]
+    TooFew(i32),
+    #[error(transparent)]
+    Pg(#[from] Error),
+}
+
+impl Report for ServeError {
+    fn code(&self) -> PgSqlErrorCode {
+        match self {
+            ServeError::TooFew(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            ServeError::Pg(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            ServeError::TooFew(_) => None,
+            ServeError::Pg(error) => error.detail(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ServeError::TooFew(_) => None,
+            ServeError::Pg(error) => error.hint(),
+        }
+    }
+}
+
+impl From<pgrx::spi::Error> for ServeError {
+    fn from(error: pgrx::spi::Error) -> ServeError {
+        ServeError::Pg(error.into())
+    }
+}
+
+/// A movie recommended.
+type Recommended = (i32, i32, Option<String>, Option<i16>, f32);
+
+/// The movies a customer would like best, of those not rated yet.
+///
+/// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
+/// all, by damped mean. A NULL customer gets none.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, @extschema@, pg_temp)]
+fn recommend(
+    customer_id: Option<i32>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+    remove_seen: default!(Option<bool>, true),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, i32),
+            name!(movie_id, i32),
+            name!(title, Option<String>),
+            name!(release_year, Option<i16>),
+            name!(predicted_rating, f32),
+        ),
+    >,
+    ErrorReport,
+> {
+    let best = match customer_id {
+        Some(id) => best_movies(id, n.unwrap_or(10), model, remove_seen.unwrap_or(true)).map_err(report)?,
+        None => Vec::new(),
+    };
+    Ok(TableIterator::new(best))
+}
+
+fn best_movies(
+    customer_id: i32,
+    n: i32,
+    name: Option<&str>,
+    remove_seen: bool,
+) -> Result<Vec<Recommended>, ServeError> {
+    if n < 1 {
+        return Err(ServeError::TooFew(n));
+    }
+    let row = model::find(name)?;
+    let customer_key = customer_key(customer_id)?;
+    let seen = match customer_key {
+        Some(key) if remove_seen => seen(key)?,
+        _ => Vec::new(),
+    };
+    let customer = match customer_key {
+        Some(key) => model::read_customer(&row, key)?,
+        None => None,
+    };
+    let scores = match customer {
+        Some((bias, factors)) => {
+            let movies = model::read(&row, "movie_factors", ratings::size()?.movies)?;
+            let taste = movies.factors.dot(&ArrayView1::from(&factors));
+            taste.iter().zip(&movies.biases).map(|(taste, b)| row.global_mean + bias + b + taste).collect()
+        }
+        None => damped_means()?,
+    };
+    let movie_ids = movie_ids()?;
+    let candidates = movie_ids.iter().filter(|(key, _)| seen.binary_search(key).is_err());
+    let candidates =
+        candidates.filter_map(|&(key, movie_id)| Some((movie_id, *scores.get(key as usize - 1)?)));
+    describe(top_n(n as usize, candidates))
+}
+
+fn customer_key(customer_id: i32) -> Result<Option<i32>, ServeError> {
+    let found = Spi::get_one_with_args::<i32>(
+        "SELECT (SELECT customer_key FROM dim_customer WHERE customer_id = $1)",
+        &[customer_id.into()],
+    )?;
+    Ok(found)
+}
+
+/// Keys of the movies that a customer rated, ascending.
+fn seen(customer_key: i32) -> Result<Vec<i32>, ServeError> {
+    let keys = Spi::get_one_with_args::<Vec<i32>>(
+        "SELECT array_agg(movie_key ORDER BY movie_key) FROM fact_ratings WHERE customer_key = $1",
+        &[customer_key.into()],
+    )?;
+    Ok(keys.unwrap_or_default())
+}
+
+/// Each movie's key and id.
+fn movie_ids() -> Result<Vec<(i32, i32)>, ServeError> {
+    Spi::connect(|client| {
+        let rows = client.select("SELECT movie_key, movie_id FROM dim_movie", None, &[])?;
+        let pair = |row: pgrx::spi::SpiHeapTupleData<'_>| Ok((row.get::<i32>(1)?, row.get::<i32>(2)?));
+        let pairs = rows.map(pair).collect::<Result<Vec<_>, pgrx::spi::Error>>()?;
+        Ok(pairs.into_iter().filter_map(|(key, id)| Some((key?, id?))).collect())
+    })
+}
+
+/// Each movie's mean, drawn towards the mean of all ratings; by key.
+fn damped_means() -> Result<Vec<f32>, ServeError> {
+    let mut scores = vec![f32::NEG_INFINITY; ratings::size()?.movies];
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT movie_key, rating_count, coalesce(rating_mean, 0),
+                    coalesce(sum(rating_count * rating_mean) OVER () / nullif(sum(rating_count) OVER (), 0), 3)
+             FROM dim_movie",
+            None,
+            &[],
+        )?;
+        for row in rows {
+            let columns = (row.get::<i32>(1)?, row.get::<i64>(2)?, row.get::<f64>(3)?, row.get::<f64>(4)?);
+            if let (Some(key), Some(count), Some(mean), Some(usual)) = columns {
+                let damped = baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING);
+                scores[key as usize - 1] = damped as f32;
+            }
+        }
+        Ok(scores)
+    })
+}
+
+/// Adds titles and years, in the order given.
+fn describe(best: Vec<(i32, f32)>) -> Result<Vec<Recommended>, ServeError> {
+    let ids = best.iter().map(|&(movie_id, _)| movie_id).collect::<Vec<_>>();
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT m.title, m.release_year FROM unnest($1::int[]) WITH ORDINALITY AS best (movie_id, rank)
+             JOIN dim_movie m USING (movie_id) ORDER BY rank",
+            None,
+            &[ids.into()],
+        )?;
+        let describe = |(at, row): (usize, pgrx::spi::SpiHeapTupleData<'_>)| {
+            let (movie_id, score) = best[at];
+            let predicted = score.clamp(factor::SCALE.0, factor::SCALE.1);
+            Ok((at as i32 + 1, movie_id, row.get::<String>(1)?, row.get::<i16>(2)?, predicted))
+        };
+        rows.enumerate().map(describe).collect()
+    })
+}

@@ -1,0 +1,213 @@
+//! Trains models on the warehouse's ratings: `train_als`.
+
+use std::time::Instant;
+
+use factor::als::{self, Iteration};
+use factor::{RatingMatrix, Ratings};
+use pgrx::JsonB;
+use pgrx::datum::Interval;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::model::NewModel;
+use crate::pg::{self, Error, Report, guc, interrupt, model, ratings, report};
+
+/// What the caller may get wrong.
+#[derive(Debug, thiserror::Error)]
+enum TrainError {
+    #[error("train_on must be 'train' or 'all', not '{0}'")]
+    TrainOn(String),
+    #[error("the model's name must not be empty")]
+    EmptyName,
+    #[error(transparent)]
+    Pg(#[from] Error),
+}
+
+impl Report for TrainError {
+    fn code(&self) -> PgSqlErrorCode {
+        match self {
+            TrainError::TrainOn(_) | TrainError::EmptyName => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            TrainError::Pg(error) => error.code(),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            TrainError::Pg(error) => error.detail(),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
+            TrainError::EmptyName => None,
+            TrainError::Pg(error) => error.hint(),
+        }
+    }
+}
+
+impl From<factor::Error> for TrainError {
+    fn from(error: factor::Error) -> TrainError {
+        TrainError::Pg(error.into())
+    }
+}
+
+/// A trained model, as the SQL function shows it.
+struct Trained {
+    name: String,
+    version: i32,
+    params: serde_json::Value,
+    ratings: usize,
+    iterations: usize,
+    train_rmse: f64,
+    probe_rmse: Option<f64>,
+    started: Instant,
+}
+
+/// Trains a model by alternating least squares.
+#[pg_extern]
+#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[allow(clippy::too_many_arguments)] // they are named in SQL
+fn train_als(
+    model: default!(Option<&str>, "'als'"),
+    factors: default!(Option<i32>, 50),
+    iterations: default!(Option<i32>, 15),
+    regularization: default!(Option<f32>, 0.06),
+    bias_regularization: default!(Option<f32>, 0.02),
+    train_on: default!(Option<&str>, "'train'"),
+    seed: default!(Option<i64>, 42),
+    deploy: default!(Option<bool>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(model, String),
+            name!(version, i32),
+            name!(algorithm, &'static str),
+            name!(params, JsonB),
+            name!(ratings, i64),
+            name!(iterations, i32),
+            name!(train_rmse, f64),
+            name!(probe_rmse, Option<f64>),
+            name!(elapsed, Interval),
+        ),
+    >,
+    ErrorReport,
+> {
+    // A NULL stands for the default.
+    let default = als::Params::default();
+    let params = als::Params {
+        factors: factors.map_or(default.factors, |n| n.max(0) as usize),
+        iterations: iterations.map_or(default.iterations, |n| n.max(0) as usize),
+        regularization: regularization.map_or(default.regularization, decimal),
+        bias_regularization: bias_regularization.map_or(default.bias_regularization, decimal),
+        seed: seed.map_or(default.seed, |seed| seed as u64),
+    };
+    let trained =
+        train(model.unwrap_or("als"), &params, train_on.unwrap_or("train"), deploy).map_err(report)?;
+    Ok(TableIterator::once((
+        trained.name,
+        trained.version,
+        "als",
+        JsonB(trained.params),
+        trained.ratings as i64,
+        trained.iterations as i32,
+        trained.train_rmse,
+        trained.probe_rmse,
+        pg::interval(trained.started.elapsed()),
+    )))
+}
+
+fn train(
+    name: &str,
+    params: &als::Params,
+    train_on: &str,
+    deploy: Option<bool>,
+) -> Result<Trained, TrainError> {
+    let started = Instant::now();
+    let hold_out = match train_on {
+        "train" => true,
+        "all" => false,
+        other => return Err(TrainError::TrainOn(other.into())),
+    };
+    if name.is_empty() {
+        return Err(TrainError::EmptyName);
+    }
+    params.check()?;
+    let size = ratings::size()?;
+    if size.ratings == 0 {
+        return Err(factor::Error::NoRatings.into());
+    }
+    let threads = guc::threads();
+    let needed = params.memory(size.customers, size.movies, size.ratings, threads);
+    pg::require_memory("training", needed)?;
+
+    let (mut training, mut probe) = (Ratings::default(), Ratings::default());
+    ratings::read(|customer, movie, rating, is_probe| {
+        let list = if is_probe && hold_out { &mut probe } else { &mut training };
+        list.try_push(customer, movie, rating)
+    })?;
+    notice!("training on {} ratings, holding out {}", training.len(), probe.len());
+
+    let mut last = None;
+    let outcome = interrupt::run(
+        threads,
+        |cancelled, say: &mut dyn FnMut(Iteration)| {
+            let matrix = RatingMatrix::new(size.customers, size.movies, training, cancelled)?;
+            let model = als::train(&matrix, &probe, params, cancelled, &mut |iteration| say(iteration))?;
+            Ok((matrix, model))
+        },
+        |iteration| {
+            notice!("{}", describe(&iteration, params.iterations));
+            last = Some(iteration);
+        },
+    )?;
+    let (matrix, model): (RatingMatrix, factor::Model) = outcome.map_err(Error::Factor)?;
+    let last = last.ok_or(Error::Null("iterations"))?;
+    let json = serde_json::json!({
+        "factors": params.factors,
+        "iterations": params.iterations,
+        "regularization": params.regularization,
+        "bias_regularization": params.bias_regularization,
+        "train_on": train_on,
+        "seed": params.seed as i64,
+    });
+    let new = NewModel {
+        name,
+        algorithm: "als",
+        params: json.clone(),
+        ratings: matrix.ratings(),
+        iterations: last.number,
+        train_rmse: last.train_rmse,
+        probe_rmse: last.held_out_rmse,
+        started,
+        deploy,
+    };
+    let trained = |table: &str, row: usize| match table {
+        "movie_factors" => matrix.by_movie.count(row) > 0,
+        _ => matrix.by_customer.count(row) > 0,
+    };
+    let version = model::write(&new, &model, trained)?;
+    Ok(Trained {
+        name: name.into(),
+        version,
+        params: json,
+        ratings: new.ratings,
+        iterations: new.iterations,
+        train_rmse: new.train_rmse,
+        probe_rmse: new.probe_rmse,
+        started,
+    })
+}
+
+fn describe(iteration: &Iteration, of: usize) -> String {
+    let Iteration { number, train_rmse, held_out_rmse, elapsed } = iteration;
+    let probe = held_out_rmse.map_or(String::new(), |rmse| format!(", probe RMSE {rmse:.4}"));
+    format!("iteration {number}/{of}: train RMSE {train_rmse:.4}{probe}, {:.1} s", elapsed.as_secs_f64())
+}
+
+/// The number that was written, not the nearest one of single precision: 0.06, not 0.05999999865889549.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
