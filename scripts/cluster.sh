@@ -26,13 +26,14 @@ private_postgres() {
 }
 
 # as_server COMMAND: runs it as the user the server runs as: PostgreSQL refuses root. With READ_ALL=1, that user may
-# read any file, as root may who asked for it; no more than read.
+# read any file, as root may who asked for it; no more than read. (Without no_setuid_fixup, access(2) would say that
+# it may not.)
 as_server() {
+    local read_all=(--securebits=+no_setuid_fixup --inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
     if [ "$(id -u)" -ne 0 ]; then
         "$@"
-    elif [ -n "${READ_ALL:-}" ] && setpriv --reuid=postgres --inh-caps=+dac_read_search --ambient-caps=+dac_read_search true 2>/dev/null; then
-        setpriv --reuid=postgres --regid=postgres --init-groups \
-            --inh-caps=+dac_read_search --ambient-caps=+dac_read_search -- "$@"
+    elif [ -n "${READ_ALL:-}" ] && setpriv --reuid=postgres "${read_all[@]}" true 2>/dev/null; then
+        setpriv --reuid=postgres --regid=postgres --init-groups "${read_all[@]}" -- "$@"
     else
         setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
     fi

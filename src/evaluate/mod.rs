@@ -80,8 +80,8 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
     pg::require_memory("evaluation", floats * size_of::<f32>() + size.ratings * 9)?;
     let model = Model {
         mean: row.global_mean,
-        customers: model::read(&row, "customer_factors", size.customers)?,
-        movies: model::read(&row, "movie_factors", size.movies)?,
+        customers: model::read_side(&row, "customer_factors", size.customers)?,
+        movies: model::read_side(&row, "movie_factors", size.movies)?,
     };
     let mut judged = Ratings::default();
     ratings::read(|customer, movie, rating, is_probe| match wanted(is_probe) {

@@ -74,6 +74,9 @@ pub enum Error {
     /// An argument that must be given is NULL.
     #[error("{0} must not be NULL")]
     NullArgument(&'static str),
+    /// Factors of the wrong length.
+    #[error("row {key} of table {table} does not fit its model")]
+    Damaged { table: &'static str, key: i32 },
     /// From the factorisation.
     #[error(transparent)]
     Factor(#[from] factor::Error),
@@ -100,6 +103,7 @@ impl Report for Error {
                 factor::Error::Cancelled => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
                 factor::Error::OutOfBounds { .. } => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             },
+            Error::Damaged { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Error::Panicked(_) | Error::Spi(_) | Error::Null(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
@@ -120,6 +124,7 @@ impl Report for Error {
             Error::Altered { .. } => "Undo the change, or drop and create the extension.".into(),
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory, or ask for fewer factors.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
+            Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
             Error::NotDeployed { .. } => "Train it again with deploy => true.".into(),
             Error::Factor(factor::Error::NoRatings) => {

@@ -1,6 +1,6 @@
 //! Models as they stand in the tables: found, written, read.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::ArrayView1;
 use pgrx::datum::DatumWithOid;
 use pgrx::{IntoDatum, JsonB, Spi};
 
@@ -132,18 +132,20 @@ fn array(factors: ArrayView1<'_, f32>) -> Option<pgrx::pg_sys::Datum> {
     factors.to_vec().into_datum()
 }
 
-/// Reads one side's factors into a matrix of as many rows as the highest key. Rows that are not in the table are
-/// zero.
-pub fn read(row: &ModelRow, table: &'static str, rows: usize) -> Result<factor::Side, Error> {
+/// Hands on key, bias and factors of every customer or movie that a model knows, in no particular order.
+pub fn read(
+    row: &ModelRow,
+    table: &'static str,
+    mut each: impl FnMut(i32, f32, ArrayView1<'_, f32>),
+) -> Result<(), Error> {
     let key = if table == "movie_factors" { "movie_key" } else { "customer_key" };
-    let mut side = factor::Side { biases: Array1::zeros(rows), factors: Array2::zeros((rows, row.factors)) };
     let query = format!("SELECT {key}, bias, factors FROM {table} WHERE model_id = $1");
     Spi::connect(|client| {
         let mut cursor = client.try_open_cursor(query.as_str(), &[row.model_id.into()])?;
         loop {
             let batch = cursor.fetch(FETCH)?;
             if batch.is_empty() {
-                return Ok(side);
+                return Ok(());
             }
             for tuple in batch {
                 let (Some(key), Some(bias), Some(factors)) =
@@ -151,15 +153,27 @@ pub fn read(row: &ModelRow, table: &'static str, rows: usize) -> Result<factor::
                 else {
                     return Err(Error::Null(table));
                 };
-                let at = (key - 1) as usize;
-                if at < rows && factors.len() == side.factors.ncols() {
-                    side.biases[at] = bias;
-                    side.factors.row_mut(at).assign(&ArrayView1::from(&factors));
+                if factors.len() != row.factors {
+                    return Err(Error::Damaged { table, key });
                 }
+                each(key, bias, ArrayView1::from(&factors));
             }
             interrupt::check();
         }
     })
+}
+
+/// Reads one side's factors into a matrix of as many rows as the highest key. What the model does not know is zero.
+pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<factor::Side, Error> {
+    let mut side = factor::Side::zeros(rows, row.factors);
+    read(row, table, |key, bias, factors| {
+        let at = (key - 1) as usize;
+        if at < rows {
+            side.biases[at] = bias;
+            side.factors.row_mut(at).assign(&factors);
+        }
+    })?;
+    Ok(side)
 }
 
 /// One customer's bias and factors, where the model has them.

@@ -1,11 +1,13 @@
 //! Answers with a trained model: `recommend`.
 
+use std::collections::HashMap;
+
 use factor::{baseline, top_n};
 use ndarray::ArrayView1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::{Error, Report, model, ratings, report};
+use crate::pg::{Error, Report, model, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ impl From<pgrx::spi::Error> for ServeError {
 /// A movie recommended.
 type Recommended = (i32, i32, Option<String>, Option<i16>, f32);
 
-/// The movies a customer would like best, of those not rated yet.
+/// The movies a customer would like best, of those that the model knows and the customer has not rated yet.
 ///
 /// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
 /// all, by damped mean. A NULL customer gets none.
@@ -100,16 +102,18 @@ fn best_movies(
     };
     let scores = match customer {
         Some((bias, factors)) => {
-            let movies = model::read(&row, "movie_factors", ratings::size()?.movies)?;
-            let taste = movies.factors.dot(&ArrayView1::from(&factors));
-            taste.iter().zip(&movies.biases).map(|(taste, b)| row.global_mean + bias + b + taste).collect()
+            let mut scores = Vec::new();
+            let customer = (bias, ArrayView1::from(&factors));
+            model::read(&row, "movie_factors", |key, bias, factors| {
+                scores.push((key, factor::score(row.global_mean, customer, (bias, factors))));
+            })?;
+            scores
         }
         None => damped_means()?,
     };
     let movie_ids = movie_ids()?;
-    let candidates = movie_ids.iter().filter(|(key, _)| seen.binary_search(key).is_err());
-    let candidates =
-        candidates.filter_map(|&(key, movie_id)| Some((movie_id, *scores.get(key as usize - 1)?)));
+    let unseen = scores.into_iter().filter(|(key, _)| seen.binary_search(key).is_err());
+    let candidates = unseen.filter_map(|(key, score)| Some((*movie_ids.get(&key)?, score)));
     describe(top_n(n as usize, candidates))
 }
 
@@ -130,35 +134,38 @@ fn seen(customer_key: i32) -> Result<Vec<i32>, ServeError> {
     Ok(keys.unwrap_or_default())
 }
 
-/// Each movie's key and id.
-fn movie_ids() -> Result<Vec<(i32, i32)>, ServeError> {
+/// Each movie's id, by its key.
+fn movie_ids() -> Result<HashMap<i32, i32>, ServeError> {
     Spi::connect(|client| {
-        let rows = client.select("SELECT movie_key, movie_id FROM dim_movie", None, &[])?;
-        let pair = |row: pgrx::spi::SpiHeapTupleData<'_>| Ok((row.get::<i32>(1)?, row.get::<i32>(2)?));
-        let pairs = rows.map(pair).collect::<Result<Vec<_>, pgrx::spi::Error>>()?;
-        Ok(pairs.into_iter().filter_map(|(key, id)| Some((key?, id?))).collect())
+        let mut ids = HashMap::new();
+        for row in client.select("SELECT movie_key, movie_id FROM dim_movie", None, &[])? {
+            if let (Some(key), Some(id)) = (row.get::<i32>(1)?, row.get::<i32>(2)?) {
+                ids.insert(key, id);
+            }
+        }
+        Ok(ids)
     })
 }
 
-/// Each movie's mean, drawn towards the mean of all ratings; by key.
-fn damped_means() -> Result<Vec<f32>, ServeError> {
-    let mut scores = vec![f32::NEG_INFINITY; ratings::size()?.movies];
+/// The mean rating of each movie that has any, drawn towards the mean of all ratings; with the movie's key.
+fn damped_means() -> Result<Vec<(i32, f32)>, ServeError> {
     Spi::connect(|client| {
         let rows = client.select(
-            "SELECT movie_key, rating_count, coalesce(rating_mean, 0),
-                    coalesce(sum(rating_count * rating_mean) OVER () / nullif(sum(rating_count) OVER (), 0), 3)
-             FROM dim_movie",
+            "SELECT movie_key, rating_count, rating_mean,
+                    sum(rating_count * rating_mean) OVER () / sum(rating_count) OVER ()
+             FROM dim_movie WHERE rating_count > 0",
             None,
             &[],
         )?;
+        let mut means = Vec::new();
         for row in rows {
             let columns = (row.get::<i32>(1)?, row.get::<i64>(2)?, row.get::<f64>(3)?, row.get::<f64>(4)?);
             if let (Some(key), Some(count), Some(mean), Some(usual)) = columns {
                 let damped = baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING);
-                scores[key as usize - 1] = damped as f32;
+                means.push((key, damped as f32));
             }
         }
-        Ok(scores)
+        Ok(means)
     })
 }
 
@@ -174,7 +181,7 @@ fn describe(best: Vec<(i32, f32)>) -> Result<Vec<Recommended>, ServeError> {
         )?;
         let describe = |(at, row): (usize, pgrx::spi::SpiHeapTupleData<'_>)| {
             let (movie_id, score) = best[at];
-            let predicted = score.clamp(factor::SCALE.0, factor::SCALE.1);
+            let predicted = factor::cut(score);
             Ok((at as i32 + 1, movie_id, row.get::<String>(1)?, row.get::<i16>(2)?, predicted))
         };
         rows.enumerate().map(describe).collect()

@@ -213,7 +213,7 @@ fn held_out_rmse(
     let predict = |(customer, movie, rating): (u32, u32, u8)| {
         let (p, q) = (customers.row(customer as usize), movies.row(movie as usize));
         let taste = p[..factors].iter().zip(&q[..factors]).map(|(p, q)| p * q).sum::<f32>();
-        (crate::model::cut(mean + p[factors + 1] + q[factors + 1] + taste), rating)
+        (crate::cut(mean + p[factors + 1] + q[factors + 1] + taste), rating)
     };
     if cancelled.load(Ordering::Relaxed) {
         return Err(Error::Cancelled);

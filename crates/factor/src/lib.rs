@@ -21,5 +21,5 @@ mod vector;
 pub use error::Error;
 pub use matrix::{RatingMatrix, Ratings, Sparse};
 pub use metrics::Metrics;
-pub use model::{Model, SCALE, Side};
+pub use model::{Model, Side, cut, score};
 pub use top_n::top_n;

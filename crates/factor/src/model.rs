@@ -39,19 +39,19 @@ impl Side {
 }
 
 impl Model {
-    /// The rating predicted, not yet cut to the scale. What the model does not know adds nothing.
-    pub fn score(&self, customer: usize, movie: usize) -> f32 {
-        match (self.customers.row(customer), self.movies.row(movie)) {
-            (Some((b_u, p)), Some((b_i, q))) => self.mean + b_u + b_i + p.dot(&q),
+    /// The rating predicted, from 1 to 5. A customer or movie beyond the model's adds nothing.
+    pub fn predict(&self, customer: usize, movie: usize) -> f32 {
+        cut(match (self.customers.row(customer), self.movies.row(movie)) {
+            (Some(customer), Some(movie)) => score(self.mean, customer, movie),
             (Some((bias, _)), None) | (None, Some((bias, _))) => self.mean + bias,
             (None, None) => self.mean,
-        }
+        })
     }
+}
 
-    /// The rating predicted, from 1 to 5.
-    pub fn predict(&self, customer: usize, movie: usize) -> f32 {
-        cut(self.score(customer, movie))
-    }
+/// `mean + b_u + b_i + p_u · q_i`, not yet cut to the scale, of a customer's and a movie's bias and factors.
+pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, ArrayView1<'_, f32>)) -> f32 {
+    mean + b_u + b_i + p.dot(&q)
 }
 
 /// Cuts a score to the scale of ratings.

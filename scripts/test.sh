@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
+#
+# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress docs; `check` is the first three
+#
+# Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+set -e
+. scripts/toolchain.sh
+. scripts/cluster.sh
+set +e
+
+dir=/tmp/netflix_rec_test
+passed=0
+failed=0
+
+main() {
+    local stages=("$@") stage
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress docs)
+    exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
+    flock 9
+    start_over
+    for stage in "${stages[@]}"; do
+        case $stage in
+            check) fmt; clippy; rustdoc ;;
+            fmt | clippy | rustdoc | crates | pg_test | regress | docs) $stage ;;
+            *) fail "there is no stage $stage" ;;
+        esac
+    done
+    stop_cluster "$dir"
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+start_over() {
+    if [ -e "$dir" ]; then
+        [ -O "$dir" ] || [ "$(id -u)" -eq 0 ] || fail "$dir belongs to somebody else"
+        stop_cluster "$dir"
+        rm -rf "$dir"
+    fi
+    mkdir -m 755 "$dir" "$dir/server"
+    # All builds see one PostgreSQL, so that they share what they compile.
+    test_pg_config=$(private_postgres "$dir")
+    pgrx_home "$PWD/target/pgrx" "$test_pg_config"
+    export PGRX_PG_CONFIG_PATH=$test_pg_config
+    local version=${PG_FEATURE#pg}
+    export PATH="$(dirname "$PG_CONFIG"):$PATH" PG_VERSION=$version
+    features=(--no-default-features --features "$PG_FEATURE")
+}
+
+count() { # count WHAT STATUS: one check
+    if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1" >&2; fi
+}
+
+# cargo_tests COMMAND: runs it, shows what it prints, and adds up what its tests say.
+cargo_tests() {
+    local log status tests
+    log=$(mktemp)
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    tests=$(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p' "$log" | awk '{p+=$1; f+=$2} END {print p+0, f+0}')
+    passed=$((passed + ${tests% *}))
+    failed=$((failed + ${tests#* }))
+    # A build that fails runs no test.
+    if [ "$status" -ne 0 ] && [ "${tests#* }" -eq 0 ]; then count "$*" 1; fi
+    rm -f "$log"
+}
+
+fmt() {
+    say "rustfmt"
+    cargo fmt --all --check
+    count fmt $?
+}
+
+clippy() {
+    say "clippy"
+    cargo clippy --quiet --locked --workspace --all-targets "${features[@]}" -- -D warnings
+    count clippy $?
+}
+
+rustdoc() {
+    say "rustdoc"
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps --document-private-items "${features[@]}"
+    count rustdoc $?
+}
+
+crates() {
+    say "tests of the crates"
+    cargo_tests cargo test --quiet --locked -p prize-format -p factor
+}
+
+pg_test() {
+    say "tests inside a backend"
+    local as_user=()
+    if [ "$(id -u)" -eq 0 ]; then
+        apt_install sudo
+        as_user=(--runas postgres)
+        mkdir -p "$dir/pg_test"
+        chown postgres "$dir/pg_test"
+    fi
+    cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data"
+}
+
+# The extension in the throw-away installation, the cluster, and the data to load.
+prepare_server() {
+    [ ! -f "$dir/data/postmaster.pid" ] || return 0
+    say "installing the extension on a throw-away cluster"
+    cargo pgrx install --pg-config "$test_pg_config" "${features[@]}" >"$dir/install.log" 2>&1 || {
+        tail -n 40 "$dir/install.log" >&2
+        return 1
+    }
+    cargo build --quiet --locked -p prize-format || return 1
+    tests/regress/fixtures.sh "$dir/fixtures" "$PWD/target/debug/prize-sample" || return 1
+    chmod -R a+rX "$dir/fixtures"
+    chmod 000 "$dir"/fixtures/unreadable/*
+    start_cluster "$dir" "shared_buffers = 128MB" "fsync = off"
+}
+
+regress() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "regress tests"
+    local pg_regress log
+    pg_regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress
+    [ -x "$pg_regress" ] || pg_regress=$("$PG_CONFIG" --pkglibdir)/pgxs/src/test/regress/pg_regress
+    log=$(mktemp)
+    psql -X -q -h "$(socket_dir "$dir")" -U postgres -d postgres -c "CREATE DATABASE regress"
+    "$pg_regress" --use-existing --bindir="$(dirname "$PG_CONFIG")" --host="$(socket_dir "$dir")" --user=postgres \
+        --dbname=regress --inputdir=tests/regress --outputdir="$dir/regress" --schedule=tests/regress/schedule 2>&1 | tee "$log"
+    cat "$dir/regress/regression.diffs" 2>/dev/null
+    # PostgreSQL 16 prints TAP, older ones `test name ... ok`.
+    local good bad
+    good=$(grep -cE '^test .* ok |^ok [0-9]' "$log")
+    bad=$(grep -cE '^test .* FAILED|^not ok [0-9]' "$log")
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    [ $((good + bad)) -eq "$(grep -c '^test:' tests/regress/schedule)" ]
+    count "all regress tests were run" $?
+    rm -f "$log"
+}
+
+# Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.
+docs() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "examples of the documentation"
+    local file database psql
+    psql="$(dirname "$PG_CONFIG")/psql -X -q -h $(socket_dir "$dir") -U postgres -v ON_ERROR_STOP=1"
+    for file in README.md docs/*.md; do
+        database=docs_$(basename "$file" .md | tr 'A-Z' 'a-z')
+        $psql -d postgres -c "CREATE DATABASE $database"
+        sed -n '/^```sql$/,/^```$/p' "$file" | grep -v '^```' |
+            sed "s#/path/to/netflix#$dir/fixtures/million#g" >"$dir/$database.sql"
+        if ! grep -qi 'create extension' "$dir/$database.sql"; then
+            $psql -d "$database" -c "CREATE EXTENSION netflix_rec" >/dev/null
+        fi
+        $psql -d "$database" -f "$dir/$database.sql" >"$dir/$database.out" 2>&1
+        local status=$?
+        count "$file" $status
+        [ $status -eq 0 ] || tail -n 5 "$dir/$database.out" >&2
+    done
+}
+
+main "$@"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The data sets that the regress tests load. usage: fixtures.sh FOLDER PRIZE_SAMPLE
+set -euo pipefail
+sample=$2
+mkdir -p "$1"
+cd "$1"
+
+# tiny: what every kind of line looks like; a file with Windows' line ends, one without its last, a Latin-1 title.
+mkdir -p tiny/training_set
+printf '1,2003,The Silent Harbour\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL,Untitled Voyage\n4,2004,Nobody Saw It\n' >tiny/movie_titles.csv
+printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n1000,4,2003-01-02\n' >tiny/training_set/mv_0000001.txt
+printf '2:\r\n42,4,2005-09-07\r\n7,1,2004-03-01\r\n' >tiny/training_set/mv_0000002.txt
+printf '3:\n1000,2,2005-12-31\n2649429,5,1999-11-11' >tiny/training_set/mv_0000003.txt
+printf '1:\n42\n3:\n1000\n' >tiny/probe.txt
+printf '2:\n1000,2005-12-01\n4:\n8,2005-12-02\n' >tiny/qualifying.txt
+
+# combined: the same ratings as Kaggle has them.
+mkdir -p combined
+cp tiny/movie_titles.csv tiny/probe.txt tiny/qualifying.txt combined/
+printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n1000,4,2003-01-02\n2:\n42,4,2005-09-07\n7,1,2004-03-01\n' >combined/combined_data_1.txt
+printf '3:\n1000,2,2005-12-31\n2649429,5,1999-11-11\n' >combined/combined_data_2.txt
+
+# more: what came later. New ratings beside old ones, a new customer, a movie no titles file knows, the probe grown.
+mkdir -p more
+printf '2:\n42,1,2000-01-01\n1000,3,2005-10-10\n5:\n9,4,2005-11-11\n' >more/combined_data_1.txt
+printf '1:\n42\n2:\n42\n1000\n4:\n42\n' >more/probe.txt
+
+# titles: the title of the movie that had none.
+mkdir -p titles
+printf '5,2005,At Last a Title\n1,1900,Not Taken: It Has One\n' >titles/movie_titles.txt
+printf '5:\n9,4,2005-11-11\n' >titles/combined_data_1.txt
+
+# mistakes: one line for each that can be made, good lines between.
+mkdir -p mistakes
+printf '1,2003,Good\n2,2003,Bad \x81 Bytes\n1,2004,Twice\n3,20x3,Bad Year\nno line of titles\n6,2005,Empty\n' >mistakes/movie_titles.csv
+{
+    printf '7,5,2004-02-29\n'
+    printf '1:\n7,5,2004-02-29\n8,0,2004-02-29\n9,6,2004-02-29\n10,x,2004-02-29\n'
+    printf '11,5,2005-02-29\n12,5,2004-13-01\n13,5\n-1,5,2004-02-29\n\x00\x01\x02\xff\xfe\x7fELF\n'
+    printf '0:\n14,5,2004-02-29\n2:\n15,3,2004-02-29\n15,4,2004-03-01\n'
+    printf '3:\n'
+    head -c 5000 /dev/zero | tr '\0' '1'
+    printf '\n16,2,2004-02-29\n'
+} >mistakes/combined_data_1.txt
+printf '17\n1:\n7\nx\n' >mistakes/probe.txt
+printf '1:\n20,2005-13-01\n21\n' >mistakes/qualifying.txt
+
+mkdir -p empty norating packed junk unreadable
+printf '1,2003,Lonely\n' >norating/movie_titles.csv
+printf '1:\n7\n' >norating/probe.txt
+printf 'nothing' >packed/training_set.tar
+mkfifo junk/combined_data_2.txt 2>/dev/null || true
+for _ in {1..40}; do for byte in {0..255}; do printf "\\x$(printf %02x "$byte")"; done; done >junk/combined_data_1.txt
+printf '1:\n7,5,2004-02-29\n' >unreadable/combined_data_1.txt
+chmod 000 unreadable/combined_data_1.txt
+
+# million: the generator's, with the RMSE that its planted truth reaches on its probe.
+if [ ! -f million.rmse ]; then
+    "$sample" million | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
+fi

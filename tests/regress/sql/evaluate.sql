@@ -1,0 +1,40 @@
+-- evaluate compares a model's predictions with the ratings of a split.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+SELECT * FROM evaluate();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT version FROM train_als(factors => 10, iterations => 5);
+SELECT n, round(rmse::numeric, 2) AS rmse, round(mse::numeric, 2) AS mse, round(mae::numeric, 2) AS mae,
+       round(mape::numeric) AS mape FROM evaluate();
+
+-- The same by hand, from the model's rows: mean + biases + the product of the factors, cut to 1 to 5.
+CREATE TEMP VIEW by_hand AS
+SELECT count(*) AS n, avg(error ^ 2) AS mse, avg(abs(error)) AS mae, 100 * avg(abs(error) / rating) AS mape
+FROM (SELECT rating,
+             least(5, greatest(1, global_mean + c.bias + m.bias
+               + (SELECT sum(p * q) FROM unnest(c.factors, m.factors) AS product (p, q)))) - rating AS error
+      FROM fact_ratings JOIN customer_factors c USING (customer_key) JOIN movie_factors m USING (model_id, movie_key)
+      JOIN model USING (model_id) WHERE is_probe) AS errors;
+SELECT e.n = h.n AS n, abs(e.mse - h.mse) < 1e-5 AS mse, abs(e.rmse - sqrt(h.mse)) < 1e-5 AS rmse,
+       abs(e.mae - h.mae) < 1e-5 AS mae, abs(e.mape - h.mape) < 1e-3 AS mape
+FROM evaluate('als', 'probe') e, by_hand h;
+
+-- What training reported is what evaluation finds.
+SELECT abs(model.probe_rmse - probe.rmse) < 1e-5 AS probe, abs(model.train_rmse - train.rmse) < 1e-2 AS train,
+       probe.n + train.n = everything.n AS all
+FROM model, evaluate() probe, evaluate(split => 'train') train, evaluate(split => 'all') everything;
+
+-- Mistakes.
+SELECT * FROM evaluate('nonesuch');
+\echo :SQLSTATE
+SELECT * FROM evaluate(split => 'test');
+UPDATE fact_ratings SET is_probe = false WHERE is_probe;
+SELECT * FROM evaluate();
+\echo :SQLSTATE
+SET netflix_rec.max_memory = '1MB';
+SELECT * FROM evaluate(split => 'train');
+RESET netflix_rec.max_memory;
+UPDATE model SET is_deployed = false;
+SELECT * FROM evaluate();
+SELECT * FROM evaluate('als');
+DROP EXTENSION netflix_rec;

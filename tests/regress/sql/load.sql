@@ -1,0 +1,97 @@
+-- netflix_load reads a folder of the Prize's files into the star schema.
+CREATE EXTENSION netflix_rec;
+SELECT run_id, status, files, ratings_read, ratings_loaded, duplicates, rejected,
+       customers, movies, probe_pairs, qualifying_pairs, elapsed > '0' AS took_time
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+
+-- Titles hold commas and accents; years may be unknown; keys follow the ids.
+SELECT * FROM dim_movie ORDER BY movie_key;
+SELECT * FROM dim_customer ORDER BY customer_key;
+SELECT * FROM fact_ratings ORDER BY rating_key;
+SELECT * FROM qualifying;
+
+-- The calendar covers every day of the years from the first rating to the last.
+SELECT count(*), min(date), max(date) FROM dim_date;
+SELECT * FROM dim_date WHERE date_key IN (20040229, 20051231) ORDER BY date_key;
+
+-- A star query, as a BI tool asks it.
+SELECT d.year, d.day_name, m.title, c.customer_id, f.rating
+FROM fact_ratings f
+JOIN dim_date d USING (date_key) JOIN dim_movie m USING (movie_key) JOIN dim_customer c USING (customer_key)
+ORDER BY d.date, c.customer_id;
+
+-- The ledger says what was read.
+SELECT file_no, replace(path, '/tmp/netflix_rec_test/fixtures/', '') AS path, bytes, checksum, records, rejected
+FROM load_file ORDER BY file_no;
+
+-- The same folder again adds nothing, and so does the same data in another layout.
+SET client_min_messages = warning;
+SELECT ratings_read, ratings_loaded, duplicates, customers, movies, probe_pairs, qualifying_pairs
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+SELECT ratings_read, ratings_loaded, duplicates, customers, movies, probe_pairs, qualifying_pairs
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/combined');
+SELECT count(*), sum(rating_key) FROM fact_ratings;
+
+-- What comes later is added: customers and movies new and old, a longer probe. Of two ratings the first is kept. A
+-- movie that no titles file knows has no title until one does.
+RESET client_min_messages;
+SELECT ratings_read, ratings_loaded, duplicates, customers, movies, probe_pairs, qualifying_pairs
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
+SELECT rating_key, customer_id, movie_id, date_key, rating, is_probe
+FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ORDER BY rating_key;
+SELECT movie_key, movie_id, title FROM dim_movie WHERE movie_id = 5;
+SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/titles');
+SELECT movie_id, title, release_year FROM dim_movie WHERE movie_id IN (1, 5) ORDER BY movie_id;
+
+-- Counts, means and days are right after every load.
+CREATE VIEW wrong AS
+SELECT 'customer' AS dimension, customer_id AS id FROM dim_customer d LEFT JOIN
+  (SELECT customer_key, count(*) n, avg(rating) mean, min(date) first, max(date) last
+   FROM fact_ratings JOIN dim_date USING (date_key) GROUP BY 1) f USING (customer_key)
+WHERE (rating_count, round(rating_mean::numeric, 9), first_rated_on, last_rated_on)
+      IS DISTINCT FROM (coalesce(n, 0), round(mean, 9), first, last)
+UNION ALL
+SELECT 'movie', movie_id FROM dim_movie d LEFT JOIN
+  (SELECT movie_key, count(*) n, avg(rating) mean, min(date) first, max(date) last
+   FROM fact_ratings JOIN dim_date USING (date_key) GROUP BY 1) f USING (movie_key)
+WHERE (rating_count, round(rating_mean::numeric, 9), first_rated_on, last_rated_on)
+      IS DISTINCT FROM (coalesce(n, 0), round(mean, 9), first, last);
+SELECT * FROM wrong;
+
+-- A million ratings go the fast way: straight into the table, indexes built when all are in. What it leaves behind
+-- is what rows inserted one by one would have left: foreign keys hold, indexes find every row.
+DROP VIEW wrong;
+DROP EXTENSION netflix_rec;
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+SELECT ratings_read, ratings_loaded, duplicates, rejected, customers, movies, probe_pairs, qualifying_pairs
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT count(*) FROM fact_ratings f
+LEFT JOIN dim_customer c USING (customer_key) LEFT JOIN dim_movie m USING (movie_key) LEFT JOIN dim_date d USING (date_key)
+WHERE c.customer_id IS NULL OR m.movie_id IS NULL OR d.date IS NULL;
+SELECT count(*) FROM qualifying q
+LEFT JOIN dim_customer c USING (customer_key) LEFT JOIN dim_movie m USING (movie_key) LEFT JOIN dim_date d USING (date_key)
+WHERE c.customer_id IS NULL OR m.movie_id IS NULL OR d.date IS NULL;
+SELECT count(*) FILTER (WHERE rating NOT BETWEEN 1 AND 5) AS off_scale, count(DISTINCT (customer_key, movie_key)),
+       min(rating_key), max(rating_key), count(*) FILTER (WHERE is_probe) AS probe FROM fact_ratings;
+CREATE EXTENSION amcheck;
+SELECT indexrelid::regclass AS index, indisvalid, indisready, bt_index_check(indexrelid, true) AS sound
+FROM pg_index WHERE indrelid IN ('fact_ratings'::regclass, 'qualifying'::regclass, 'dim_customer'::regclass)
+ORDER BY 1;
+SELECT relname, reltuples > 0 AS analyzed FROM pg_class
+WHERE oid IN ('fact_ratings'::regclass, 'dim_movie'::regclass) ORDER BY 1;
+SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+INSERT INTO fact_ratings SELECT rating_key + 10000000, customer_key, movie_key, date_key, rating, is_probe
+FROM fact_ratings WHERE rating_key = 1;
+DROP EXTENSION amcheck;
+
+-- A load that is rolled back leaves nothing; one inside a transaction is seen there at once.
+DROP EXTENSION netflix_rec;
+CREATE EXTENSION netflix_rec;
+BEGIN;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+SELECT count(*) FROM fact_ratings WHERE customer_key = 2 AND movie_key = 1;
+ROLLBACK;
+SELECT count(*) FROM fact_ratings;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+DROP EXTENSION netflix_rec;

@@ -1,0 +1,93 @@
+-- What netflix_load says to what can go wrong. \set VERBOSITY verbose would show where in the source; here, SQLSTATEs.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+
+-- The path: missing, not there, not absolute, a file, a folder without files, without ratings, with packed files.
+SELECT * FROM netflix_load(NULL);
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/nowhere');
+\echo :SQLSTATE
+SELECT * FROM netflix_load('data');
+\echo :SQLSTATE
+SELECT * FROM netflix_load('');
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny/movie_titles.csv');
+\echo :SQLSTATE
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/empty');
+\echo :SQLSTATE
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/norating');
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/packed');
+
+-- A file that the server's user may not read.
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/unreadable');
+\echo :SQLSTATE
+
+-- Binary junk is refused as soon as there is too much of it.
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => 10);
+\echo :SQLSTATE
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => -1);
+
+-- Lines that cannot be used are counted and listed; good lines beside them are loaded.
+SELECT ratings_read, ratings_loaded, duplicates, rejected, customers, movies
+FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes');
+SELECT replace(path, '/tmp/netflix_rec_test/fixtures/', '') AS file, line, left(text, 30) AS text, reason
+FROM load_reject JOIN load_file USING (run_id, file_no) ORDER BY reject_no;
+SELECT customer_id, movie_id, rating FROM fact_ratings
+JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ORDER BY rating_key;
+-- The movie whose title could not be read is there without one.
+SELECT movie_id, title FROM dim_movie ORDER BY movie_id;
+
+-- With fewer allowed, the load stops and nothing is lost that was there.
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes', max_rejects => 3);
+SELECT count(*) FROM fact_ratings;
+SELECT rejected FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes', max_rejects => NULL);
+SELECT count(*) FROM load_reject WHERE run_id = (SELECT max(run_id) FROM load_run);
+
+-- Only roles that may read the server's files may load, and only into tables they may write.
+CREATE ROLE regress_loader;
+SET ROLE regress_loader;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+\echo :SQLSTATE
+RESET ROLE;
+GRANT pg_read_server_files TO regress_loader;
+SET ROLE regress_loader;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+\echo :SQLSTATE
+RESET ROLE;
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO regress_loader;
+SET ROLE regress_loader;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+RESET ROLE;
+ALTER TABLE fact_ratings ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_loader;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+RESET ROLE;
+ALTER TABLE fact_ratings DISABLE ROW LEVEL SECURITY;
+
+-- A table that somebody changed is not misread.
+ALTER TABLE fact_ratings ALTER COLUMN is_probe DROP NOT NULL;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+ALTER TABLE fact_ratings ALTER COLUMN is_probe SET NOT NULL;
+
+-- A statement that takes too long is stopped, in the first pass or in the second.
+DROP EXTENSION netflix_rec;
+CREATE EXTENSION netflix_rec;
+SET statement_timeout = '20ms';
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SET statement_timeout = '600ms';
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+RESET statement_timeout;
+SELECT count(*) FROM fact_ratings;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+
+DROP EXTENSION netflix_rec;
+DROP OWNED BY regress_loader;
+REVOKE pg_read_server_files FROM regress_loader;
+DROP ROLE regress_loader;
+
+-- Text is stored as UTF-8.
+CREATE DATABASE regress_latin1 ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';
+\c regress_latin1
+CREATE EXTENSION netflix_rec;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+\c regress
+DROP DATABASE regress_latin1;

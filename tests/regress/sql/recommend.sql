@@ -1,0 +1,61 @@
+-- recommend lists the movies a customer would like best and has not rated.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+SELECT * FROM recommend(1);
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT version FROM train_als(factors => 10, iterations => 5);
+SELECT customer_id AS customer, customer_key FROM dim_customer WHERE rating_count = 100 ORDER BY 1 LIMIT 1 \gset
+SELECT rank, count(title) AS titled, bool_and(predicted_rating BETWEEN 1 AND 5) AS on_scale
+FROM recommend(:customer, 3) GROUP BY rank ORDER BY rank;
+
+-- The same by hand: every movie the model knows and the customer has not rated, by score, ties by id.
+CREATE TEMP VIEW by_hand AS
+SELECT c.customer_key, movie_id, global_mean + c.bias + m.bias
+       + (SELECT sum(p * q) FROM unnest(c.factors, m.factors) AS product (p, q)) AS score,
+       EXISTS (SELECT FROM fact_ratings f WHERE f.customer_key = c.customer_key AND f.movie_key = m.movie_key) AS seen
+FROM customer_factors c JOIN movie_factors m USING (model_id) JOIN model USING (model_id)
+JOIN dim_movie USING (movie_key);
+SELECT count(*) AS listed, count(h.movie_id) AS as_by_hand, bool_and(abs(r.predicted_rating - h.predicted) < 1e-4) AS same_rating
+FROM recommend(:customer, 20) r
+LEFT JOIN (SELECT row_number() OVER (ORDER BY score DESC, movie_id) AS rank, movie_id,
+                  least(5, greatest(1, score)) AS predicted
+           FROM by_hand WHERE customer_key = :customer_key AND NOT seen) h USING (rank, movie_id);
+SELECT count(*) = (SELECT count(*) FROM by_hand WHERE customer_key = :customer_key AND NOT seen) AS all_unseen
+FROM recommend(:customer, 1000000);
+SELECT count(*) = (SELECT count(*) FROM movie_factors) AS all_movies
+FROM recommend(:customer, 1000000, remove_seen => false);
+
+-- In joins, as BI tools use it.
+SELECT customer_id > 0 AS customer, count(*) FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 3) c,
+LATERAL recommend(customer_id, 5) GROUP BY 1;
+
+-- Somebody who is not in the data gets the movies that all like best, by damped mean.
+SELECT count(*) AS listed, count(b.movie_id) AS as_by_hand
+FROM recommend(0, 20) r
+LEFT JOIN (SELECT row_number() OVER (ORDER BY (rating_count * rating_mean + 25 * mean) / (rating_count + 25) DESC) AS rank,
+                  movie_id
+           FROM dim_movie, (SELECT avg(rating)::float8 AS mean FROM fact_ratings) m WHERE rating_count > 0) b
+  USING (rank, movie_id);
+-- Nobody gets nothing.
+SELECT * FROM recommend(NULL);
+
+-- A model by name, by setting, and one there is none of.
+SELECT version FROM train_als('small', factors => 2, iterations => 1);
+SELECT version FROM train_als('Größe', factors => 2, iterations => 1);
+SELECT count(*) FROM recommend(:customer, 5, 'small');
+SELECT * FROM recommend(:customer, 5, 'smal');
+\echo :SQLSTATE
+SET netflix_rec.default_model = 'smal';
+SELECT * FROM recommend(:customer);
+SET netflix_rec.default_model = 'small';
+SELECT count(*) FROM recommend(:customer);
+RESET netflix_rec.default_model;
+
+-- A number that makes no sense.
+SELECT * FROM recommend(:customer, 0);
+SELECT * FROM recommend(:customer, -5);
+
+-- A customer who came after the training gets what all like best, too, but nothing twice.
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+SELECT count(*), count(*) FILTER (WHERE movie_id = 3) AS seen FROM recommend(2649429, 1000000);
+DROP EXTENSION netflix_rec;

@@ -1,0 +1,40 @@
+-- The extension goes into the schema one chooses, and stays there.
+CREATE SCHEMA warehouse;
+CREATE EXTENSION netflix_rec SCHEMA warehouse;
+ALTER EXTENSION netflix_rec SET SCHEMA public;
+SET search_path = warehouse;
+\dt
+\df
+
+-- Every table, column and function says what it is.
+SELECT c.relname, a.attname
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind = 'r' AND col_description(c.oid, a.attnum) IS NULL;
+SELECT relname FROM pg_class
+WHERE relnamespace = 'warehouse'::regnamespace AND relkind = 'r' AND obj_description(oid, 'pg_class') IS NULL;
+SELECT proname FROM pg_proc
+WHERE pronamespace = 'warehouse'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL;
+
+-- Every function pins the search_path.
+SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
+
+-- pg_dump keeps the rows of every table, and where every sequence stands.
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind IN ('r', 'S')
+  AND c.oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'netflix_rec');
+
+-- What the tables themselves refuse.
+INSERT INTO dim_date VALUES (20050230, '2005-03-02', 2005, 1, 3, 'March', 9, 2, 3, 'Wednesday', false);
+INSERT INTO dim_movie VALUES (1, 1, 'Rated by Nobody', 2000, 0, 3.5, NULL, NULL);
+INSERT INTO dim_customer VALUES (1, 0, 0, NULL, NULL, NULL);
+INSERT INTO fact_ratings VALUES (1, 1, 1, 20050101, 3, false);
+
+-- Settings.
+SHOW netflix_rec.threads;
+SHOW netflix_rec.max_memory;
+SET netflix_rec.threads = -1;
+SET netflix_rec.max_memory = 0;
+
+DROP EXTENSION netflix_rec;
+\dt
+DROP SCHEMA warehouse;

@@ -1,0 +1,86 @@
+-- train_als learns factors from the ratings that are not of the probe.
+CREATE EXTENSION netflix_rec;
+SELECT * FROM train_als();
+SET client_min_messages = warning;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT model, version, algorithm, params, ratings, iterations, round(train_rmse::numeric, 2) AS train_rmse,
+       round(probe_rmse::numeric, 2) AS probe_rmse, elapsed > '0' AS took_time
+FROM train_als();
+
+-- It closes most of the gap between damped biases (here by hand) and the truth that the generator planted.
+CREATE TEMP VIEW bias_error AS
+WITH train AS (SELECT * FROM fact_ratings WHERE NOT is_probe),
+mean AS (SELECT avg(rating)::float8 AS mean FROM train),
+movie AS (SELECT movie_key, sum(rating - mean) / (count(*) + 25) AS bias FROM train, mean GROUP BY 1),
+customer AS (SELECT customer_key, sum(rating - mean - movie.bias) / (count(*) + 10) AS bias
+             FROM train JOIN movie USING (movie_key), mean GROUP BY 1)
+SELECT sqrt(avg((least(5, greatest(1, mean + coalesce(movie.bias, 0) + coalesce(customer.bias, 0))) - rating) ^ 2)) AS rmse
+FROM fact_ratings LEFT JOIN movie USING (movie_key) LEFT JOIN customer USING (customer_key), mean
+WHERE is_probe;
+SELECT (bias_error.rmse - model.probe_rmse) / (bias_error.rmse - truth.rmse) >= 0.6 AS closes_60_percent_of_the_gap
+FROM bias_error, model, (SELECT pg_read_file('/tmp/netflix_rec_test/fixtures/million.rmse')::float8 AS rmse) AS truth;
+
+-- The model's rows: one for each customer and movie that had a rating to learn from.
+SELECT name, version, algorithm, is_deployed, factors, ratings FROM model;
+SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM customer_factors;
+SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM movie_factors;
+
+-- The same seed gives the same bits on any number of threads; another seed, others.
+SET netflix_rec.threads = 1;
+SELECT version FROM train_als(factors => 10, iterations => 3);
+SET netflix_rec.threads = 3;
+SELECT version FROM train_als(factors => 10, iterations => 3);
+SELECT version FROM train_als(factors => 10, iterations => 3, seed => 7);
+RESET netflix_rec.threads;
+SELECT count(DISTINCT digest) AS different, array_agg(version ORDER BY version) AS versions
+FROM (SELECT version, md5(string_agg(bias::text || f.factors::text, ',' ORDER BY customer_key)) AS digest
+      FROM customer_factors f JOIN model USING (model_id) WHERE version > 1 GROUP BY 1) AS digests GROUP BY digest
+ORDER BY 2;
+
+-- The first version of a name is deployed, and a later one where it is better on the probe or one says so.
+SELECT version, is_deployed FROM model ORDER BY version;
+SELECT version FROM train_als(factors => 1, iterations => 1, deploy => true);
+SELECT version FROM train_als(factors => 20, iterations => 4);
+SELECT version FROM train_als(factors => 20, iterations => 5, deploy => false);
+SELECT version, is_deployed FROM model WHERE version > 4 ORDER BY version;
+
+-- On all ratings there is no probe left to judge by.
+SELECT model, ratings, probe_rmse FROM train_als('everything', factors => 2, iterations => 1, train_on => 'all');
+
+-- Parameters out of range.
+SELECT * FROM train_als(factors => 0);
+SELECT * FROM train_als(factors => 2000);
+SELECT * FROM train_als(iterations => -1);
+SELECT * FROM train_als(regularization => -0.1);
+SELECT * FROM train_als(regularization => 'NaN');
+SELECT * FROM train_als(bias_regularization => 'infinity');
+SELECT * FROM train_als(train_on => 'probe');
+SELECT * FROM train_als(model => '');
+-- Without regularisation there is no single solution for customers with few ratings.
+SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors => 200, iterations => 1);
+\echo :SQLSTATE
+-- More memory than is allowed.
+SET netflix_rec.max_memory = '10MB';
+SELECT * FROM train_als();
+\echo :SQLSTATE
+RESET netflix_rec.max_memory;
+
+-- A training that takes too long is stopped at once, leaving nothing, and the backend goes on.
+SET statement_timeout = '1s';
+SELECT * FROM train_als('slow', factors => 200, iterations => 1000);
+RESET statement_timeout;
+SELECT count(*) FROM model WHERE name = 'slow';
+SELECT version FROM train_als('quick', factors => 2, iterations => 1);
+
+-- A training that is rolled back leaves nothing.
+BEGIN;
+SELECT version FROM train_als('undone', factors => 2, iterations => 1);
+ROLLBACK;
+SELECT count(*) FROM model WHERE name = 'undone';
+DROP EXTENSION netflix_rec;
+
+-- The smallest data sets: one movie, one customer, all ratings alike.
+CREATE EXTENSION netflix_rec;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/titles');
+SELECT ratings, round(train_rmse::numeric, 6) AS train_rmse, probe_rmse FROM train_als();
+DROP EXTENSION netflix_rec;
