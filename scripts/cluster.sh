@@ -14,9 +14,10 @@ private_postgres() {
     if ! cmp -s "$bin/postgres" "$to$bin/postgres"; then
         rm -rf "$to"
         mkdir -p "$to$bin" "$to$share/extension" "$to$lib" "$to$(dirname "$include")"
+        # Those that look for files by their own place are copied; the rest are linked.
         local program
         for program in postgres initdb pg_ctl pg_config; do cp "$bin/$program" "$to$bin/"; done
-        for program in psql createdb pg_dump pg_restore; do ln -s "$bin/$program" "$to$bin/"; done
+        ln -s -t "$to$bin" "$bin"/* 2>/dev/null || true
         find "$share" -mindepth 1 -maxdepth 1 ! -name extension -exec ln -s -t "$to$share" {} +
         find "$share/extension" -mindepth 1 -maxdepth 1 ! -name 'netflix_rec*' -exec ln -s -t "$to$share/extension" {} +
         find "$lib" -mindepth 1 -maxdepth 1 ! -name 'netflix_rec*' -exec ln -s -t "$to$lib" {} +
@@ -61,7 +62,8 @@ start_cluster() {
         } >>"$dir/data/postgresql.conf"
     fi
     if ! (cd / && as_server "$bin/pg_ctl" -D "$dir/data" status >/dev/null); then
-        (cd / && as_server "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
+        # A backtrace is for a panic; the server's errors come as plain as elsewhere.
+        (cd / && as_server env -u RUST_BACKTRACE "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
             -o "-c unix_socket_directories='$(socket_dir "$dir")'" start >/dev/null) || {
             tail -n 20 "$dir/log" >&2
             return 1

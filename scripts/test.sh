@@ -99,7 +99,8 @@ pg_test() {
         mkdir -p "$dir/pg_test"
         chown postgres "$dir/pg_test"
     fi
-    cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data"
+    # They share their tables.
+    RUST_TEST_THREADS=1 cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data"
 }
 
 # The extension in the throw-away installation, the cluster, and the data to load.

@@ -21,3 +21,16 @@ extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 extern "C-unwind" fn _PG_init() {
     pg::guc::register();
 }
+
+/// What `cargo pgrx test` asks of the crate.
+#[cfg(test)]
+pub mod pg_test {
+    /// Called once before the tests.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Lines for postgresql.conf.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

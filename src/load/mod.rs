@@ -89,7 +89,9 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
     if !catalog::try_lock_writers(catalog::table("load_run")?) {
         return Err(LoadError::Running);
     }
-    catalog::lock_writers(catalog::table("fact_ratings")?);
+    for table in ["fact_ratings", "qualifying"] {
+        catalog::lock_writers(catalog::table(table)?);
+    }
 
     notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), path.display());
     let survey = Survey::take(&folder, max_rejects.map(|max| max as u64), &mut interrupt::go_on)?;
@@ -106,8 +108,11 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
     dimensions::write_calendar(survey.days)?;
     customers.write(&[])?;
     movies.write(&survey.titles)?;
-    if loaded.probe_missing > 0 {
-        notice!("{} pairs of probe.txt have no rating here and were left out", loaded.probe_missing);
+    let probe = survey.probe.len() as u64;
+    // Where every pair came with its rating, none is left to look for among those that were there before.
+    let missing = if loaded.probe == probe { 0 } else { probe - facts::mark_probe(&survey.probe)? };
+    if missing > 0 {
+        notice!("{missing} pairs of probe.txt have no rating and were left out");
     }
 
     let mut run = Run {

@@ -1,6 +1,8 @@
 //! Bulk insertion: many rows at a time straight into a table, as COPY does it.
 
 use pgrx::memcxt::PgMemoryContexts;
+#[cfg(any(test, feature = "pg_test"))]
+use pgrx::pg_schema;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use super::catalog::{self, Privilege};
@@ -170,7 +172,7 @@ unsafe fn insert_index_entries(
     }
 }
 
-/// Builds all of a table's indexes anew, with as many workers as PostgreSQL thinks fit.
+/// Builds all of a table's indexes anew, with as many workers as PostgreSQL thinks fit. A duplicate key is an error.
 fn reindex(table: pg_sys::Oid) {
     // SAFETY: an existing table that nobody else writes to; its lock is held.
     unsafe {
@@ -179,12 +181,75 @@ fn reindex(table: pg_sys::Oid) {
             #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
             std::ptr::null(),
             table,
-            0,
-            #[cfg(feature = "pg14")]
-            &raw mut params,
-            #[cfg(not(feature = "pg14"))]
+            pg_sys::REINDEX_REL_CHECK_CONSTRAINTS as i32,
             &raw mut params,
         );
         pg_sys::CommandCounterIncrement();
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    fn insert(keys: std::ops::Range<i32>, indexes: Indexes) -> u64 {
+        let mut rows = BulkInsert::open("dim_customer", indexes).unwrap();
+        for key in keys {
+            let id = key * 10;
+            rows.push(|| [key.into_datum(), id.into_datum(), 0i64.into_datum(), None, None, None]);
+        }
+        rows.finish()
+    }
+
+    /// Finds a row by way of an index, and by way of the table.
+    fn count(condition: &str) -> (i64, i64) {
+        let count = |scan: &str| {
+            Spi::run(&format!("SET LOCAL enable_seqscan = {scan}; SET LOCAL enable_bitmapscan = {scan}"))
+                .unwrap();
+            let query = format!("SELECT count(*) FROM dim_customer WHERE {condition}");
+            Spi::get_one::<i64>(&query).unwrap().unwrap()
+        };
+        (count("off"), count("on"))
+    }
+
+    #[pg_test]
+    fn rows_are_found_by_index_and_by_scan() {
+        assert_eq!(insert(1..2501, Indexes::Rebuild), 2500);
+        assert_eq!(count("customer_id = 20000"), (1, 1));
+        assert_eq!(insert(2501..5001, Indexes::Maintain), 2500);
+        assert_eq!(count("customer_id IN (20000, 25010, 50000)"), (3, 3));
+        assert_eq!(count("customer_key BETWEEN 1 AND 5000"), (5000, 5000));
+        assert_eq!(insert(5001..5001, Indexes::Maintain), 0);
+    }
+
+    #[pg_test(error = "duplicate key value violates unique constraint \"dim_customer_pkey\"")]
+    fn a_duplicate_is_refused_at_once() {
+        insert(1..5, Indexes::Rebuild);
+        insert(4..6, Indexes::Maintain);
+    }
+
+    #[pg_test(error = "could not create unique index \"dim_customer_pkey\"")]
+    fn a_duplicate_is_refused_when_indexes_are_rebuilt() {
+        insert(1..5, Indexes::Rebuild);
+        insert(4..6, Indexes::Rebuild);
+    }
+
+    #[pg_test]
+    fn long_values_are_stored_out_of_line() {
+        Spi::run("INSERT INTO dim_customer VALUES (1, 1, 0)").unwrap();
+        let model = Spi::get_one::<i32>(
+            "INSERT INTO model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
+                                iterations, train_rmse, elapsed)
+             VALUES ('long', 1, 'als', '{}', false, 3000, 3, 1, 1, 1, '1 s') RETURNING model_id",
+        );
+        let model = model.unwrap().unwrap();
+        let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();
+        let mut rows = BulkInsert::open("customer_factors", Indexes::Maintain).unwrap();
+        rows.push(|| [model.into_datum(), 1.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]);
+        assert_eq!(rows.finish(), 1);
+        let read = Spi::get_one::<Vec<f32>>("SELECT factors FROM customer_factors").unwrap().unwrap();
+        assert_eq!(read, factors);
     }
 }

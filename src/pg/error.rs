@@ -65,6 +65,9 @@ pub enum Error {
     /// No version of the name is deployed.
     #[error("model \"{name}\" has no deployed version")]
     NotDeployed { name: String },
+    /// No version of any name is deployed.
+    #[error("no model is deployed")]
+    NoneDeployed { known: Vec<String> },
     /// A query of the extension's own failed.
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -93,7 +96,9 @@ impl Report for Error {
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
             Error::NoModel { .. } | Error::NoModels => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-            Error::NotDeployed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NotDeployed { .. } | Error::NoneDeployed { .. } => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Error::NullArgument(_) => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::Factor(error) => match error {
                 factor::Error::NoRatings => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -124,6 +129,9 @@ impl Report for Error {
             Error::Altered { .. } => "Undo the change, or drop and create the extension.".into(),
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory, or ask for fewer factors.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
+            Error::NoneDeployed { known } => {
+                format!("Train one again with deploy => true. There is: {}.", known.join(", "))
+            }
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
             Error::NotDeployed { .. } => "Train it again with deploy => true.".into(),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+#[cfg(any(test, feature = "pg_test"))]
+use pgrx::pg_schema;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use super::Error;
@@ -33,7 +35,8 @@ pub fn run<M: Send, T: Send>(
     job: impl FnOnce(&AtomicBool, &mut dyn FnMut(M)) -> T + Send,
     mut hear: impl FnMut(M),
 ) -> Result<T, Error> {
-    let pool = pool(threads)?;
+    let mut handles = Threads::default();
+    let pool = handles.pool(threads)?;
     let cancelled = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel::<Message<M, T>>();
     let mut result = None;
@@ -63,6 +66,7 @@ pub fn run<M: Send, T: Send>(
         }
     });
     drop(pool);
+    drop(handles);
     // With all threads gone, an interrupt may now raise its error or end the backend.
     check();
     match result {
@@ -100,15 +104,29 @@ fn interrupted() -> bool {
     }
 }
 
-/// A pool whose threads receive no signals: the backend's handlers may run on its own thread alone.
-fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
-    let blocked = BlockedSignals::new();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("netflix_rec {index}"))
-        .build()?;
-    drop(blocked);
-    Ok(pool)
+/// The threads of a pool: dropped after it, waits until all of them have ended. (Rayon's own pool does not.)
+#[derive(Default)]
+struct Threads(Vec<std::thread::JoinHandle<()>>);
+
+impl Threads {
+    /// Starts a pool whose threads receive no signals, as the backend's handlers may run on its own thread alone.
+    fn pool(&mut self, threads: usize) -> Result<rayon::ThreadPool, Error> {
+        let _blocked = BlockedSignals::new();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(|thread| {
+            let name = format!("netflix_rec {}", thread.index());
+            self.0.push(std::thread::Builder::new().name(name).spawn(|| thread.run())?);
+            Ok(())
+        });
+        Ok(pool.build()?)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            drop(thread.join());
+        }
+    }
 }
 
 /// Blocks all signals of this thread, and so of those it starts, until dropped.
@@ -137,4 +155,82 @@ impl Drop for BlockedSignals {
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "for an unknown reason".into())
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    fn threads() -> usize {
+        std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+    }
+
+    #[pg_test]
+    fn hears_every_message_and_leaves_no_thread() {
+        let before = threads();
+        let mut heard = Vec::new();
+        let main = std::thread::current().id();
+        let result = run(
+            2,
+            |_, say: &mut dyn FnMut(i32)| {
+                (0..100).for_each(&mut *say);
+                rayon::current_num_threads()
+            },
+            |message| {
+                assert_eq!(std::thread::current().id(), main);
+                heard.push(message);
+            },
+        );
+        assert_eq!(result.unwrap(), 2);
+        assert_eq!(heard, (0..100).collect::<Vec<_>>());
+        assert_eq!(threads(), before);
+    }
+
+    #[pg_test]
+    fn threads_receive_no_signals() {
+        let mask =
+            |_: &AtomicBool, _: &mut dyn FnMut(())| std::fs::read_to_string("/proc/thread-self/status");
+        let status = run(1, mask, |()| {}).unwrap().unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+        // All but the two that cannot be blocked and two that the C library keeps to itself.
+        let blocked = u64::from_str_radix(blocked, 16).unwrap();
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1, libc::SIGALRM, libc::SIGHUP, libc::SIGQUIT]
+        {
+            assert!(blocked & (1 << (signal - 1)) != 0, "signal {signal}");
+        }
+    }
+
+    #[pg_test]
+    fn a_panic_is_an_error() {
+        let result = run(2, |_, _: &mut dyn FnMut(())| -> i32 { panic!("out of luck") }, |()| {});
+        assert!(matches!(result, Err(Error::Panicked(text)) if text == "out of luck"));
+    }
+
+    /// Ends only when it is told to.
+    fn endless(cancelled: &AtomicBool, say: &mut dyn FnMut(())) {
+        say(());
+        while !cancelled.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[pg_test(error = "canceling statement due to user request")]
+    fn a_cancel_stops_the_job() {
+        let cancel = |()| {
+            // SAFETY: what the handler of SIGINT does.
+            unsafe {
+                pg_sys::QueryCancelPending = 1;
+                pg_sys::InterruptPending = 1;
+            }
+        };
+        drop(run(2, endless, cancel));
+        unreachable!("the cancel was raised");
+    }
+
+    #[pg_test(error = "said too much")]
+    fn an_error_while_hearing_stops_the_job() {
+        drop(run(2, endless, |()| error!("said too much")));
+    }
 }

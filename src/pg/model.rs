@@ -64,8 +64,16 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
             Err(Error::NotDeployed { name: name.into() })
         }
         (Some(name), known) => Err(Error::NoModel { name: name.into(), known }),
-        (None, known) => Err(Error::NotDeployed { name: known.join("\", \"") }),
+        (None, known) => Err(Error::NoneDeployed { known }),
     }
+}
+
+/// Checks that the role may write models: better before an hour's training than after it.
+pub fn require_write() -> Result<(), Error> {
+    catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
+    catalog::require("customer_factors", &[Privilege::Insert])?;
+    catalog::require("movie_factors", &[Privilege::Insert])?;
+    Ok(())
 }
 
 /// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
@@ -75,9 +83,8 @@ pub fn write(
     model: &factor::Model,
     trained: impl Fn(&'static str, usize) -> bool,
 ) -> Result<i32, Error> {
-    let table = catalog::require("model", &[Privilege::Select, Privilege::Insert])?;
     // Versions are counted: of two trainings under one name, the second to end waits for the first.
-    catalog::lock_writers(table);
+    catalog::lock_writers(catalog::table("model")?);
     let (version, best) = Spi::get_two_with_args::<i32, f64>(
         "SELECT coalesce(max(version), 0) + 1, coalesce(min(probe_rmse) FILTER (WHERE is_deployed), 'infinity')
          FROM model WHERE name = $1",
@@ -87,7 +94,6 @@ pub fn write(
     let better = new.probe_rmse.is_some_and(|rmse| rmse < best);
     let deploy = new.deploy.unwrap_or(version == 1 || better);
     if deploy {
-        catalog::require("model", &[Privilege::Update])?;
         Spi::run_with_args(
             "UPDATE model SET is_deployed = false WHERE name = $1 AND is_deployed",
             &[new.name.into()],

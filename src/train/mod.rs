@@ -19,6 +19,8 @@ enum TrainError {
     TrainOn(String),
     #[error("the model's name must not be empty")]
     EmptyName,
+    #[error("the normal equations of {side} {id} have no single solution in single precision")]
+    Singular { side: &'static str, id: i32 },
     #[error(transparent)]
     Pg(#[from] Error),
 }
@@ -27,6 +29,7 @@ impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
             TrainError::TrainOn(_) | TrainError::EmptyName => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
         }
     }
@@ -42,6 +45,7 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::EmptyName => None,
+            TrainError::Singular { .. } => Some("Raise regularization and bias_regularization.".into()),
             TrainError::Pg(error) => error.hint(),
         }
     }
@@ -98,8 +102,8 @@ fn train_als(
     // A NULL stands for the default.
     let default = als::Params::default();
     let params = als::Params {
-        factors: factors.map_or(default.factors, |n| n.max(0) as usize),
-        iterations: iterations.map_or(default.iterations, |n| n.max(0) as usize),
+        factors: count("factors", factors, default.factors).map_err(report)?,
+        iterations: count("iterations", iterations, default.iterations).map_err(report)?,
         regularization: regularization.map_or(default.regularization, decimal),
         bias_regularization: bias_regularization.map_or(default.bias_regularization, decimal),
         seed: seed.map_or(default.seed, |seed| seed as u64),
@@ -135,6 +139,7 @@ fn train(
         return Err(TrainError::EmptyName);
     }
     params.check()?;
+    model::require_write()?;
     let size = ratings::size()?;
     if size.ratings == 0 {
         return Err(factor::Error::NoRatings.into());
@@ -163,7 +168,7 @@ fn train(
             last = Some(iteration);
         },
     )?;
-    let (matrix, model): (RatingMatrix, factor::Model) = outcome.map_err(Error::Factor)?;
+    let (matrix, model): (RatingMatrix, factor::Model) = outcome.map_err(name_row)?;
     let last = last.ok_or(Error::Null("iterations"))?;
     let json = serde_json::json!({
         "factors": params.factors,
@@ -199,6 +204,23 @@ fn train(
         probe_rmse: new.probe_rmse,
         started,
     })
+}
+
+/// A parameter that counts something: the crate's type for it has no negative numbers.
+fn count(name: &'static str, given: Option<i32>, default: usize) -> Result<usize, Error> {
+    let Some(given) = given else { return Ok(default) };
+    usize::try_from(given)
+        .map_err(|_| factor::Error::Parameter { name, value: given.to_string(), range: "at least 1" }.into())
+}
+
+/// Says which customer or movie a row of the matrix is.
+fn name_row(error: factor::Error) -> TrainError {
+    let factor::Error::Singular { side, row } = error else { return error.into() };
+    let query = format!("SELECT {side}_id FROM dim_{side} WHERE {side}_key = $1");
+    match Spi::get_one_with_args::<i32>(&query, &[(row as i32 + 1).into()]) {
+        Ok(Some(id)) => TrainError::Singular { side, id },
+        _ => error.into(),
+    }
 }
 
 fn describe(iteration: &Iteration, of: usize) -> String {

@@ -1,16 +1,23 @@
 //! Solves one small symmetric positive definite system.
 
+/// The share of a diagonal entry that must be left for its column to count as independent of those before it.
+const SINGULAR: f32 = 1e-6;
+
 /// Solves `A x = b` for `A` of `n` by `n`, in place.
 ///
 /// `system` holds the lower triangles of rows of `stride` numbers each: rows `0..n` those of `A`, row `n` `bᵀ`. As a
 /// further row of the factor, `b` comes out as `L⁻¹ b`, which leaves the backward substitution alone to do. `column`
-/// is room for `n + 1` numbers; `x` takes the solution. Returns whether `A` was positive definite.
+/// is room for `n + 1` numbers; `x` takes the solution. Returns whether `A` was positive definite, so far as single
+/// precision can tell.
 #[inline(always)]
 pub(crate) fn solve(system: &mut [f32], stride: usize, n: usize, column: &mut [f32], x: &mut [f32]) -> bool {
+    for row in 0..n {
+        x[row] = system[row * stride + row];
+    }
     for pivot in 0..n {
         let diagonal = system[pivot * stride + pivot];
-        // Also false for NaN.
-        if !(diagonal > 0.0 && diagonal < f32::INFINITY) {
+        // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN.
+        if !(diagonal > SINGULAR * x[pivot] && diagonal < f32::INFINITY) {
             return false;
         }
         let scale = 1.0 / diagonal.sqrt();
@@ -78,6 +85,8 @@ mod tests {
     fn says_when_there_is_no_single_solution() {
         let solved = |diagonal: f32| solve(&mut [diagonal, 1.0], 1, 1, &mut [0.0; 2], &mut [0.0]);
         assert!(solved(1.0));
+        let twice_the_same = &mut [3.0, 0.0, 3.0, 3.0, 1.0, 1.0];
+        assert!(!solve(twice_the_same, 2, 2, &mut [0.0; 3], &mut [0.0; 2]));
         for diagonal in [0.0, -1.0, f32::NAN, f32::INFINITY] {
             assert!(!solved(diagonal));
         }

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system would not open, list or read it.
-    #[error("could not read \"{}\": {source}", path.display())]
+    #[error("could not read \"{}\": {}", path.display(), describe(source))]
     Io {
         /// Which file or folder.
         path: PathBuf,
@@ -64,4 +64,10 @@ pub enum Error {
     /// The watch asked to stop.
     #[error("stopped")]
     Stopped,
+}
+
+/// What the system said, without the number that Rust adds.
+fn describe(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -392,13 +392,14 @@ impl<R: Read> Read for Checksummed<R> {
 fn excerpt(line: &[u8]) -> String {
     const KEPT: usize = 80;
     let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
-    let mut excerpt: String = text
-        .chars()
-        .flat_map(|c| {
-            let escape = c.is_control();
-            escape.then(|| c.escape_default()).into_iter().flatten().chain((!escape).then_some(c))
-        })
-        .collect();
+    let mut excerpt = String::new();
+    for c in text.chars() {
+        match c {
+            '\u{80}'.. if !c.is_control() => excerpt.push(c),
+            ' '..='~' => excerpt.push(c),
+            _ => excerpt.push_str(&format!("\\x{:02x}", u32::from(c))),
+        }
+    }
     if line.len() > KEPT {
         excerpt.push('…');
     }

@@ -37,4 +37,5 @@ RESET netflix_rec.max_memory;
 UPDATE model SET is_deployed = false;
 SELECT * FROM evaluate();
 SELECT * FROM evaluate('als');
+DROP VIEW by_hand;
 DROP EXTENSION netflix_rec;

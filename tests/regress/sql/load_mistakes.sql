@@ -1,4 +1,4 @@
--- What netflix_load says to what can go wrong. \set VERBOSITY verbose would show where in the source; here, SQLSTATEs.
+-- What netflix_load says to what can go wrong, with the SQLSTATE of each kind of mistake.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
@@ -73,7 +73,7 @@ DROP EXTENSION netflix_rec;
 CREATE EXTENSION netflix_rec;
 SET statement_timeout = '20ms';
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
-SET statement_timeout = '600ms';
+SET statement_timeout = '300ms';
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
 RESET statement_timeout;
 SELECT count(*) FROM fact_ratings;

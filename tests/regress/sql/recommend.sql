@@ -58,4 +58,5 @@ SELECT * FROM recommend(:customer, -5);
 -- A customer who came after the training gets what all like best, too, but nothing twice.
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT count(*), count(*) FILTER (WHERE movie_id = 3) AS seen FROM recommend(2649429, 1000000);
+DROP VIEW by_hand;
 DROP EXTENSION netflix_rec;

@@ -4,7 +4,8 @@ CREATE EXTENSION netflix_rec SCHEMA warehouse;
 ALTER EXTENSION netflix_rec SET SCHEMA public;
 SET search_path = warehouse;
 \dt
-\df
+SELECT oid::regprocedure AS function, provolatile AS volatile FROM pg_proc
+WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
 
 -- Every table, column and function says what it is.
 SELECT c.relname, a.attname
@@ -37,4 +38,5 @@ SET netflix_rec.max_memory = 0;
 
 DROP EXTENSION netflix_rec;
 \dt
+RESET search_path;
 DROP SCHEMA warehouse;

@@ -56,9 +56,10 @@ SELECT * FROM train_als(regularization => 'NaN');
 SELECT * FROM train_als(bias_regularization => 'infinity');
 SELECT * FROM train_als(train_on => 'probe');
 SELECT * FROM train_als(model => '');
--- Without regularisation there is no single solution for customers with few ratings.
+-- Without regularisation there is no single solution for customers with few ratings. (The message names the customer.)
+\set VERBOSITY sqlstate
 SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors => 200, iterations => 1);
-\echo :SQLSTATE
+\set VERBOSITY default
 -- More memory than is allowed.
 SET netflix_rec.max_memory = '10MB';
 SELECT * FROM train_als();
@@ -77,6 +78,7 @@ BEGIN;
 SELECT version FROM train_als('undone', factors => 2, iterations => 1);
 ROLLBACK;
 SELECT count(*) FROM model WHERE name = 'undone';
+DROP VIEW bias_error;
 DROP EXTENSION netflix_rec;
 
 -- The smallest data sets: one movie, one customer, all ratings alike.
