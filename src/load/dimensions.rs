@@ -1,6 +1,7 @@
 //! Customers, movies and days: their keys, and the counts that go with them.
 
 use pgrx::datum::Date;
+use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::{RankedIds, Rating, Title};
 
@@ -17,6 +18,27 @@ pub struct Names {
 
 pub const CUSTOMERS: Names = Names { table: "dim_customer", key: "customer_key", id: "customer_id" };
 pub const MOVIES: Names = Names { table: "dim_movie", key: "movie_key", id: "movie_id" };
+
+/// customer_key, customer_id, rating_count, rating_mean, first_rated_on, last_rated_on
+const CUSTOMER: [BuiltinOid; 6] = [
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT8OID,
+    BuiltinOid::FLOAT8OID,
+    BuiltinOid::DATEOID,
+    BuiltinOid::DATEOID,
+];
+/// movie_key, movie_id, title, release_year, and the same counts
+const MOVIE: [BuiltinOid; 8] = [
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT4OID,
+    BuiltinOid::TEXTOID,
+    BuiltinOid::INT2OID,
+    BuiltinOid::INT8OID,
+    BuiltinOid::FLOAT8OID,
+    BuiltinOid::DATEOID,
+    BuiltinOid::DATEOID,
+];
 
 /// Rows fetched, or updated by one statement.
 const ROWS_A_TURN: usize = 10_000;
@@ -57,6 +79,12 @@ impl Tally {
 
     fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+
+    /// rating_count, rating_mean, first_rated_on, last_rated_on
+    fn datums(&self) -> [Option<pg_sys::Datum>; 4] {
+        let day = |day: Option<prize_format::Date>| day.and_then(to_postgres).into_datum();
+        [self.count.into_datum(), self.mean().into_datum(), day(self.first), day(self.last)]
     }
 }
 
@@ -121,41 +149,34 @@ impl<'a> Dimension<'a> {
     pub fn write(&self, titles: &[Title]) -> Result<(), LoadError> {
         let title =
             |id: u32| titles.binary_search_by_key(&id, |title| title.movie_id).ok().map(|at| &titles[at]);
-        let mut new = BulkInsert::open(self.names.table, Indexes::Maintain)?;
-        for (id, member) in self.ids.iter().zip(&self.members).filter(|(_, member)| member.is_new) {
-            let Tally { count, first, last, .. } = member.ratings;
-            let counts = || {
-                [
-                    count.into_datum(),
-                    member.ratings.mean().into_datum(),
-                    first.and_then(to_postgres).into_datum(),
-                    last.and_then(to_postgres).into_datum(),
-                ]
-            };
-            let (key, id_datum) = (member.key, id as i32);
-            match self.names.table {
-                "dim_movie" => new.push(|| {
-                    let [count, mean, first, last] = counts();
-                    let text = title(id).map(|title| title.title.as_str());
-                    let year = title(id).and_then(|title| title.release_year).map(|year| year as i16);
-                    [
-                        key.into_datum(),
-                        id_datum.into_datum(),
-                        text.into_datum(),
-                        year.into_datum(),
-                        count,
-                        mean,
-                        first,
-                        last,
-                    ]
-                }),
-                _ => new.push(|| {
-                    let [count, mean, first, last] = counts();
-                    [key.into_datum(), id_datum.into_datum(), count, mean, first, last]
-                }),
+        let new = self.ids.iter().zip(&self.members).filter(|(_, member)| member.is_new);
+        match self.names.table {
+            "dim_movie" => {
+                let mut rows = BulkInsert::open("dim_movie", MOVIE, Indexes::Maintain)?;
+                for (id, member) in new {
+                    let title = title(id);
+                    rows.push(|| {
+                        let name = title.map(|title| title.title.as_str());
+                        let year = title.and_then(|title| title.release_year).map(|year| year as i16);
+                        let [count, mean, first, last] = member.ratings.datums();
+                        let key = member.key.into_datum();
+                        let id = (id as i32).into_datum();
+                        [key, id, name.into_datum(), year.into_datum(), count, mean, first, last]
+                    });
+                }
+                rows.finish();
+            }
+            table => {
+                let mut rows = BulkInsert::open(table, CUSTOMER, Indexes::Maintain)?;
+                for (id, member) in new {
+                    rows.push(|| {
+                        let [count, mean, first, last] = member.ratings.datums();
+                        [member.key.into_datum(), (id as i32).into_datum(), count, mean, first, last]
+                    });
+                }
+                rows.finish();
             }
         }
-        new.finish();
         self.update_counts()?;
         self.update_titles(titles)
     }

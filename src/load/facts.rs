@@ -1,5 +1,6 @@
 //! The second pass: ratings and qualifying pairs into their tables, movie by movie.
 
+use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::Survey;
 
@@ -8,6 +9,19 @@ use super::error::LoadError;
 use crate::pg::bulk::{BulkInsert, Indexes};
 use crate::pg::scan::{Column, scan};
 use crate::pg::{Error, interrupt};
+
+/// rating_key, customer_key, movie_key, date_key, rating, is_probe
+const FACT: [BuiltinOid; 6] = [
+    BuiltinOid::INT8OID,
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT4OID,
+    BuiltinOid::INT2OID,
+    BuiltinOid::BOOLOID,
+];
+/// customer_key, movie_key, date_key, rating
+const QUALIFYING: [BuiltinOid; 4] =
+    [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT2OID];
 
 /// What became of the ratings.
 #[derive(Default)]
@@ -23,7 +37,7 @@ struct Present(Vec<Vec<u32>>);
 
 impl Present {
     fn read(table: &'static str) -> Result<Present, LoadError> {
-        let int = |name| Column { name, type_oid: pg_sys::BuiltinOid::INT4OID };
+        let int = |name| Column { name, type_oid: BuiltinOid::INT4OID };
         let mut movies = Vec::<Vec<u32>>::new();
         scan(table, &[int("customer_key"), int("movie_key")], |row| {
             let movie = row.int4(1) as usize;
@@ -62,7 +76,7 @@ pub fn load(
     let mut rating_key = Spi::get_one::<i64>("SELECT coalesce(max(rating_key), 0) FROM fact_ratings")?
         .ok_or(Error::Null("fact_ratings"))?;
     let mut loaded = Loaded::default();
-    let mut facts = BulkInsert::open("fact_ratings", present.indexes())?;
+    let mut facts = BulkInsert::open("fact_ratings", FACT, present.indexes())?;
     let mut reader = survey.read_ratings();
     let mut ratings = Vec::new();
     while let Some((movie_id, duplicates)) = reader.next(&mut ratings)? {
@@ -137,7 +151,7 @@ pub fn load_qualifying(
     movies: &Dimension<'_>,
 ) -> Result<u64, LoadError> {
     let present = Present::read("qualifying")?;
-    let mut pairs = BulkInsert::open("qualifying", present.indexes())?;
+    let mut pairs = BulkInsert::open("qualifying", QUALIFYING, present.indexes())?;
     for &(movie_id, customer_id, date) in &survey.qualifying {
         let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
         let customer_key = customers.key(customer_id).ok_or(Error::Null("customer_key"))?;

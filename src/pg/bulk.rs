@@ -24,7 +24,7 @@ const BATCH: usize = 1000;
 ///
 /// Writes straight into the table: constraints other than unique indexes are not checked and triggers do not
 /// fire. The caller proves the constraints by construction.
-pub struct BulkInsert {
+pub struct BulkInsert<const COLUMNS: usize> {
     relation: pg_sys::Relation,
     slots: Vec<*mut pg_sys::TupleTableSlot>,
     used: usize,
@@ -37,14 +37,24 @@ pub struct BulkInsert {
     batch: PgMemoryContexts,
 }
 
-impl BulkInsert {
-    /// Starts to insert into one of the extension's tables. The role must be allowed to.
-    pub fn open(table: &'static str, indexes: Indexes) -> Result<BulkInsert, Error> {
+impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
+    /// Starts to insert into one of the extension's tables, whose columns are of these types. The role must be
+    /// allowed to. Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or
+    /// where somebody changed the others.
+    pub fn open(
+        table: &'static str,
+        types: [pg_sys::BuiltinOid; COLUMNS],
+        indexes: Indexes,
+    ) -> Result<BulkInsert<COLUMNS>, Error> {
         let oid = catalog::require(table, &[Privilege::Insert])?;
         // SAFETY: an existing table; what is made here lives in the current memory context, and what is not closed
         // because of an error is released by the transaction's resource owner.
         unsafe {
             let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            if let Some(column) = altered_column((*relation).rd_att, &types) {
+                pg_sys::table_close(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+                return Err(Error::Altered { table, column });
+            }
             let executor = pg_sys::CreateExecutorState();
             let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
             pg_sys::InitResultRelInfo(target, relation, 1, std::ptr::null_mut(), 0);
@@ -53,7 +63,13 @@ impl BulkInsert {
             }
             let descriptor = (*relation).rd_att;
             let slots = (0..BATCH)
-                .map(|_| pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual))
+                .map(|_| {
+                    let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual);
+                    for added in COLUMNS..(*descriptor).natts as usize {
+                        *(*slot).tts_isnull.add(added) = true;
+                    }
+                    slot
+                })
                 .collect();
             Ok(BulkInsert {
                 relation,
@@ -69,14 +85,13 @@ impl BulkInsert {
         }
     }
 
-    /// Adds a row of as many columns as the table has. `row` makes its values in memory that lasts just long
+    /// Adds a row. `row` makes its values in memory that lasts just long
     /// enough.
-    pub fn push<const COLUMNS: usize>(&mut self, row: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
+    pub fn push(&mut self, row: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
         let slot = self.slots[self.used];
         // SAFETY: the slot is the table's own, cleared, with room for as many values as the table has columns,
-        // which the assertion compares; the values live until the batch's context is reset, after the insertion.
+        // which `open` compared; the values live until the batch's context is reset, after the insertion.
         unsafe {
-            assert_eq!((*(*slot).tts_tupleDescriptor).natts as usize, COLUMNS);
             let values = self.batch.switch_to(|_| row());
             for (column, value) in values.into_iter().enumerate() {
                 *(*slot).tts_isnull.add(column) = value.is_none();
@@ -148,6 +163,30 @@ impl BulkInsert {
     }
 }
 
+/// The first column that is not as it should be.
+///
+/// # Safety
+///
+/// The descriptor is that of an open table.
+unsafe fn altered_column(descriptor: pg_sys::TupleDesc, types: &[pg_sys::BuiltinOid]) -> Option<String> {
+    // SAFETY: a descriptor has `natts` attributes; an attribute's name is a C string of at most 63 bytes.
+    unsafe {
+        let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+        let as_made = |(at, attribute): (usize, &pg_sys::FormData_pg_attribute)| match types.get(at) {
+            Some(wanted) => !attribute.attisdropped && attribute.atttypid == wanted.value(),
+            // One that somebody added is fine where it can be NULL.
+            None => attribute.attisdropped || !(attribute.attnotnull || attribute.atthasdef),
+        };
+        match attributes.iter().enumerate().find(|&column| !as_made(column)) {
+            Some((_, attribute)) => {
+                let name = std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr());
+                Some(name.to_string_lossy().into_owned())
+            }
+            None => (attributes.len() < types.len()).then(|| format!("{}", attributes.len() + 1)),
+        }
+    }
+}
+
 /// # Safety
 ///
 /// The slot holds a row of the target relation that was just inserted, and the target's indexes are open.
@@ -194,8 +233,17 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
+    const CUSTOMER: [pg_sys::BuiltinOid; 6] = [
+        pg_sys::BuiltinOid::INT4OID,
+        pg_sys::BuiltinOid::INT4OID,
+        pg_sys::BuiltinOid::INT8OID,
+        pg_sys::BuiltinOid::FLOAT8OID,
+        pg_sys::BuiltinOid::DATEOID,
+        pg_sys::BuiltinOid::DATEOID,
+    ];
+
     fn insert(keys: std::ops::Range<i32>, indexes: Indexes) -> u64 {
-        let mut rows = BulkInsert::open("dim_customer", indexes).unwrap();
+        let mut rows = BulkInsert::open("dim_customer", CUSTOMER, indexes).unwrap();
         for key in keys {
             let id = key * 10;
             rows.push(|| [key.into_datum(), id.into_datum(), 0i64.into_datum(), None, None, None]);
@@ -237,6 +285,30 @@ mod tests {
     }
 
     #[pg_test]
+    fn an_altered_table_is_not_written() {
+        let altered = |statement: &str| {
+            Spi::run(statement).unwrap();
+            match BulkInsert::open("dim_customer", CUSTOMER, Indexes::Maintain) {
+                Ok(rows) => {
+                    rows.finish();
+                    None
+                }
+                Err(Error::Altered { column, .. }) => Some(column),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(altered("SELECT 1"), None);
+        assert_eq!(altered("ALTER TABLE dim_customer ADD COLUMN note text"), None);
+        assert_eq!(altered("ALTER TABLE dim_customer DROP COLUMN note"), None);
+        assert_eq!(altered("ALTER TABLE dim_customer ADD mark int DEFAULT 3").as_deref(), Some("mark"));
+        assert_eq!(altered("ALTER TABLE dim_customer DROP mark"), None);
+        assert_eq!(
+            altered("ALTER TABLE dim_customer ALTER rating_count TYPE int").as_deref(),
+            Some("rating_count")
+        );
+    }
+
+    #[pg_test]
     fn long_values_are_stored_out_of_line() {
         Spi::run("INSERT INTO dim_customer VALUES (1, 1, 0)").unwrap();
         let model = Spi::get_one::<i32>(
@@ -246,7 +318,8 @@ mod tests {
         );
         let model = model.unwrap().unwrap();
         let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();
-        let mut rows = BulkInsert::open("customer_factors", Indexes::Maintain).unwrap();
+        let mut rows =
+            BulkInsert::open("customer_factors", crate::pg::model::FACTORS, Indexes::Maintain).unwrap();
         rows.push(|| [model.into_datum(), 1.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]);
         assert_eq!(rows.finish(), 1);
         let read = Spi::get_one::<Vec<f32>>("SELECT factors FROM customer_factors").unwrap().unwrap();

@@ -43,7 +43,7 @@ pub enum Error {
     RowSecurity { table: &'static str },
     /// A table is not as the extension made it.
     #[error("column {column} of table {table} is not as the extension made it")]
-    Altered { table: &'static str, column: &'static str },
+    Altered { table: &'static str, column: String },
     /// The extension's tables are not there.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView1;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::BuiltinOid;
 use pgrx::{IntoDatum, JsonB, Spi};
 
 use super::bulk::{BulkInsert, Indexes};
@@ -29,6 +30,10 @@ pub struct NewModel<'a> {
     /// Whether to deploy it; `None` where it is the first of its name or better than the deployed one.
     pub deploy: Option<bool>,
 }
+
+/// The columns of customer_factors and movie_factors: model, key, bias, factors.
+pub const FACTORS: [BuiltinOid; 4] =
+    [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::FLOAT4OID, BuiltinOid::FLOAT4ARRAYOID];
 
 /// Rows fetched from a cursor at a time.
 const FETCH: i64 = 10_000;
@@ -120,7 +125,7 @@ pub fn write(
     )?
     .ok_or(Error::Null("model"))?;
     for (table, side) in [("customer_factors", &model.customers), ("movie_factors", &model.movies)] {
-        let mut rows = BulkInsert::open(table, Indexes::Maintain)?;
+        let mut rows = BulkInsert::open(table, FACTORS, Indexes::Maintain)?;
         for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
             if trained(table, row) {
                 rows.push(|| {

@@ -138,7 +138,10 @@ unsafe fn offsets(
         }
         None
     };
-    columns.iter().map(|column| find(column).ok_or(Error::Altered { table, column: column.name })).collect()
+    columns
+        .iter()
+        .map(|column| find(column).ok_or(Error::Altered { table, column: column.name.into() }))
+        .collect()
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -63,10 +63,18 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
 ALTER TABLE fact_ratings DISABLE ROW LEVEL SECURITY;
 
--- A table that somebody changed is not misread.
-ALTER TABLE fact_ratings ALTER COLUMN is_probe DROP NOT NULL;
+-- A table that somebody changed is neither misread nor written askew.
+ALTER TABLE fact_ratings ALTER COLUMN movie_key DROP NOT NULL;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
-ALTER TABLE fact_ratings ALTER COLUMN is_probe SET NOT NULL;
+ALTER TABLE fact_ratings ALTER COLUMN movie_key SET NOT NULL;
+ALTER TABLE fact_ratings ADD COLUMN weight real NOT NULL DEFAULT 1;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+\echo :SQLSTATE
+-- A column that can be NULL is nobody's trouble.
+ALTER TABLE fact_ratings DROP COLUMN weight;
+ALTER TABLE fact_ratings ADD COLUMN note text;
+SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
+SELECT rating_key, rating, note FROM fact_ratings ORDER BY rating_key DESC LIMIT 1;
 
 -- A statement that takes too long is stopped, in the first pass or in the second.
 DROP EXTENSION netflix_rec;
