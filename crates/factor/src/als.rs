@@ -230,3 +230,158 @@ fn side(rows: &Rows) -> Side {
     }
     Side { biases, factors: matrix }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GO: AtomicBool = AtomicBool::new(false);
+
+    fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
+        let mut list = Ratings::default();
+        ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
+        RatingMatrix::new(customers, movies, list, &GO).unwrap()
+    }
+
+    /// Every customer rates most movies, by which of two tastes both are of.
+    fn two_tastes() -> Vec<(u32, u32, u8)> {
+        let pairs = (0..40u32).flat_map(|customer| (0..30u32).map(move |movie| (customer, movie)));
+        let rated = pairs.filter(|(customer, movie)| (customer * 7 + movie * 3) % 5 != 0);
+        rated.map(|(c, m)| (c, m, if c % 2 == m % 2 { 5 } else { 1 + (m % 2) as u8 })).collect()
+    }
+
+    fn quick() -> Params {
+        let light = Params { factors: 3, iterations: 8, regularization: 0.01, ..Params::default() };
+        Params { bias_regularization: 0.01, ..light }
+    }
+
+    /// What a sweep minimises: squared errors and the weighted squares of all unknowns.
+    fn objective(matrix: &RatingMatrix, model: &Model, params: &Params) -> f64 {
+        let mut sum = 0.0;
+        for customer in 0..matrix.by_customer.rows() {
+            let (movies, values) = matrix.by_customer.row(customer);
+            for (&movie, &value) in movies.iter().zip(values) {
+                let (p, q) = (model.customers.row(customer), model.movies.row(movie as usize));
+                let score = crate::score(model.mean, p.unwrap(), q.unwrap());
+                sum += (f64::from(score) - f64::from(value)).powi(2);
+            }
+        }
+        for (sparse, side) in [(&matrix.by_customer, &model.customers), (&matrix.by_movie, &model.movies)] {
+            for row in 0..sparse.rows() {
+                let ridge = params.ridge(sparse.count(row));
+                let (bias, factors) = side.row(row).unwrap();
+                sum += f64::from(ridge.bias * bias * bias + ridge.factors * factors.dot(&factors));
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn learns_what_is_there_to_learn() {
+        let all = two_tastes();
+        let (held, kept): (Vec<_>, Vec<_>) = all.iter().partition(|(c, m, _)| (c + m * 11) % 9 == 0);
+        let matrix = matrix(&kept, 40, 30);
+        let mut held_out = Ratings::default();
+        held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+        let mut last = None;
+        let model =
+            train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap();
+        let last = last.unwrap();
+        let biases = baseline::biases(&matrix);
+        let rmse = |model: &Model| {
+            let pairs = held_out.iter().map(|(c, m, v)| (model.predict(c as usize, m as usize), v));
+            Metrics::of(pairs).unwrap().rmse
+        };
+        assert_eq!(last.number, 8);
+        assert!((last.held_out_rmse.unwrap() - rmse(&model)).abs() < 1e-5);
+        assert!(rmse(&model) < 0.5 && rmse(&biases) > 1.0, "{} {}", rmse(&model), rmse(&biases));
+    }
+
+    #[test]
+    fn the_objective_never_rises_and_the_error_is_the_models_own() {
+        let matrix = matrix(&two_tastes(), 40, 30);
+        let mut before = f64::INFINITY;
+        for iterations in 1..8 {
+            let params = Params { iterations, ..quick() };
+            let mut train_rmse = 0.0;
+            let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |i| train_rmse = i.train_rmse)
+                .unwrap();
+            let now = objective(&matrix, &model, &params);
+            assert!(now <= before * (1.0 + 1e-5), "{now} after {before}");
+            before = now;
+            let squares = objective(
+                &matrix,
+                &model,
+                &Params { regularization: 0.0, bias_regularization: 0.0, ..params },
+            );
+            let rmse = (squares / matrix.ratings() as f64).sqrt();
+            assert!((rmse - train_rmse).abs() < 1e-4, "{rmse} {train_rmse}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+        let matrix = matrix(&two_tastes(), 40, 30);
+        let bits = |threads: usize, seed: u64| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let params = Params { seed, ..quick() };
+            let model =
+                pool.install(|| train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap());
+            let numbers = model.customers.factors.iter().chain(&model.movies.factors);
+            let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
+            numbers.map(|number| number.to_bits()).collect::<Vec<_>>()
+        };
+        assert_eq!(bits(1, 42), bits(2, 42));
+        assert_eq!(bits(1, 42), bits(3, 42));
+        assert_ne!(bits(1, 42), bits(1, 43));
+    }
+
+    #[test]
+    fn rows_without_ratings_are_zero_and_cancels_are_heard() {
+        let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1)], 5, 4);
+        let model = train(&matrix, &Ratings::default(), &quick(), &GO, &mut |_| {}).unwrap();
+        for row in [1, 2, 4] {
+            let (bias, factors) = model.customers.row(row).unwrap();
+            assert!(bias == 0.0 && factors.iter().all(|&f| f == 0.0));
+        }
+        assert!((model.predict(1, 1) - matrix.mean() as f32).abs() < 1e-6);
+        assert!((model.predict(99, 99) - matrix.mean() as f32).abs() < 1e-6);
+        let stopped = train(&matrix, &Ratings::default(), &quick(), &AtomicBool::new(true), &mut |_| {});
+        assert_eq!(stopped.unwrap_err(), Error::Cancelled);
+    }
+
+    proptest! {
+        #[test]
+        fn any_ratings_give_finite_predictions(
+            ratings in prop::collection::btree_map((0u32..8, 0u32..6), 1u8..=5, 1..40),
+            factors in 1usize..20, seed: u64,
+        ) {
+            let ratings = ratings.into_iter().map(|((c, m), v)| (c, m, v)).collect::<Vec<_>>();
+            let matrix = matrix(&ratings, 8, 6);
+            let params = Params { factors, iterations: 3, seed, ..Params::default() };
+            let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap();
+            for (customer, movie, _) in ratings {
+                let predicted = model.predict(customer as usize, movie as usize);
+                prop_assert!((1.0..=5.0).contains(&predicted));
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_named() {
+        let name = |params: Params| match params.check() {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{other:?}"),
+        };
+        let default = Params::default;
+        assert_eq!(default().check(), Ok(()));
+        assert_eq!(name(Params { factors: 0, ..default() }), "factors");
+        assert_eq!(name(Params { factors: 1025, ..default() }), "factors");
+        assert_eq!(name(Params { iterations: 0, ..default() }), "iterations");
+        for bad in [-0.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(name(Params { regularization: bad, ..default() }), "regularization");
+            assert_eq!(name(Params { bias_regularization: bad, ..default() }), "bias_regularization");
+        }
+    }
+}

@@ -405,3 +405,125 @@ fn excerpt(line: &[u8]) -> String {
     }
     excerpt
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Layout, Sample, Style};
+    use std::fs;
+
+    fn go(_: Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn survey(path: &Path) -> Survey {
+        Survey::take(&Folder::open(path).unwrap(), Some(0), &mut go).unwrap()
+    }
+
+    type Loaded = (Vec<(u32, u32, u8, Date)>, u64);
+
+    /// All ratings as the second pass gives them, and the number left out.
+    fn ratings(survey: &Survey) -> Result<Loaded, Error> {
+        let (mut all, mut left_out, mut one) = (Vec::new(), 0, Vec::new());
+        let mut reader = survey.read_ratings();
+        while let Some((movie, duplicates)) = reader.next(&mut one)? {
+            all.extend(one.iter().map(|r| (movie, r.customer_id, r.rating, r.date)));
+            left_out += duplicates;
+        }
+        Ok((all, left_out))
+    }
+
+    #[test]
+    fn every_layout_says_the_same() {
+        let write = |layout, style| {
+            let folder = tempfile::tempdir().unwrap();
+            let sample = Sample { layout, style, ..Sample::of(20_000) };
+            let made = sample.write(folder.path(), &mut |_| {}).unwrap();
+            (folder, made)
+        };
+        let plain = Style { crlf: false, final_newline: true, gzip: false };
+        let (files, made) = write(Layout::Files, plain);
+        assert_eq!(made.ratings, 20_000);
+        let first = survey(files.path());
+        assert_eq!((first.ratings(), first.probe.len() as u64), (made.ratings, made.probe));
+        assert_eq!(first.qualifying.len() as u64, made.qualifying);
+        assert_eq!(first.titles.len(), Sample::of(20_000).movies as usize);
+        assert!(first.titles.iter().any(|title| title.release_year.is_none()));
+        assert!(first.titles.iter().any(|title| title.title.contains(',')));
+        assert!(first.titles.iter().any(|title| !title.title.is_ascii()));
+        let all = ratings(&first).unwrap();
+        assert_eq!((all.0.len(), all.1), (20_000, 0));
+        assert!(all.0.windows(2).all(|w| (w[0].0, w[0].1) < (w[1].0, w[1].1)));
+
+        let odd = Style { crlf: true, final_newline: false, gzip: false };
+        for (layout, style) in [(Layout::Files, odd), (Layout::Combined, plain), (Layout::Combined, odd)] {
+            let (folder, again) = write(layout, style);
+            assert_eq!(again, made);
+            let second = survey(folder.path());
+            assert_eq!(ratings(&second).unwrap(), all, "{layout:?} {style:?}");
+            assert_eq!(second.titles, first.titles);
+            assert_eq!((&second.probe, &second.qualifying), (&first.probe, &first.qualifying));
+            assert_eq!(second.days, first.days);
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_ratings_is_kept() {
+        let one =
+            b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n2:\n5,3,2001-01-01\n1:\n5,4,2001-01-01\n3,2,2001-01-01\n";
+        let two = b"1:\n4,5,2001-01-01\n5,5,2001-01-01\n";
+        let folder = folder(&[("combined_data_1.txt", one), ("training_set/mv_0000001.txt", two)]);
+        let date = Date::new(2001, 1, 1).unwrap();
+        let (all, left_out) = ratings(&survey(folder.path())).unwrap();
+        assert_eq!(all, [(1, 3, 2, date), (1, 4, 5, date), (1, 5, 5, date), (2, 5, 3, date)]);
+        assert_eq!(left_out, 3);
+    }
+
+    #[test]
+    fn a_file_that_changes_between_the_passes_is_named() {
+        for changed in [&b"1:\n5,1,2001-01-01\n"[..], b"1:\n9,1,2001-01-01\n3,2,2001-01-01\n", b""] {
+            let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
+            let survey = survey(folder.path());
+            fs::write(folder.path().join("combined_data_1.txt"), changed).unwrap();
+            assert!(matches!(ratings(&survey), Err(Error::Changed { .. })), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_are_counted_kept_and_limited() {
+        let folder = folder(&[("combined_data_1.txt", b"1:\n5,9,2001-01-01\n6,1,2001-01-01\nx\n")]);
+        let found = Folder::open(folder.path()).unwrap();
+        let survey = Survey::take(&found, None, &mut go).unwrap();
+        assert_eq!((survey.rejects.count, survey.ratings(), survey.files[0].rejected), (2, 1, 2));
+        let reject = &survey.rejects.kept[0];
+        assert_eq!((reject.line, &reject.text[..], reject.reason), (2, "5,9,2001-01-01", Reason::Rating));
+        assert!(matches!(
+            Survey::take(&found, Some(1), &mut go),
+            Err(Error::TooManyRejects { max: 1, reject: Reject { line: 4, .. }, .. })
+        ));
+        assert!(Survey::take(&found, Some(2), &mut go).is_ok());
+        let stop = &mut |_| ControlFlow::Break(());
+        assert!(matches!(Survey::take(&found, None, stop), Err(Error::Stopped)));
+    }
+
+    #[test]
+    fn folders_without_ratings_say_what_they_hold() {
+        let folder =
+            folder(&[("movie_titles.csv", b"1,2000,A\n"), ("mv_x.txt", b""), ("combined_data_.txt", b"")]);
+        let Err(Error::NoRatings { found, .. }) = Folder::open(folder.path()) else { panic!() };
+        assert_eq!(found, ["combined_data_.txt", "movie_titles.csv", "mv_x.txt"]);
+        fs::write(folder.path().join("mv_1.txt"), "1:\n5,1,2001-01-01\n").unwrap();
+        assert_eq!(survey(folder.path()).ratings(), 1);
+        assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Io { .. })));
+    }
+}

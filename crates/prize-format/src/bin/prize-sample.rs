@@ -14,8 +14,8 @@ reaches on its probe.
 usage: prize-sample FOLDER [options]
 
   --ratings N      ratings in the training set (default 1000000; the Prize's: 100480507)
-  --customers N    customers (default: one to 209 ratings)
-  --movies N       movies (default: one to 270 ratings, 17770 at most)
+  --customers N    customers (default: one to 209 ratings from a million ratings on, more below)
+  --movies N       movies (default: one to 270 ratings, likewise, and 17770 at most)
   --seed N         the same seed makes the same files (default 42)
   --layout L       files: training_set/mv_*.txt (default); tar: training_set.tar; combined: combined_data_*.txt
   --gzip           compress each file
@@ -81,17 +81,19 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     if shown {
         eprint!("\r");
     }
+    let mut out = std::io::stdout();
     writeln!(
-        std::io::stdout(),
-        "{}: {} ratings of {} movies by {} customers, {} probe pairs, {} qualifying pairs\n\
-         the planted truth reaches an RMSE of {:.4} on the probe",
+        out,
+        "{}: {} ratings of {} movies by {} customers, {} probe pairs, {} qualifying pairs",
         folder.display(),
         made.ratings,
         sample.movies,
         sample.customers,
         made.probe,
         made.qualifying,
-        made.truth_rmse
     )?;
+    if let Some(rmse) = made.truth_rmse {
+        writeln!(out, "the planted truth reaches an RMSE of {rmse:.4} on the probe")?;
+    }
     Ok(())
 }

@@ -46,9 +46,9 @@ pub struct Summary {
     pub probe: u64,
     /// Pairs in `qualifying.txt` and `judging.txt`.
     pub qualifying: u64,
-    /// The root mean squared error of the planted truth, cut to 1 to 5, on the probe: no prediction can be
-    /// expected to do better by much.
-    pub truth_rmse: f64,
+    /// The root mean squared error of the planted truth, cut to 1 to 5, on the probe, if there is any: no
+    /// prediction can be expected to do better by much.
+    pub truth_rmse: Option<f64>,
 }
 
 /// The Prize's own size.
@@ -64,13 +64,21 @@ const FULL_PROBE: u64 = 1_408_395;
 const FULL_QUALIFYING: u64 = 2_817_131;
 
 impl Sample {
-    /// A set of this many ratings with the Prize's 209 ratings a customer; as small sets have fewer movies, too,
-    /// one movie to 270 ratings, up to the Prize's 17,770.
+    /// A set of this many ratings, with the Prize's 209 ratings a customer, and 270 a movie until there are the
+    /// Prize's 17,770. Below a million ratings both sides shrink alike, so that no more of all pairs are rated.
     pub fn of(ratings: u64) -> Sample {
-        let share = ratings as f64 / FULL.ratings as f64;
-        let customers = (share * f64::from(FULL.customers)).ceil().max(2.0) as u32;
-        let movies = (ratings / 270).clamp(2, u64::from(FULL.movies)) as u32;
-        Sample { ratings, customers, movies, ..FULL }
+        const SMALL: f64 = 1e6;
+        let side = |ratings_each: f64| {
+            let ratings = ratings as f64;
+            let share = (ratings / SMALL).min(1.0).sqrt();
+            ((ratings.max(SMALL) / ratings_each * share).round() as u32).max(2)
+        };
+        Sample {
+            ratings,
+            customers: side(FULL.ratings as f64 / f64::from(FULL.customers)),
+            movies: side(270.0).min(FULL.movies),
+            ..FULL
+        }
     }
 
     /// Writes the files into a folder, which is made if it is not there. `progress` hears of ratings written.
@@ -130,7 +138,7 @@ impl Sample {
             ratings: written,
             probe: probe_pairs,
             qualifying,
-            truth_rmse: (squared_error / probe_pairs.max(1) as f64).sqrt(),
+            truth_rmse: (probe_pairs > 0).then(|| (squared_error / probe_pairs as f64).sqrt()),
         })
     }
 }

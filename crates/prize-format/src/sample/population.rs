@@ -184,10 +184,12 @@ fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> V
     let share = |scale: f64, popularity: f64| (most * -(-scale * popularity / most).exp_m1()).max(1.0);
     let total = (sample.ratings + qualifying) as f64;
     let scale = solve(total, |scale| popularity.iter().map(|&p| share(scale, p)).sum());
-    let shares = popularity.iter().map(|&p| share(scale, p) / total).collect::<Vec<_>>();
+    let shares = popularity.iter().map(|&p| share(scale, p)).collect::<Vec<_>>();
+    // Beyond the total where that gives each movie less than its one rating.
+    let total = shares.iter().sum::<f64>();
     let mut split = |whole: u64| {
         let mut parts =
-            round_shares(shares.iter().map(|share| share * whole as f64), rng).collect::<Vec<_>>();
+            round_shares(shares.iter().map(|share| share * whole as f64 / total), rng).collect::<Vec<_>>();
         // Sums of floating-point numbers may be one short.
         let missing = whole.saturating_sub(parts.iter().sum());
         parts.iter_mut().take(missing as usize).for_each(|part| *part += 1);
