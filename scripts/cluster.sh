@@ -6,12 +6,19 @@
 #   DIR/pg        the installation        DIR/data      the cluster
 #   DIR/          the socket              DIR/log       what the server says
 
+fail() { printf '\nnetflix_rec: %s\n' "$*" >&2; exit 1; }
+
+# What the caller's shell says of other servers is not meant for this one.
+unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS PGPASSFILE
+socket_port=5432
+
 # private_postgres DIR: makes DIR/pg. Prints the path of its pg_config.
 private_postgres() {
     local to=$1/pg bin share lib include
     bin=$("$PG_CONFIG" --bindir) share=$("$PG_CONFIG" --sharedir)
     lib=$("$PG_CONFIG" --pkglibdir) include=$("$PG_CONFIG" --includedir-server)
     if ! cmp -s "$bin/postgres" "$to$bin/postgres"; then
+        stop_cluster "$1"
         rm -rf "$to"
         mkdir -p "$to$bin" "$to$share/extension" "$to$lib" "$to$(dirname "$include")"
         # Those that look for files by their own place are copied; the rest are linked.
@@ -46,13 +53,16 @@ start_cluster() {
     local dir=$1 bin setting
     shift
     bin=$dir/pg$("$PG_CONFIG" --bindir)
+    [ "$(id -u)" -ne 0 ] || chown postgres "$dir"
+    chmod 700 "$dir"
+    as_server test -x "$bin/initdb" || fail "user postgres, whom the server runs as, cannot reach $dir:
+clone the repository to a folder that all users may enter, or work as an ordinary user"
     if [ ! -f "$dir/data/PG_VERSION" ]; then
-        [ "$(id -u)" -ne 0 ] || chown postgres "$dir"
-        chmod 700 "$dir"
         rm -rf "$dir/data"
         (cd / && as_server "$bin/initdb" -D "$dir/data" -U postgres -A trust --encoding=UTF8 --no-locale >/dev/null)
         {
             echo "listen_addresses = ''"
+            echo "port = $socket_port"
             echo "unix_socket_permissions = 0700"
             echo "wal_level = minimal"
             echo "max_wal_senders = 0"
@@ -74,8 +84,11 @@ start_cluster() {
 # stop_cluster DIR
 stop_cluster() {
     local dir=$1
+    local program
     [ -f "$dir/data/postmaster.pid" ] || return 0
-    (cd / && as_server "$dir/pg$("$PG_CONFIG" --bindir)/pg_ctl" -D "$dir/data" -m fast -w stop >/dev/null)
+    # The copy's own: the PostgreSQL it was made of may be gone.
+    program=$(find "$dir/pg" -name pg_ctl -type f | head -n 1)
+    [ -z "$program" ] || (cd / && as_server "$program" -D "$dir/data" -m fast -w stop >/dev/null) || true
 }
 
 # socket_dir DIR: where the cluster's socket is: in DIR, but that a socket's path has room for 107 bytes only.

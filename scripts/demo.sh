@@ -4,14 +4,13 @@
 # usage: demo.sh [run [DATA]] | psql | stop
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PGDATABASE
 demo=$PWD/.demo
 READ_ALL=1
 
 database() { cat "$demo/database" 2>/dev/null || echo sample; }
 
 connect() {
-    "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -U postgres "$@"
+    "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -p "$socket_port" -U postgres "$@"
 }
 
 installed_sql() {

@@ -6,5 +6,7 @@ cd "$(dirname "$0")/.."
 pgrx_home "$PWD/target/pgrx-install" "$PG_CONFIG"
 as_root=()
 [ -w "$("$PG_CONFIG" --pkglibdir)" ] || as_root=(--sudo)
+# A library that sessions have loaded must not be overwritten in place.
+[ ${#as_root[@]} -eq 0 ] || sudo rm -f "$("$PG_CONFIG" --pkglibdir)/netflix_rec.so"
 say "building and installing into $("$PG_CONFIG" --pkglibdir)"
 cargo pgrx install --release "${as_root[@]}" --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE"

@@ -19,7 +19,9 @@ main() {
     local stages=("$@") stage
     [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
-    flock 9
+    flock -n 9 || { say "waiting for another make test to end"; flock 9; }
+    trap 'stop_cluster "$dir"' EXIT
+    trap 'exit 130' INT TERM
     start_over
     for stage in "${stages[@]}"; do
         case $stage in
@@ -28,7 +30,6 @@ main() {
             *) fail "there is no stage $stage" ;;
         esac
     done
-    stop_cluster "$dir"
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
@@ -39,7 +40,7 @@ start_over() {
         stop_cluster "$dir"
         rm -rf "$dir"
     fi
-    mkdir -m 755 "$dir" "$dir/server"
+    mkdir -m 755 "$dir"
     # All builds see one PostgreSQL, so that they share what they compile.
     test_pg_config=$(private_postgres "$dir")
     pgrx_home "$PWD/target/pgrx" "$test_pg_config"
@@ -100,7 +101,7 @@ pg_test() {
         chown postgres "$dir/pg_test"
     fi
     # They share their tables.
-    RUST_TEST_THREADS=1 cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data"
+    RUST_TEST_THREADS=1 cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data" 9>&-
 }
 
 # The extension in the throw-away installation, the cluster, and the data to load.
@@ -115,7 +116,8 @@ prepare_server() {
     tests/regress/fixtures.sh "$dir/fixtures" "$PWD/target/debug/prize-sample" || return 1
     chmod -R a+rX "$dir/fixtures"
     chmod 000 "$dir"/fixtures/unreadable/*
-    start_cluster "$dir" "shared_buffers = 128MB" "fsync = off"
+    # A server that is left behind must not hold the lock; a test that waits for another's lock must fail.
+    start_cluster "$dir" "shared_buffers = 128MB" "fsync = off" "lock_timeout = 30s" 9>&-
 }
 
 regress() {
@@ -126,8 +128,8 @@ regress() {
     pg_regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress
     [ -x "$pg_regress" ] || pg_regress=$("$PG_CONFIG" --pkglibdir)/pgxs/src/test/regress/pg_regress
     log=$(mktemp)
-    psql -X -q -h "$(socket_dir "$dir")" -U postgres -d postgres -c "CREATE DATABASE regress"
-    "$pg_regress" --use-existing --bindir="$(dirname "$PG_CONFIG")" --host="$(socket_dir "$dir")" --user=postgres \
+    psql -X -q -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d postgres -c "CREATE DATABASE regress"
+    "$pg_regress" --use-existing --bindir="$(dirname "$PG_CONFIG")" --host="$(socket_dir "$dir")" --port="$socket_port" --user=postgres \
         --dbname=regress --inputdir=tests/regress --outputdir="$dir/regress" --schedule=tests/regress/schedule 2>&1 | tee "$log"
     cat "$dir/regress/regression.diffs" 2>/dev/null
     # PostgreSQL 16 prints TAP, older ones `test name ... ok`.
@@ -147,7 +149,7 @@ docs() {
     count "throw-away cluster" $?
     say "examples of the documentation"
     local file database psql
-    psql="$(dirname "$PG_CONFIG")/psql -X -q -h $(socket_dir "$dir") -U postgres -v ON_ERROR_STOP=1"
+    psql="$(dirname "$PG_CONFIG")/psql -X -q -h $(socket_dir "$dir") -p $socket_port -U postgres -v ON_ERROR_STOP=1"
     for file in README.md docs/*.md; do
         database=docs_$(basename "$file" .md | tr 'A-Z' 'a-z')
         $psql -d postgres -c "CREATE DATABASE $database"

@@ -9,6 +9,10 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/netflix_rec
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }
 fail() { printf '\nnetflix_rec: %s\n' "$*" >&2; exit 1; }
 
+apt_update() {
+    if [ "$(id -u)" -eq 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
+}
+
 # Debian packages that are missing, installed by apt-get as root or through sudo.
 apt_install() {
     local missing=() package
@@ -22,8 +26,8 @@ apt_install() {
         root=(sudo)
     fi
     say "installing Debian packages: ${missing[*]}"
-    "${root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt_update
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 find_pg_config() {
@@ -47,6 +51,8 @@ clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
     [ -n "${PG_CONFIG:-}" ] || PG_CONFIG=$(find_pg_config)
     if [ -z "$PG_CONFIG" ]; then
         local version
+        # A fresh container has no list of what there is.
+        [ -n "$(apt-cache pkgnames postgresql-server-dev- 2>/dev/null)" ] || apt_update
         for version in 15 18 17 16 14; do
             apt-cache show "postgresql-server-dev-$version" >/dev/null 2>&1 || continue
             apt_install "postgresql-$version" "postgresql-server-dev-$version"

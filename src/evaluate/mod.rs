@@ -1,10 +1,11 @@
 //! Judges models by their predictions: `evaluate`.
 
-use factor::{Metrics, Model, Ratings};
+use factor::{Errors, Metrics, Model};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::{self, Error, Report, interrupt, model, ratings, report};
+use crate::pg::scan::Seen;
+use crate::pg::{self, Error, Report, model, ratings, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +46,6 @@ impl Report for EvaluateError {
     }
 }
 
-/// Ratings predicted between two looks for interrupts.
-const RATINGS_A_TURN: usize = 64 * 1024;
-
 /// Compares a model's predictions, cut to 1 to 5, with the ratings of a split.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, @extschema@, pg_temp)]
@@ -77,22 +75,18 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
     let row = model::find(name)?;
     let size = ratings::size()?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
-    pg::require_memory("evaluation", floats * size_of::<f32>() + size.ratings * 9)?;
+    pg::require_memory("evaluation", floats * size_of::<f32>())?;
     let model = Model {
         mean: row.global_mean,
         customers: model::read_side(&row, "customer_factors", size.customers)?,
         movies: model::read_side(&row, "movie_factors", size.movies)?,
     };
-    let mut judged = Ratings::default();
-    ratings::read(|customer, movie, rating, is_probe| match wanted(is_probe) {
-        true => judged.try_push(customer, movie, rating),
-        false => Ok(()),
-    })?;
-    let predictions = judged.iter().enumerate().map(|(at, (customer, movie, rating))| {
-        if at % RATINGS_A_TURN == 0 {
-            interrupt::check();
+    let mut errors = Errors::default();
+    ratings::read(Seen::ByStatement, |customer, movie, rating, is_probe| {
+        if wanted(is_probe) {
+            errors.add(model.predict(customer as usize, movie as usize), rating);
         }
-        (model.predict(customer as usize, movie as usize), rating)
-    });
-    Metrics::of(predictions).ok_or_else(|| EvaluateError::EmptySplit(split.into()))
+        Ok(())
+    })?;
+    errors.metrics().ok_or_else(|| EvaluateError::EmptySplit(split.into()))
 }

@@ -11,16 +11,18 @@ use crate::pg::{Error, interrupt};
 
 /// The names of a dimension's table and columns.
 pub struct Names {
+    plural: &'static str,
     table: &'static str,
     key: &'static str,
     id: &'static str,
 }
 
-pub const CUSTOMERS: Names = Names { table: "dim_customer", key: "customer_key", id: "customer_id" };
-pub const MOVIES: Names = Names { table: "dim_movie", key: "movie_key", id: "movie_id" };
+pub const CUSTOMERS: Names =
+    Names { plural: "customers", table: "dim_customer", key: "customer_key", id: "customer_id" };
+pub const MOVIES: Names = Names { plural: "movies", table: "dim_movie", key: "movie_key", id: "movie_id" };
 
 /// customer_key, customer_id, rating_count, rating_mean, first_rated_on, last_rated_on
-const CUSTOMER: [BuiltinOid; 6] = [
+pub const CUSTOMER: [BuiltinOid; 6] = [
     BuiltinOid::INT4OID,
     BuiltinOid::INT4OID,
     BuiltinOid::INT8OID,
@@ -29,7 +31,7 @@ const CUSTOMER: [BuiltinOid; 6] = [
     BuiltinOid::DATEOID,
 ];
 /// movie_key, movie_id, title, release_year, and the same counts
-const MOVIE: [BuiltinOid; 8] = [
+pub const MOVIE: [BuiltinOid; 8] = [
     BuiltinOid::INT4OID,
     BuiltinOid::INT4OID,
     BuiltinOid::TEXTOID,
@@ -91,7 +93,7 @@ impl Tally {
 impl<'a> Dimension<'a> {
     /// Finds the keys of the ids that the table knows; the others get the keys that follow, in id order.
     pub fn look_up(names: &'static Names, ids: &'a RankedIds) -> Result<Dimension<'a>, LoadError> {
-        let Names { table, key, id } = names;
+        let Names { table, key, id, .. } = names;
         let mut members = vec![Member { is_new: true, ..Member::default() }; ids.len()];
         let query = format!(
             "SELECT {id}, {key}, rating_count, coalesce(rating_mean, 0), first_rated_on, last_rated_on FROM {table}"
@@ -126,7 +128,7 @@ impl<'a> Dimension<'a> {
             }
         })?;
         for member in members.iter_mut().filter(|member| member.is_new) {
-            highest = i32::checked_add(highest, 1).ok_or(LoadError::TooMany(names.table))?;
+            highest = i32::checked_add(highest, 1).ok_or(LoadError::TooMany(names.plural))?;
             member.key = highest;
         }
         Ok(Dimension { names, ids, members })
@@ -238,9 +240,9 @@ pub fn write_calendar(days: Option<(prize_format::Date, prize_format::Date)>) ->
     let year = |date: prize_format::Date| date.ymd().0 as i32;
     Spi::run_with_args(
         "INSERT INTO dim_date
-         SELECT to_char(day, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
-                extract(month FROM day), to_char(day, 'FMMonth'), extract(week FROM day), extract(day FROM day),
-                extract(isodow FROM day), to_char(day, 'FMDay'), extract(isodow FROM day) >= 6
+         SELECT to_char(day::timestamp, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
+                extract(month FROM day), to_char(day::timestamp, 'FMMonth'), extract(week FROM day), extract(day FROM day),
+                extract(isodow FROM day), to_char(day::timestamp, 'FMDay'), extract(isodow FROM day) >= 6
          FROM (SELECT make_date($1, 1, 1) + n AS day
                FROM generate_series(0, make_date($2, 12, 31) - make_date($1, 1, 1)) AS n) AS days
          ON CONFLICT DO NOTHING",

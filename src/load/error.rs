@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use pgrx::PgSqlErrorCode;
+use prize_format::Reject;
 
 use crate::pg::{Error, Report};
 
@@ -19,6 +20,8 @@ pub enum LoadError {
     Encoding,
     #[error("another load into this warehouse is running")]
     Running,
+    #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
+    OldSnapshot,
     #[error("there are too many {0} for a key of type int")]
     TooMany(&'static str),
     #[error(transparent)]
@@ -41,6 +44,7 @@ impl Report for LoadError {
             LoadError::NegativeRejects(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             LoadError::Encoding => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             LoadError::Running => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
                 prize_format::Error::Io { source, .. } => match source.kind() {
@@ -69,8 +73,8 @@ impl Report for LoadError {
                 Some(format!("The folder holds {}{more}.", found[..found.len().min(NAMED)].join(", ")))
             }
             LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
-                let text = if reject.text.is_empty() { "" } else { &reject.text };
-                Some(format!("{}, line {}: {}: \"{text}\"", path.display(), reject.line, reject.reason))
+                let Reject { line, reason, text, .. } = reject;
+                Some(format!("{}, line {line}: {reason}: \"{text}\"", path.display()))
             }
             LoadError::Pg(error) => error.detail(),
             _ => None,
@@ -88,8 +92,11 @@ impl Report for LoadError {
             }
             LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
             LoadError::Running => "Wait for it to end; loading the same files twice adds nothing.".into(),
+            LoadError::OldSnapshot => {
+                "It has to see what others have loaded: use READ COMMITTED, the default.".into()
+            }
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let packed = |name: &&String| name.ends_with(".tar") || name.ends_with(".gz");
+                let packed = |name: &&String| [".tar", ".gz", ".tgz", ".zip"].iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {
                     Some(name) => format!("Unpack {name} first."),
                     None => "It should hold training_set/mv_*.txt or combined_data_*.txt.".into(),

@@ -1,5 +1,7 @@
 //! The second pass: ratings and qualifying pairs into their tables, movie by movie.
 
+use std::collections::HashMap;
+
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::Survey;
@@ -7,11 +9,11 @@ use prize_format::Survey;
 use super::dimensions::Dimension;
 use super::error::LoadError;
 use crate::pg::bulk::{BulkInsert, Indexes};
-use crate::pg::scan::{Column, scan};
+use crate::pg::scan::{Column, Seen, scan};
 use crate::pg::{Error, interrupt};
 
 /// rating_key, customer_key, movie_key, date_key, rating, is_probe
-const FACT: [BuiltinOid; 6] = [
+pub const FACT: [BuiltinOid; 6] = [
     BuiltinOid::INT8OID,
     BuiltinOid::INT4OID,
     BuiltinOid::INT4OID,
@@ -20,7 +22,7 @@ const FACT: [BuiltinOid; 6] = [
     BuiltinOid::BOOLOID,
 ];
 /// customer_key, movie_key, date_key, rating
-const QUALIFYING: [BuiltinOid; 4] =
+pub const QUALIFYING: [BuiltinOid; 4] =
     [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT2OID];
 
 /// What became of the ratings.
@@ -33,21 +35,17 @@ pub struct Loaded {
 }
 
 /// The pairs that a table holds before the load: for each movie key, its customers' keys, sorted.
-struct Present(Vec<Vec<u32>>);
+struct Present(HashMap<i32, Vec<i32>>);
 
 impl Present {
     fn read(table: &'static str) -> Result<Present, LoadError> {
         let int = |name| Column { name, type_oid: BuiltinOid::INT4OID };
-        let mut movies = Vec::<Vec<u32>>::new();
-        scan(table, &[int("customer_key"), int("movie_key")], |row| {
-            let movie = row.int4(1) as usize;
-            if movie >= movies.len() {
-                movies.resize(movie + 1, Vec::new());
-            }
-            movies[movie].push(row.int4(0) as u32);
+        let mut movies = HashMap::<i32, Vec<i32>>::new();
+        scan(table, &[int("customer_key"), int("movie_key")], Seen::Now, |row| {
+            movies.entry(row.int4(1)).or_default().push(row.int4(0));
             Ok::<_, Error>(())
         })?;
-        movies.iter_mut().for_each(|customers| customers.sort_unstable());
+        movies.values_mut().for_each(|customers| customers.sort_unstable());
         Ok(Present(movies))
     }
 
@@ -56,8 +54,7 @@ impl Present {
     }
 
     fn contains(&self, movie_key: i32, customer_key: i32) -> bool {
-        let customers = self.0.get(movie_key as usize);
-        customers.is_some_and(|customers| customers.binary_search(&(customer_key as u32)).is_ok())
+        self.0.get(&movie_key).is_some_and(|customers| customers.binary_search(&customer_key).is_ok())
     }
 
     /// An empty table's indexes are quicker built when it is full.
@@ -80,6 +77,7 @@ pub fn load(
     let mut reader = survey.read_ratings();
     let mut ratings = Vec::new();
     while let Some((movie_id, duplicates)) = reader.next(&mut ratings)? {
+        interrupt::check();
         loaded.duplicates += duplicates;
         let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
         let probe = probe_of(&survey.probe, movie_id);
@@ -152,7 +150,10 @@ pub fn load_qualifying(
 ) -> Result<u64, LoadError> {
     let present = Present::read("qualifying")?;
     let mut pairs = BulkInsert::open("qualifying", QUALIFYING, present.indexes())?;
-    for &(movie_id, customer_id, date) in &survey.qualifying {
+    for (at, &(movie_id, customer_id, date)) in survey.qualifying.iter().enumerate() {
+        if at.is_multiple_of(1024) {
+            interrupt::check();
+        }
         let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
         let customer_key = customers.key(customer_id).ok_or(Error::Null("customer_key"))?;
         if !present.contains(movie_key, customer_key) {

@@ -21,7 +21,7 @@ use pgrx::prelude::*;
 use prize_format::{Folder, Survey};
 
 use crate::pg::catalog::{self, Privilege};
-use crate::pg::{self, interrupt, report};
+use crate::pg::{self, bulk, interrupt, report};
 use dimensions::Dimension;
 use error::LoadError;
 
@@ -85,12 +85,12 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
     let path = check_call(path, max_rejects)?;
     let folder = Folder::open(path)?;
 
-    // One load at a time; and nobody may write facts whose index entries are not made row by row.
-    if !catalog::try_lock_writers(catalog::table("load_run")?) {
+    if !catalog::try_lock_load()? {
         return Err(LoadError::Running);
     }
-    for table in ["fact_ratings", "qualifying"] {
-        catalog::lock_writers(catalog::table(table)?);
+    // Nobody else may write what is written without index entries or foreign keys being checked row by row.
+    for table in ["dim_date", "dim_customer", "dim_movie", "fact_ratings", "qualifying"] {
+        catalog::lock_writers(table)?;
     }
 
     notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), path.display());
@@ -101,6 +101,7 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
         survey.customers.len(),
         survey.rejects.count
     );
+    pg::require_memory("loading", memory(&survey)?)?;
     let mut customers = Dimension::look_up(&dimensions::CUSTOMERS, &survey.customers)?;
     let mut movies = Dimension::look_up(&dimensions::MOVIES, &survey.movies)?;
     let loaded = facts::load(&survey, &mut customers, &mut movies)?;
@@ -126,8 +127,8 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
         elapsed: started.elapsed(),
     };
     run.run_id = ledger::write(&run, path, &survey)?;
-    if loaded.inserted > 0 {
-        ledger::analyze()?;
+    if loaded.inserted > 0 && !ledger::analyze()? {
+        notice!("only their owner can ANALYZE the tables: have that done, so that queries are planned well");
     }
     run.elapsed = started.elapsed();
     Ok(run)
@@ -148,6 +149,9 @@ fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, Loa
     if !catalog::is_utf8() {
         return Err(LoadError::Encoding);
     }
+    if catalog::has_old_snapshot() {
+        return Err(LoadError::OldSnapshot);
+    }
     let (read, write) = (Privilege::Select, Privilege::Insert);
     for table in ["dim_date", "load_run", "load_file", "load_reject", "qualifying"] {
         catalog::require(table, &[read, write])?;
@@ -155,5 +159,19 @@ fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, Loa
     for table in ["dim_customer", "dim_movie", "fact_ratings"] {
         catalog::require(table, &[read, write, Privilege::Update])?;
     }
+    bulk::check("fact_ratings", &facts::FACT)?;
+    bulk::check("qualifying", &facts::QUALIFYING)?;
+    bulk::check("dim_customer", &dimensions::CUSTOMER)?;
+    bulk::check("dim_movie", &dimensions::MOVIE)?;
     Ok(Path::new(path))
+}
+
+/// About how many bytes the second pass takes: what is known of each customer and movie, the pairs of probe and
+/// qualifying set, and those pairs that are there already, in lists with room to grow.
+fn memory(survey: &Survey) -> Result<usize, LoadError> {
+    let members = survey.customers.len() + survey.movies.len();
+    Ok(members * 64
+        + survey.probe.len() * 8
+        + survey.qualifying.len() * 12
+        + pg::ratings::size()?.ratings * 8)
 }

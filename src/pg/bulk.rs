@@ -3,9 +3,10 @@
 use pgrx::memcxt::PgMemoryContexts;
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
+use pgrx::pg_sys::BuiltinOid;
 use pgrx::{check_for_interrupts, pg_sys};
 
-use super::catalog::{self, Privilege};
+use super::catalog::{Privilege, Table, TableColumn};
 use super::{Error, interrupt};
 
 /// What becomes of a table's indexes.
@@ -25,7 +26,7 @@ const BATCH: usize = 1000;
 /// Writes straight into the table: constraints other than unique indexes are not checked and triggers do not
 /// fire. The caller proves the constraints by construction.
 pub struct BulkInsert<const COLUMNS: usize> {
-    relation: pg_sys::Relation,
+    table: Table,
     slots: Vec<*mut pg_sys::TupleTableSlot>,
     used: usize,
     rows: u64,
@@ -43,18 +44,14 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
     /// where somebody changed the others.
     pub fn open(
         table: &'static str,
-        types: [pg_sys::BuiltinOid; COLUMNS],
+        types: [BuiltinOid; COLUMNS],
         indexes: Indexes,
     ) -> Result<BulkInsert<COLUMNS>, Error> {
-        let oid = catalog::require(table, &[Privilege::Insert])?;
-        // SAFETY: an existing table; what is made here lives in the current memory context, and what is not closed
-        // because of an error is released by the transaction's resource owner.
+        let table = open(table, &types, pg_sys::RowExclusiveLock)?;
+        let relation = table.relation;
+        // SAFETY: an open table; what is made here lives in the current memory context, and what is not closed because
+        // of an error is released by the transaction's resource owner.
         unsafe {
-            let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            if let Some(column) = altered_column((*relation).rd_att, &types) {
-                pg_sys::table_close(relation, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-                return Err(Error::Altered { table, column });
-            }
             let executor = pg_sys::CreateExecutorState();
             let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
             pg_sys::InitResultRelInfo(target, relation, 1, std::ptr::null_mut(), 0);
@@ -72,7 +69,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
                 })
                 .collect();
             Ok(BulkInsert {
-                relation,
+                table,
                 slots,
                 used: 0,
                 rows: 0,
@@ -107,7 +104,8 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
 
     fn flush(&mut self) {
         check_for_interrupts!();
-        let BulkInsert { relation, state, executor, target, indexes, .. } = *self;
+        let BulkInsert { state, executor, target, indexes, .. } = *self;
+        let relation = self.table.relation;
         let slots = &mut self.slots[..self.used];
         // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
         unsafe {
@@ -151,10 +149,10 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
                 pg_sys::ExecCloseIndices(self.target);
             }
             pg_sys::FreeExecutorState(self.executor);
-            let oid = (*self.relation).rd_id;
-            pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            let oid = (*self.table.relation).rd_id;
+            drop(self.table);
             pg_sys::CommandCounterIncrement();
-            if self.indexes == Indexes::Rebuild {
+            if self.indexes == Indexes::Rebuild && self.rows > 0 {
                 interrupt::check();
                 reindex(oid);
             }
@@ -163,27 +161,25 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
     }
 }
 
-/// The first column that is not as it should be.
-///
-/// # Safety
-///
-/// The descriptor is that of an open table.
-unsafe fn altered_column(descriptor: pg_sys::TupleDesc, types: &[pg_sys::BuiltinOid]) -> Option<String> {
-    // SAFETY: a descriptor has `natts` attributes; an attribute's name is a C string of at most 63 bytes.
-    unsafe {
-        let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-        let as_made = |(at, attribute): (usize, &pg_sys::FormData_pg_attribute)| match types.get(at) {
-            Some(wanted) => !attribute.attisdropped && attribute.atttypid == wanted.value(),
-            // One that somebody added is fine where it can be NULL.
-            None => attribute.attisdropped || !(attribute.attnotnull || attribute.atthasdef),
-        };
-        match attributes.iter().enumerate().find(|&column| !as_made(column)) {
-            Some((_, attribute)) => {
-                let name = std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr());
-                Some(name.to_string_lossy().into_owned())
-            }
-            None => (attributes.len() < types.len()).then(|| format!("{}", attributes.len() + 1)),
-        }
+/// Whether a later [`BulkInsert::open`] will find the table as it should be: asked before long work, not after.
+pub fn check(table: &'static str, types: &[BuiltinOid]) -> Result<(), Error> {
+    open(table, types, pg_sys::AccessShareLock).map(drop)
+}
+
+fn open(name: &'static str, types: &[BuiltinOid], lock: u32) -> Result<Table, Error> {
+    let table = Table::open(name, &[Privilege::Insert], lock as pg_sys::LOCKMODE)?;
+    let columns = table.columns();
+    let as_made = |(at, column): (usize, &TableColumn)| match types.get(at) {
+        Some(wanted) => !column.is_dropped && column.type_oid == wanted.value(),
+        // One that somebody added is fine where it can be NULL.
+        None => column.is_dropped || !(column.not_null || column.has_default),
+    };
+    let altered =
+        columns.iter().enumerate().find(|&column| !as_made(column)).map(|(_, column)| column.name.clone());
+    let missing = || (columns.len() < types.len()).then(|| format!("{}", columns.len() + 1));
+    match altered.or_else(missing) {
+        Some(column) => Err(Error::Altered { table: name, column }),
+        None => Ok(table),
     }
 }
 
@@ -233,13 +229,13 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
-    const CUSTOMER: [pg_sys::BuiltinOid; 6] = [
-        pg_sys::BuiltinOid::INT4OID,
-        pg_sys::BuiltinOid::INT4OID,
-        pg_sys::BuiltinOid::INT8OID,
-        pg_sys::BuiltinOid::FLOAT8OID,
-        pg_sys::BuiltinOid::DATEOID,
-        pg_sys::BuiltinOid::DATEOID,
+    const CUSTOMER: [BuiltinOid; 6] = [
+        BuiltinOid::INT4OID,
+        BuiltinOid::INT4OID,
+        BuiltinOid::INT8OID,
+        BuiltinOid::FLOAT8OID,
+        BuiltinOid::DATEOID,
+        BuiltinOid::DATEOID,
     ];
 
     fn insert(keys: std::ops::Range<i32>, indexes: Indexes) -> u64 {

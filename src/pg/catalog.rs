@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 
-use pgrx::{Spi, pg_sys};
+use pgrx::datum::DatumWithOid;
+use pgrx::{FromDatum, IntoDatum, PgTupleDesc, Spi, pg_sys};
 
 use super::Error;
 
@@ -16,15 +17,92 @@ pub enum Privilege {
 
 /// The table of this name in the schema that the extension was created in.
 pub fn table(name: &'static str) -> Result<pg_sys::Oid, Error> {
-    let schema = Spi::get_one::<pg_sys::Oid>(
+    let schema = select_one::<pg_sys::Oid>(
         "SELECT extnamespace FROM pg_catalog.pg_extension
          WHERE extname OPERATOR(pg_catalog.=) 'netflix_rec'",
+        &[],
     )?;
     let missing = Error::NoTable { table: name };
     let (Some(schema), Ok(c_name)) = (schema, CString::new(name)) else { return Err(missing) };
     // SAFETY: a valid C string; the function looks into the catalog and returns an oid.
     let oid = unsafe { pg_sys::get_relname_relid(c_name.as_ptr(), schema) };
     if oid == pg_sys::InvalidOid { Err(missing) } else { Ok(oid) }
+}
+
+/// The first column of a query's first row, if there is one. Unlike pgrx's `Spi::get_one`, it changes nothing, and so
+/// needs no transaction id: what reads only must run on a standby, too.
+pub fn select_one<T: FromDatum + IntoDatum>(
+    query: &str,
+    args: &[DatumWithOid<'_>],
+) -> Result<Option<T>, Error> {
+    Spi::connect(|client| {
+        let rows = client.select(query, Some(1), args)?;
+        Ok(if rows.is_empty() { None } else { rows.first().get_one::<T>()? })
+    })
+}
+
+/// One of the extension's tables, opened and locked; closed when dropped, while the lock stays until the transaction
+/// ends.
+pub struct Table {
+    pub relation: pg_sys::Relation,
+}
+
+/// A column of a table, as the catalog describes it.
+pub struct TableColumn {
+    pub name: String,
+    pub type_oid: pg_sys::Oid,
+    /// In bytes; negative where it varies.
+    pub width: i16,
+    pub align: u8,
+    pub not_null: bool,
+    pub has_default: bool,
+    pub is_dropped: bool,
+}
+
+impl Table {
+    /// Opens a table that the role may do all of this with. Anything but a plain heap table is refused: its rows are
+    /// not where they are looked for.
+    pub fn open(
+        name: &'static str,
+        privileges: &[Privilege],
+        lock: pg_sys::LOCKMODE,
+    ) -> Result<Table, Error> {
+        let oid = require(name, privileges)?;
+        // SAFETY: an existing relation; its catalog row lives as long as it is open.
+        unsafe {
+            let table = Table { relation: pg_sys::table_open(oid, lock) };
+            let class = (*table.relation).rd_rel;
+            let is_heap = (*class).relkind as u8 == pg_sys::RELKIND_RELATION
+                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID;
+            if is_heap { Ok(table) } else { Err(Error::NoHeap { table: name }) }
+        }
+    }
+
+    /// The columns in order, dropped ones included.
+    pub fn columns(&self) -> Vec<TableColumn> {
+        // SAFETY: the descriptor belongs to the open relation.
+        let descriptor = unsafe { PgTupleDesc::from_pg_unchecked((*self.relation).rd_att) };
+        let column = |attribute: &pg_sys::FormData_pg_attribute| TableColumn {
+            name: attribute.name().to_owned(),
+            type_oid: attribute.atttypid,
+            width: attribute.attlen,
+            align: attribute.attalign as u8,
+            not_null: attribute.attnotnull,
+            has_default: attribute.atthasdef,
+            is_dropped: attribute.attisdropped,
+        };
+        descriptor.iter().map(column).collect()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's resource owner closes it.
+        if !std::thread::panicking() {
+            // SAFETY: it has been open since `open`.
+            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
+        }
+    }
 }
 
 /// Checks that the current role may do all of this with a table, and that row-level security does not stand
@@ -65,14 +143,26 @@ pub fn is_utf8() -> bool {
     unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 }
 }
 
-/// Locks out every other writer of a table until the transaction ends; false where one is at work already.
-pub fn try_lock_writers(table: pg_sys::Oid) -> bool {
-    // SAFETY: an existing table's oid; the lock is the transaction's.
-    unsafe { pg_sys::ConditionalLockRelationOid(table, pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE) }
+/// Takes the lock that one load at a time may hold, until the transaction ends; false where another has it. (A lock
+/// on a table would be in vacuum's way.)
+pub fn try_lock_load() -> Result<bool, Error> {
+    let locked = Spi::get_one::<bool>(
+        "SELECT pg_catalog.pg_try_advisory_xact_lock('pg_catalog.pg_extension'::pg_catalog.regclass::oid::int, oid::int)
+         FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'netflix_rec'",
+    )?;
+    Ok(locked == Some(true))
 }
 
-/// The same, waiting for writers that are at work.
-pub fn lock_writers(table: pg_sys::Oid) {
-    // SAFETY: as above.
-    unsafe { pg_sys::LockRelationOid(table, pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE) }
+/// Locks out every other writer of a table until the transaction ends, waiting for those at work.
+pub fn lock_writers(name: &'static str) -> Result<(), Error> {
+    let oid = table(name)?;
+    // SAFETY: an existing table's oid; the lock is the transaction's.
+    unsafe { pg_sys::LockRelationOid(oid, pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE) };
+    Ok(())
+}
+
+/// Whether the transaction goes on seeing what it saw first, and so not what another commits.
+pub fn has_old_snapshot() -> bool {
+    // SAFETY: the transaction's isolation level, read on the backend's thread.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }

@@ -44,11 +44,14 @@ pub enum Error {
     /// A table is not as the extension made it.
     #[error("column {column} of table {table} is not as the extension made it")]
     Altered { table: &'static str, column: String },
+    /// A view, a partitioned table or the like stands in a table's place.
+    #[error("{table} is not an ordinary table")]
+    NoHeap { table: &'static str },
     /// The extension's tables are not there.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },
     /// More memory is needed than is allowed.
-    #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed >> 20)]
+    #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed.div_ceil(1 << 20))]
     MemoryLimit { what: &'static str, needed: usize, limit: usize },
     /// Threads could not be started.
     #[error("could not start worker threads: {0}")]
@@ -91,7 +94,9 @@ impl Report for Error {
             Error::Permission { .. } | Error::RowSecurity { .. } => {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
-            Error::Altered { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::Altered { .. } | Error::NoHeap { .. } => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
@@ -126,8 +131,13 @@ impl Report for Error {
                 format!("Have its owner GRANT {privilege} ON {table} to the role.")
             }
             Error::RowSecurity { .. } => "Use a role that row-level security does not apply to.".into(),
-            Error::Altered { .. } => "Undo the change, or drop and create the extension.".into(),
-            Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory, or ask for fewer factors.".into(),
+            Error::Altered { .. } | Error::NoHeap { .. } => {
+                "Undo the change, or drop and create the extension.".into()
+            }
+            Error::MemoryLimit { what: "training", .. } => {
+                "Raise netflix_rec.max_memory, or ask for fewer factors.".into()
+            }
+            Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoneDeployed { known } => {
                 format!("Train one again with deploy => true. There is: {}.", known.join(", "))

@@ -22,7 +22,7 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"netflix_rec.max_memory",
-        c"Memory that a call may take beyond shared_buffers; one that would need more is refused.",
+        c"Memory that a load, training or evaluation may take beyond shared_buffers; one that would need more is refused.",
         c"",
         &MAX_MEMORY,
         1,
@@ -38,6 +38,13 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    // SAFETY: a C string that lives for ever; called once, as the library is loaded.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pgrx::pg_sys::EmitWarningsOnPlaceholders(c"netflix_rec".as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pgrx::pg_sys::MarkGUCPrefixReserved(c"netflix_rec".as_ptr());
+    }
 }
 
 /// How many threads to train on.

@@ -89,7 +89,8 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Whether an interrupt has come that ends the statement or the backend. Others are seen to on the spot.
+/// Whether an interrupt has come that ends the statement or the backend. Barriers, which others may wait for, are seen
+/// to on the spot; the rest can wait.
 fn interrupted() -> bool {
     // SAFETY: flags that the backend's signal handlers set, read on its own thread; absorbing a barrier neither
     // raises errors nor ends the backend.
@@ -99,6 +100,10 @@ fn interrupted() -> bool {
         }
         if pg_sys::ProcSignalBarrierPending != 0 {
             pg_sys::ProcessProcSignalBarrier();
+        }
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        if pg_sys::TransactionTimeoutPending != 0 {
+            return true;
         }
         pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0 || pg_sys::ClientConnectionLost != 0
     }

@@ -1,12 +1,13 @@
 //! Models as they stand in the tables: found, written, read.
 
 use ndarray::ArrayView1;
-use pgrx::datum::DatumWithOid;
+use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
-use pgrx::{IntoDatum, JsonB, Spi};
+use pgrx::{FromDatum, IntoDatum, JsonB, Spi, pg_sys};
 
-use super::bulk::{BulkInsert, Indexes};
-use super::catalog::{self, Privilege};
+use super::bulk::{self, BulkInsert, Indexes};
+use super::catalog::{self, Privilege, Table};
+use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt};
 
 /// A trained model's row.
@@ -35,8 +36,8 @@ pub struct NewModel<'a> {
 pub const FACTORS: [BuiltinOid; 4] =
     [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::FLOAT4OID, BuiltinOid::FLOAT4ARRAYOID];
 
-/// Rows fetched from a cursor at a time.
-const FETCH: i64 = 10_000;
+/// Rows read between two looks for interrupts.
+const ROWS_A_TURN: usize = 1024;
 
 /// Finds the deployed version of a model; the default one where none is named.
 pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
@@ -62,7 +63,8 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
     if let Some(row) = found {
         return Ok(row);
     }
-    let known = Spi::get_one::<Vec<String>>("SELECT array_agg(DISTINCT name ORDER BY name) FROM model")?;
+    let known =
+        catalog::select_one::<Vec<String>>("SELECT array_agg(DISTINCT name ORDER BY name) FROM model", &[])?;
     match (name, known.unwrap_or_default()) {
         (_, known) if known.is_empty() => Err(Error::NoModels),
         (Some(name), known) if known.iter().any(|known| known == name) => {
@@ -76,9 +78,8 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
 /// Checks that the role may write models: better before an hour's training than after it.
 pub fn require_write() -> Result<(), Error> {
     catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
-    catalog::require("customer_factors", &[Privilege::Insert])?;
-    catalog::require("movie_factors", &[Privilege::Insert])?;
-    Ok(())
+    bulk::check("customer_factors", &FACTORS)?;
+    bulk::check("movie_factors", &FACTORS)
 }
 
 /// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
@@ -89,7 +90,7 @@ pub fn write(
     trained: impl Fn(&'static str, usize) -> bool,
 ) -> Result<i32, Error> {
     // Versions are counted: of two trainings under one name, the second to end waits for the first.
-    catalog::lock_writers(catalog::table("model")?);
+    catalog::lock_writers("model")?;
     let (version, best) = Spi::get_two_with_args::<i32, f64>(
         "SELECT coalesce(max(version), 0) + 1, coalesce(min(probe_rmse) FILTER (WHERE is_deployed), 'infinity')
          FROM model WHERE name = $1",
@@ -124,10 +125,23 @@ pub fn write(
         ],
     )?
     .ok_or(Error::Null("model"))?;
-    for (table, side) in [("customer_factors", &model.customers), ("movie_factors", &model.movies)] {
+    for (table, dimension, key, side) in [
+        ("customer_factors", "dim_customer", "customer_key", &model.customers),
+        ("movie_factors", "dim_movie", "movie_key", &model.movies),
+    ] {
+        // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
+        // and nothing more can be deleted until this is committed.
+        catalog::lock_writers(dimension)?;
+        let mut is_there = vec![false; side.biases.len()];
+        scan(dimension, &[Column { name: key, type_oid: BuiltinOid::INT4OID }], Seen::Now, |row| {
+            if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
+                *there = true;
+            }
+            Ok::<_, Error>(())
+        })?;
         let mut rows = BulkInsert::open(table, FACTORS, Indexes::Maintain)?;
         for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
-            if trained(table, row) {
+            if is_there[row] && trained(table, row) {
                 rows.push(|| {
                     let key = row as i32 + 1;
                     [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
@@ -143,41 +157,83 @@ fn array(factors: ArrayView1<'_, f32>) -> Option<pgrx::pg_sys::Datum> {
     factors.to_vec().into_datum()
 }
 
-/// Hands on key, bias and factors of every customer or movie that a model knows, in no particular order.
+/// Hands on key, bias and factors of every customer or movie that a model knows, or of the one with this key.
+///
+/// Reads by way of the primary key and not by SQL: what SQL returns stays in memory until the transaction ends, and
+/// a statement may ask for thousands of recommendations.
 pub fn read(
     row: &ModelRow,
     table: &'static str,
+    key: Option<i32>,
     mut each: impl FnMut(i32, f32, ArrayView1<'_, f32>),
 ) -> Result<(), Error> {
-    let key = if table == "movie_factors" { "movie_key" } else { "customer_key" };
-    let query = format!("SELECT {key}, bias, factors FROM {table} WHERE model_id = $1");
-    Spi::connect(|client| {
-        let mut cursor = client.try_open_cursor(query.as_str(), &[row.model_id.into()])?;
-        loop {
-            let batch = cursor.fetch(FETCH)?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            for tuple in batch {
-                let (Some(key), Some(bias), Some(factors)) =
-                    (tuple.get::<i32>(1)?, tuple.get::<f32>(2)?, tuple.get::<Vec<f32>>(3)?)
-                else {
-                    return Err(Error::Null(table));
-                };
-                if factors.len() != row.factors {
-                    return Err(Error::Damaged { table, key });
-                }
-                each(key, bias, ArrayView1::from(&factors));
-            }
-            interrupt::check();
+    let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let columns = open.columns();
+    if columns.len() < FACTORS.len() || columns.iter().zip(FACTORS).any(|(c, t)| c.type_oid != t.value()) {
+        return Err(Error::Altered { table, column: "factors".into() });
+    }
+    let mut scratch = PgMemoryContexts::new("netflix_rec factors");
+    let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); columns.len()], vec![true; columns.len()]);
+    let mut rows = 0usize;
+    // SAFETY: an open heap table and its primary key's index, whose columns are model and key; a tuple lives until the
+    // next is asked for, and what is unpacked of it until the scratch context is reset.
+    unsafe {
+        let mut keys = [pg_sys::ScanKeyData::default(); 2];
+        let wanted = [Some(row.model_id), key];
+        for (at, wanted) in wanted.into_iter().flatten().enumerate() {
+            pg_sys::ScanKeyInit(
+                &raw mut keys[at],
+                at as i16 + 1,
+                pg_sys::BTEqualStrategyNumber as u16,
+                pg_sys::F_INT4EQ.into(),
+                pg_sys::Datum::from(wanted),
+            );
         }
-    })
+        let count = 1 + i32::from(key.is_some());
+        let index = pg_sys::RelationGetPrimaryKeyIndex(open.relation);
+        let snapshot = pg_sys::GetActiveSnapshot();
+        let scan = pg_sys::systable_beginscan(
+            open.relation,
+            index,
+            index != pg_sys::InvalidOid,
+            snapshot,
+            count,
+            keys.as_mut_ptr(),
+        );
+        let result = loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break Ok(());
+            }
+            let descriptor = (*open.relation).rd_att;
+            pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            let good = scratch.switch_to(|_| {
+                let key = i32::from_datum(values[1], nulls[1])?;
+                let bias = f32::from_datum(values[2], nulls[2])?;
+                let factors = pgrx::Array::<f32>::from_datum(values[3], nulls[3])?;
+                let factors = factors.as_slice().ok().filter(|factors| factors.len() == row.factors)?;
+                each(key, bias, ArrayView1::from(factors));
+                Some(())
+            });
+            if good.is_none() {
+                let key = i32::from_datum(values[1], nulls[1]).unwrap_or(0);
+                break Err(Error::Damaged { table, key });
+            }
+            rows += 1;
+            if rows.is_multiple_of(ROWS_A_TURN) {
+                scratch.reset();
+                interrupt::check();
+            }
+        };
+        pg_sys::systable_endscan(scan);
+        result
+    }
 }
 
 /// Reads one side's factors into a matrix of as many rows as the highest key. What the model does not know is zero.
 pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<factor::Side, Error> {
-    let mut side = factor::Side::zeros(rows, row.factors);
-    read(row, table, |key, bias, factors| {
+    let mut side = factor::Side::zeros(rows, row.factors)?;
+    read(row, table, None, |key, bias, factors| {
         let at = (key - 1) as usize;
         if at < rows {
             side.biases[at] = bias;
@@ -189,18 +245,9 @@ pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<fac
 
 /// One customer's bias and factors, where the model has them.
 pub fn read_customer(row: &ModelRow, customer_key: i32) -> Result<Option<(f32, Vec<f32>)>, Error> {
-    Spi::connect(|client| {
-        let found = client.select(
-            "SELECT bias, factors FROM customer_factors WHERE model_id = $1 AND customer_key = $2",
-            Some(1),
-            &[DatumWithOid::from(row.model_id), customer_key.into()],
-        )?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        match found.first().get_two::<f32, Vec<f32>>()? {
-            (Some(bias), Some(factors)) => Ok(Some((bias, factors))),
-            _ => Err(Error::Null("customer_factors")),
-        }
-    })
+    let mut found = None;
+    read(row, "customer_factors", Some(customer_key), |_, bias, factors| {
+        found = Some((bias, factors.to_vec()));
+    })?;
+    Ok(found)
 }

@@ -1,9 +1,10 @@
 //! Reads fact_ratings into the lists that the crates compute on.
 
-use pgrx::{Spi, pg_sys};
+use pgrx::pg_sys;
 
 use super::Error;
-use super::scan::{Column, scan};
+use super::catalog::select_one;
+use super::scan::{Column, Seen, scan};
 
 /// How many there are, by the dimensions' own counts.
 #[derive(Clone, Copy, Debug)]
@@ -12,28 +13,26 @@ pub struct Size {
     pub customers: usize,
     /// The highest movie key.
     pub movies: usize,
-    /// Ratings, the probe's included.
+    /// Ratings, the probe's included, as the loads counted them.
     pub ratings: usize,
 }
 
 /// Looks the warehouse's size up.
 pub fn size() -> Result<Size, Error> {
-    let (customers, movies, ratings) = Spi::get_three::<i32, i32, i64>(
-        "SELECT coalesce((SELECT max(customer_key) FROM dim_customer), 0),
-                coalesce(max(movie_key), 0),
-                coalesce(sum(rating_count), 0)::bigint FROM dim_movie",
-    )?;
-    let count = |n: Option<i64>| n.map(|n| n as usize).ok_or(Error::Null("dim_movie"));
+    let count = |query| Ok::<_, Error>(select_one::<i64>(query, &[])?.unwrap_or(0) as usize);
     Ok(Size {
-        customers: count(customers.map(i64::from))?,
-        movies: count(movies.map(i64::from))?,
-        ratings: count(ratings)?,
+        customers: count("SELECT max(customer_key)::bigint FROM dim_customer")?,
+        movies: count("SELECT max(movie_key)::bigint FROM dim_movie")?,
+        ratings: count("SELECT sum(rating_count)::bigint FROM dim_movie")?,
     })
 }
 
 /// Reads all ratings and hands on customer, movie, rating and whether it is of the probe. Keys count from 1, what is
 /// handed on from 0.
-pub fn read(mut each: impl FnMut(u32, u32, u8, bool) -> Result<(), factor::Error>) -> Result<(), Error> {
+pub fn read(
+    seen: Seen,
+    mut each: impl FnMut(u32, u32, u8, bool) -> Result<(), factor::Error>,
+) -> Result<(), Error> {
     let column = |name, type_oid| Column { name, type_oid };
     let columns = [
         column("customer_key", pg_sys::BuiltinOid::INT4OID),
@@ -41,7 +40,7 @@ pub fn read(mut each: impl FnMut(u32, u32, u8, bool) -> Result<(), factor::Error
         column("rating", pg_sys::BuiltinOid::INT2OID),
         column("is_probe", pg_sys::BuiltinOid::BOOLOID),
     ];
-    scan("fact_ratings", &columns, |row| {
+    scan("fact_ratings", &columns, seen, |row| {
         let number = |column| (row.int4(column) as u32).wrapping_sub(1);
         Ok::<_, Error>(each(number(0), number(1), row.int2(2) as u8, row.bool(3))?)
     })

@@ -5,7 +5,7 @@ use pgrx::pg_schema;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use super::Error;
-use super::catalog::{self, Privilege};
+use super::catalog::{Privilege, Table};
 
 /// A column to read: its name and type.
 #[derive(Clone, Copy, Debug)]
@@ -43,44 +43,36 @@ impl Row<'_> {
     }
 }
 
-/// Hands on each row that a new snapshot sees, in no particular order. The role must be allowed to read the table.
-///
-/// The snapshot is new so that what another transaction committed while this one waited for a lock is seen, as SQL
-/// in a volatile function sees it.
+/// Which rows a scan sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    /// Those that the calling statement sees: for a function that promises to be stable.
+    ByStatement,
+    /// Those there now: also what another transaction committed while this one waited for a lock.
+    Now,
+}
+
+/// Hands on each row, in no particular order. The role must be allowed to read the table.
 ///
 /// Columns must be `NOT NULL` and stand behind such columns of fixed width alone, as the extension makes them;
 /// [`Error::Altered`] where somebody changed that.
 pub fn scan<E: From<Error>>(
     table: &'static str,
     columns: &[Column],
-    row: impl FnMut(Row<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    let oid = catalog::require(table, &[Privilege::Select])?;
-    // SAFETY: an existing table, locked while it is read; what an error of the server's leaves open is released by
-    // the transaction's resource owner.
-    unsafe {
-        let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let result = match offsets(relation, table, columns) {
-            Ok(offsets) => each_row(relation, &offsets, row),
-            Err(altered) => Err(altered.into()),
-        };
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        result
-    }
-}
-
-/// # Safety
-///
-/// The relation is open, and its rows hold values of the types that will be read at these offsets.
-unsafe fn each_row<E>(
-    relation: pg_sys::Relation,
-    offsets: &[usize],
+    seen: Seen,
     mut row: impl FnMut(Row<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    // SAFETY: each tuple lives until the next is asked for; the offsets are right, as the caller promises.
+    let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let offsets = offsets(&open, table, columns)?;
+    // SAFETY: an open heap table; each tuple lives until the next is asked for; the offsets hold for every row because
+    // all columns up to the last one read are never null and of fixed width. What an error of the server's leaves
+    // open is released by the transaction's resource owner.
     unsafe {
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot());
-        let scan = pg_sys::table_beginscan(relation, snapshot, 0, std::ptr::null_mut());
+        let snapshot = pg_sys::RegisterSnapshot(match seen {
+            Seen::ByStatement => pg_sys::GetActiveSnapshot(),
+            Seen::Now => pg_sys::GetTransactionSnapshot(),
+        });
+        let scan = pg_sys::table_beginscan(open.relation, snapshot, 0, std::ptr::null_mut());
         let mut rows = 0u64;
         let result = loop {
             let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
@@ -89,7 +81,7 @@ unsafe fn each_row<E>(
             }
             let header = (*tuple).t_data;
             let data = header.cast::<u8>().add((*header).t_hoff.into());
-            if let Err(error) = row(Row { data, offsets }) {
+            if let Err(error) = row(Row { data, offsets: &offsets }) {
                 break Err(error);
             }
             rows += 1;
@@ -104,44 +96,29 @@ unsafe fn each_row<E>(
 }
 
 /// Where each column stands in a row, counted from the first one.
-///
-/// # Safety
-///
-/// The relation is open.
-unsafe fn offsets(
-    relation: pg_sys::Relation,
-    table: &'static str,
-    columns: &[Column],
-) -> Result<Vec<usize>, Error> {
-    // SAFETY: the descriptor belongs to the open relation.
-    let attributes = unsafe { (*(*relation).rd_att).attrs.as_slice((*(*relation).rd_att).natts as usize) };
+fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<Vec<usize>, Error> {
+    let found = open.columns();
     let find = |column: &Column| {
         let mut offset = 0usize;
-        for attribute in attributes {
-            let fixed = attribute.attlen > 0 && attribute.attnotnull && !attribute.attisdropped;
-            if !fixed {
+        for candidate in &found {
+            if candidate.width <= 0 || !candidate.not_null || candidate.is_dropped {
                 return None;
             }
-            let align = match attribute.attalign as u8 {
+            offset = offset.next_multiple_of(match candidate.align {
                 b'd' => 8,
                 b'i' => 4,
                 b's' => 2,
                 _ => 1,
-            };
-            offset = offset.next_multiple_of(align);
-            // SAFETY: an attribute's name is a C string of at most 63 bytes.
-            let name = unsafe { std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr()) };
-            if name.to_bytes() == column.name.as_bytes() {
-                return (attribute.atttypid == column.type_oid.value()).then_some(offset);
+            });
+            if candidate.name == column.name {
+                return (candidate.type_oid == column.type_oid.value()).then_some(offset);
             }
-            offset += attribute.attlen as usize;
+            offset += candidate.width as usize;
         }
         None
     };
-    columns
-        .iter()
-        .map(|column| find(column).ok_or(Error::Altered { table, column: column.name.into() }))
-        .collect()
+    let altered = |column: &Column| Error::Altered { table, column: column.name.into() };
+    columns.iter().map(|column| find(column).ok_or_else(|| altered(column))).collect()
 }
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -158,7 +135,7 @@ mod tests {
 
     fn read() -> Result<Vec<(i16, i32, bool)>, Error> {
         let mut rows = Vec::new();
-        scan("fact_ratings", &COLUMNS, |row| {
+        scan("fact_ratings", &COLUMNS, Seen::Now, |row| {
             rows.push((row.int2(0), row.int4(1), row.bool(2)));
             Ok::<_, Error>(())
         })?;
@@ -197,5 +174,18 @@ mod tests {
         assert!(altered("ALTER TABLE fact_ratings ALTER COLUMN date_key DROP NOT NULL"));
         assert!(!altered("ALTER TABLE fact_ratings ALTER COLUMN date_key SET NOT NULL"));
         assert!(altered("ALTER TABLE fact_ratings ALTER COLUMN rating TYPE int"));
+    }
+
+    #[pg_test]
+    fn a_view_in_the_tables_place_is_refused() {
+        Spi::run("ALTER TABLE fact_ratings RENAME TO elsewhere; CREATE VIEW fact_ratings AS TABLE elsewhere")
+            .unwrap();
+        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings" })));
+        Spi::run(
+            "DROP VIEW fact_ratings;
+             CREATE TABLE fact_ratings (LIKE elsewhere) PARTITION BY RANGE (customer_key)",
+        )
+        .unwrap();
+        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings" })));
     }
 }

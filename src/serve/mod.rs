@@ -7,7 +7,7 @@ use ndarray::ArrayView1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::{Error, Report, model, report};
+use crate::pg::{Error, Report, catalog, model, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ fn best_movies(
         Some((bias, factors)) => {
             let mut scores = Vec::new();
             let customer = (bias, ArrayView1::from(&factors));
-            model::read(&row, "movie_factors", |key, bias, factors| {
+            model::read(&row, "movie_factors", None, |key, bias, factors| {
                 scores.push((key, factor::score(row.global_mean, customer, (bias, factors))));
             })?;
             scores
@@ -118,20 +118,20 @@ fn best_movies(
 }
 
 fn customer_key(customer_id: i32) -> Result<Option<i32>, ServeError> {
-    let found = Spi::get_one_with_args::<i32>(
-        "SELECT (SELECT customer_key FROM dim_customer WHERE customer_id = $1)",
-        &[customer_id.into()],
-    )?;
-    Ok(found)
+    let query = "SELECT customer_key FROM dim_customer WHERE customer_id = $1";
+    Ok(catalog::select_one(query, &[customer_id.into()])?)
 }
 
 /// Keys of the movies that a customer rated, ascending.
 fn seen(customer_key: i32) -> Result<Vec<i32>, ServeError> {
-    let keys = Spi::get_one_with_args::<Vec<i32>>(
-        "SELECT array_agg(movie_key ORDER BY movie_key) FROM fact_ratings WHERE customer_key = $1",
-        &[customer_key.into()],
-    )?;
-    Ok(keys.unwrap_or_default())
+    Spi::connect(|client| {
+        let query = "SELECT movie_key FROM fact_ratings WHERE customer_key = $1 ORDER BY movie_key";
+        let mut keys = Vec::new();
+        for row in client.select(query, None, &[customer_key.into()])? {
+            keys.extend(row.get::<i32>(1)?);
+        }
+        Ok(keys)
+    })
 }
 
 /// Each movie's id, by its key.

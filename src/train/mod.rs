@@ -10,6 +10,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::model::NewModel;
+use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, guc, interrupt, model, ratings, report};
 
 /// What the caller may get wrong.
@@ -19,6 +20,8 @@ enum TrainError {
     TrainOn(String),
     #[error("the model's name must not be empty")]
     EmptyName,
+    #[error("all {0} ratings are of the probe and held out")]
+    AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
     #[error(transparent)]
@@ -29,6 +32,7 @@ impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
             TrainError::TrainOn(_) | TrainError::EmptyName => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
         }
@@ -45,6 +49,7 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::EmptyName => None,
+            TrainError::AllHeldOut(_) => Some("Train on all of them: train_on => 'all'.".into()),
             TrainError::Singular { .. } => Some("Raise regularization and bias_regularization.".into()),
             TrainError::Pg(error) => error.hint(),
         }
@@ -141,25 +146,31 @@ fn train(
     params.check()?;
     model::require_write()?;
     let size = ratings::size()?;
-    if size.ratings == 0 {
-        return Err(factor::Error::NoRatings.into());
-    }
     let threads = guc::threads();
     let needed = params.memory(size.customers, size.movies, size.ratings, threads);
     pg::require_memory("training", needed)?;
 
     let (mut training, mut probe) = (Ratings::default(), Ratings::default());
-    ratings::read(|customer, movie, rating, is_probe| {
+    let (mut customers, mut movies) = (0, 0);
+    ratings::read(Seen::Now, |customer, movie, rating, is_probe| {
+        customers = customers.max(customer as usize + 1);
+        movies = movies.max(movie as usize + 1);
         let list = if is_probe && hold_out { &mut probe } else { &mut training };
         list.try_push(customer, movie, rating)
     })?;
+    if training.is_empty() && !probe.is_empty() {
+        return Err(TrainError::AllHeldOut(probe.len()));
+    }
+    if training.is_empty() {
+        return Err(factor::Error::NoRatings.into());
+    }
     notice!("training on {} ratings, holding out {}", training.len(), probe.len());
 
     let mut last = None;
     let outcome = interrupt::run(
         threads,
         |cancelled, say: &mut dyn FnMut(Iteration)| {
-            let matrix = RatingMatrix::new(size.customers, size.movies, training, cancelled)?;
+            let matrix = RatingMatrix::new(customers, movies, training, cancelled)?;
             let model = als::train(&matrix, &probe, params, cancelled, &mut |iteration| say(iteration))?;
             Ok((matrix, model))
         },

@@ -5,7 +5,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -111,6 +110,7 @@ pub fn train(
     on_iteration: &mut dyn FnMut(Iteration),
 ) -> Result<Model, Error> {
     params.check()?;
+    matrix.check(held_out)?;
     let started = Instant::now();
     let kernel = Kernel::available()[0];
     let mean = matrix.mean() as f32;
@@ -131,7 +131,7 @@ pub fn train(
             elapsed: started.elapsed(),
         });
     }
-    Ok(Model { mean, customers: side(&customers), movies: side(&movies) })
+    Ok(Model { mean, customers: side(&customers)?, movies: side(&movies)? })
 }
 
 /// Movies' damped biases, and small random factors.
@@ -139,14 +139,13 @@ fn start(matrix: &RatingMatrix, params: &Params) -> Result<Rows, Error> {
     let factors = params.factors;
     let stride = Rows::stride(factors);
     let mut rows = Rows { factors, stride, data: try_vec(matrix.by_movie.rows() * stride)? };
-    let biases = baseline::biases(matrix).movies.biases;
     for (movie, row) in rows.data.chunks_exact_mut(stride).enumerate() {
         // A generator of its own for each row, so that what a movie starts from does not depend on the others.
         let seed = params.seed.wrapping_add((movie as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         row[..factors].fill_with(|| START * normal(&mut rng));
         row[factors] = 1.0;
-        row[factors + 1] = biases[movie];
+        row[factors + 1] = baseline::movie_bias(matrix, movie);
     }
     Ok(rows)
 }
@@ -221,14 +220,15 @@ fn held_out_rmse(
     Ok(Metrics::of(held_out.iter().map(predict)).map(|metrics| metrics.rmse))
 }
 
-fn side(rows: &Rows) -> Side {
+fn side(rows: &Rows) -> Result<Side, Error> {
     let Rows { factors, stride, data } = rows;
-    let biases = data.chunks_exact(*stride).map(|row| row[factors + 1]).collect::<Array1<f32>>();
-    let mut matrix = Array2::zeros((biases.len(), *factors));
-    for (mut to, from) in matrix.rows_mut().into_iter().zip(data.chunks_exact(*stride)) {
-        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+    let mut side = Side::zeros(data.len() / stride, *factors)?;
+    let to = side.factors.rows_mut().into_iter().zip(&mut side.biases);
+    for ((mut vector, bias), row) in to.zip(data.chunks_exact(*stride)) {
+        vector.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
+        *bias = row[factors + 1];
     }
-    Side { biases, factors: matrix }
+    Ok(side)
 }
 
 #[cfg(test)]
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GO: AtomicBool = AtomicBool::new(false);
+    static GO: AtomicBool = AtomicBool::new(false);
 
     fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
         let mut list = Ratings::default();
@@ -288,7 +288,7 @@ mod tests {
         let model =
             train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap();
         let last = last.unwrap();
-        let biases = baseline::biases(&matrix);
+        let biases = baseline::biases(&matrix).unwrap();
         let rmse = |model: &Model| {
             let pairs = held_out.iter().map(|(c, m, v)| (model.predict(c as usize, m as usize), v));
             Metrics::of(pairs).unwrap().rmse

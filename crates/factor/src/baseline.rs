@@ -1,6 +1,6 @@
 //! Predictions without factors: damped means and biases.
 
-use crate::{Model, RatingMatrix, Side};
+use crate::{Error, Model, RatingMatrix, Side};
 
 /// Ratings of average kindness assumed of each movie before its own count.
 pub const MOVIE_DAMPING: f64 = 25.0;
@@ -15,14 +15,10 @@ pub fn damped_mean(count: u64, mean: f64, usual: f64, damping: f64) -> f64 {
 }
 
 /// Damped biases, movies first (Koren 2010, "Factor in the neighbors", section 2.1): a model of no factors.
-pub fn biases(matrix: &RatingMatrix) -> Model {
-    let mut customers = Side::zeros(matrix.by_customer.rows(), 0);
-    let mut movies = Side::zeros(matrix.by_movie.rows(), 0);
-    for (movie, bias) in movies.biases.iter_mut().enumerate() {
-        let (_, values) = matrix.by_movie.row(movie);
-        let above = values.iter().map(|&value| f64::from(value) - matrix.mean()).sum::<f64>();
-        *bias = (above / (values.len() as f64 + MOVIE_DAMPING)) as f32;
-    }
+pub fn biases(matrix: &RatingMatrix) -> Result<Model, Error> {
+    let mut customers = Side::zeros(matrix.by_customer.rows(), 0)?;
+    let mut movies = Side::zeros(matrix.by_movie.rows(), 0)?;
+    movies.biases.iter_mut().enumerate().for_each(|(movie, bias)| *bias = movie_bias(matrix, movie));
     for (customer, bias) in customers.biases.iter_mut().enumerate() {
         let (others, values) = matrix.by_customer.row(customer);
         let rest = |(&movie, &value): (&u32, &u8)| {
@@ -31,7 +27,14 @@ pub fn biases(matrix: &RatingMatrix) -> Model {
         let above = others.iter().zip(values).map(rest).sum::<f64>();
         *bias = (above / (values.len() as f64 + CUSTOMER_DAMPING)) as f32;
     }
-    Model { mean: matrix.mean() as f32, customers, movies }
+    Ok(Model { mean: matrix.mean() as f32, customers, movies })
+}
+
+/// A movie's damped bias: how much better than the mean it is liked.
+pub fn movie_bias(matrix: &RatingMatrix, movie: usize) -> f32 {
+    let (_, values) = matrix.by_movie.row(movie);
+    let above = values.iter().map(|&value| f64::from(value) - matrix.mean()).sum::<f64>();
+    (above / (values.len() as f64 + MOVIE_DAMPING)) as f32
 }
 
 #[cfg(test)]
@@ -48,7 +51,7 @@ mod tests {
         }
         ratings.push(0, 1, 5);
         let matrix = RatingMatrix::new(100, 3, ratings, &AtomicBool::new(false)).unwrap();
-        let model = biases(&matrix);
+        let model = biases(&matrix).unwrap();
         let mean = 305.0 / 101.0;
         assert!((model.mean - mean).abs() < 1e-6);
         assert!((model.movies.biases[1] - (5.0 - mean) / 26.0).abs() < 1e-6);

@@ -20,6 +20,6 @@ mod vector;
 
 pub use error::Error;
 pub use matrix::{RatingMatrix, Ratings, Sparse};
-pub use metrics::Metrics;
+pub use metrics::{Errors, Metrics};
 pub use model::{Model, Side, cut, score};
 pub use top_n::top_n;

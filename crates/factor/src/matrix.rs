@@ -121,11 +121,7 @@ impl RatingMatrix {
         if ratings.is_empty() {
             return Err(Error::NoRatings);
         }
-        for (index, (customer, movie, _)) in ratings.iter().enumerate() {
-            if customer as usize >= customers || movie as usize >= movies {
-                return Err(Error::OutOfBounds { index, customer, movie, customers, movies });
-            }
-        }
+        check(&ratings, customers, movies)?;
         let total = ratings.values.iter().map(|&value| u64::from(value)).sum::<u64>();
         let mean = total as f64 / ratings.len() as f64;
         // Grouping by movie first makes the rows of the second grouping ascend by movie, and its transposition
@@ -136,6 +132,11 @@ impl RatingMatrix {
         drop(unsorted);
         let by_movie = transpose(&by_customer, movies, cancelled)?;
         Ok(RatingMatrix { by_customer, by_movie, mean })
+    }
+
+    /// Whether other ratings are of customers and movies that the matrix has rows for.
+    pub fn check(&self, ratings: &Ratings) -> Result<(), Error> {
+        check(ratings, self.by_customer.rows(), self.by_movie.rows())
     }
 
     /// How many ratings it holds.
@@ -150,8 +151,18 @@ impl RatingMatrix {
 
     /// The most memory, in bytes, that [`RatingMatrix::new`] takes for this many ratings, their list included.
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
-        2 * BYTES_A_RATING * ratings + 3 * size_of::<usize>() * (customers + movies)
+        // While the list is sorted there are two of it, and it has room for half as many again.
+        5 * BYTES_A_RATING * ratings / 2 + 3 * size_of::<usize>() * (customers + movies)
     }
+}
+
+fn check(ratings: &Ratings, customers: usize, movies: usize) -> Result<(), Error> {
+    for (index, (customer, movie, _)) in ratings.iter().enumerate() {
+        if customer as usize >= customers || movie as usize >= movies {
+            return Err(Error::OutOfBounds { index, customer, movie, customers, movies });
+        }
+    }
+    Ok(())
 }
 
 fn transpose(sparse: &Sparse, rows: usize, cancelled: &AtomicBool) -> Result<Sparse, Error> {

@@ -15,26 +15,40 @@ pub struct Metrics {
     pub mape: f64,
 }
 
+/// Errors summed up so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Errors {
+    n: u64,
+    squared: f64,
+    absolute: f64,
+    relative: f64,
+}
+
+impl Errors {
+    /// Adds a prediction's.
+    pub fn add(&mut self, prediction: f32, rating: u8) {
+        let error = (f64::from(prediction) - f64::from(rating)).abs();
+        self.n += 1;
+        self.squared += error * error;
+        self.absolute += error;
+        self.relative += error / f64::from(rating);
+    }
+
+    /// Their means; `None` where there are none.
+    pub fn metrics(&self) -> Option<Metrics> {
+        let mean = |sum: f64| sum / self.n as f64;
+        let mse = mean(self.squared);
+        let (mae, mape) = (mean(self.absolute), 100.0 * mean(self.relative));
+        (self.n > 0).then(|| Metrics { n: self.n, rmse: mse.sqrt(), mse, mae, mape })
+    }
+}
+
 impl Metrics {
     /// Compares pairs of prediction and rating; `None` where there are none.
     pub fn of(pairs: impl Iterator<Item = (f32, u8)>) -> Option<Metrics> {
-        let (mut n, mut squared, mut absolute, mut relative) = (0u64, 0.0, 0.0, 0.0);
-        for (prediction, rating) in pairs {
-            let error = (f64::from(prediction) - f64::from(rating)).abs();
-            n += 1;
-            squared += error * error;
-            absolute += error;
-            relative += error / f64::from(rating);
-        }
-        let mean = |sum: f64| sum / n as f64;
-        let mse = mean(squared);
-        (n > 0).then(|| Metrics {
-            n,
-            rmse: mse.sqrt(),
-            mse,
-            mae: mean(absolute),
-            mape: 100.0 * mean(relative),
-        })
+        let mut errors = Errors::default();
+        pairs.for_each(|(prediction, rating)| errors.add(prediction, rating));
+        errors.metrics()
     }
 }
 

@@ -2,6 +2,9 @@
 
 use ndarray::{Array1, Array2, ArrayView1};
 
+use crate::Error;
+use crate::error::try_vec;
+
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
 /// (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equation 4).
 #[derive(Clone, Debug)]
@@ -27,9 +30,15 @@ pub struct Side {
 pub const SCALE: (f32, f32) = (1.0, 5.0);
 
 impl Side {
-    /// As many rows of zeros.
-    pub fn zeros(rows: usize, factors: usize) -> Side {
-        Side { biases: Array1::zeros(rows), factors: Array2::zeros((rows, factors)) }
+    /// As many rows of zeros, or [`Error::OutOfMemory`].
+    pub fn zeros(rows: usize, factors: usize) -> Result<Side, Error> {
+        let flat = Array1::from_vec(try_vec(rows * factors)?);
+        let bytes = rows * factors * size_of::<f32>();
+        let factors = flat.into_shape_with_order((rows, factors));
+        Ok(Side {
+            biases: Array1::from_vec(try_vec(rows)?),
+            factors: factors.map_err(|_| Error::OutOfMemory { bytes })?,
+        })
     }
 
     /// A row's bias and factors, if there is such a row.

@@ -25,12 +25,14 @@ impl Folder {
         let find = |names: &[&str]| {
             names.iter().find_map(|name| here.iter().find(|path| file_name(path) == *name)).cloned()
         };
+        let one_a_movie = |files: Vec<PathBuf>| files.into_iter().filter(|path| is_numbered(path, "mv_"));
         let mut ratings = Vec::new();
-        match fs::metadata(path.join("training_set")) {
-            Ok(meta) if meta.is_dir() => ratings.extend(list(&path.join("training_set"))?),
-            _ => ratings.extend(here.iter().cloned()),
+        if fs::metadata(path.join("training_set")).is_ok_and(|meta| meta.is_dir()) {
+            ratings.extend(one_a_movie(list(&path.join("training_set"))?));
         }
-        ratings.retain(|path| is_numbered(path, "mv_"));
+        if ratings.is_empty() {
+            ratings.extend(one_a_movie(here.clone()));
+        }
         ratings.extend(here.iter().filter(|path| is_numbered(path, "combined_data_")).cloned());
         if ratings.is_empty() {
             let found = here.iter().map(|path| file_name(path).into_owned()).collect();
@@ -51,8 +53,10 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if fs::metadata(&path).is_ok_and(|meta| meta.is_file()) {
-            files.push(path);
+        match fs::metadata(&path) {
+            Ok(meta) if !meta.is_file() => {}
+            // A broken link is noticed when it is opened, if it has the name of a file that is read.
+            _ => files.push(path),
         }
     }
     files.sort();

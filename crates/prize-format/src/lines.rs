@@ -35,21 +35,16 @@ pub struct LineReader<R> {
 }
 
 impl<R: Read> LineReader<R> {
-    /// Reads from the beginning of a file.
+    /// Reads from the beginning of a file, or from the beginning of a line on.
     pub fn new(source: R) -> LineReader<R> {
-        LineReader::starting_at(source, 1, 0)
-    }
-
-    /// Reads on from the middle of a file, at the line with this number and offset.
-    pub fn starting_at(source: R, number: u64, offset: u64) -> LineReader<R> {
         LineReader {
             source,
             buffer: vec![0; BUFFER].into(),
             start: 0,
             end: 0,
             ended: false,
-            number: number - 1,
-            offset,
+            number: 0,
+            offset: 0,
             long_line: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::ids::{IdSet, RankedIds};
 use crate::lines::LineReader;
-use crate::record::{Probe, Qualifying, Rating, Reason, Record};
+use crate::record::{Probe, Qualifying, Rating, Reason, Record, parse_id};
 use crate::{Date, Error, Folder, Title};
 
 /// What the first pass found.
@@ -90,15 +90,15 @@ struct Segment {
     file: u32,
     offset: u64,
     bytes: u64,
-    line: u64,
     records: u64,
 }
 
 /// Lines between two questions to the watch.
 const LINES_A_TURN: u64 = 16 * 1024;
 
-/// How many rejects are kept when any number of them is allowed.
+/// How many rejects are kept when any number of them is allowed, and at the most.
 const KEPT_OF_ANY: u64 = 1000;
+const KEPT_AT_MOST: u64 = 100_000;
 
 impl Survey {
     /// Reads all files of a folder. Stops with [`Error::TooManyRejects`] once more than `max_rejects` lines could
@@ -198,11 +198,19 @@ impl RatingReader<'_> {
         };
         file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
         let already = ratings.len();
-        let mut lines = LineReader::starting_at(file.take(segment.bytes), segment.line, segment.offset);
+        let mut is_under_movie = true;
+        let mut lines = LineReader::new(file.take(segment.bytes));
         while let Some(line) = lines.next().map_err(failed)? {
-            // Lines refused in the first pass are listed already.
-            if let Ok(rating) = Rating::parse(line.bytes) {
-                if self.survey.customers.rank(rating.customer_id).is_none() {
+            // A movie line inside a segment names the same movie again, or was refused with all under it. Lines that
+            // were refused in the first pass are listed already.
+            if let [id @ .., b':'] = line.bytes {
+                is_under_movie = parse_id(id) == Some(segment.movie_id);
+            }
+            if let Ok(rating) = Rating::parse(line.bytes)
+                && is_under_movie
+            {
+                let day = self.survey.days.is_some_and(|(first, last)| (first..=last).contains(&rating.date));
+                if self.survey.customers.rank(rating.customer_id).is_none() || !day {
                     return Err(Error::Changed { path: path.clone() });
                 }
                 ratings.push(rating);
@@ -276,7 +284,6 @@ impl Surveyor<'_> {
                     file,
                     offset: place.start,
                     bytes: place.end - place.start,
-                    line: place.line,
                     records: 1,
                 }),
             }
@@ -305,7 +312,7 @@ impl Surveyor<'_> {
                 Event::Record(found) => {
                     end = reader.offset();
                     records += 1;
-                    record(self, movie_id, found, Place { start, end, line: number });
+                    record(self, movie_id, found, Place { start, end });
                 }
             }
             if number % LINES_A_TURN == 0 {
@@ -332,7 +339,7 @@ impl Surveyor<'_> {
             let path = self.files[file].path.clone();
             return Err(Error::TooManyRejects { max: self.max_rejects.unwrap_or(0), path, reject });
         }
-        if self.rejects.count <= self.max_rejects.unwrap_or(KEPT_OF_ANY) {
+        if self.rejects.count <= self.max_rejects.unwrap_or(KEPT_OF_ANY).min(KEPT_AT_MOST) {
             self.rejects.kept.push(reject);
         }
         Ok(())
@@ -369,7 +376,6 @@ impl Surveyor<'_> {
 struct Place {
     start: u64,
     end: u64,
-    line: u64,
 }
 
 /// Sums up the bytes that pass through.
@@ -487,6 +493,16 @@ mod tests {
         let (all, left_out) = ratings(&survey(folder.path())).unwrap();
         assert_eq!(all, [(1, 3, 2, date), (1, 4, 5, date), (1, 5, 5, date), (2, 5, 3, date)]);
         assert_eq!(left_out, 3);
+    }
+
+    #[test]
+    fn what_stands_under_a_refused_movie_line_is_refused_in_both_passes() {
+        let text = b"1:\n7,5,2004-02-29\n0:\n8,3,2004-02-29\n1:\n9,4,2004-02-29\n\n1:\nx\n10,4,2004-02-29\n";
+        let folder = folder(&[("combined_data_1.txt", text)]);
+        let survey = Survey::take(&Folder::open(folder.path()).unwrap(), None, &mut go).unwrap();
+        assert_eq!((survey.ratings(), survey.rejects.count), (3, 3));
+        let customers = ratings(&survey).unwrap().0.iter().map(|r| r.1).collect::<Vec<_>>();
+        assert_eq!(customers, [7, 9, 10]);
     }
 
     #[test]

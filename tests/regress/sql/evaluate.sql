@@ -31,9 +31,12 @@ SELECT * FROM evaluate(split => 'test');
 UPDATE fact_ratings SET is_probe = false WHERE is_probe;
 SELECT * FROM evaluate();
 \echo :SQLSTATE
-SET netflix_rec.max_memory = '1MB';
-SELECT * FROM evaluate(split => 'train');
-RESET netflix_rec.max_memory;
+UPDATE fact_ratings SET is_probe = true;
+SELECT * FROM train_als();
+UPDATE customer_factors SET factors = '{1}' WHERE customer_key = 3;
+SELECT * FROM evaluate();
+SELECT * FROM recommend((SELECT customer_id FROM dim_customer WHERE customer_key = 3));
+\echo :SQLSTATE
 UPDATE model SET is_deployed = false;
 SELECT * FROM evaluate();
 SELECT * FROM evaluate('als');

@@ -81,6 +81,9 @@ ORDER BY 1;
 SELECT relname, reltuples > 0 AS analyzed FROM pg_class
 WHERE oid IN ('fact_ratings'::regclass, 'dim_movie'::regclass) ORDER BY 1;
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SET netflix_rec.max_memory = '5MB';
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+RESET netflix_rec.max_memory;
 INSERT INTO fact_ratings SELECT rating_key + 10000000, customer_key, movie_key, date_key, rating, is_probe
 FROM fact_ratings WHERE rating_key = 1;
 DROP EXTENSION amcheck;

@@ -57,11 +57,35 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO regress_loader;
 SET ROLE regress_loader;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
+-- What is new is loaded, too; only ANALYZE is the owner's.
+DELETE FROM fact_ratings WHERE rating_key = 7;
+SET client_min_messages = notice;
+SET ROLE regress_loader;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+RESET ROLE;
+SET client_min_messages = warning;
 ALTER TABLE fact_ratings ENABLE ROW LEVEL SECURITY;
 SET ROLE regress_loader;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
 ALTER TABLE fact_ratings DISABLE ROW LEVEL SECURITY;
+
+-- A load must see what others have committed.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+ROLLBACK;
+
+-- One load at a time. (The lock is what a load in another session would hold.)
+CREATE EXTENSION dblink;
+SELECT dblink_connect('other', format('host=%s port=%s user=postgres dbname=%I',
+  current_setting('unix_socket_directories'), current_setting('port'), current_database()));
+SELECT dblink_exec('other', 'BEGIN');
+SELECT * FROM dblink('other', $$SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny')$$) AS t (ratings_loaded bigint);
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+\echo :SQLSTATE
+SELECT dblink_exec('other', 'COMMIT');
+SELECT dblink_disconnect('other');
+DROP EXTENSION dblink;
 
 -- A table that somebody changed is neither misread nor written askew.
 ALTER TABLE fact_ratings ALTER COLUMN movie_key DROP NOT NULL;

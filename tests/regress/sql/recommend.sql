@@ -29,6 +29,12 @@ FROM recommend(:customer, 1000000, remove_seen => false);
 SELECT customer_id > 0 AS customer, count(*) FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 3) c,
 LATERAL recommend(customer_id, 5) GROUP BY 1;
 
+-- A statement that asks for many takes little memory: each answer's is freed before the next.
+SELECT count(*), max(total_bytes) AS bytes FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 300) c,
+LATERAL recommend(customer_id, 1),
+LATERAL (SELECT sum(total_bytes) AS total_bytes FROM pg_backend_memory_contexts WHERE customer_id > 0) m \gset many_
+SELECT :many_count AS recommended, :many_bytes < 50000000 AS little_memory;
+
 -- Somebody who is not in the data gets the movies that all like best, by damped mean.
 SELECT count(*) AS listed, count(b.movie_id) AS as_by_hand
 FROM recommend(0, 20) r

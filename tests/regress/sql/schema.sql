@@ -35,6 +35,7 @@ SHOW netflix_rec.threads;
 SHOW netflix_rec.max_memory;
 SET netflix_rec.threads = -1;
 SET netflix_rec.max_memory = 0;
+SET netflix_rec.max_memroy = '1GB';
 
 DROP EXTENSION netflix_rec;
 \dt

@@ -24,6 +24,10 @@ FROM bias_error, model, (SELECT pg_read_file('/tmp/netflix_rec_test/fixtures/mil
 SELECT name, version, algorithm, is_deployed, factors, ratings FROM model;
 SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM customer_factors;
 SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM movie_factors;
+-- They have to fit into memory to be judged together.
+SET netflix_rec.max_memory = '1MB';
+SELECT * FROM evaluate();
+RESET netflix_rec.max_memory;
 
 -- The same seed gives the same bits on any number of threads; another seed, others.
 SET netflix_rec.threads = 1;
