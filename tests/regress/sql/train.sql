@@ -66,9 +66,11 @@ SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors =
 \set VERBOSITY default
 -- More memory than is allowed.
 SET netflix_rec.max_memory = '10MB';
+SET netflix_rec.threads = 2;
 SELECT * FROM train_als();
 \echo :SQLSTATE
 RESET netflix_rec.max_memory;
+RESET netflix_rec.threads;
 
 -- A training that takes too long is stopped at once, leaving nothing, and the backend goes on.
 SET statement_timeout = '1s';

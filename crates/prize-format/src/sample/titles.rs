@@ -87,6 +87,7 @@ pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
             0 => format!("{noun} of {place}, The"),
             1 | 2 => format!("The {adjective} {noun}"),
             3 => format!("{adjective}, {}, and the {noun}", word(ADJECTIVES)),
+            4 if noun.starts_with(['E', 'I', 'O']) => format!("An {noun} in {place}"),
             4 => format!("A {noun} in {place}"),
             5 => format!("{adjective} {noun}: Part {}", movie.id % 4 + 1),
             _ => format!("{noun} and {}", word(NOUNS)),
