@@ -10,6 +10,7 @@ mod date;
 mod folder;
 mod ids;
 mod lines;
+mod reader;
 mod record;
 pub mod sample;
 mod survey;
@@ -20,8 +21,9 @@ pub use date::Date;
 pub use folder::Folder;
 pub use ids::{IdSet, RankedIds};
 pub use lines::{Line, LineReader, MAX_LINE};
+pub use reader::RatingReader;
 pub use record::{Probe, Qualifying, Rating, Reason, Record};
-pub use survey::{Progress, RatingReader, Reject, Rejects, Survey, SurveyedFile, Watch};
+pub use survey::{Progress, Reject, Rejects, Survey, SurveyedFile, Watch};
 pub use titles::Title;
 
 use std::path::PathBuf;
