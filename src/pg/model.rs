@@ -190,7 +190,10 @@ pub fn read(
             );
         }
         let count = 1 + i32::from(key.is_some());
+        #[cfg(not(feature = "pg18"))]
         let index = pg_sys::RelationGetPrimaryKeyIndex(open.relation);
+        #[cfg(feature = "pg18")]
+        let index = pg_sys::RelationGetPrimaryKeyIndex(open.relation, false);
         let snapshot = pg_sys::GetActiveSnapshot();
         let scan = pg_sys::systable_beginscan(
             open.relation,
