@@ -40,7 +40,8 @@ printf '1,2003,Good\n2,2003,Bad \x81 Bytes\n1,2004,Twice\n3,20x3,Bad Year\nno li
     printf '0:\n14,5,2004-02-29\n2:\n15,3,2004-02-29\n15,4,2004-03-01\n'
     printf '3:\n'
     head -c 5000 /dev/zero | tr '\0' '1'
-    printf '\n16,2,2004-02-29\n'
+    printf '\n16,2,2004-02-29\n3:\n16,2,2004-02-29\n'
+    printf '2: \n18,2,2004-02-29\n'
 } >mistakes/combined_data_1.txt
 printf '17\n1:\n7\nx\n' >mistakes/probe.txt
 printf '1:\n20,2005-13-01\n21\n' >mistakes/qualifying.txt

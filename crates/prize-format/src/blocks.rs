@@ -40,6 +40,16 @@ impl<R: Read, T: Record> BlockReader<R, T> {
         BlockReader { lines: LineReader::new(source), movie_id: None, record: std::marker::PhantomData }
     }
 
+    /// Reads from the beginning of a line on that stands under this movie.
+    pub fn under(movie_id: u32, source: R) -> BlockReader<R, T> {
+        BlockReader { movie_id: Some(movie_id), ..BlockReader::new(source) }
+    }
+
+    /// The movie that a record on the next line would belong to.
+    pub fn movie_id(&self) -> Option<u32> {
+        self.movie_id
+    }
+
     /// Where the next line starts.
     pub fn offset(&self) -> u64 {
         self.lines.offset()
@@ -56,6 +66,7 @@ impl<R: Read, T: Record> BlockReader<R, T> {
 
 fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T> {
     if line.too_long {
+        *movie_id = None;
         return Event::Refused(Reason::TooLong);
     }
     if line.bytes.is_empty() {
@@ -71,8 +82,19 @@ fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T
     match (T::parse(line.bytes), movie_id.is_some()) {
         (Ok(record), true) => Event::Record(record),
         (Ok(_), false) => Event::Refused(Reason::NoMovie),
-        (Err(reason), _) => Event::Refused(refusal(line.bytes, reason)),
+        (Err(reason), _) => {
+            if may_name_a_movie(line.bytes) {
+                *movie_id = None;
+            }
+            Event::Refused(refusal(line.bytes, reason))
+        }
     }
+}
+
+/// Whether a line that cannot be used may once have been a movie's: what follows it must not count for the movie
+/// before it.
+fn may_name_a_movie(line: &[u8]) -> bool {
+    line.contains(&b':') || (!line.contains(&b',') && line.iter().any(u8::is_ascii_digit))
 }
 
 /// What to say of a line that cannot be read as it should: control bytes in it come before all else.
@@ -110,6 +132,19 @@ mod tests {
                 (8, probe(9)),
             ]
         );
+    }
+
+    #[test]
+    fn nothing_is_read_under_a_damaged_movie_line() {
+        for damaged in ["2: ", "2:\t", "2;", "2", "x2:x", ":", &"2".repeat(9000)] {
+            let text = format!("1:\n7,5,2004-02-29\n{damaged}\n8,1,2004-02-29\n3:\n9,2,2004-02-29\n");
+            let last = events::<Rating>(text.as_bytes()).split_off(2);
+            assert!(matches!(last[0], (3, Event::Refused(_))), "{damaged}");
+            assert_eq!(last[1], (4, Event::Refused(Reason::NoMovie)), "{damaged}");
+            assert!(matches!(last[3], (6, Event::Record(_))), "{damaged}");
+        }
+        let text = b"1:\n7,5,2004-02-29\n8,x,2004-02-29\njunk\n9,1,2004-02-29\n";
+        assert!(matches!(events::<Rating>(text)[4], (5, Event::Record(_))));
     }
 
     #[test]

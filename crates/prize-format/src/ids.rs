@@ -9,6 +9,7 @@ type Page = Box<[u64; WORDS]>;
 #[derive(Default)]
 pub struct IdSet {
     pages: Vec<Option<Page>>,
+    filled: usize,
 }
 
 impl IdSet {
@@ -19,8 +20,16 @@ impl IdSet {
         if page >= self.pages.len() {
             self.pages.resize(page + 1, None);
         }
-        let words = self.pages[page].get_or_insert_with(|| Box::new([0; WORDS]));
+        let words = self.pages[page].get_or_insert_with(|| {
+            self.filled += 1;
+            Box::new([0; WORDS])
+        });
         words[word(id)] |= 1 << (id & 63);
+    }
+
+    /// How many bytes of memory they take.
+    pub fn bytes(&self) -> usize {
+        self.filled * size_of::<[u64; WORDS]>() + self.pages.len() * size_of::<Option<Page>>()
     }
 
     /// Counts what stands before each page and word, so that ranks can be read off.

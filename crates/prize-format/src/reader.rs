@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::lines::LineReader;
-use crate::record::{Rating, Record, parse_id};
+use crate::blocks::{BlockReader, Event, Located};
+use crate::record::Rating;
 use crate::{Error, Survey};
 
 /// The second pass: each movie's ratings, by movie id.
@@ -39,31 +39,32 @@ impl<'a> RatingReader<'a> {
     }
 
     fn read_segment(&mut self, segment: Segment, ratings: &mut Vec<Rating>) -> Result<(), Error> {
-        let path = &self.survey.files[segment.file as usize].path;
+        let surveyed = &self.survey.files[segment.file as usize];
+        let path = &surveyed.path;
         let failed = |source| Error::Io { path: path.clone(), source };
         let file = match &mut self.open {
             Some((open, file)) if *open == segment.file => file,
-            open => &mut open.insert((segment.file, File::open(path).map_err(failed)?)).1,
+            open => {
+                let file = File::open(path).map_err(failed)?;
+                let now = file.metadata().map_err(failed)?;
+                if (now.len(), now.modified().ok()) != (surveyed.bytes, surveyed.modified) {
+                    return Err(Error::Changed { path: path.clone() });
+                }
+                &mut open.insert((segment.file, file)).1
+            }
         };
         file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
         let already = ratings.len();
-        let mut is_under_movie = true;
-        let mut lines = LineReader::new(file.take(segment.bytes));
-        while let Some(line) = lines.next().map_err(failed)? {
-            // A movie line inside a segment names the same movie again, or was refused with all under it. Lines that
-            // were refused in the first pass are listed already.
-            if let [id @ .., b':'] = line.bytes {
-                is_under_movie = parse_id(id) == Some(segment.movie_id);
+        let mut reader = BlockReader::<_, Rating>::under(segment.movie_id, file.take(segment.bytes));
+        while let Some(Located { event, .. }) = reader.next().map_err(failed)? {
+            // Lines that were refused in the first pass are listed already.
+            let Event::Record(rating) = event else { continue };
+            let known = self.survey.customers.rank(rating.customer_id).is_some()
+                && self.survey.days.is_some_and(|(first, last)| (first..=last).contains(&rating.date));
+            if !known || reader.movie_id() != Some(segment.movie_id) {
+                return Err(Error::Changed { path: path.clone() });
             }
-            if let Ok(rating) = Rating::parse(line.bytes)
-                && is_under_movie
-            {
-                let day = self.survey.days.is_some_and(|(first, last)| (first..=last).contains(&rating.date));
-                if self.survey.customers.rank(rating.customer_id).is_none() || !day {
-                    return Err(Error::Changed { path: path.clone() });
-                }
-                ratings.push(rating);
-            }
+            ratings.push(rating);
         }
         if (ratings.len() - already) as u64 != segment.records {
             return Err(Error::Changed { path: path.clone() });

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::ids::{IdSet, RankedIds};
@@ -31,6 +32,8 @@ pub struct Survey {
     pub days: Option<(Date, Date)>,
     /// Lines that could not be used.
     pub rejects: Rejects,
+    /// About how many bytes of memory all this takes.
+    pub memory: usize,
     /// Where each movie's ratings stand, sorted by movie, then by file and place in it.
     pub(crate) segments: Vec<Segment>,
 }
@@ -42,6 +45,8 @@ pub struct SurveyedFile {
     pub path: PathBuf,
     /// Its length in bytes.
     pub bytes: u64,
+    /// When it was last changed, where the system knows.
+    pub modified: Option<SystemTime>,
     /// The CRC-32 of its bytes.
     pub checksum: u32,
     /// Lines that hold a title, rating or pair.
@@ -79,6 +84,8 @@ pub struct Progress {
     pub files_done: usize,
     /// Bytes read.
     pub bytes_done: u64,
+    /// About how many bytes of memory what was found takes.
+    pub memory: usize,
 }
 
 /// Asked between chunks of work; to break is to stop.
@@ -103,6 +110,7 @@ impl Survey {
             rejects: Rejects::default(),
             max_rejects,
             bytes_before: 0,
+            listed: 0,
             watch,
         };
         let mut titles = Vec::new();
@@ -115,13 +123,15 @@ impl Survey {
         }
         let mut probe = Vec::new();
         if let Some(path) = &folder.probe {
-            surveyor.blocks(path, |_, movie_id, pair: Probe, _| probe.push((movie_id, pair.customer_id)))?;
+            surveyor.blocks(path, |surveyor, movie_id, pair: Probe, _| {
+                surveyor.list(&mut probe, (movie_id, pair.customer_id));
+            })?;
         }
         let mut qualifying = Vec::new();
         if let Some(path) = &folder.qualifying {
             surveyor.blocks(path, |surveyor, movie_id, pair: Qualifying, _| {
                 surveyor.see(movie_id, pair.customer_id, pair.date);
-                qualifying.push((movie_id, pair.customer_id, pair.date));
+                surveyor.list(&mut qualifying, (movie_id, pair.customer_id, pair.date));
             })?;
         }
         segments.sort_by_key(|s: &Segment| (s.movie_id, s.file, s.offset));
@@ -129,6 +139,7 @@ impl Survey {
         probe.dedup();
         qualifying.sort_by_key(|&(movie_id, customer_id, _)| (movie_id, customer_id));
         qualifying.dedup_by_key(|&mut (movie_id, customer_id, _)| (movie_id, customer_id));
+        let memory = surveyor.memory();
         Ok(Survey {
             files: surveyor.files,
             titles,
@@ -138,6 +149,7 @@ impl Survey {
             qualifying,
             days: surveyor.days,
             rejects: surveyor.rejects,
+            memory,
             segments,
         })
     }
@@ -162,6 +174,8 @@ struct Surveyor<'a> {
     rejects: Rejects,
     max_rejects: Option<u64>,
     bytes_before: u64,
+    /// Bytes of what is listed one by one: titles, segments, pairs.
+    listed: usize,
     watch: Watch<'a>,
 }
 
@@ -181,6 +195,7 @@ impl Surveyor<'_> {
                     std::collections::btree_map::Entry::Occupied(_) => Some(Reason::TitleTwice),
                     std::collections::btree_map::Entry::Vacant(free) => {
                         self.movies.insert(title.movie_id);
+                        self.listed += size_of::<Title>() + title.title.len();
                         free.insert(title);
                         None
                     }
@@ -209,13 +224,10 @@ impl Surveyor<'_> {
                     last.bytes = place.end - last.offset;
                     last.records += 1;
                 }
-                _ => segments.push(Segment {
-                    movie_id,
-                    file,
-                    offset: place.start,
-                    bytes: place.end - place.start,
-                    records: 1,
-                }),
+                _ => {
+                    let (offset, bytes) = (place.start, place.end - place.start);
+                    surveyor.list(segments, Segment { movie_id, file, offset, bytes, records: 1 });
+                }
             }
         })
     }
@@ -252,6 +264,15 @@ impl Surveyor<'_> {
         self.close(source, records)
     }
 
+    fn memory(&self) -> usize {
+        self.listed + self.customers.bytes() + self.movies.bytes()
+    }
+
+    fn list<T>(&mut self, list: &mut Vec<T>, item: T) {
+        self.listed += size_of::<T>();
+        list.push(item);
+    }
+
     fn see(&mut self, movie_id: u32, customer_id: u32, date: Date) {
         self.movies.insert(movie_id);
         self.customers.insert(customer_id);
@@ -276,7 +297,11 @@ impl Surveyor<'_> {
     }
 
     fn watch(&mut self, bytes: u64) -> Result<(), Error> {
-        let progress = Progress { files_done: self.files.len(), bytes_done: self.bytes_before + bytes };
+        let progress = Progress {
+            files_done: self.files.len(),
+            bytes_done: self.bytes_before + bytes,
+            memory: self.memory(),
+        };
         match (self.watch)(progress) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Stopped),
@@ -285,8 +310,9 @@ impl Surveyor<'_> {
 
     fn open(&mut self, path: &Path) -> Result<Checksummed<File>, Error> {
         let source = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let modified = source.metadata().and_then(|metadata| metadata.modified()).ok();
         let path = path.to_path_buf();
-        self.files.push(SurveyedFile { path, bytes: 0, checksum: 0, records: 0, rejected: 0 });
+        self.files.push(SurveyedFile { path, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 });
         self.watch(0)?;
         Ok(Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() })
     }
@@ -443,6 +469,42 @@ mod tests {
             fs::write(folder.path().join("combined_data_1.txt"), changed).unwrap();
             assert!(matches!(ratings(&survey), Err(Error::Changed { .. })), "{changed:?}");
         }
+    }
+
+    #[test]
+    fn a_rewritten_file_is_noticed_though_it_could_be_read() {
+        let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
+        let survey = survey(folder.path());
+        let path = folder.path().join("combined_data_1.txt");
+        fs::write(&path, b"1:\n5,2,2001-01-01\n3,1,2001-01-01\n").unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert!(matches!(ratings(&survey), Err(Error::Changed { .. })));
+    }
+
+    #[test]
+    fn a_line_as_long_as_a_buffer_is_refused_in_both_passes() {
+        let long = "9".repeat(crate::MAX_LINE - 1) + ":" + &"9".repeat(10);
+        let text = format!("1:\n5,1,2001-01-01\n{long}\n6,1,2001-01-01\n1:\n7,1,2001-01-01\n");
+        let folder = folder(&[("combined_data_1.txt", text.as_bytes())]);
+        let survey = Survey::take(&Folder::open(folder.path()).unwrap(), None, &mut go).unwrap();
+        assert_eq!((survey.ratings(), survey.rejects.count), (2, 2));
+        assert_eq!(ratings(&survey).unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn says_how_much_memory_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(20_000).write(folder.path(), &mut |_| {}).unwrap();
+        let mut memory = 0;
+        let watch = &mut |progress: Progress| {
+            assert!(progress.memory >= memory);
+            memory = progress.memory;
+            ControlFlow::Continue(())
+        };
+        let survey = Survey::take(&Folder::open(folder.path()).unwrap(), Some(0), watch).unwrap();
+        let listed = size_of_val(&survey.segments[..]) + size_of_val(&survey.probe[..]);
+        assert!(memory >= listed && memory < listed + (1 << 20), "{memory}");
     }
 
     #[test]
