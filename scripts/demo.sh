@@ -31,19 +31,22 @@ run() {
     private_postgres "$demo" >/dev/null
 
     say "building the extension (some minutes at first)"
-    local before
-    before=$(installed_sql | cksum)
     pgrx_home "$demo/pgrx" "$PG_CONFIG"
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" \
         --out-dir "$demo/pg" >"$demo/build.log" 2>&1 || { tail -n 40 "$demo/build.log" >&2; exit 1; }
 
     say "starting PostgreSQL in $demo"
     start_cluster "$demo" "shared_buffers = 512MB" "maintenance_work_mem = 512MB"
-    if [ "$before" != "$(installed_sql | cksum)" ] && [ -f "$demo/database" ]; then
+    # What the databases were made with; that PostgreSQL itself was brought up to date does not matter.
+    local sql
+    sql=$(installed_sql | cksum)
+    if [ -f "$demo/database" ] && [ "$sql" != "$(cat "$demo/made_with" 2>/dev/null)" ]; then
         say "the extension's tables or functions have changed: the demo's databases are made anew"
-        connect -d postgres -Atc "SELECT format('DROP DATABASE %I', datname) FROM pg_database
-                                  WHERE datname = 'sample' OR datname LIKE 'data\_%'" | connect -q -d postgres
+        connect -d postgres -Atc "SELECT format('DROP DATABASE %I WITH (FORCE);', datname) FROM pg_database
+                                  WHERE datname = 'sample' OR datname LIKE 'data\_%'" |
+            connect -q -d postgres -v ON_ERROR_STOP=1
     fi
+    echo "$sql" >"$demo/made_with"
 
     if [ -z "$data" ]; then
         data=$demo/sample

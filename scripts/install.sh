@@ -4,9 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
 pgrx_home "$PWD/target/pgrx-install" "$PG_CONFIG"
+library=$("$PG_CONFIG" --pkglibdir)
+say "building the extension"
+built=$PWD/target/install
+rm -rf "$built"
+cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" --out-dir "$built"
+say "installing into $library"
 as_root=()
-[ -w "$("$PG_CONFIG" --pkglibdir)" ] || as_root=(--sudo)
-# A library that sessions have loaded must not be overwritten in place.
-[ ${#as_root[@]} -eq 0 ] || sudo rm -f "$("$PG_CONFIG" --pkglibdir)/netflix_rec.so"
-say "building and installing into $("$PG_CONFIG" --pkglibdir)"
-cargo pgrx install --release "${as_root[@]}" --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE"
+[ -w "$library" ] || as_root=(sudo)
+# A library that sessions have loaded must not be overwritten in place: it is removed, and the new one put there.
+"${as_root[@]}" cp -r --no-preserve=ownership --remove-destination "$built"/. /
