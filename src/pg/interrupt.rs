@@ -1,6 +1,5 @@
 //! Long computation on threads, while the backend goes on hearing of cancels.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -17,12 +16,6 @@ const POLL: Duration = Duration::from_millis(20);
 /// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination.
 pub fn check() {
     check_for_interrupts!();
-}
-
-/// [`check`] as a crate's long call asks for it: an interrupt unwinds, so that what it owns is freed.
-pub fn go_on<P>(_: P) -> ControlFlow<()> {
-    check();
-    ControlFlow::Continue(())
 }
 
 /// Runs a job on a pool of threads of its own. What the job sends is handed to `hear` on the backend's thread, the
@@ -52,7 +45,12 @@ pub fn run<M: Send, T: Send>(
         });
         loop {
             match receiver.recv_timeout(POLL) {
-                Ok(Message::Said(message)) => hear(message),
+                // Once it is told to stop, what it still has to say is of no use.
+                Ok(Message::Said(_)) if cancelled.load(Ordering::Relaxed) || interrupted() => {}
+                Ok(Message::Said(message)) => {
+                    let _held = HeldInterrupts::new();
+                    hear(message);
+                }
                 Ok(Message::Ended(outcome)) => {
                     result = Some(outcome);
                     break;
@@ -86,6 +84,25 @@ struct SetOnDrop<'a>(&'a AtomicBool);
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Keeps PostgreSQL from acting on interrupts until dropped: one that ends the backend, as saying something to the
+/// client may, would do so under the threads that still compute.
+struct HeldInterrupts;
+
+impl HeldInterrupts {
+    fn new() -> HeldInterrupts {
+        // SAFETY: a counter of the backend's, used on its own thread.
+        unsafe { pg_sys::InterruptHoldoffCount += 1 };
+        HeldInterrupts
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        // SAFETY: as above. Raising an error sets the counter to 0.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
     }
 }
 
@@ -232,6 +249,29 @@ mod tests {
         };
         drop(run(2, endless, cancel));
         unreachable!("the cancel was raised");
+    }
+
+    #[pg_test(error = "canceling statement due to user request")]
+    fn nothing_that_is_heard_ends_the_backend_under_its_threads() {
+        let before = threads();
+        let mut heard = 0;
+        let hear = |()| {
+            heard += 1;
+            // SAFETY: what the handler of SIGINT does; an interrupt of this kind is acted upon where a notice is sent.
+            unsafe {
+                pg_sys::QueryCancelPending = 1;
+                pg_sys::InterruptPending = 1;
+            }
+            notice!("would be interrupted here");
+            assert!(threads() > before);
+        };
+        let job = |cancelled: &AtomicBool, say: &mut dyn FnMut(())| {
+            while !cancelled.load(Ordering::Relaxed) {
+                say(());
+            }
+        };
+        drop(run(2, job, hear));
+        unreachable!("the cancel was raised after {heard}");
     }
 
     #[pg_test(error = "said too much")]

@@ -15,28 +15,35 @@ pub struct Metrics {
     pub mape: f64,
 }
 
-/// Errors summed up so far.
+/// Errors summed up so far. The sums are of whole numbers, so that no order of adding changes a bit of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Errors {
     n: u64,
-    squared: f64,
-    absolute: f64,
-    relative: f64,
+    squared: u128,
+    absolute: u128,
+    relative: u128,
+    /// Whether there was one that is no number.
+    is_undefined: bool,
 }
+
+/// What errors are counted in: 2^-56 stars, finer than single precision has them.
+const UNIT: f64 = 1.0 / (1u64 << 56) as f64;
 
 impl Errors {
     /// Adds a prediction's.
     pub fn add(&mut self, prediction: f32, rating: u8) {
         let error = (f64::from(prediction) - f64::from(rating)).abs();
+        let units = |error: f64| (error / UNIT) as u128;
         self.n += 1;
-        self.squared += error * error;
-        self.absolute += error;
-        self.relative += error / f64::from(rating);
+        self.squared = self.squared.saturating_add(units(error * error));
+        self.absolute = self.absolute.saturating_add(units(error));
+        self.relative = self.relative.saturating_add(units(error / f64::from(rating)));
+        self.is_undefined |= !error.is_finite();
     }
 
     /// Their means; `None` where there are none.
     pub fn metrics(&self) -> Option<Metrics> {
-        let mean = |sum: f64| sum / self.n as f64;
+        let mean = |sum: u128| if self.is_undefined { f64::NAN } else { sum as f64 * UNIT / self.n as f64 };
         let mse = mean(self.squared);
         let (mae, mape) = (mean(self.absolute), 100.0 * mean(self.relative));
         (self.n > 0).then(|| Metrics { n: self.n, rmse: mse.sqrt(), mse, mae, mape })
@@ -65,5 +72,21 @@ mod tests {
         assert!((metrics.mae - 4.5 / 4.0).abs() < 1e-12);
         assert!((metrics.mape - 100.0 * (0.125 + 1.0 + 0.0 + 0.75) / 4.0).abs() < 1e-12);
         assert_eq!(Metrics::of(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn no_order_changes_a_bit() {
+        let pairs = (0..1000u32).map(|n| (1.0 + (n * 7919 % 4001) as f32 / 1000.0, 1 + (n % 5) as u8));
+        let pairs = pairs.collect::<Vec<_>>();
+        let forwards = Metrics::of(pairs.iter().copied());
+        assert_eq!(forwards, Metrics::of(pairs.iter().rev().copied()));
+        let naive = pairs.iter().map(|&(p, r)| (f64::from(p) - f64::from(r)).powi(2)).sum::<f64>() / 1000.0;
+        assert!((forwards.unwrap().mse - naive).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_prediction_that_is_no_number_is_not_lost() {
+        assert!(Metrics::of([(3.5, 4), (f32::NAN, 1)].into_iter()).unwrap().rmse.is_nan());
+        assert!(Metrics::of([(3.5, 4), (f32::INFINITY, 1)].into_iter()).unwrap().mae.is_nan());
     }
 }
