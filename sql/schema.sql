@@ -35,7 +35,7 @@ CREATE TABLE dim_movie (
     title           text,
     release_year    smallint,
     rating_count    bigint NOT NULL CHECK (rating_count >= 0),
-    rating_mean     double precision CHECK (rating_mean BETWEEN 1 AND 5),
+    rating_mean     double precision CHECK (rating_mean BETWEEN 1::float8 AND 5::float8),
     first_rated_on  date,
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
@@ -54,7 +54,7 @@ CREATE TABLE dim_customer (
     customer_key    int PRIMARY KEY CHECK (customer_key > 0),
     customer_id     int NOT NULL UNIQUE CHECK (customer_id > 0),
     rating_count    bigint NOT NULL CHECK (rating_count >= 0),
-    rating_mean     double precision CHECK (rating_mean BETWEEN 1 AND 5),
+    rating_mean     double precision CHECK (rating_mean BETWEEN 1::float8 AND 5::float8),
     first_rated_on  date,
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))

@@ -48,7 +48,7 @@ impl Report for EvaluateError {
 
 /// Compares a model's predictions, cut to 1 to 5, with the ratings of a split.
 #[pg_extern(stable)]
-#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[search_path(pg_catalog, pg_temp)]
 fn evaluate(
     model: default!(Option<&str>, "NULL"),
     split: default!(Option<&str>, "'probe'"),
@@ -73,7 +73,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         return Err(EvaluateError::Split(split.into()));
     }
     let row = model::find(name)?;
-    let size = ratings::size()?;
+    let size = ratings::size(Seen::ByStatement)?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
     pg::require_memory("evaluation", floats * size_of::<f32>())?;
     let model = Model {

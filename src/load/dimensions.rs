@@ -7,7 +7,8 @@ use prize_format::{RankedIds, Rating, Title};
 
 use super::error::LoadError;
 use crate::pg::bulk::{BulkInsert, Indexes};
-use crate::pg::{Error, interrupt};
+use crate::pg::scan::Seen;
+use crate::pg::{Error, interrupt, query};
 
 /// The names of a dimension's table and columns.
 pub struct Names {
@@ -42,7 +43,7 @@ pub const MOVIE: [BuiltinOid; 8] = [
     BuiltinOid::DATEOID,
 ];
 
-/// Rows fetched, or updated by one statement.
+/// Rows updated by one statement.
 const ROWS_A_TURN: usize = 10_000;
 
 /// The members of a dimension that a data set names: those known already and those new to it.
@@ -96,36 +97,28 @@ impl<'a> Dimension<'a> {
         let Names { table, key, id, .. } = names;
         let mut members = vec![Member { is_new: true, ..Member::default() }; ids.len()];
         let query = format!(
-            "SELECT {id}, {key}, rating_count, coalesce(rating_mean, 0), first_rated_on, last_rated_on FROM {table}"
+            "SELECT {id}, {key}, rating_count, coalesce(rating_mean, 0), first_rated_on, last_rated_on
+             FROM @extschema@.{table}"
         );
         let mut highest = 0;
-        Spi::connect(|client| {
-            let mut cursor = client.try_open_cursor(query.as_str(), &[])?;
-            loop {
-                let rows = cursor.fetch(ROWS_A_TURN as i64)?;
-                if rows.is_empty() {
-                    return Ok::<_, LoadError>(());
-                }
-                for row in rows {
-                    let missing = || Error::Null(table);
-                    let id = row.get::<i32>(1)?.ok_or_else(missing)?;
-                    let key = row.get::<i32>(2)?.ok_or_else(missing)?;
-                    highest = highest.max(key);
-                    if let Some(rank) = ids.rank(id as u32) {
-                        let count = row.get::<i64>(3)?.ok_or_else(missing)?;
-                        let mean = row.get::<f64>(4)?.ok_or_else(missing)?;
-                        let ratings = Tally {
-                            count,
-                            // The mean of a count below 2^50 gives the whole sum back exactly.
-                            sum: (mean * count as f64).round() as i64,
-                            first: row.get::<Date>(5)?.and_then(from_postgres),
-                            last: row.get::<Date>(6)?.and_then(from_postgres),
-                        };
-                        members[rank] = Member { key, is_new: false, is_touched: false, ratings };
-                    }
-                }
-                interrupt::check();
+        query::select(Seen::Now, &query, &[], |row| {
+            let missing = || Error::Null(table);
+            let id = row.get::<i32>(1)?.ok_or_else(missing)?;
+            let key = row.get::<i32>(2)?.ok_or_else(missing)?;
+            highest = highest.max(key);
+            if let Some(rank) = ids.rank(id as u32) {
+                let count = row.get::<i64>(3)?.ok_or_else(missing)?;
+                let mean = row.get::<f64>(4)?.ok_or_else(missing)?;
+                let ratings = Tally {
+                    count,
+                    // The mean of a count below 2^50 gives the whole sum back exactly.
+                    sum: (mean * count as f64).round() as i64,
+                    first: row.get::<Date>(5)?.and_then(from_postgres),
+                    last: row.get::<Date>(6)?.and_then(from_postgres),
+                };
+                members[rank] = Member { key, is_new: false, is_touched: false, ratings };
             }
+            Ok(())
         })?;
         for member in members.iter_mut().filter(|member| member.is_new) {
             highest = i32::checked_add(highest, 1).ok_or(LoadError::TooMany(names.plural))?;
@@ -186,11 +179,11 @@ impl<'a> Dimension<'a> {
     fn update_counts(&self) -> Result<(), LoadError> {
         let Names { table, key, .. } = self.names;
         let update = format!(
-            "UPDATE {table} SET rating_count = new.count, rating_mean = new.mean,
+            "UPDATE @extschema@.{table} AS member SET rating_count = new.count, rating_mean = new.mean,
                     first_rated_on = new.first, last_rated_on = new.last
              FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::date[], $5::date[])
                   AS new (key, count, mean, first, last)
-             WHERE {table}.{key} = new.key"
+             WHERE member.{key} = new.key"
         );
         let touched = self.members.iter().filter(|member| member.is_touched && !member.is_new);
         for members in touched.collect::<Vec<_>>().chunks(ROWS_A_TURN) {
@@ -200,7 +193,7 @@ impl<'a> Dimension<'a> {
             };
             let keys = members.iter().map(|m| m.key).collect::<Vec<_>>();
             let means = members.iter().map(|m| m.ratings.mean()).collect::<Vec<_>>();
-            Spi::run_with_args(
+            query::run(
                 &update,
                 &[
                     keys.into(),
@@ -223,10 +216,10 @@ impl<'a> Dimension<'a> {
             let ids = titles.iter().map(|title| title.movie_id as i32).collect::<Vec<_>>();
             let names = titles.iter().map(|title| title.title.clone()).collect::<Vec<_>>();
             let years = titles.iter().map(|title| title.release_year.map(|y| y as i16)).collect::<Vec<_>>();
-            Spi::run_with_args(
-                "UPDATE dim_movie SET title = new.title, release_year = new.release_year
+            query::run(
+                "UPDATE @extschema@.dim_movie AS movie SET title = new.title, release_year = new.release_year
                  FROM unnest($1::int[], $2::text[], $3::smallint[]) AS new (movie_id, title, release_year)
-                 WHERE dim_movie.movie_id = new.movie_id AND dim_movie.title IS NULL",
+                 WHERE movie.movie_id = new.movie_id AND movie.title IS NULL",
                 &[ids.into(), names.into(), years.into()],
             )?;
         }
@@ -238,8 +231,8 @@ impl<'a> Dimension<'a> {
 pub fn write_calendar(days: Option<(prize_format::Date, prize_format::Date)>) -> Result<(), LoadError> {
     let Some((first, last)) = days else { return Ok(()) };
     let year = |date: prize_format::Date| date.ymd().0 as i32;
-    Spi::run_with_args(
-        "INSERT INTO dim_date
+    query::run(
+        "INSERT INTO @extschema@.dim_date
          SELECT to_char(day::timestamp, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
                 extract(month FROM day), to_char(day::timestamp, 'FMMonth'), extract(week FROM day), extract(day FROM day),
                 extract(isodow FROM day), to_char(day::timestamp, 'FMDay'), extract(isodow FROM day) >= 6

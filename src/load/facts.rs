@@ -10,7 +10,7 @@ use super::dimensions::Dimension;
 use super::error::LoadError;
 use crate::pg::bulk::{BulkInsert, Indexes};
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{Error, interrupt};
+use crate::pg::{self, Error, interrupt, query};
 
 /// rating_key, customer_key, movie_key, date_key, rating, is_probe
 pub const FACT: [BuiltinOid; 6] = [
@@ -25,6 +25,9 @@ pub const FACT: [BuiltinOid; 6] = [
 pub const QUALIFYING: [BuiltinOid; 4] =
     [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT2OID];
 
+/// Pairs read between two looks at the memory they take.
+const PAIRS_A_TURN: usize = 64 * 1024;
+
 /// What became of the ratings.
 #[derive(Default)]
 pub struct Loaded {
@@ -38,12 +41,19 @@ pub struct Loaded {
 struct Present(HashMap<i32, Vec<i32>>);
 
 impl Present {
-    fn read(table: &'static str) -> Result<Present, LoadError> {
+    /// `held` is how many bytes the load takes beside them.
+    fn read(table: &'static str, held: usize) -> Result<Present, LoadError> {
         let int = |name| Column { name, type_oid: BuiltinOid::INT4OID };
         let mut movies = HashMap::<i32, Vec<i32>>::new();
+        let mut pairs = 0usize;
         scan(table, &[int("customer_key"), int("movie_key")], Seen::Now, |row| {
             movies.entry(row.int4(1)).or_default().push(row.int4(0));
-            Ok::<_, Error>(())
+            pairs += 1;
+            if !pairs.is_multiple_of(PAIRS_A_TURN) {
+                return Ok::<_, Error>(());
+            }
+            // A list may have twice the room that it needs.
+            pg::check_memory("loading", held + pairs * 2 * size_of::<i32>())
         })?;
         movies.values_mut().for_each(|customers| customers.sort_unstable());
         Ok(Present(movies))
@@ -63,15 +73,21 @@ impl Present {
     }
 }
 
-/// Inserts the ratings that are not there yet, those of the probe marked as such.
+/// Inserts the ratings that are not there yet, those of the probe marked as such. `held` is how many bytes the load
+/// takes already.
 pub fn load(
     survey: &Survey,
     customers: &mut Dimension<'_>,
     movies: &mut Dimension<'_>,
+    held: usize,
 ) -> Result<Loaded, LoadError> {
-    let present = Present::read("fact_ratings")?;
-    let mut rating_key = Spi::get_one::<i64>("SELECT coalesce(max(rating_key), 0) FROM fact_ratings")?
-        .ok_or(Error::Null("fact_ratings"))?;
+    let present = Present::read("fact_ratings", held)?;
+    let mut rating_key = query::select_one::<i64>(
+        Seen::Now,
+        "SELECT coalesce(max(rating_key), 0) FROM @extschema@.fact_ratings",
+        &[],
+    )?
+    .ok_or(Error::Null("fact_ratings"))?;
     let mut loaded = Loaded::default();
     let mut facts = BulkInsert::open("fact_ratings", FACT, present.indexes())?;
     let mut reader = survey.read_ratings();
@@ -124,13 +140,13 @@ pub fn mark_probe(probe: &[(u32, u32)]) -> Result<u64, LoadError> {
     for pairs in probe.chunks(10_000) {
         let (movies, customers): (Vec<i32>, Vec<i32>) =
             pairs.iter().map(|&(movie, customer)| (movie as i32, customer as i32)).unzip();
-        let rated = Spi::get_one_with_args::<i64>(
+        let rated = query::run_one::<i64>(
             "WITH rated AS (
                  SELECT f.rating_key, f.is_probe FROM unnest($1::int[], $2::int[]) AS pair (movie_id, customer_id)
-                 JOIN dim_movie USING (movie_id) JOIN dim_customer USING (customer_id)
-                 JOIN fact_ratings f USING (customer_key, movie_key)
+                 JOIN @extschema@.dim_movie USING (movie_id) JOIN @extschema@.dim_customer USING (customer_id)
+                 JOIN @extschema@.fact_ratings f USING (customer_key, movie_key)
              ), marked AS (
-                 UPDATE fact_ratings f SET is_probe = true FROM rated
+                 UPDATE @extschema@.fact_ratings f SET is_probe = true FROM rated
                  WHERE f.rating_key = rated.rating_key AND NOT rated.is_probe
              )
              SELECT count(*) FROM rated",
@@ -147,8 +163,9 @@ pub fn load_qualifying(
     survey: &Survey,
     customers: &Dimension<'_>,
     movies: &Dimension<'_>,
+    held: usize,
 ) -> Result<u64, LoadError> {
-    let present = Present::read("qualifying")?;
+    let present = Present::read("qualifying", held)?;
     let mut pairs = BulkInsert::open("qualifying", QUALIFYING, present.indexes())?;
     for (at, &(movie_id, customer_id, date)) in survey.qualifying.iter().enumerate() {
         if at.is_multiple_of(1024) {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use pgrx::prelude::*;
 use prize_format::Survey;
 
 use super::Run;
 use super::error::LoadError;
-use crate::pg::Error;
+use crate::pg::scan::Seen;
+use crate::pg::{Error, catalog, query};
 
 /// What the warehouse holds.
 #[derive(Default)]
@@ -21,20 +21,20 @@ pub struct Totals {
 /// Counts the warehouse.
 pub fn totals() -> Result<Totals, LoadError> {
     let count = |query: &str| -> Result<i64, LoadError> {
-        Ok(Spi::get_one::<i64>(query)?.ok_or(Error::Null("count"))?)
+        Ok(query::select_one::<i64>(Seen::Now, query, &[])?.ok_or(Error::Null("count"))?)
     };
     Ok(Totals {
-        customers: count("SELECT count(*) FROM dim_customer")?,
-        movies: count("SELECT count(*) FROM dim_movie")?,
-        probe_pairs: count("SELECT count(*) FROM fact_ratings WHERE is_probe")?,
-        qualifying_pairs: count("SELECT count(*) FROM qualifying")?,
+        customers: count("SELECT count(*) FROM @extschema@.dim_customer")?,
+        movies: count("SELECT count(*) FROM @extschema@.dim_movie")?,
+        probe_pairs: count("SELECT count(*) FROM @extschema@.fact_ratings WHERE is_probe")?,
+        qualifying_pairs: count("SELECT count(*) FROM @extschema@.qualifying")?,
     })
 }
 
 /// Enters a load, its files and its rejects; gives the run's number.
 pub fn write(run: &Run, path: &Path, survey: &Survey) -> Result<i64, LoadError> {
-    let run_id = Spi::get_one_with_args::<i64>(
-        "INSERT INTO load_run (path, status, started_at, finished_at, files, ratings_read, ratings_loaded,
+    let run_id = query::run_one::<i64>(
+        "INSERT INTO @extschema@.load_run (path, status, started_at, finished_at, files, ratings_read, ratings_loaded,
                                duplicates, rejected)
          VALUES ($1, 'completed', clock_timestamp() - make_interval(secs => $2), clock_timestamp(),
                  $3, $4, $5, $6, $7) RETURNING run_id",
@@ -52,8 +52,8 @@ pub fn write(run: &Run, path: &Path, survey: &Survey) -> Result<i64, LoadError> 
 
     let files = &survey.files;
     let column = |value: fn(&prize_format::SurveyedFile) -> i64| files.iter().map(value).collect::<Vec<_>>();
-    Spi::run_with_args(
-        "INSERT INTO load_file (run_id, file_no, path, bytes, checksum, records, rejected)
+    query::run(
+        "INSERT INTO @extschema@.load_file (run_id, file_no, path, bytes, checksum, records, rejected)
          SELECT $1, file_no, path, bytes, checksum, records, rejected
          FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
               WITH ORDINALITY AS file (path, bytes, checksum, records, rejected, file_no)",
@@ -68,8 +68,8 @@ pub fn write(run: &Run, path: &Path, survey: &Survey) -> Result<i64, LoadError> 
     )?;
 
     let rejects = &survey.rejects.kept;
-    Spi::run_with_args(
-        "INSERT INTO load_reject (run_id, reject_no, file_no, line, text, reason)
+    query::run(
+        "INSERT INTO @extschema@.load_reject (run_id, reject_no, file_no, line, text, reason)
          SELECT $1, reject_no, file_no, line, text, reason
          FROM unnest($2::int[], $3::bigint[], $4::text[], $5::text[])
               WITH ORDINALITY AS reject (file_no, line, text, reason, reject_no)",
@@ -86,15 +86,21 @@ pub fn write(run: &Run, path: &Path, survey: &Survey) -> Result<i64, LoadError> 
 
 /// Lets the planner know what has come, if the role may: false where it owns not all of the tables.
 pub fn analyze() -> Result<bool, LoadError> {
-    const TABLES: [&str; 5] = ["dim_date", "dim_movie", "dim_customer", "fact_ratings", "qualifying"];
-    let owner = Spi::get_one_with_args::<bool>(
-        "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY ($1::regclass[])",
-        &[TABLES.map(String::from).to_vec().into()],
+    let mut oids = Vec::new();
+    for table in ["dim_date", "dim_movie", "dim_customer", "fact_ratings", "qualifying"] {
+        oids.push(catalog::table(table)?);
+    }
+    let owner = query::select_one::<bool>(
+        Seen::Now,
+        "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY ($1::oid[])",
+        &[oids.into()],
     )?;
     if owner == Some(true) {
-        for table in TABLES {
-            Spi::run(&format!("ANALYZE {table}"))?;
-        }
+        query::run(
+            "ANALYZE @extschema@.dim_date, @extschema@.dim_movie, @extschema@.dim_customer,
+                     @extschema@.fact_ratings, @extschema@.qualifying",
+            &[],
+        )?;
     }
     Ok(owner == Some(true))
 }

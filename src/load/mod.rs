@@ -12,6 +12,7 @@ mod error;
 mod facts;
 mod ledger;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -39,7 +40,7 @@ struct Run {
 
 /// Loads a folder of the Prize's files. Ratings that are there already are left as they are.
 #[pg_extern]
-#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[search_path(pg_catalog, pg_temp)]
 fn netflix_load(
     path: Option<&str>,
     max_rejects: default!(Option<i64>, 1000),
@@ -94,18 +95,19 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
     }
 
     notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), path.display());
-    let survey = Survey::take(&folder, max_rejects.map(|max| max as u64), &mut interrupt::go_on)?;
+    let survey = survey(&folder, max_rejects)?;
     notice!(
         "found {} ratings by {} customers; {} lines could not be used",
         survey.ratings(),
         survey.customers.len(),
         survey.rejects.count
     );
-    pg::require_memory("loading", memory(&survey)?)?;
+    let held = memory(&survey);
+    pg::require_memory("loading", held)?;
     let mut customers = Dimension::look_up(&dimensions::CUSTOMERS, &survey.customers)?;
     let mut movies = Dimension::look_up(&dimensions::MOVIES, &survey.movies)?;
-    let loaded = facts::load(&survey, &mut customers, &mut movies)?;
-    facts::load_qualifying(&survey, &customers, &movies)?;
+    let loaded = facts::load(&survey, &mut customers, &mut movies, held)?;
+    facts::load_qualifying(&survey, &customers, &movies, held)?;
     dimensions::write_calendar(survey.days)?;
     customers.write(&[])?;
     movies.write(&survey.titles)?;
@@ -166,12 +168,20 @@ fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, Loa
     Ok(Path::new(path))
 }
 
-/// About how many bytes the second pass takes: what is known of each customer and movie, the pairs of probe and
-/// qualifying set, and those pairs that are there already, in lists with room to grow.
-fn memory(survey: &Survey) -> Result<usize, LoadError> {
-    let members = survey.customers.len() + survey.movies.len();
-    Ok(members * 64
-        + survey.probe.len() * 8
-        + survey.qualifying.len() * 12
-        + pg::ratings::size()?.ratings * 8)
+/// The first pass, stopped where what it finds takes more memory than it may.
+fn survey(folder: &Folder, max_rejects: Option<i64>) -> Result<Survey, LoadError> {
+    let mut within_limit = Ok(());
+    let survey = Survey::take(folder, max_rejects.map(|max| max as u64), &mut |progress| {
+        interrupt::check();
+        within_limit = pg::check_memory("loading", progress.memory);
+        if within_limit.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    within_limit?;
+    Ok(survey?)
+}
+
+/// About how many bytes the second pass takes beside the pairs that are there already: what the first one found, and
+/// what is known of each customer and movie.
+fn memory(survey: &Survey) -> usize {
+    survey.memory + (survey.customers.len() + survey.movies.len()) * 64
 }

@@ -1,11 +1,11 @@
 //! The extension's own tables, found through the catalog and never through search_path.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use pgrx::datum::DatumWithOid;
-use pgrx::{FromDatum, IntoDatum, PgTupleDesc, Spi, pg_sys};
+use pgrx::{PgTupleDesc, Spi, pg_sys};
 
-use super::Error;
+use super::{Error, query};
 
 /// What a role may be asked to be allowed to do with a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,30 +15,53 @@ pub enum Privilege {
     Update,
 }
 
-/// The table of this name in the schema that the extension was created in.
-pub fn table(name: &'static str) -> Result<pg_sys::Oid, Error> {
-    let schema = select_one::<pg_sys::Oid>(
-        "SELECT extnamespace FROM pg_catalog.pg_extension
-         WHERE extname OPERATOR(pg_catalog.=) 'netflix_rec'",
-        &[],
-    )?;
-    let missing = Error::NoTable { table: name };
-    let (Some(schema), Ok(c_name)) = (schema, CString::new(name)) else { return Err(missing) };
-    // SAFETY: a valid C string; the function looks into the catalog and returns an oid.
-    let oid = unsafe { pg_sys::get_relname_relid(c_name.as_ptr(), schema) };
-    if oid == pg_sys::InvalidOid { Err(missing) } else { Ok(oid) }
+/// The schema that the extension was created in.
+pub struct Schema {
+    pub oid: pg_sys::Oid,
+    /// Its name, quoted where it has to be.
+    pub quoted: String,
 }
 
-/// The first column of a query's first row, if there is one. Unlike pgrx's `Spi::get_one`, it changes nothing, and so
-/// needs no transaction id: what reads only must run on a standby, too.
-pub fn select_one<T: FromDatum + IntoDatum>(
-    query: &str,
-    args: &[DatumWithOid<'_>],
-) -> Result<Option<T>, Error> {
-    Spi::connect(|client| {
-        let rows = client.select(query, Some(1), args)?;
-        Ok(if rows.is_empty() { None } else { rows.first().get_one::<T>()? })
-    })
+/// Finds the extension's schema. An extension that is not relocatable stays in the schema it was created in, which
+/// can be renamed.
+pub fn schema() -> Result<Schema, Error> {
+    /// The extension and its schema, as they were found last in this backend.
+    static FOUND: AtomicU64 = AtomicU64::new(0);
+
+    let missing = Error::NoTable { table: "pg_extension" };
+    // SAFETY: looks into the catalog; `true` asks it not to raise an error where there is none.
+    let extension = unsafe { pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true) };
+    let found = FOUND.load(Ordering::Relaxed);
+    let oid = if (found >> 32) as u32 == extension.to_u32() && found != 0 {
+        pg_sys::Oid::from(found as u32)
+    } else {
+        let query = "SELECT extnamespace FROM pg_catalog.pg_extension WHERE oid OPERATOR(pg_catalog.=) $1";
+        let schema = Spi::connect(|client| {
+            let rows = client.select(query, Some(1), &[extension.into()])?;
+            Ok::<_, Error>(if rows.is_empty() { None } else { rows.first().get_one::<pg_sys::Oid>()? })
+        })?;
+        let Some(schema) = schema else { return Err(missing) };
+        FOUND.store(u64::from(extension.to_u32()) << 32 | u64::from(schema.to_u32()), Ordering::Relaxed);
+        schema
+    };
+    // SAFETY: looks into the catalog; what comes back, where not null, is a C string in the current memory context.
+    let quoted = unsafe {
+        let name = pg_sys::get_namespace_name(oid);
+        if name.is_null() {
+            return Err(missing);
+        }
+        CStr::from_ptr(pg_sys::quote_identifier(name)).to_string_lossy().into_owned()
+    };
+    Ok(Schema { oid, quoted })
+}
+
+/// The table of this name in the extension's schema.
+pub fn table(name: &'static str) -> Result<pg_sys::Oid, Error> {
+    let missing = Error::NoTable { table: name };
+    let Ok(c_name) = CString::new(name) else { return Err(missing) };
+    // SAFETY: a valid C string; the function looks into the catalog and returns an oid.
+    let oid = unsafe { pg_sys::get_relname_relid(c_name.as_ptr(), schema()?.oid) };
+    if oid == pg_sys::InvalidOid { Err(missing) } else { Ok(oid) }
 }
 
 /// One of the extension's tables, opened and locked; closed when dropped, while the lock stays until the transaction
@@ -56,6 +79,8 @@ pub struct TableColumn {
     pub align: u8,
     pub not_null: bool,
     pub has_default: bool,
+    /// Whether rows that are older than the column do not hold it.
+    pub may_be_missing: bool,
     pub is_dropped: bool,
 }
 
@@ -89,6 +114,7 @@ impl Table {
             align: attribute.attalign as u8,
             not_null: attribute.attnotnull,
             has_default: attribute.atthasdef,
+            may_be_missing: attribute.atthasmissing,
             is_dropped: attribute.attisdropped,
         };
         descriptor.iter().map(column).collect()
@@ -146,9 +172,10 @@ pub fn is_utf8() -> bool {
 /// Takes the lock that one load at a time may hold, until the transaction ends; false where another has it. (A lock
 /// on a table would be in vacuum's way.)
 pub fn try_lock_load() -> Result<bool, Error> {
-    let locked = Spi::get_one::<bool>(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock('pg_catalog.pg_extension'::pg_catalog.regclass::oid::int, oid::int)
-         FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'netflix_rec'",
+    let locked = query::run_one::<bool>(
+        "SELECT pg_try_advisory_xact_lock('pg_extension'::regclass::oid::int, oid::int)
+         FROM pg_extension WHERE extname = 'netflix_rec'",
+        &[],
     )?;
     Ok(locked == Some(true))
 }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod guc;
 pub mod interrupt;
 pub mod model;
+pub mod query;
 pub mod ratings;
 pub mod scan;
 
@@ -15,8 +16,13 @@ pub use error::{Error, Report, report};
 
 /// Says what a long call is about to take, and refuses where that is more than `netflix_rec.max_memory`.
 pub fn require_memory(what: &'static str, needed: usize) -> Result<(), Error> {
-    let limit = guc::max_memory();
     pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
+    check_memory(what, needed)
+}
+
+/// Refuses where a call is about to go beyond `netflix_rec.max_memory`: for what is found out on the way.
+pub fn check_memory(what: &'static str, needed: usize) -> Result<(), Error> {
+    let limit = guc::max_memory();
     if needed > limit { Err(Error::MemoryLimit { what, needed, limit }) } else { Ok(()) }
 }
 

@@ -3,12 +3,12 @@
 use ndarray::ArrayView1;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
-use pgrx::{FromDatum, IntoDatum, JsonB, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
 
 use super::bulk::{self, BulkInsert, Indexes};
 use super::catalog::{self, Privilege, Table};
 use super::scan::{Column, Seen, scan};
-use super::{Error, guc, interrupt};
+use super::{Error, guc, interrupt, query};
 
 /// A trained model's row.
 #[derive(Clone, Debug)]
@@ -28,7 +28,8 @@ pub struct NewModel<'a> {
     pub train_rmse: f64,
     pub probe_rmse: Option<f64>,
     pub started: std::time::Instant,
-    /// Whether to deploy it; `None` where it is the first of its name or better than the deployed one.
+    /// Whether to deploy it; `None` to do so where no version of its name is deployed or the one that is has a higher
+    /// probe RMSE.
     pub deploy: Option<bool>,
 }
 
@@ -44,28 +45,26 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
     catalog::require("model", &[Privilege::Select])?;
     let default = guc::default_model();
     let name = name.or(default.as_deref());
-    let found = Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT model_id, factors, global_mean FROM model
-             WHERE is_deployed AND name = coalesce($1, name) ORDER BY model_id DESC LIMIT 1",
-            Some(1),
-            &[name.into()],
-        )?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let (Some(model_id), Some(factors), Some(global_mean)) = rows.first().get_three::<i32, i32, f32>()?
-        else {
-            return Err(Error::Null("model"));
-        };
-        Ok(Some(ModelRow { model_id, factors: factors as usize, global_mean }))
-    })?;
-    if let Some(row) = found {
+    let found = query::select(
+        Seen::ByStatement,
+        "SELECT model_id, factors, global_mean FROM @extschema@.model
+         WHERE is_deployed AND name = coalesce($1, name) ORDER BY model_id DESC LIMIT 1",
+        &[name.into()],
+        |row| match (row.get::<i32>(1)?, row.get::<i32>(2)?, row.get::<f32>(3)?) {
+            (Some(model_id), Some(factors), Some(global_mean)) => {
+                Ok(ModelRow { model_id, factors: factors as usize, global_mean })
+            }
+            _ => Err(Error::Null("model")),
+        },
+    )?;
+    if let Some(row) = found.into_iter().next() {
         return Ok(row);
     }
-    let known =
-        catalog::select_one::<Vec<String>>("SELECT array_agg(DISTINCT name ORDER BY name) FROM model", &[])?;
-    match (name, known.unwrap_or_default()) {
+    let query = "SELECT DISTINCT name FROM @extschema@.model ORDER BY name";
+    let known = query::select(Seen::ByStatement, query, &[], |row| {
+        row.get::<String>(1)?.ok_or(Error::Null("model"))
+    })?;
+    match (name, known) {
         (_, known) if known.is_empty() => Err(Error::NoModels),
         (Some(name), known) if known.iter().any(|known| known == name) => {
             Err(Error::NotDeployed { name: name.into() })
@@ -91,22 +90,34 @@ pub fn write(
 ) -> Result<i32, Error> {
     // Versions are counted: of two trainings under one name, the second to end waits for the first.
     catalog::lock_writers("model")?;
-    let (version, best) = Spi::get_two_with_args::<i32, f64>(
-        "SELECT coalesce(max(version), 0) + 1, coalesce(min(probe_rmse) FILTER (WHERE is_deployed), 'infinity')
-         FROM model WHERE name = $1",
+    let (version, deployed) = query::select(
+        Seen::Now,
+        "SELECT coalesce(max(version), 0) + 1, count(*) FILTER (WHERE is_deployed),
+                min(probe_rmse) FILTER (WHERE is_deployed)
+         FROM @extschema@.model WHERE name = $1",
         &[new.name.into()],
-    )?;
-    let (Some(version), Some(best)) = (version, best) else { return Err(Error::Null("model")) };
-    let better = new.probe_rmse.is_some_and(|rmse| rmse < best);
-    let deploy = new.deploy.unwrap_or(version == 1 || better);
+        |row| {
+            let version = row.get::<i32>(1)?.ok_or(Error::Null("model"))?;
+            let is_deployed = row.get::<i64>(2)? > Some(0);
+            Ok((version, is_deployed.then_some(row.get::<f64>(3)?)))
+        },
+    )?
+    .pop()
+    .ok_or(Error::Null("model"))?;
+    let deploy = new.deploy.unwrap_or(match (deployed, new.probe_rmse) {
+        (None, _) => true,
+        (Some(Some(deployed)), Some(new)) => new < deployed,
+        // One that was trained on the probe, too, cannot be compared.
+        (Some(_), _) => false,
+    });
     if deploy {
-        Spi::run_with_args(
-            "UPDATE model SET is_deployed = false WHERE name = $1 AND is_deployed",
+        query::run(
+            "UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed",
             &[new.name.into()],
         )?;
     }
-    let model_id = Spi::get_one_with_args::<i32>(
-        "INSERT INTO model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
+    let model_id = query::run_one::<i32>(
+        "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12)) RETURNING model_id",
         &[

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::Error;
-use super::catalog::select_one;
+use super::query::select_one;
 use super::scan::{Column, Seen, scan};
 
 /// How many there are, by the dimensions' own counts.
@@ -18,21 +18,18 @@ pub struct Size {
 }
 
 /// Looks the warehouse's size up.
-pub fn size() -> Result<Size, Error> {
-    let count = |query| Ok::<_, Error>(select_one::<i64>(query, &[])?.unwrap_or(0) as usize);
+pub fn size(seen: Seen) -> Result<Size, Error> {
+    let count = |query| Ok::<_, Error>(select_one::<i64>(seen, query, &[])?.unwrap_or(0) as usize);
     Ok(Size {
-        customers: count("SELECT max(customer_key)::bigint FROM dim_customer")?,
-        movies: count("SELECT max(movie_key)::bigint FROM dim_movie")?,
-        ratings: count("SELECT sum(rating_count)::bigint FROM dim_movie")?,
+        customers: count("SELECT max(customer_key)::bigint FROM @extschema@.dim_customer")?,
+        movies: count("SELECT max(movie_key)::bigint FROM @extschema@.dim_movie")?,
+        ratings: count("SELECT sum(rating_count)::bigint FROM @extschema@.dim_movie")?,
     })
 }
 
 /// Reads all ratings and hands on customer, movie, rating and whether it is of the probe. Keys count from 1, what is
 /// handed on from 0.
-pub fn read(
-    seen: Seen,
-    mut each: impl FnMut(u32, u32, u8, bool) -> Result<(), factor::Error>,
-) -> Result<(), Error> {
+pub fn read(seen: Seen, mut each: impl FnMut(u32, u32, u8, bool) -> Result<(), Error>) -> Result<(), Error> {
     let column = |name, type_oid| Column { name, type_oid };
     let columns = [
         column("customer_key", pg_sys::BuiltinOid::INT4OID),
@@ -42,6 +39,6 @@ pub fn read(
     ];
     scan("fact_ratings", &columns, seen, |row| {
         let number = |column| (row.int4(column) as u32).wrapping_sub(1);
-        Ok::<_, Error>(each(number(0), number(1), row.int2(2) as u8, row.bool(3))?)
+        each(number(0), number(1), row.int2(2) as u8, row.bool(3))
     })
 }

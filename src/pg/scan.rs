@@ -48,11 +48,14 @@ impl Row<'_> {
 pub enum Seen {
     /// Those that the calling statement sees: for a function that promises to be stable.
     ByStatement,
-    /// Those there now: also what another transaction committed while this one waited for a lock.
+    /// Those that a statement of the transaction would see if it began now.
+    ByTransaction,
+    /// Those there now, whatever the isolation level: what another transaction committed while this one waited for a
+    /// lock.
     Now,
 }
 
-/// Hands on each row, in no particular order. The role must be allowed to read the table.
+/// Hands on each row, in the order they are stored in. The role must be allowed to read the table.
 ///
 /// Columns must be `NOT NULL` and stand behind such columns of fixed width alone, as the extension makes them;
 /// [`Error::Altered`] where somebody changed that.
@@ -63,16 +66,22 @@ pub fn scan<E: From<Error>>(
     mut row: impl FnMut(Row<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    let offsets = offsets(&open, table, columns)?;
+    let (offsets, last) = offsets(&open, table, columns)?;
+    let altered = || Error::Altered { table, column: columns.last().map_or("", |column| column.name).into() };
     // SAFETY: an open heap table; each tuple lives until the next is asked for; the offsets hold for every row because
-    // all columns up to the last one read are never null and of fixed width. What an error of the server's leaves
-    // open is released by the transaction's resource owner.
+    // all columns up to the last one read are of fixed width, stored and not null, which is looked at where a row has
+    // fewer columns or any null. What an error of the server's leaves open is released by the transaction's resource
+    // owner.
     unsafe {
         let snapshot = pg_sys::RegisterSnapshot(match seen {
             Seen::ByStatement => pg_sys::GetActiveSnapshot(),
-            Seen::Now => pg_sys::GetTransactionSnapshot(),
+            Seen::ByTransaction => pg_sys::GetTransactionSnapshot(),
+            Seen::Now => pg_sys::GetLatestSnapshot(),
         });
-        let scan = pg_sys::table_beginscan(open.relation, snapshot, 0, std::ptr::null_mut());
+        // Not in step with other scans of the table: the rows come in the same order each time.
+        let in_step = false;
+        let scan =
+            pg_sys::table_beginscan_strat(open.relation, snapshot, 0, std::ptr::null_mut(), true, in_step);
         let mut rows = 0u64;
         let result = loop {
             let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
@@ -80,6 +89,9 @@ pub fn scan<E: From<Error>>(
                 break Ok(());
             }
             let header = (*tuple).t_data;
+            if !is_whole(header, last) {
+                break Err(altered().into());
+            }
             let data = header.cast::<u8>().add((*header).t_hoff.into());
             if let Err(error) = row(Row { data, offsets: &offsets }) {
                 break Err(error);
@@ -95,13 +107,29 @@ pub fn scan<E: From<Error>>(
     }
 }
 
-/// Where each column stands in a row, counted from the first one.
-fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<Vec<usize>, Error> {
+/// Whether a row holds its first columns, none of them null: PostgreSQL 18 can have a NOT NULL that was never checked.
+///
+/// # Safety
+///
+/// The header is a tuple's.
+unsafe fn is_whole(header: pg_sys::HeapTupleHeader, columns: usize) -> bool {
+    // SAFETY: as the caller promises; the bitmap of nulls, where there is one, has a bit for each column.
+    unsafe {
+        let held = usize::from((*header).t_infomask2) & pg_sys::HEAP_NATTS_MASK as usize;
+        let has_nulls = u32::from((*header).t_infomask) & pg_sys::HEAP_HASNULL != 0;
+        let bits = (&raw const (*header).t_bits).cast::<u8>();
+        held >= columns && (!has_nulls || (0..columns).all(|n| *bits.add(n / 8) & (1 << (n % 8)) != 0))
+    }
+}
+
+/// Where each column stands in a row, counted from the first one; and how many there are up to the last of them.
+fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<(Vec<usize>, usize), Error> {
     let found = open.columns();
     let find = |column: &Column| {
         let mut offset = 0usize;
-        for candidate in &found {
-            if candidate.width <= 0 || !candidate.not_null || candidate.is_dropped {
+        for (number, candidate) in found.iter().enumerate() {
+            if candidate.width <= 0 || !candidate.not_null || candidate.may_be_missing || candidate.is_dropped
+            {
                 return None;
             }
             offset = offset.next_multiple_of(match candidate.align {
@@ -111,14 +139,20 @@ fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<Vec<
                 _ => 1,
             });
             if candidate.name == column.name {
-                return (candidate.type_oid == column.type_oid.value()).then_some(offset);
+                return (candidate.type_oid == column.type_oid.value()).then_some((offset, number + 1));
             }
             offset += candidate.width as usize;
         }
         None
     };
     let altered = |column: &Column| Error::Altered { table, column: column.name.into() };
-    columns.iter().map(|column| find(column).ok_or_else(|| altered(column))).collect()
+    let mut last = 0;
+    let place = |column: &Column| {
+        let (offset, number) = find(column).ok_or_else(|| altered(column))?;
+        last = last.max(number);
+        Ok(offset)
+    };
+    Ok((columns.iter().map(place).collect::<Result<_, Error>>()?, last))
 }
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -174,6 +208,18 @@ mod tests {
         assert!(altered("ALTER TABLE fact_ratings ALTER COLUMN date_key DROP NOT NULL"));
         assert!(!altered("ALTER TABLE fact_ratings ALTER COLUMN date_key SET NOT NULL"));
         assert!(altered("ALTER TABLE fact_ratings ALTER COLUMN rating TYPE int"));
+        assert!(!altered("ALTER TABLE fact_ratings ALTER COLUMN rating TYPE smallint"));
+        Spi::run(
+            "INSERT INTO dim_customer VALUES (1, 1, 0);
+             INSERT INTO dim_movie VALUES (1, 1, NULL, NULL, 0);
+             INSERT INTO dim_date VALUES (20050101, '2005-01-01', 2005, 1, 1, 'January', 53, 1, 6, 'Saturday', true);
+             INSERT INTO fact_ratings VALUES (1, 1, 1, 20050101, 3, false)",
+        )
+        .unwrap();
+        assert!(altered(
+            "ALTER TABLE fact_ratings RENAME is_probe TO old;
+             ALTER TABLE fact_ratings ADD is_probe bool NOT NULL DEFAULT true"
+        ));
     }
 
     #[pg_test]

@@ -6,8 +6,10 @@ use factor::{baseline, top_n};
 use ndarray::ArrayView1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::SpiHeapTupleData as Row;
 
-use crate::pg::{Error, Report, catalog, model, report};
+use crate::pg::scan::Seen;
+use crate::pg::{Error, Report, model, query, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +43,6 @@ impl Report for ServeError {
     }
 }
 
-impl From<pgrx::spi::Error> for ServeError {
-    fn from(error: pgrx::spi::Error) -> ServeError {
-        ServeError::Pg(error.into())
-    }
-}
-
 /// A movie recommended.
 type Recommended = (i32, i32, Option<String>, Option<i16>, f32);
 
@@ -55,7 +51,7 @@ type Recommended = (i32, i32, Option<String>, Option<i16>, f32);
 /// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
 /// all, by damped mean. A NULL customer gets none.
 #[pg_extern(stable)]
-#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[search_path(pg_catalog, pg_temp)]
 fn recommend(
     customer_id: Option<i32>,
     n: default!(Option<i32>, 10),
@@ -114,76 +110,54 @@ fn best_movies(
     let movie_ids = movie_ids()?;
     let unseen = scores.into_iter().filter(|(key, _)| seen.binary_search(key).is_err());
     let candidates = unseen.filter_map(|(key, score)| Some((*movie_ids.get(&key)?, score)));
-    describe(top_n(n as usize, candidates))
+    Ok(describe(&top_n(n as usize, candidates))?)
 }
 
-fn customer_key(customer_id: i32) -> Result<Option<i32>, ServeError> {
-    let query = "SELECT customer_key FROM dim_customer WHERE customer_id = $1";
-    Ok(catalog::select_one(query, &[customer_id.into()])?)
+fn customer_key(customer_id: i32) -> Result<Option<i32>, Error> {
+    let query = "SELECT customer_key FROM @extschema@.dim_customer WHERE customer_id = $1";
+    query::select_one(Seen::ByStatement, query, &[customer_id.into()])
 }
 
 /// Keys of the movies that a customer rated, ascending.
-fn seen(customer_key: i32) -> Result<Vec<i32>, ServeError> {
-    Spi::connect(|client| {
-        let query = "SELECT movie_key FROM fact_ratings WHERE customer_key = $1 ORDER BY movie_key";
-        let mut keys = Vec::new();
-        for row in client.select(query, None, &[customer_key.into()])? {
-            keys.extend(row.get::<i32>(1)?);
-        }
-        Ok(keys)
-    })
+fn seen(customer_key: i32) -> Result<Vec<i32>, Error> {
+    let query = "SELECT movie_key FROM @extschema@.fact_ratings WHERE customer_key = $1 ORDER BY movie_key";
+    let key = |row: Row<'_>| row.get::<i32>(1)?.ok_or(Error::Null("fact_ratings"));
+    query::select(Seen::ByStatement, query, &[customer_key.into()], key)
 }
 
 /// Each movie's id, by its key.
-fn movie_ids() -> Result<HashMap<i32, i32>, ServeError> {
-    Spi::connect(|client| {
-        let mut ids = HashMap::new();
-        for row in client.select("SELECT movie_key, movie_id FROM dim_movie", None, &[])? {
-            if let (Some(key), Some(id)) = (row.get::<i32>(1)?, row.get::<i32>(2)?) {
-                ids.insert(key, id);
-            }
-        }
-        Ok(ids)
-    })
+fn movie_ids() -> Result<HashMap<i32, i32>, Error> {
+    let query = "SELECT movie_key, movie_id FROM @extschema@.dim_movie";
+    let pair = |row: Row<'_>| match (row.get::<i32>(1)?, row.get::<i32>(2)?) {
+        (Some(key), Some(id)) => Ok((key, id)),
+        _ => Err(Error::Null("dim_movie")),
+    };
+    Ok(query::select(Seen::ByStatement, query, &[], pair)?.into_iter().collect())
 }
 
 /// The mean rating of each movie that has any, drawn towards the mean of all ratings; with the movie's key.
-fn damped_means() -> Result<Vec<(i32, f32)>, ServeError> {
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT movie_key, rating_count, rating_mean,
-                    sum(rating_count * rating_mean) OVER () / sum(rating_count) OVER ()
-             FROM dim_movie WHERE rating_count > 0",
-            None,
-            &[],
-        )?;
-        let mut means = Vec::new();
-        for row in rows {
-            let columns = (row.get::<i32>(1)?, row.get::<i64>(2)?, row.get::<f64>(3)?, row.get::<f64>(4)?);
-            if let (Some(key), Some(count), Some(mean), Some(usual)) = columns {
-                let damped = baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING);
-                means.push((key, damped as f32));
-            }
-        }
-        Ok(means)
+fn damped_means() -> Result<Vec<(i32, f32)>, Error> {
+    let query = "SELECT movie_key, rating_count, rating_mean,
+                        sum(rating_count * rating_mean) OVER () / sum(rating_count) OVER ()
+                 FROM @extschema@.dim_movie WHERE rating_count > 0";
+    query::select(Seen::ByStatement, query, &[], |row| {
+        let columns = (row.get::<i32>(1)?, row.get::<i64>(2)?, row.get::<f64>(3)?, row.get::<f64>(4)?);
+        let (Some(key), Some(count), Some(mean), Some(usual)) = columns else {
+            return Err(Error::Null("dim_movie"));
+        };
+        Ok((key, baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING) as f32))
     })
 }
 
 /// Adds titles and years, in the order given.
-fn describe(best: Vec<(i32, f32)>) -> Result<Vec<Recommended>, ServeError> {
+fn describe(best: &[(i32, f32)]) -> Result<Vec<Recommended>, Error> {
     let ids = best.iter().map(|&(movie_id, _)| movie_id).collect::<Vec<_>>();
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT m.title, m.release_year FROM unnest($1::int[]) WITH ORDINALITY AS best (movie_id, rank)
-             JOIN dim_movie m USING (movie_id) ORDER BY rank",
-            None,
-            &[ids.into()],
-        )?;
-        let describe = |(at, row): (usize, pgrx::spi::SpiHeapTupleData<'_>)| {
-            let (movie_id, score) = best[at];
-            let predicted = factor::cut(score);
-            Ok((at as i32 + 1, movie_id, row.get::<String>(1)?, row.get::<i16>(2)?, predicted))
-        };
-        rows.enumerate().map(describe).collect()
+    let query = "SELECT rank::int, m.title, m.release_year
+                 FROM unnest($1::int[]) WITH ORDINALITY AS best (movie_id, rank)
+                 JOIN @extschema@.dim_movie m USING (movie_id) ORDER BY rank";
+    query::select(Seen::ByStatement, query, &[ids.into()], |row| {
+        let rank = row.get::<i32>(1)?.ok_or(Error::Null("dim_movie"))?;
+        let (movie_id, score) = best[rank as usize - 1];
+        Ok((rank, movie_id, row.get::<String>(2)?, row.get::<i16>(3)?, factor::cut(score)))
     })
 }

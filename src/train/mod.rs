@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::NewModel;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, guc, interrupt, model, ratings, report};
+use crate::pg::{self, Error, Report, guc, interrupt, model, query, ratings, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,9 @@ impl From<factor::Error> for TrainError {
     }
 }
 
+/// Ratings between two looks at the memory, where there are more than were counted.
+const RATINGS_A_TURN: usize = 64 * 1024;
+
 /// A trained model, as the SQL function shows it.
 struct Trained {
     name: String,
@@ -76,7 +79,7 @@ struct Trained {
 
 /// Trains a model by alternating least squares.
 #[pg_extern]
-#[search_path(pg_catalog, @extschema@, pg_temp)]
+#[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // they are named in SQL
 fn train_als(
     model: default!(Option<&str>, "'als'"),
@@ -145,18 +148,24 @@ fn train(
     }
     params.check()?;
     model::require_write()?;
-    let size = ratings::size()?;
+    let size = ratings::size(Seen::ByTransaction)?;
     let threads = guc::threads();
-    let needed = params.memory(size.customers, size.movies, size.ratings, threads);
-    pg::require_memory("training", needed)?;
+    let memory = |ratings| params.memory(size.customers, size.movies, ratings, threads);
+    pg::require_memory("training", memory(size.ratings))?;
 
     let (mut training, mut probe) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
-    ratings::read(Seen::Now, |customer, movie, rating, is_probe| {
+    ratings::read(Seen::ByTransaction, |customer, movie, rating, is_probe| {
         customers = customers.max(customer as usize + 1);
         movies = movies.max(movie as usize + 1);
         let list = if is_probe && hold_out { &mut probe } else { &mut training };
-        list.try_push(customer, movie, rating)
+        list.try_push(customer, movie, rating)?;
+        // The count was the loads': rows that others inserted are not in it.
+        let read = training.len() + probe.len();
+        if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
+            pg::check_memory("training", memory(read))?;
+        }
+        Ok(())
     })?;
     if training.is_empty() && !probe.is_empty() {
         return Err(TrainError::AllHeldOut(probe.len()));
@@ -227,8 +236,8 @@ fn count(name: &'static str, given: Option<i32>, default: usize) -> Result<usize
 /// Says which customer or movie a row of the matrix is.
 fn name_row(error: factor::Error) -> TrainError {
     let factor::Error::Singular { side, row } = error else { return error.into() };
-    let query = format!("SELECT {side}_id FROM dim_{side} WHERE {side}_key = $1");
-    match Spi::get_one_with_args::<i32>(&query, &[(row as i32 + 1).into()]) {
+    let query = format!("SELECT {side}_id FROM @extschema@.dim_{side} WHERE {side}_key = $1");
+    match query::select_one::<i32>(Seen::ByTransaction, &query, &[(row as i32 + 1).into()]) {
         Ok(Some(id)) => TrainError::Singular { side, id },
         _ => error.into(),
     }

@@ -1,5 +1,14 @@
--- Names planted in the search_path mislead no function.
+-- Names planted in the search_path, or in the extension's own schema, mislead no function.
 CREATE SCHEMA warehouse;
+CREATE FUNCTION warehouse.unnest(int[]) RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE FUNCTION warehouse.times(bigint, float8) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse.* (LEFTARG = bigint, RIGHTARG = float8, FUNCTION = warehouse.times);
+CREATE FUNCTION warehouse.least(numeric, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse.>= (LEFTARG = numeric, RIGHTARG = int, FUNCTION = warehouse.least);
+CREATE FUNCTION warehouse.least(float8, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse.>= (LEFTARG = float8, RIGHTARG = int, FUNCTION = warehouse.least);
+CREATE FUNCTION warehouse.same(oid, regclass) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = warehouse.same);
 CREATE EXTENSION netflix_rec SCHEMA warehouse;
 CREATE SCHEMA planted;
 CREATE TABLE planted.fact_ratings (rating_key bigint, customer_key int, movie_key int, date_key int, rating smallint, is_probe bool);
@@ -13,6 +22,7 @@ CREATE FUNCTION planted.unnest(int[]) RETURNS SETOF int LANGUAGE plpgsql AS $$ B
 SET search_path = planted, pg_temp, warehouse, pg_catalog;
 SET client_min_messages = warning;
 SELECT warehouse.netflix_load('/tmp/netflix_rec_test/fixtures/tiny') IS NOT NULL AS loaded;
+UPDATE warehouse.dim_customer SET rating_mean = rating_mean;
 SELECT ratings, version FROM warehouse.train_als(factors => 2);
 SELECT n FROM warehouse.evaluate();
 SELECT rank, movie_id FROM warehouse.recommend(42);
@@ -55,4 +65,5 @@ DROP OWNED BY regress_analyst;
 DROP ROLE regress_analyst;
 DROP SCHEMA planted CASCADE;
 DROP EXTENSION netflix_rec;
-DROP SCHEMA warehouse;
+SET client_min_messages = warning;
+DROP SCHEMA warehouse CASCADE;

@@ -48,8 +48,10 @@ SELECT version FROM train_als(factors => 20, iterations => 4);
 SELECT version FROM train_als(factors => 20, iterations => 5, deploy => false);
 SELECT version, is_deployed FROM model WHERE version > 4 ORDER BY version;
 
--- On all ratings there is no probe left to judge by.
+-- On all ratings there is no probe left to judge by: no later version is known to be better.
 SELECT model, ratings, probe_rmse FROM train_als('everything', factors => 2, iterations => 1, train_on => 'all');
+SELECT version, probe_rmse < 1 AS judged FROM train_als('everything', factors => 2, iterations => 1);
+SELECT version, is_deployed FROM model WHERE name = 'everything' ORDER BY version;
 
 -- Parameters out of range.
 SELECT * FROM train_als(factors => 0);
@@ -64,11 +66,17 @@ SELECT * FROM train_als(model => '');
 \set VERBOSITY sqlstate
 SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors => 200, iterations => 1);
 \set VERBOSITY default
--- More memory than is allowed.
+-- More memory than is allowed: by the loads' count, or by what was inserted beside them.
 SET netflix_rec.max_memory = '10MB';
 SET netflix_rec.threads = 2;
 SELECT * FROM train_als();
 \echo :SQLSTATE
+UPDATE dim_movie SET rating_count = 0, rating_mean = NULL;
+SELECT * FROM train_als(factors => 1);
+\echo :SQLSTATE
+UPDATE dim_movie SET rating_count = n, rating_mean = mean
+FROM (SELECT movie_key, count(*) AS n, avg(rating) AS mean FROM fact_ratings GROUP BY movie_key) AS rated
+WHERE rated.movie_key = dim_movie.movie_key;
 RESET netflix_rec.max_memory;
 RESET netflix_rec.threads;
 

@@ -1,0 +1,139 @@
+//! The extension's own queries and statements. They name its tables `@extschema@.table` and run in functions whose
+//! search_path holds pg_catalog alone: nothing that a user puts into any other schema is ever taken for ours.
+
+use std::ffi::CString;
+use std::ptr;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{SpiClient, SpiCursor, SpiHeapTupleData};
+use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
+
+use super::scan::Seen;
+use super::{Error, catalog, interrupt};
+
+/// Rows fetched at a time.
+const BATCH: i64 = 1000;
+
+/// Runs a query and makes something of each of its rows.
+pub fn select<T>(
+    seen: Seen,
+    query: &str,
+    args: &[DatumWithOid<'_>],
+    mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let query = qualify(query)?;
+    let mut all = Vec::new();
+    Spi::connect_mut(|client| {
+        let mut cursor = match seen {
+            Seen::ByStatement => open_as_the_statement_sees(client, &query, args)?,
+            Seen::ByTransaction | Seen::Now => client.try_open_cursor_mut(query.as_str(), args)?,
+        };
+        loop {
+            let rows = cursor.fetch(BATCH)?;
+            if rows.is_empty() {
+                return Ok(all);
+            }
+            for row in rows {
+                all.push(each(row)?);
+            }
+            // SAFETY: the rows just fetched, of which all that is kept was copied; nobody looks at them again.
+            unsafe {
+                pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable);
+                pg_sys::SPI_tuptable = ptr::null_mut();
+            }
+            interrupt::check();
+        }
+    })
+}
+
+/// The first column of a query's first row, if there is one.
+pub fn select_one<T: FromDatum + IntoDatum>(
+    seen: Seen,
+    query: &str,
+    args: &[DatumWithOid<'_>],
+) -> Result<Option<T>, Error> {
+    let rows = select(seen, query, args, |row| Ok(row.get::<T>(1)?))?;
+    Ok(rows.into_iter().next().flatten())
+}
+
+/// Runs a statement that changes something.
+pub fn run(statement: &str, args: &[DatumWithOid<'_>]) -> Result<(), Error> {
+    Ok(Spi::run_with_args(&qualify(statement)?, args)?)
+}
+
+/// Runs a statement that changes something and returns a row: its first column.
+pub fn run_one<T: FromDatum + IntoDatum>(
+    statement: &str,
+    args: &[DatumWithOid<'_>],
+) -> Result<Option<T>, Error> {
+    Ok(Spi::get_one_with_args::<T>(&qualify(statement)?, args)?)
+}
+
+/// A cursor with the calling statement's snapshot. (pgrx's own takes a new one as soon as the transaction has changed
+/// anything, and a stable function would see another state at each row of the statement that calls it.)
+fn open_as_the_statement_sees<'conn>(
+    client: &SpiClient<'conn>,
+    query: &str,
+    args: &[DatumWithOid<'_>],
+) -> Result<SpiCursor<'conn>, Error> {
+    let query = CString::new(query).map_err(|_| Error::Null("query"))?;
+    let mut types = args.iter().map(DatumWithOid::oid).collect::<Vec<_>>();
+    let datum = |arg: &DatumWithOid<'_>| arg.datum().map_or(pg_sys::Datum::null(), |d| d.sans_lifetime());
+    let mut datums = args.iter().map(datum).collect::<Vec<_>>();
+    let null = |arg: &DatumWithOid<'_>| if arg.datum().is_none() { b'n' } else { b' ' };
+    let nulls = args.iter().map(|arg| null(arg) as std::ffi::c_char).collect::<Vec<_>>();
+    // SAFETY: a valid C string and three lists of one length, all of which outlive the call; the portal that comes
+    // back, never null, keeps its own name.
+    let name = unsafe {
+        let portal = pg_sys::SPI_cursor_open_with_args(
+            ptr::null(),
+            query.as_ptr(),
+            args.len() as i32,
+            types.as_mut_ptr(),
+            datums.as_mut_ptr(),
+            nulls.as_ptr(),
+            true,
+            0,
+        );
+        std::ffi::CStr::from_ptr((*portal).name).to_string_lossy().into_owned()
+    };
+    Ok(client.find_cursor(&name)?)
+}
+
+/// Puts the name of the extension's schema into a query.
+fn qualify(query: &str) -> Result<String, Error> {
+    Ok(query.replace("@extschema@", &catalog::schema()?.quoted))
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    #[pg_test]
+    fn rows_come_in_order_however_many() {
+        for rows in [0, 1, 999, 1000, 1001, 2500] {
+            let query = "SELECT n, 'row ' || n FROM generate_series(1, $1) AS n";
+            for seen in [Seen::ByStatement, Seen::Now] {
+                let all = select(seen, query, &[rows.into()], |row| {
+                    Ok((row.get::<i32>(1)?.unwrap(), row.get::<String>(2)?.unwrap()))
+                });
+                let wanted = (1..=rows).map(|n| (n, format!("row {n}"))).collect::<Vec<_>>();
+                assert_eq!(all.unwrap(), wanted);
+            }
+        }
+        assert_eq!(select_one::<i32>(Seen::Now, "SELECT 1 WHERE false", &[]).unwrap(), None);
+        assert_eq!(select_one::<i32>(Seen::ByStatement, "SELECT $1", &[None::<i32>.into()]).unwrap(), None);
+    }
+
+    #[pg_test]
+    fn a_statement_does_not_see_what_it_changes() {
+        let count = |seen| {
+            let query = "SELECT count(*) FROM @extschema@.dim_movie";
+            select_one::<i64>(seen, query, &[]).unwrap().unwrap()
+        };
+        run("INSERT INTO @extschema@.dim_movie VALUES (1, 1, 'A', 2000, 0)", &[]).unwrap();
+        assert_eq!((count(Seen::ByStatement), count(Seen::Now)), (0, 1));
+    }
+}
