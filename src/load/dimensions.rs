@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use prize_format::{RankedIds, Rating, Title};
 
 use super::error::LoadError;
-use crate::pg::bulk::{BulkInsert, Indexes};
+use crate::pg::bulk::{self, BulkInsert, Indexes};
 use crate::pg::scan::Seen;
 use crate::pg::{Error, interrupt, query};
 
@@ -23,24 +23,24 @@ pub const CUSTOMERS: Names =
 pub const MOVIES: Names = Names { plural: "movies", table: "dim_movie", key: "movie_key", id: "movie_id" };
 
 /// customer_key, customer_id, rating_count, rating_mean, first_rated_on, last_rated_on
-pub const CUSTOMER: [BuiltinOid; 6] = [
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT8OID,
-    BuiltinOid::FLOAT8OID,
-    BuiltinOid::DATEOID,
-    BuiltinOid::DATEOID,
+pub const CUSTOMER: [bulk::Column; 6] = [
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT8OID),
+    bulk::Column::optional(BuiltinOid::FLOAT8OID),
+    bulk::Column::optional(BuiltinOid::DATEOID),
+    bulk::Column::optional(BuiltinOid::DATEOID),
 ];
 /// movie_key, movie_id, title, release_year, and the same counts
-pub const MOVIE: [BuiltinOid; 8] = [
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT4OID,
-    BuiltinOid::TEXTOID,
-    BuiltinOid::INT2OID,
-    BuiltinOid::INT8OID,
-    BuiltinOid::FLOAT8OID,
-    BuiltinOid::DATEOID,
-    BuiltinOid::DATEOID,
+pub const MOVIE: [bulk::Column; 8] = [
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::optional(BuiltinOid::TEXTOID),
+    bulk::Column::optional(BuiltinOid::INT2OID),
+    bulk::Column::required(BuiltinOid::INT8OID),
+    bulk::Column::optional(BuiltinOid::FLOAT8OID),
+    bulk::Column::optional(BuiltinOid::DATEOID),
+    bulk::Column::optional(BuiltinOid::DATEOID),
 ];
 
 /// Rows updated by one statement.

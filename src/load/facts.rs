@@ -6,24 +6,29 @@ use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::Survey;
 
+use super::Pace;
 use super::dimensions::Dimension;
 use super::error::LoadError;
-use crate::pg::bulk::{BulkInsert, Indexes};
+use crate::pg::bulk::{self, BulkInsert, Indexes};
 use crate::pg::scan::{Column, Seen, scan};
 use crate::pg::{self, Error, interrupt, query};
 
 /// rating_key, customer_key, movie_key, date_key, rating, is_probe
-pub const FACT: [BuiltinOid; 6] = [
-    BuiltinOid::INT8OID,
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT4OID,
-    BuiltinOid::INT2OID,
-    BuiltinOid::BOOLOID,
+pub const FACT: [bulk::Column; 6] = [
+    bulk::Column::required(BuiltinOid::INT8OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT2OID),
+    bulk::Column::required(BuiltinOid::BOOLOID),
 ];
 /// customer_key, movie_key, date_key, rating
-pub const QUALIFYING: [BuiltinOid; 4] =
-    [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::INT2OID];
+pub const QUALIFYING: [bulk::Column; 4] = [
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::optional(BuiltinOid::INT2OID),
+];
 
 /// Pairs read between two looks at the memory they take.
 const PAIRS_A_TURN: usize = 64 * 1024;
@@ -47,13 +52,15 @@ impl Present {
         let mut movies = HashMap::<i32, Vec<i32>>::new();
         let mut pairs = 0usize;
         scan(table, &[int("customer_key"), int("movie_key")], Seen::Now, |row| {
-            movies.entry(row.int4(1)).or_default().push(row.int4(0));
+            let customers = movies.entry(row.int4(1)).or_default();
+            customers.try_reserve(1).map_err(|_| prize_format::Error::OutOfMemory)?;
+            customers.push(row.int4(0));
             pairs += 1;
-            if !pairs.is_multiple_of(PAIRS_A_TURN) {
-                return Ok::<_, Error>(());
+            if pairs.is_multiple_of(PAIRS_A_TURN) {
+                // A list may have twice the room that it needs.
+                pg::check_memory("loading", held + pairs * 2 * size_of::<i32>())?;
             }
-            // A list may have twice the room that it needs.
-            pg::check_memory("loading", held + pairs * 2 * size_of::<i32>())
+            Ok::<_, LoadError>(())
         })?;
         movies.values_mut().for_each(|customers| customers.sort_unstable());
         Ok(Present(movies))
@@ -92,8 +99,13 @@ pub fn load(
     let mut facts = BulkInsert::open("fact_ratings", FACT, present.indexes())?;
     let mut reader = survey.read_ratings();
     let mut ratings = Vec::new();
+    let (all, mut done, mut pace) = (survey.ratings(), 0, Pace::new());
     while let Some((movie_id, duplicates)) = reader.next(&mut ratings)? {
         interrupt::check();
+        if pace.is_due() {
+            notice!("{done} of {all} ratings are in");
+        }
+        done += ratings.len() as u64 + duplicates;
         loaded.duplicates += duplicates;
         let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
         let probe = probe_of(&survey.probe, movie_id);

@@ -14,7 +14,7 @@ mod ledger;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -35,7 +35,24 @@ struct Run {
     duplicates: i64,
     rejected: i64,
     totals: ledger::Totals,
-    elapsed: std::time::Duration,
+    elapsed: Duration,
+}
+
+/// When to say again how far a load is: a few times a minute.
+struct Pace(Instant);
+
+impl Pace {
+    fn new() -> Pace {
+        Pace(Instant::now())
+    }
+
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.elapsed() >= Duration::from_secs(10);
+        if is_due {
+            self.0 = Instant::now();
+        }
+        is_due
+    }
 }
 
 /// Loads a folder of the Prize's files. Ratings that are there already are left as they are.
@@ -138,6 +155,7 @@ fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> 
 
 /// Checks all that can be wrong before a file is opened.
 fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, LoadError> {
+    catalog::require_writable(c"netflix_load()");
     if !catalog::may_read_server_files() {
         return Err(LoadError::MayNotReadFiles);
     }
@@ -170,9 +188,12 @@ fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, Loa
 
 /// The first pass, stopped where what it finds takes more memory than it may.
 fn survey(folder: &Folder, max_rejects: Option<i64>) -> Result<Survey, LoadError> {
-    let mut within_limit = Ok(());
+    let (mut within_limit, mut pace) = (Ok(()), Pace::new());
     let survey = Survey::take(folder, max_rejects.map(|max| max as u64), &mut |progress| {
         interrupt::check();
+        if pace.is_due() {
+            notice!("read {} MB in {} files", progress.bytes >> 20, progress.files);
+        }
         within_limit = pg::check_memory("loading", progress.memory);
         if within_limit.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

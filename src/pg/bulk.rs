@@ -18,6 +18,26 @@ pub enum Indexes {
     Rebuild,
 }
 
+/// A column of the rows that are inserted.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub type_oid: BuiltinOid,
+    /// Whether a row may have NULL there.
+    pub is_optional: bool,
+}
+
+impl Column {
+    /// One that every row has a value for.
+    pub const fn required(type_oid: BuiltinOid) -> Column {
+        Column { type_oid, is_optional: false }
+    }
+
+    /// One that some rows have no value for.
+    pub const fn optional(type_oid: BuiltinOid) -> Column {
+        Column { type_oid, is_optional: true }
+    }
+}
+
 /// Rows a batch.
 const BATCH: usize = 1000;
 
@@ -39,15 +59,15 @@ pub struct BulkInsert<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
-    /// Starts to insert into one of the extension's tables, whose columns are of these types. The role must be
-    /// allowed to. Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or
-    /// where somebody changed the others.
+    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to.
+    /// Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where somebody
+    /// changed the others.
     pub fn open(
         table: &'static str,
-        types: [BuiltinOid; COLUMNS],
+        columns: [Column; COLUMNS],
         indexes: Indexes,
     ) -> Result<BulkInsert<COLUMNS>, Error> {
-        let table = open(table, &types, pg_sys::RowExclusiveLock)?;
+        let table = open(table, &columns, pg_sys::RowExclusiveLock)?;
         let relation = table.relation;
         // SAFETY: an open table; what is made here lives in the current memory context, and what is not closed because
         // of an error is released by the transaction's resource owner.
@@ -82,8 +102,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
         }
     }
 
-    /// Adds a row. `row` makes its values in memory that lasts just long
-    /// enough.
+    /// Adds a row. `row` makes its values in memory that lasts just long enough.
     pub fn push(&mut self, row: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
         let slot = self.slots[self.used];
         // SAFETY: the slot is the table's own, cleared, with room for as many values as the table has columns,
@@ -162,21 +181,25 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
 }
 
 /// Whether a later [`BulkInsert::open`] will find the table as it should be: asked before long work, not after.
-pub fn check(table: &'static str, types: &[BuiltinOid]) -> Result<(), Error> {
-    open(table, types, pg_sys::AccessShareLock).map(drop)
+pub fn check(table: &'static str, columns: &[Column]) -> Result<(), Error> {
+    open(table, columns, pg_sys::AccessShareLock).map(drop)
 }
 
-fn open(name: &'static str, types: &[BuiltinOid], lock: u32) -> Result<Table, Error> {
+fn open(name: &'static str, wanted: &[Column], lock: u32) -> Result<Table, Error> {
     let table = Table::open(name, &[Privilege::Insert], lock as pg_sys::LOCKMODE)?;
     let columns = table.columns();
-    let as_made = |(at, column): (usize, &TableColumn)| match types.get(at) {
-        Some(wanted) => !column.is_dropped && column.type_oid == wanted.value(),
+    let as_made = |(at, column): (usize, &TableColumn)| match wanted.get(at) {
+        // Nobody checks the rows: a NULL in a column that must not be NULL would be read as something else.
+        Some(wanted) => {
+            let fits = wanted.is_optional <= !column.not_null;
+            !column.is_dropped && column.type_oid == wanted.type_oid.value() && fits
+        }
         // One that somebody added is fine where it can be NULL.
         None => column.is_dropped || !(column.not_null || column.has_default),
     };
     let altered =
         columns.iter().enumerate().find(|&column| !as_made(column)).map(|(_, column)| column.name.clone());
-    let missing = || (columns.len() < types.len()).then(|| format!("{}", columns.len() + 1));
+    let missing = || (columns.len() < wanted.len()).then(|| format!("{}", columns.len() + 1));
     match altered.or_else(missing) {
         Some(column) => Err(Error::Altered { table: name, column }),
         None => Ok(table),
@@ -229,13 +252,13 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
-    const CUSTOMER: [BuiltinOid; 6] = [
-        BuiltinOid::INT4OID,
-        BuiltinOid::INT4OID,
-        BuiltinOid::INT8OID,
-        BuiltinOid::FLOAT8OID,
-        BuiltinOid::DATEOID,
-        BuiltinOid::DATEOID,
+    const CUSTOMER: [Column; 6] = [
+        Column::required(BuiltinOid::INT4OID),
+        Column::required(BuiltinOid::INT4OID),
+        Column::required(BuiltinOid::INT8OID),
+        Column::optional(BuiltinOid::FLOAT8OID),
+        Column::optional(BuiltinOid::DATEOID),
+        Column::optional(BuiltinOid::DATEOID),
     ];
 
     fn insert(keys: std::ops::Range<i32>, indexes: Indexes) -> u64 {
@@ -298,6 +321,11 @@ mod tests {
         assert_eq!(altered("ALTER TABLE dim_customer DROP COLUMN note"), None);
         assert_eq!(altered("ALTER TABLE dim_customer ADD mark int DEFAULT 3").as_deref(), Some("mark"));
         assert_eq!(altered("ALTER TABLE dim_customer DROP mark"), None);
+        assert_eq!(
+            altered("ALTER TABLE dim_customer ALTER rating_mean SET NOT NULL").as_deref(),
+            Some("rating_mean")
+        );
+        assert_eq!(altered("ALTER TABLE dim_customer ALTER rating_mean DROP NOT NULL"), None);
         assert_eq!(
             altered("ALTER TABLE dim_customer ALTER rating_count TYPE int").as_deref(),
             Some("rating_count")

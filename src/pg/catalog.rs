@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::{PgTupleDesc, Spi, pg_sys};
 
-use super::{Error, query};
+use super::Error;
 
 /// What a role may be asked to be allowed to do with a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,15 +169,29 @@ pub fn is_utf8() -> bool {
     unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 }
 }
 
-/// Takes the lock that one load at a time may hold, until the transaction ends; false where another has it. (A lock
-/// on a table would be in vacuum's way.)
+/// Takes the lock that one load at a time may hold, until the transaction ends; false where another has it. It is one
+/// on the extension itself: a lock on a table would be in vacuum's way, and an advisory lock is anybody's to take.
+/// Whoever drops the extension waits for it.
 pub fn try_lock_load() -> Result<bool, Error> {
-    let locked = query::run_one::<bool>(
-        "SELECT pg_try_advisory_xact_lock('pg_extension'::regclass::oid::int, oid::int)
-         FROM pg_extension WHERE extname = 'netflix_rec'",
-        &[],
-    )?;
-    Ok(locked == Some(true))
+    // SAFETY: look-ups in the catalog; the tag is that of LockDatabaseObject, and the lock is the transaction's.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true);
+        if extension == pg_sys::InvalidOid {
+            return Err(Error::NoTable { table: "pg_extension" });
+        }
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
+            locktag_field3: extension.to_u32(),
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        };
+        let mode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+        let (for_the_session, without_waiting) = (false, true);
+        let acquired = pg_sys::LockAcquire(&raw const tag, mode, for_the_session, without_waiting);
+        Ok(acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL)
+    }
 }
 
 /// Locks out every other writer of a table until the transaction ends, waiting for those at work.
@@ -186,6 +200,15 @@ pub fn lock_writers(name: &'static str) -> Result<(), Error> {
     // SAFETY: an existing table's oid; the lock is the transaction's.
     unsafe { pg_sys::LockRelationOid(oid, pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE) };
     Ok(())
+}
+
+/// Raises PostgreSQL's own error where the transaction may not write: better before long work than after it.
+pub fn require_writable(function: &CStr) {
+    // SAFETY: a C string; both look at the transaction's and the server's state and raise an error or return.
+    unsafe {
+        pg_sys::PreventCommandIfReadOnly(function.as_ptr());
+        pg_sys::PreventCommandDuringRecovery(function.as_ptr());
+    }
 }
 
 /// Whether the transaction goes on seeing what it saw first, and so not what another commits.

@@ -71,6 +71,9 @@ pub enum Error {
     /// No version of any name is deployed.
     #[error("no model is deployed")]
     NoneDeployed { known: Vec<String> },
+    /// Another transaction deployed a version that this one cannot see.
+    #[error("could not serialize access: another version of model \"{name}\" was deployed meanwhile")]
+    Serialization { name: String },
     /// A query of the extension's own failed.
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -104,6 +107,7 @@ impl Report for Error {
             Error::NotDeployed { .. } | Error::NoneDeployed { .. } => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
+            Error::Serialization { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::NullArgument(_) => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::Factor(error) => match error {
                 factor::Error::NoRatings => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -141,6 +145,9 @@ impl Report for Error {
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoneDeployed { known } => {
                 format!("Train one again with deploy => true. There is: {}.", known.join(", "))
+            }
+            Error::Serialization { .. } => {
+                "Train again, with deploy => false, or in a READ COMMITTED transaction.".into()
             }
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),

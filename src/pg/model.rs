@@ -6,7 +6,7 @@ use pgrx::pg_sys::BuiltinOid;
 use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
 
 use super::bulk::{self, BulkInsert, Indexes};
-use super::catalog::{self, Privilege, Table};
+use super::catalog::{self, Privilege, Table, TableColumn};
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
 
@@ -34,8 +34,12 @@ pub struct NewModel<'a> {
 }
 
 /// The columns of customer_factors and movie_factors: model, key, bias, factors.
-pub const FACTORS: [BuiltinOid; 4] =
-    [BuiltinOid::INT4OID, BuiltinOid::INT4OID, BuiltinOid::FLOAT4OID, BuiltinOid::FLOAT4ARRAYOID];
+pub const FACTORS: [bulk::Column; 4] = [
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::FLOAT4OID),
+    bulk::Column::required(BuiltinOid::FLOAT4ARRAYOID),
+];
 
 /// Rows read between two looks for interrupts.
 const ROWS_A_TURN: usize = 1024;
@@ -111,10 +115,17 @@ pub fn write(
         (Some(_), _) => false,
     });
     if deploy {
-        query::run(
-            "UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed",
+        let withdrawn = query::run_one::<i64>(
+            "WITH withdrawn AS (
+                 UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed RETURNING 1
+             )
+             SELECT count(*) FROM withdrawn",
             &[new.name.into()],
         )?;
+        // A REPEATABLE READ transaction cannot change what was committed after it began.
+        if deployed.is_some() && withdrawn != Some(1) {
+            return Err(Error::Serialization { name: new.name.into() });
+        }
     }
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
@@ -180,7 +191,8 @@ pub fn read(
 ) -> Result<(), Error> {
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let columns = open.columns();
-    if columns.len() < FACTORS.len() || columns.iter().zip(FACTORS).any(|(c, t)| c.type_oid != t.value()) {
+    let differs = |(column, made): (&TableColumn, bulk::Column)| column.type_oid != made.type_oid.value();
+    if columns.len() < FACTORS.len() || columns.iter().zip(FACTORS).any(differs) {
         return Err(Error::Altered { table, column: "factors".into() });
     }
     let mut scratch = PgMemoryContexts::new("netflix_rec factors");

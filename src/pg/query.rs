@@ -25,8 +25,20 @@ pub fn select<T>(
     let mut all = Vec::new();
     Spi::connect_mut(|client| {
         let mut cursor = match seen {
-            Seen::ByStatement => open_as_the_statement_sees(client, &query, args)?,
-            Seen::ByTransaction | Seen::Now => client.try_open_cursor_mut(query.as_str(), args)?,
+            Seen::ByStatement => open_with_active_snapshot(client, &query, args)?,
+            Seen::ByTransaction => client.try_open_cursor_mut(query.as_str(), args)?,
+            Seen::Now => {
+                // SAFETY: the snapshot is pushed and popped here; the cursor keeps it as long as it needs it, and an
+                // error of the server's, on its way, unwinds the stack of snapshots with the transaction.
+                unsafe {
+                    pg_sys::CommandCounterIncrement();
+                    pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+                }
+                let cursor = open_with_active_snapshot(client, &query, args)?;
+                // SAFETY: as above.
+                unsafe { pg_sys::PopActiveSnapshot() };
+                cursor
+            }
         };
         loop {
             let rows = cursor.fetch(BATCH)?;
@@ -69,9 +81,10 @@ pub fn run_one<T: FromDatum + IntoDatum>(
     Ok(Spi::get_one_with_args::<T>(&qualify(statement)?, args)?)
 }
 
-/// A cursor with the calling statement's snapshot. (pgrx's own takes a new one as soon as the transaction has changed
-/// anything, and a stable function would see another state at each row of the statement that calls it.)
-fn open_as_the_statement_sees<'conn>(
+/// A cursor with the active snapshot: the calling statement's, unless another was pushed. (pgrx's own takes the
+/// transaction's as soon as that has changed anything: a stable function would see another state at each row of the
+/// statement that calls it.)
+fn open_with_active_snapshot<'conn>(
     client: &SpiClient<'conn>,
     query: &str,
     args: &[DatumWithOid<'_>],

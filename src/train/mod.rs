@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::NewModel;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, guc, interrupt, model, query, ratings, report};
+use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +138,7 @@ fn train(
     deploy: Option<bool>,
 ) -> Result<Trained, TrainError> {
     let started = Instant::now();
+    catalog::require_writable(c"train_als()");
     let hold_out = match train_on {
         "train" => true,
         "all" => false,
@@ -150,9 +151,10 @@ fn train(
     model::require_write()?;
     let size = ratings::size(Seen::ByTransaction)?;
     let threads = guc::threads();
-    let memory = |ratings| params.memory(size.customers, size.movies, ratings, threads);
-    pg::require_memory("training", memory(size.ratings))?;
+    let memory = |ratings, held_out| params.memory(size.customers, size.movies, ratings, held_out, threads);
+    pg::require_memory("training", memory(size.ratings, 0))?;
 
+    notice!("reading the ratings");
     let (mut training, mut probe) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
     ratings::read(Seen::ByTransaction, |customer, movie, rating, is_probe| {
@@ -163,10 +165,11 @@ fn train(
         // The count was the loads': rows that others inserted are not in it.
         let read = training.len() + probe.len();
         if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
-            pg::check_memory("training", memory(read))?;
+            pg::check_memory("training", memory(training.len(), probe.len()))?;
         }
         Ok(())
     })?;
+    pg::check_memory("training", memory(training.len(), probe.len()))?;
     if training.is_empty() && !probe.is_empty() {
         return Err(TrainError::AllHeldOut(probe.len()));
     }
@@ -213,6 +216,7 @@ fn train(
         "movie_factors" => matrix.by_movie.count(row) > 0,
         _ => matrix.by_customer.count(row) > 0,
     };
+    notice!("writing the model");
     let version = model::write(&new, &model, trained)?;
     Ok(Trained {
         name: name.into(),

@@ -54,8 +54,12 @@ mkfifo junk/combined_data_2.txt 2>/dev/null || true
 for _ in {1..40}; do for byte in {0..255}; do printf "\\x$(printf %02x "$byte")"; done; done >junk/combined_data_1.txt
 printf '1:\n7,5,2004-02-29\n' >unreadable/combined_data_1.txt
 chmod 000 unreadable/combined_data_1.txt
+# endless: a file that has no lines.
+mkdir -p endless
+head -c 20000000 /dev/zero >endless/combined_data_1.txt
 
 # million: the generator's, with the RMSE that its planted truth reaches on its probe.
 if [ ! -f million.rmse ]; then
+    rm -rf million
     "$sample" million | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
 fi

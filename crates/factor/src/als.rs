@@ -2,7 +2,7 @@
 //! side held fixed (Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for the
 //! Netflix Prize"), a row's bias being one more unknown of its system.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -10,9 +10,9 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::error::try_vec;
-use crate::normal_equations::{Kernel, Ridge, Rows, Scratch};
-use crate::{Error, Metrics, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
+use crate::error::{check, try_vec};
+use crate::normal_equations::{Kernel, Observed, Ridge, Rows, Scratch, Unsolved};
+use crate::{Error, Errors, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
 
 /// How to train.
 ///
@@ -56,8 +56,11 @@ pub struct Iteration {
     pub elapsed: Duration,
 }
 
-/// Ratings in a unit of work: some milliseconds' worth, so that a cancel is soon seen.
+/// Ratings in a unit of work: some milliseconds' worth.
 const RATINGS_A_BLOCK: usize = 8192;
+/// Held-out ratings, and rows of factors to copy, between two looks at the flag.
+const HELD_OUT_A_TURN: usize = 16 * 1024;
+const ROWS_A_TURN: usize = 1024;
 /// The standard deviation of the factors that training starts from.
 const START: f32 = 0.03;
 /// Ratings assumed of each row beside its own when it is regularised.
@@ -80,12 +83,21 @@ impl Params {
         real("bias_regularization", self.bias_regularization)
     }
 
-    /// Bytes that training takes at its height, the matrix and its making included.
-    pub fn memory(&self, customers: usize, movies: usize, ratings: usize, threads: usize) -> usize {
-        let stride = Rows::stride(self.factors);
-        let side = (customers + movies) * size_of::<f32>();
-        let scratch = (stride + 2 * 64) * stride * size_of::<f32>() * threads;
-        RatingMatrix::memory(customers, movies, ratings) + side * (stride + self.factors + 1) + scratch
+    /// Bytes that training on this many ratings takes at its height, the matrix and its making included.
+    pub fn memory(
+        &self,
+        customers: usize,
+        movies: usize,
+        ratings: usize,
+        held_out: usize,
+        threads: usize,
+    ) -> usize {
+        let factors =
+            (customers + movies) * size_of::<f32>() * (Rows::stride(self.factors) + self.factors + 1);
+        let training = RatingMatrix::memory(customers, movies, ratings)
+            + factors
+            + Scratch::memory(self.factors) * threads;
+        RatingMatrix::memory_of_making(customers, movies, ratings).max(training) + Ratings::memory(held_out)
     }
 
     fn ridge(&self, ratings: usize) -> Ridge {
@@ -101,7 +113,7 @@ impl Params {
 /// whatever the number of threads.
 ///
 /// `on_iteration` hears of each sweep, with its error on `held_out` where that is not empty. `cancelled` is looked at
-/// every few milliseconds.
+/// all the time but while one system is factorised.
 pub fn train(
     matrix: &RatingMatrix,
     held_out: &Ratings,
@@ -110,7 +122,7 @@ pub fn train(
     on_iteration: &mut dyn FnMut(Iteration),
 ) -> Result<Model, Error> {
     params.check()?;
-    matrix.check(held_out)?;
+    matrix.check(held_out, cancelled)?;
     let started = Instant::now();
     let kernel = Kernel::available()[0];
     let mean = matrix.mean() as f32;
@@ -131,7 +143,7 @@ pub fn train(
             elapsed: started.elapsed(),
         });
     }
-    Ok(Model { mean, customers: side(&customers)?, movies: side(&movies)? })
+    Ok(Model { mean, customers: side(&customers, cancelled)?, movies: side(&movies, cancelled)? })
 }
 
 /// Movies' damped biases, and small random factors.
@@ -139,10 +151,8 @@ fn start(matrix: &RatingMatrix, params: &Params) -> Result<Rows, Error> {
     let factors = params.factors;
     let stride = Rows::stride(factors);
     let mut rows = Rows { factors, stride, data: try_vec(matrix.by_movie.rows() * stride)? };
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(params.seed);
     for (movie, row) in rows.data.chunks_exact_mut(stride).enumerate() {
-        // A generator of its own for each row, so that what a movie starts from does not depend on the others.
-        let seed = params.seed.wrapping_add((movie as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         row[..factors].fill_with(|| START * normal(&mut rng));
         row[factors] = 1.0;
         row[factors + 1] = baseline::movie_bias(matrix, movie);
@@ -174,12 +184,12 @@ fn half_sweep(
         (block, out)
     });
     let blocks = blocks.collect::<Vec<_>>();
-    let solve_block = |scratch: &mut Scratch, (block, out): (std::ops::Range<usize>, &mut [f32])| {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled);
-        }
+    let solve_block = |scratch: &mut Result<Scratch, Error>,
+                       (block, out): (std::ops::Range<usize>, &mut [f32])| {
+        let scratch = scratch.as_mut().map_err(|error| error.clone())?;
         let mut error = 0.0;
         for (row, out) in block.zip(out.chunks_exact_mut(stride)) {
+            check(cancelled)?;
             let (numbers, ratings) = sparse.row(row);
             if numbers.is_empty() {
                 out.fill(0.0);
@@ -187,9 +197,11 @@ fn half_sweep(
                 continue;
             }
             let ridge = params.ridge(numbers.len());
-            error += kernel
-                .solve_row(others, numbers, ratings, mean, ridge, scratch, out)
-                .ok_or(Error::Singular { side, row })?;
+            let observed = Observed { others, numbers, ratings, mean, ridge };
+            error += kernel.solve_row(&observed, scratch, cancelled, out).map_err(|why| match why {
+                Unsolved::Singular => Error::Singular { side, row },
+                Unsolved::Cancelled => Error::Cancelled,
+            })?;
         }
         Ok(error)
     };
@@ -208,33 +220,46 @@ fn held_out_rmse(
     movies: &Rows,
     cancelled: &AtomicBool,
 ) -> Result<Option<f64>, Error> {
-    let factors = customers.factors;
-    let predict = |(customer, movie, rating): (u32, u32, u8)| {
-        let (p, q) = (customers.row(customer as usize), movies.row(movie as usize));
-        let taste = p[..factors].iter().zip(&q[..factors]).map(|(p, q)| p * q).sum::<f32>();
-        (crate::cut(mean + p[factors + 1] + q[factors + 1] + taste), rating)
-    };
-    if cancelled.load(Ordering::Relaxed) {
-        return Err(Error::Cancelled);
-    }
-    Ok(Metrics::of(held_out.iter().map(predict)).map(|metrics| metrics.rmse))
+    let Ratings { customers: rated_by, movies: rated, values } = held_out;
+    let chunks = rated_by.par_chunks(HELD_OUT_A_TURN).zip(rated.par_chunks(HELD_OUT_A_TURN));
+    let errors = chunks.zip(values.par_chunks(HELD_OUT_A_TURN)).map(|((rated_by, rated), values)| {
+        check(cancelled)?;
+        let mut errors = Errors::default();
+        for ((&customer, &movie), &value) in rated_by.iter().zip(rated).zip(values) {
+            let (customer, movie) = (customers.learned(customer as usize), movies.learned(movie as usize));
+            errors.add(crate::cut(crate::score(mean, customer, movie)), value);
+        }
+        Ok(errors)
+    });
+    let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
+    Ok(errors.metrics().map(|metrics| metrics.rmse))
 }
 
-fn side(rows: &Rows) -> Result<Side, Error> {
+/// Takes biases and factors out of the form that they are computed in.
+fn side(rows: &Rows, cancelled: &AtomicBool) -> Result<Side, Error> {
     let Rows { factors, stride, data } = rows;
     let mut side = Side::zeros(data.len() / stride, *factors)?;
-    let to = side.factors.rows_mut().into_iter().zip(&mut side.biases);
-    for ((mut vector, bias), row) in to.zip(data.chunks_exact(*stride)) {
-        vector.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
-        *bias = row[factors + 1];
-    }
+    let vectors = side.factors.as_slice_mut().unwrap_or_default();
+    let biases = side.biases.as_slice_mut().unwrap_or_default();
+    let to = vectors.par_chunks_mut(factors * ROWS_A_TURN).zip(biases.par_chunks_mut(ROWS_A_TURN));
+    to.zip(data.par_chunks(stride * ROWS_A_TURN)).try_for_each(|((vectors, biases), rows)| {
+        check(cancelled)?;
+        let to = vectors.chunks_exact_mut(*factors).zip(biases);
+        for ((vector, bias), row) in to.zip(rows.chunks_exact(*stride)) {
+            vector.copy_from_slice(&row[..*factors]);
+            *bias = row[factors + 1];
+        }
+        Ok(())
+    })?;
     Ok(side)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metrics;
     use proptest::prelude::*;
+    use std::sync::atomic::Ordering;
 
     static GO: AtomicBool = AtomicBool::new(false);
 
@@ -294,7 +319,7 @@ mod tests {
             Metrics::of(pairs).unwrap().rmse
         };
         assert_eq!(last.number, 8);
-        assert!((last.held_out_rmse.unwrap() - rmse(&model)).abs() < 1e-5);
+        assert_eq!(last.held_out_rmse, Some(rmse(&model)));
         assert!(rmse(&model) < 0.5 && rmse(&biases) > 1.0, "{} {}", rmse(&model), rmse(&biases));
     }
 
@@ -322,19 +347,49 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
-        let matrix = matrix(&two_tastes(), 40, 30);
+        // Enough for several blocks on both sides.
+        let pairs = (0..600u32).flat_map(|customer| (0..150u32).map(move |movie| (customer, movie)));
+        let rated = pairs.filter(|(customer, movie)| (customer * 31 + movie * 17) % 7 != 0);
+        let stars =
+            |(c, m): (u32, u32)| 1 + (c.wrapping_mul(m + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5;
+        let ratings = rated.map(|(c, m)| (c, m, stars((c, m)))).collect::<Vec<_>>();
+        let (held, kept): (Vec<_>, Vec<_>) = ratings.iter().partition(|(c, m, _)| (c + m) % 3 == 0);
+        let matrix = matrix(&kept, 600, 150);
+        assert!(matrix.by_movie.blocks(RATINGS_A_BLOCK).len() > 4);
+        let mut held_out = Ratings::default();
+        held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+        assert!(held_out.len() > HELD_OUT_A_TURN);
         let bits = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let params = Params { seed, ..quick() };
-            let model =
-                pool.install(|| train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap());
+            let params = Params { seed, iterations: 3, ..quick() };
+            let (model, errors) = pool.install(|| {
+                let mut errors = Vec::new();
+                let hear = &mut |iteration: Iteration| {
+                    errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
+                };
+                (train(&matrix, &held_out, &params, &GO, hear).unwrap(), errors)
+            });
             let numbers = model.customers.factors.iter().chain(&model.movies.factors);
             let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
-            numbers.map(|number| number.to_bits()).collect::<Vec<_>>()
+            (numbers.map(|number| number.to_bits()).collect::<Vec<_>>(), errors)
         };
         assert_eq!(bits(1, 42), bits(2, 42));
         assert_eq!(bits(1, 42), bits(3, 42));
         assert_ne!(bits(1, 42), bits(1, 43));
+    }
+
+    #[test]
+    fn a_cancel_is_heard_in_the_middle() {
+        let matrix = matrix(&two_tastes(), 40, 30);
+        for after in [1, 3] {
+            let cancelled = AtomicBool::new(false);
+            let mut heard = 0;
+            let result = train(&matrix, &Ratings::default(), &quick(), &cancelled, &mut |iteration| {
+                heard = iteration.number;
+                cancelled.store(heard == after, Ordering::Relaxed);
+            });
+            assert_eq!((result.unwrap_err(), heard), (Error::Cancelled, after));
+        }
     }
 
     #[test]
@@ -353,7 +408,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_ratings_give_finite_predictions(
+        fn any_ratings_give_finite_factors(
             ratings in prop::collection::btree_map((0u32..8, 0u32..6), 1u8..=5, 1..40),
             factors in 1usize..20, seed: u64,
         ) {
@@ -361,9 +416,8 @@ mod tests {
             let matrix = matrix(&ratings, 8, 6);
             let params = Params { factors, iterations: 3, seed, ..Params::default() };
             let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap();
-            for (customer, movie, _) in ratings {
-                let predicted = model.predict(customer as usize, movie as usize);
-                prop_assert!((1.0..=5.0).contains(&predicted));
+            for side in [&model.customers, &model.movies] {
+                prop_assert!(side.biases.iter().chain(&side.factors).all(|number| number.abs() < 100.0));
             }
         }
     }

@@ -33,8 +33,8 @@ pub fn biases(matrix: &RatingMatrix) -> Result<Model, Error> {
 /// A movie's damped bias: how much better than the mean it is liked.
 pub fn movie_bias(matrix: &RatingMatrix, movie: usize) -> f32 {
     let (_, values) = matrix.by_movie.row(movie);
-    let above = values.iter().map(|&value| f64::from(value) - matrix.mean()).sum::<f64>();
-    (above / (values.len() as f64 + MOVIE_DAMPING)) as f32
+    let (count, total) = (values.len() as f64, values.iter().map(|&value| u64::from(value)).sum::<u64>());
+    ((total as f64 - count * matrix.mean()) / (count + MOVIE_DAMPING)) as f32
 }
 
 #[cfg(test)]
@@ -56,7 +56,13 @@ mod tests {
         assert!((model.mean - mean).abs() < 1e-6);
         assert!((model.movies.biases[1] - (5.0 - mean) / 26.0).abs() < 1e-6);
         assert_eq!(model.movies.biases[2], 0.0);
-        assert!((model.predict(50, 2) - (mean + model.customers.biases[50])).abs() < 1e-6);
+        // Customer 50 gave the first movie, its 3 stars alone; customer 0 the other one 5, too.
+        let first = (300.0 - 100.0 * mean) / 125.0;
+        let usual = (3.0 - mean - first) / 11.0;
+        assert!((model.customers.biases[50] - usual).abs() < 1e-6);
+        let both = (3.0 - mean - first + 5.0 - mean - (5.0 - mean) / 26.0) / 12.0;
+        assert!((model.customers.biases[0] - both).abs() < 1e-6);
+        assert!((model.predict(50, 2) - (mean + usual)).abs() < 1e-6);
         assert!((damped_mean(1, 5.0, 3.0, 3.0) - 3.5).abs() < 1e-12);
     }
 }

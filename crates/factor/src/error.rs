@@ -1,5 +1,7 @@
 //! Why a model could not be trained.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -57,4 +59,9 @@ pub(crate) fn try_vec<T: Clone + Default>(len: usize) -> Result<Vec<T>, Error> {
     vec.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
     vec.resize(len, T::default());
     Ok(vec)
+}
+
+/// [`Error::Cancelled`] once the flag is set.
+pub(crate) fn check(cancelled: &AtomicBool) -> Result<(), Error> {
+    if cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
 //! Ratings as a list, and as a sparse matrix that can be walked by customer and by movie.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use crate::Error;
-use crate::error::try_vec;
+use crate::error::{check, try_vec};
 
 /// A list of ratings in no order: three columns of the same length.
 #[derive(Clone, Debug, Default)]
@@ -38,13 +38,18 @@ impl Ratings {
     pub fn try_push(&mut self, customer: u32, movie: u32, value: u8) -> Result<(), Error> {
         if self.values.len() == self.values.capacity() {
             let more = (self.len() / 2).max(1024);
-            let failed = |_| Error::OutOfMemory { bytes: more * BYTES_A_RATING };
+            let failed = |_| Error::OutOfMemory { bytes: more * BYTES_LISTED };
             self.customers.try_reserve_exact(more).map_err(failed)?;
             self.movies.try_reserve_exact(more).map_err(failed)?;
             self.values.try_reserve_exact(more).map_err(failed)?;
         }
         self.push(customer, movie, value);
         Ok(())
+    }
+
+    /// The most memory, in bytes, that a list of this many takes, having grown by [`Ratings::try_push`].
+    pub fn memory(ratings: usize) -> usize {
+        ratings * BYTES_LISTED * 3 / 2
     }
 
     /// Customer, movie and rating of each.
@@ -104,8 +109,9 @@ pub struct RatingMatrix {
     mean: f64,
 }
 
-/// Of a [`Ratings`] and of each side of a [`RatingMatrix`].
-const BYTES_A_RATING: usize = 9;
+/// Bytes a rating takes in a [`Ratings`], and in each side of a [`RatingMatrix`].
+const BYTES_LISTED: usize = 9;
+const BYTES_A_SIDE: usize = 5;
 
 /// Entries between two looks at the flag.
 const ENTRIES_A_TURN: usize = 1 << 20;
@@ -121,7 +127,7 @@ impl RatingMatrix {
         if ratings.is_empty() {
             return Err(Error::NoRatings);
         }
-        check(&ratings, customers, movies)?;
+        check_bounds(&ratings, customers, movies, cancelled)?;
         let total = ratings.values.iter().map(|&value| u64::from(value)).sum::<u64>();
         let mean = total as f64 / ratings.len() as f64;
         // Grouping by movie first makes the rows of the second grouping ascend by movie, and its transposition
@@ -135,8 +141,8 @@ impl RatingMatrix {
     }
 
     /// Whether other ratings are of customers and movies that the matrix has rows for.
-    pub fn check(&self, ratings: &Ratings) -> Result<(), Error> {
-        check(ratings, self.by_customer.rows(), self.by_movie.rows())
+    pub fn check(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<(), Error> {
+        check_bounds(ratings, self.by_customer.rows(), self.by_movie.rows(), cancelled)
     }
 
     /// How many ratings it holds.
@@ -149,17 +155,31 @@ impl RatingMatrix {
         self.mean
     }
 
-    /// The most memory, in bytes, that [`RatingMatrix::new`] takes for this many ratings, their list included.
+    /// Bytes that a matrix of this many ratings takes.
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
-        // While the list is sorted there are two of it, and it has room for half as many again.
-        5 * BYTES_A_RATING * ratings / 2 + 3 * size_of::<usize>() * (customers + movies)
+        2 * BYTES_A_SIDE * ratings + (customers + movies) * size_of::<usize>()
+    }
+
+    /// The most memory, in bytes, that [`RatingMatrix::new`] takes for this many ratings, their list included.
+    pub fn memory_of_making(customers: usize, movies: usize, ratings: usize) -> usize {
+        // The list and its first grouping; later on, two groupings, which are less. Beside them, where each row starts
+        // and where it is to go on.
+        Ratings::memory(ratings) + BYTES_A_SIDE * ratings + 3 * (customers + movies) * size_of::<usize>()
     }
 }
 
-fn check(ratings: &Ratings, customers: usize, movies: usize) -> Result<(), Error> {
+fn check_bounds(
+    ratings: &Ratings,
+    customers: usize,
+    movies: usize,
+    cancelled: &AtomicBool,
+) -> Result<(), Error> {
     for (index, (customer, movie, _)) in ratings.iter().enumerate() {
         if customer as usize >= customers || movie as usize >= movies {
             return Err(Error::OutOfBounds { index, customer, movie, customers, movies });
+        }
+        if index.is_multiple_of(ENTRIES_A_TURN) {
+            check(cancelled)?;
         }
     }
     Ok(())
@@ -180,11 +200,7 @@ fn group(
     len: usize,
     cancelled: &AtomicBool,
 ) -> Result<Sparse, Error> {
-    let watch = |entry: usize| match entry.is_multiple_of(ENTRIES_A_TURN) && cancelled.load(Ordering::Relaxed)
-    {
-        true => Err(Error::Cancelled),
-        false => Ok(()),
-    };
+    let watch = |entry: usize| if entry.is_multiple_of(ENTRIES_A_TURN) { check(cancelled) } else { Ok(()) };
     let mut starts: Vec<usize> = try_vec(rows + 1)?;
     for (entry, (row, ..)) in entries.clone().enumerate() {
         watch(entry)?;
@@ -195,7 +211,9 @@ fn group(
     }
     let mut free: Vec<usize> = try_vec(rows)?;
     free.copy_from_slice(&starts[..rows]);
-    let (mut others, mut values) = (try_vec(len)?, try_vec(len)?);
+    let mut others = try_vec(len)?;
+    check(cancelled)?;
+    let mut values = try_vec(len)?;
     for (entry, (row, other, value)) in entries.enumerate() {
         watch(entry)?;
         let place = &mut free[row as usize];

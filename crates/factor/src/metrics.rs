@@ -41,6 +41,16 @@ impl Errors {
         self.is_undefined |= !error.is_finite();
     }
 
+    /// These and others together.
+    pub fn plus(mut self, others: Errors) -> Errors {
+        self.n += others.n;
+        self.squared = self.squared.saturating_add(others.squared);
+        self.absolute = self.absolute.saturating_add(others.absolute);
+        self.relative = self.relative.saturating_add(others.relative);
+        self.is_undefined |= others.is_undefined;
+        self
+    }
+
     /// Their means; `None` where there are none.
     pub fn metrics(&self) -> Option<Metrics> {
         let mean = |sum: u128| if self.is_undefined { f64::NAN } else { sum as f64 * UNIT / self.n as f64 };
@@ -80,6 +90,12 @@ mod tests {
         let pairs = pairs.collect::<Vec<_>>();
         let forwards = Metrics::of(pairs.iter().copied());
         assert_eq!(forwards, Metrics::of(pairs.iter().rev().copied()));
+        let apart = pairs.chunks(77).map(|pairs| {
+            let mut errors = Errors::default();
+            pairs.iter().for_each(|&(prediction, rating)| errors.add(prediction, rating));
+            errors
+        });
+        assert_eq!(forwards, apart.fold(Errors::default(), |one, other| other.plus(one)).metrics());
         let naive = pairs.iter().map(|&(p, r)| (f64::from(p) - f64::from(r)).powi(2)).sum::<f64>() / 1000.0;
         assert!((forwards.unwrap().mse - naive).abs() < 1e-12);
     }

@@ -6,10 +6,15 @@
 
 #![allow(unsafe_code)] // calls to functions compiled for instruction sets found at run time
 
-use crate::cholesky;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ndarray::ArrayView1;
+
+use crate::error::try_vec;
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 use crate::vector::{Portable, Vector};
+use crate::{Error, cholesky};
 
 /// Rows are padded to the widest register.
 const PADDING: usize = 16;
@@ -33,6 +38,12 @@ impl Rows {
     pub fn row(&self, row: usize) -> &[f32] {
         &self.data[row * self.stride..][..self.stride]
     }
+
+    /// A row's bias and factors.
+    pub fn learned(&self, row: usize) -> (f32, ArrayView1<'_, f32>) {
+        let row = self.row(row);
+        (row[self.factors + 1], ArrayView1::from(&row[..self.factors]))
+    }
 }
 
 /// What a row's unknowns are regularised by: factors and bias.
@@ -40,6 +51,28 @@ impl Rows {
 pub(crate) struct Ridge {
     pub factors: f32,
     pub bias: f32,
+}
+
+/// A row's ratings, and what else its system is made of.
+pub(crate) struct Observed<'a> {
+    /// The other side.
+    pub others: &'a Rows,
+    /// Which of its rows were rated.
+    pub numbers: &'a [u32],
+    /// As what.
+    pub ratings: &'a [u8],
+    /// The mean of all ratings.
+    pub mean: f32,
+    pub ridge: Ridge,
+}
+
+/// Why a row has no solution.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unsolved {
+    /// Its system is singular.
+    Singular,
+    /// The flag asked to stop.
+    Cancelled,
 }
 
 /// Room to work in, one a thread.
@@ -51,14 +84,20 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub fn new(factors: usize) -> Scratch {
+    pub fn new(factors: usize) -> Result<Scratch, Error> {
         let stride = Rows::stride(factors);
-        Scratch {
-            gathered: vec![0.0; GATHERED * stride],
-            gram: vec![0.0; stride * stride],
-            column: vec![0.0; stride],
-            solution: vec![0.0; stride],
-        }
+        Ok(Scratch {
+            gathered: try_vec(GATHERED * stride)?,
+            gram: try_vec(stride * stride)?,
+            column: try_vec(stride)?,
+            solution: try_vec(stride)?,
+        })
+    }
+
+    /// Bytes that one takes.
+    pub fn memory(factors: usize) -> usize {
+        let stride = Rows::stride(factors);
+        (stride + GATHERED + 2) * stride * size_of::<f32>()
     }
 }
 
@@ -89,31 +128,25 @@ impl Kernel {
         kernels
     }
 
-    /// Solves for one row: given its ratings of `others`, writes `[factors, 1, bias]` into `out`.
+    /// Solves for one row: writes `[factors, 1, bias]` into `out`, and gives the row's squared error then.
     ///
-    /// Returns the row's squared error after the solution, or `None` where the system is singular.
-    #[allow(clippy::too_many_arguments)]
+    /// `cancelled` is looked at as the ratings are summed up: the most popular movie's take long.
     pub fn solve_row(
         self,
-        others: &Rows,
-        numbers: &[u32],
-        ratings: &[u8],
-        mean: f32,
-        ridge: Ridge,
+        row: &Observed<'_>,
         scratch: &mut Scratch,
+        cancelled: &AtomicBool,
         out: &mut [f32],
-    ) -> Option<f64> {
+    ) -> Result<f64, Unsolved> {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` found the instruction set on this machine.
-            Kernel::Avx512 => unsafe { solve_avx512(others, numbers, ratings, mean, ridge, scratch, out) },
+            Kernel::Avx512 => unsafe { solve_avx512(row, scratch, cancelled, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kernel::Avx2 => unsafe { solve_avx2(others, numbers, ratings, mean, ridge, scratch, out) },
+            Kernel::Avx2 => unsafe { solve_avx2(row, scratch, cancelled, out) },
             // SAFETY: every machine has this one.
-            Kernel::Portable => unsafe {
-                solve::<Portable, 2>(others, numbers, ratings, mean, ridge, scratch, out)
-            },
+            Kernel::Portable => unsafe { solve::<Portable, 2>(row, scratch, cancelled, out) },
         }
     }
 }
@@ -121,31 +154,25 @@ impl Kernel {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn solve_avx512(
-    others: &Rows,
-    numbers: &[u32],
-    ratings: &[u8],
-    mean: f32,
-    ridge: Ridge,
+    row: &Observed<'_>,
     scratch: &mut Scratch,
+    cancelled: &AtomicBool,
     out: &mut [f32],
-) -> Option<f64> {
+) -> Result<f64, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx512, 16>(others, numbers, ratings, mean, ridge, scratch, out) }
+    unsafe { solve::<Avx512, 16>(row, scratch, cancelled, out) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn solve_avx2(
-    others: &Rows,
-    numbers: &[u32],
-    ratings: &[u8],
-    mean: f32,
-    ridge: Ridge,
+    row: &Observed<'_>,
     scratch: &mut Scratch,
+    cancelled: &AtomicBool,
     out: &mut [f32],
-) -> Option<f64> {
+) -> Result<f64, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx2, 8>(others, numbers, ratings, mean, ridge, scratch, out) }
+    unsafe { solve::<Avx2, 8>(row, scratch, cancelled, out) }
 }
 
 /// Solves for one row, with products summed up in tiles of `HEIGHT` registers.
@@ -155,19 +182,20 @@ fn solve_avx2(
 /// The machine must have the instruction set of `V`.
 #[inline(always)]
 unsafe fn solve<V: Vector, const HEIGHT: usize>(
-    others: &Rows,
-    numbers: &[u32],
-    ratings: &[u8],
-    mean: f32,
-    ridge: Ridge,
+    row: &Observed<'_>,
     scratch: &mut Scratch,
+    cancelled: &AtomicBool,
     out: &mut [f32],
-) -> Option<f64> {
+) -> Result<f64, Unsolved> {
+    let Observed { others, numbers, ratings, mean, ridge } = *row;
     let Rows { factors, stride, .. } = *others;
     let target = factors + 1;
     let Scratch { gathered, gram, column, solution } = scratch;
     gram.fill(0.0);
     for (numbers, ratings) in numbers.chunks(GATHERED).zip(ratings.chunks(GATHERED)) {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(Unsolved::Cancelled);
+        }
         let gathered = &mut gathered[..numbers.len() * stride];
         for ((z, &number), &rating) in gathered.chunks_exact_mut(stride).zip(numbers).zip(ratings) {
             z.copy_from_slice(others.row(number as usize));
@@ -187,7 +215,7 @@ unsafe fn solve<V: Vector, const HEIGHT: usize>(
     column[..unknowns].copy_from_slice(&gram[target * stride..][..unknowns]);
     out[..unknowns].copy_from_slice(&column[..unknowns]);
     if !cholesky::solve(gram, stride, unknowns, column, solution) {
-        return None;
+        return Err(Unsolved::Singular);
     }
 
     // With (A + Λ) x = b, the squared error tᵀt - 2 xᵀb + xᵀA x is tᵀt - xᵀb - xᵀΛ x.
@@ -199,7 +227,7 @@ unsafe fn solve<V: Vector, const HEIGHT: usize>(
     out[..factors].copy_from_slice(&solution[..factors]);
     out[factors] = 1.0;
     out[target] = solution[factors];
-    Some(error.max(0.0))
+    Ok(error.max(0.0))
 }
 
 /// Adds the gathered rows' products `z zᵀ` to the lower triangle of `gram`, tile by tile.
@@ -287,10 +315,13 @@ mod tests {
             let (numbers, ratings): (Vec<u32>, Vec<u8>) = picks.into_iter().unzip();
             let ridge = Ridge { factors: 2.0, bias: 0.5 };
             let (expected, expected_error) = naive(&others, &numbers, &ratings, 3.5, ridge);
+            let row = Observed { others: &others, numbers: &numbers, ratings: &ratings, mean: 3.5, ridge };
             for kernel in Kernel::available() {
                 let mut out = vec![f32::NAN; stride];
-                let mut scratch = Scratch::new(factors);
-                let error = kernel.solve_row(&others, &numbers, &ratings, 3.5, ridge, &mut scratch, &mut out);
+                let mut scratch = Scratch::new(factors).unwrap();
+                let stopped = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(true), &mut out);
+                prop_assert_eq!(stopped, Err(Unsolved::Cancelled));
+                let error = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(false), &mut out);
                 let error = error.unwrap();
                 prop_assert!((error - expected_error).abs() < 1e-3 * (1.0 + expected_error), "{:?}", kernel);
                 let mut solved = out[..factors].to_vec();

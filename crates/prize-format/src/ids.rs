@@ -4,8 +4,10 @@ const PAGE_BITS: u32 = 16;
 const WORDS: usize = 1 << (PAGE_BITS - 6);
 
 type Page = Box<[u64; WORDS]>;
+/// A page, and how many ids there are before each of its words.
+type RankedPage = (Page, Box<[u32; WORDS]>);
 
-/// Ids seen so far: 8 KB for each 65,536 ids in a row that hold at least one.
+/// Ids seen so far: 12 KB, ranked, for each 65,536 numbers in a row of which there is at least one.
 #[derive(Default)]
 pub struct IdSet {
     pages: Vec<Option<Page>>,
@@ -27,9 +29,10 @@ impl IdSet {
         words[word(id)] |= 1 << (id & 63);
     }
 
-    /// How many bytes of memory they take.
+    /// How many bytes of memory they take, or will when they are ranked.
     pub fn bytes(&self) -> usize {
-        self.filled * size_of::<[u64; WORDS]>() + self.pages.len() * size_of::<Option<Page>>()
+        self.filled * (size_of::<[u64; WORDS]>() + size_of::<[u32; WORDS]>())
+            + self.pages.len() * size_of::<Option<RankedPage>>()
     }
 
     /// Counts what stands before each page and word, so that ranks can be read off.
@@ -51,7 +54,7 @@ impl IdSet {
 
 /// A finished set of ids, in which each has a rank: how many smaller ones there are.
 pub struct RankedIds {
-    pages: Vec<Option<(Page, Box<[u32; WORDS]>)>>,
+    pages: Vec<Option<RankedPage>>,
     len: usize,
 }
 

@@ -16,13 +16,11 @@ pub mod sample;
 mod survey;
 mod titles;
 
-pub use blocks::{BlockReader, Event, Located};
 pub use date::Date;
 pub use folder::Folder;
-pub use ids::{IdSet, RankedIds};
-pub use lines::{Line, LineReader, MAX_LINE};
+pub use ids::RankedIds;
 pub use reader::RatingReader;
-pub use record::{Probe, Qualifying, Rating, Reason, Record};
+pub use record::{Rating, Reason};
 pub use survey::{Progress, Reject, Rejects, Survey, SurveyedFile, Watch};
 pub use titles::Title;
 
@@ -63,6 +61,9 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
     },
+    /// The system would not give more memory.
+    #[error("out of memory")]
+    OutOfMemory,
     /// The watch asked to stop.
     #[error("stopped")]
     Stopped,

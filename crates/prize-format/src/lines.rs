@@ -2,8 +2,11 @@
 
 use std::io::{self, Read};
 
-/// Longer lines are refused rather than buffered: the longest genuine one has 110 bytes.
+/// Longer lines are refused rather than buffered: the longest genuine one has 118 bytes.
 pub const MAX_LINE: usize = 4096;
+
+/// Over a line longer than this reading fails: a file of a hundred gigabytes in one line is no text file.
+const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 
 const BUFFER: usize = 256 * 1024;
 
@@ -55,6 +58,8 @@ impl<R: Read> LineReader<R> {
     }
 
     /// The next line, or `None` after the last. A last line need not have an end.
+    ///
+    /// Fails as its source does, and where a line has no end for 16 MB.
     #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let offset = self.offset;
@@ -103,6 +108,10 @@ impl<R: Read> LineReader<R> {
             self.offset += skipped as u64;
             if found.is_some() || self.ended {
                 break;
+            }
+            if self.offset - offset > MAX_SKIPPED {
+                let message = format!("line {number} is longer than 16 MB: is the file binary?");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             self.fill()?;
         }
@@ -192,6 +201,14 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].3);
         assert_eq!((lines[1].0, lines[1].1, &lines[1].2[..]), (2, 5 * BUFFER as u64 + 1, &b"7:"[..]));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_given_up() {
+        let mut reader = LineReader::new(b"1:\n".chain(io::repeat(0)));
+        assert_eq!(reader.next().unwrap().map(|line| line.number), Some(1));
+        let error = reader.next().unwrap_err();
+        assert_eq!(error.to_string(), "line 2 is longer than 16 MB: is the file binary?");
     }
 
     #[test]

@@ -24,6 +24,8 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/unreadable');
 -- Binary junk is refused as soon as there is too much of it.
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => 10);
 \echo :SQLSTATE
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/endless');
+\echo :SQLSTATE
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => -1);
 
 -- Lines that cannot be used are counted and listed; good lines beside them are loaded.
@@ -70,7 +72,10 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
 ALTER TABLE fact_ratings DISABLE ROW LEVEL SECURITY;
 
--- A load must see what others have committed.
+-- A load writes, and must see what others have committed.
+BEGIN READ ONLY;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+ROLLBACK;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ROLLBACK;

@@ -60,6 +60,13 @@ SET ROLE regress_analyst;
 SELECT * FROM warehouse.train_als(factors => 2);
 SELECT * FROM warehouse.evaluate();
 RESET ROLE;
+ALTER TABLE warehouse.fact_ratings DISABLE ROW LEVEL SECURITY;
+ALTER TABLE warehouse.dim_customer ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON warehouse.dim_customer USING (customer_key < 2);
+SET ROLE regress_analyst;
+SELECT * FROM warehouse.train_als(factors => 2);
+SELECT * FROM warehouse.evaluate();
+RESET ROLE;
 
 DROP OWNED BY regress_analyst;
 DROP ROLE regress_analyst;

@@ -87,6 +87,25 @@ RESET statement_timeout;
 SELECT count(*) FROM model WHERE name = 'slow';
 SELECT version FROM train_als('quick', factors => 2, iterations => 1);
 
+-- A training writes; it is refused at once where it could not.
+BEGIN READ ONLY;
+SELECT * FROM train_als('refused');
+ROLLBACK;
+
+-- Versions are counted as they are committed, even past what a REPEATABLE READ transaction sees.
+CREATE EXTENSION dblink;
+SELECT dblink_connect('other', format('host=%s port=%s user=postgres dbname=%I options=-cclient_min_messages=warning',
+  current_setting('unix_socket_directories'), current_setting('port'), current_database()));
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM model WHERE name = 'both';
+SELECT * FROM dblink('other', $$SELECT version FROM train_als('both', factors => 2, iterations => 1)$$) AS t (version int);
+SELECT version FROM train_als('both', factors => 2, iterations => 1);
+SELECT * FROM train_als('both', factors => 2, iterations => 1, deploy => true);
+\echo :SQLSTATE
+ROLLBACK;
+SELECT dblink_disconnect('other');
+DROP EXTENSION dblink;
+
 -- A training that is rolled back leaves nothing.
 BEGIN;
 SELECT version FROM train_als('undone', factors => 2, iterations => 1);

@@ -83,14 +83,14 @@ impl Sample {
 
     /// Writes the files into a folder, which is made if it is not there. `progress` hears of ratings written.
     ///
-    /// Fails where the folder cannot be written, or where there are too few customers and movies for so many
+    /// Fails where the folder cannot be written or holds something already, or where there are too few customers and movies for so many
     /// ratings: at most half of all pairs can be rated.
     pub fn write(&self, folder: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<Summary> {
         let share = self.ratings as f64 / FULL.ratings as f64;
         let probe = (share * FULL_PROBE as f64).round() as u64;
         let qualifying = (share * FULL_QUALIFYING as f64).round() as u64;
         let pairs = u64::from(self.customers) * u64::from(self.movies);
-        if self.ratings == 0 || (self.ratings + qualifying) * 2 > pairs {
+        if self.ratings == 0 || self.ratings.saturating_add(qualifying) > pairs / 2 {
             let message = format!(
                 "cannot spread {} ratings over {} customers and {} movies: at most half of the {pairs} pairs can be rated",
                 self.ratings, self.customers, self.movies
@@ -106,7 +106,7 @@ impl Sample {
         let mut drawn = Vec::new();
         let mut training = Block::default();
         let mut judged = Block::default();
-        let (mut probe_pairs, mut squared_error, mut written) = (0, 0.0, 0);
+        let (mut probe_pairs, mut squared_error, mut written, mut withheld) = (0, 0.0, 0, 0);
         for movie in &population.movies {
             population.draw(movie, &mut rng, &mut drawn);
             training.start(movie.id);
@@ -129,6 +129,7 @@ impl Sample {
                 training.push(customer.id, rating, day);
             }
             written += training.len();
+            withheld += judged.len();
             writer.movie(&training)?;
             writer.judged(&judged)?;
             progress(written);
@@ -137,7 +138,7 @@ impl Sample {
         Ok(Summary {
             ratings: written,
             probe: probe_pairs,
-            qualifying,
+            qualifying: withheld,
             truth_rmse: (probe_pairs > 0).then(|| (squared_error / probe_pairs as f64).sqrt()),
         })
     }
@@ -155,4 +156,80 @@ fn round_shares(shares: impl Iterator<Item = f64>, rng: &mut impl Rng) -> impl I
         taken = upto.max(taken);
         whole
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::io::Read;
+
+    fn made(layout: Layout, gzip: bool) -> (tempfile::TempDir, Summary) {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample { layout, style: Style { gzip, ..FULL.style }, ..Sample::of(5_000) };
+        let summary = sample.write(folder.path(), &mut |_| {}).unwrap();
+        (folder, summary)
+    }
+
+    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let plain = entries.filter(|path| path.is_file());
+        plain
+            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn an_archive_and_packed_files_hold_the_same() {
+        let (plain, summary) = made(Layout::Files, false);
+        let (packed, again) = made(Layout::Tar, true);
+        assert_eq!(again, summary);
+        let unpack = |bytes: &[u8]| {
+            let mut text = Vec::new();
+            flate2::read::GzDecoder::new(bytes).read_to_end(&mut text).unwrap();
+            text
+        };
+        let mut packed = files(packed.path());
+        let archive = unpack(&packed.remove("training_set.tar.gz").unwrap());
+        let mut archive = tar::Archive::new(&archive[..]);
+        let members = archive.entries().unwrap().map(|member| {
+            let mut member = member.unwrap();
+            let mut text = Vec::new();
+            member.read_to_end(&mut text).unwrap();
+            (member.path().unwrap().file_name().unwrap().to_str().unwrap().to_owned(), text)
+        });
+        assert_eq!(members.collect::<BTreeMap<_, _>>(), files(&plain.path().join("training_set")));
+        let unpacked = packed.iter().map(|(name, bytes)| (name.strip_suffix(".gz").unwrap(), unpack(bytes)));
+        assert!(unpacked.eq(files(plain.path()).iter().map(|(name, text)| (&name[..], text.clone()))));
+    }
+
+    #[test]
+    fn judging_answers_qualifying() {
+        let (folder, summary) = made(Layout::Combined, false);
+        let read = |name| String::from_utf8(fs::read(folder.path().join(name)).unwrap()).unwrap();
+        let judging = read("judging.txt");
+        let questions = judging.lines().map(|line| match line.split(',').collect::<Vec<_>>()[..] {
+            [customer, rating, date] => {
+                assert!(["1", "2", "3", "4", "5"].contains(&rating));
+                format!("{customer},{date}")
+            }
+            _ => line.to_owned(),
+        });
+        let questions = questions.collect::<Vec<_>>();
+        assert_eq!(questions, read("qualifying.txt").lines().collect::<Vec<_>>());
+        assert_eq!(questions.iter().filter(|line| line.contains(',')).count() as u64, summary.qualifying);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_make() {
+        let (folder, _) = made(Layout::Files, false);
+        let error = |sample: Sample, folder: &Path| sample.write(folder, &mut |_| {}).unwrap_err().kind();
+        assert_eq!(error(Sample::of(5_000), folder.path()), io::ErrorKind::AlreadyExists);
+        let free = tempfile::tempdir().unwrap();
+        for ratings in [0, 101, u64::MAX] {
+            let crowded = Sample { customers: 20, movies: 10, ratings, ..FULL };
+            assert_eq!(error(crowded, free.path()), io::ErrorKind::InvalidInput, "{ratings}");
+        }
+    }
 }

@@ -108,6 +108,8 @@ impl Population {
         }
         self.set_aside(drawn, movie.qualifying, Part::Qualifying, rng);
         self.set_aside(drawn, movie.probe, Part::Probe, rng);
+        // Nor do the Prize's files list the most active customers first.
+        drawn.shuffle(rng);
     }
 
     /// Moves `count` training ratings to another part, about as many of each customer.
@@ -140,7 +142,7 @@ impl Population {
         let from = self.customers[pair.customer as usize].joined.max(movie.released).min(DAYS - 1);
         let when: f64 = rng.random();
         let when = if pair.part == Part::Training { when } else { 0.85 + 0.15 * when };
-        from + (when * f64::from(DAYS - from)) as u32
+        (from + (when * f64::from(DAYS - from)) as u32).min(DAYS - 1)
     }
 }
 
@@ -199,18 +201,23 @@ fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> V
     let movie = |index: usize| {
         // Half of the movies are younger than eight years, and 7 in 17,770 have no year.
         let release_year = 2005 - (-(rng.random::<f64>()).ln() * 11.5).min(109.0) as u32;
-        let first_day = release_year.saturating_sub(2000) * 365;
         Movie {
             id: index as u32 + 1,
             index,
             release_year: (rng.random_range(0..2500) != 0 && index != 5).then_some(release_year),
-            released: if release_year >= 2000 { first_day } else { 0 },
+            released: first_day(release_year),
             ratings: ratings[index],
             probe: probe[index].min(ratings[index]),
             qualifying: qualifying[index],
         }
     };
     (0..sample.movies as usize).map(movie).collect()
+}
+
+/// The first day of a year, counted as days are; 0 for years that began before them.
+fn first_day(year: u32) -> u32 {
+    const OF_2000: u32 = 51;
+    year.checked_sub(2000).map_or(0, |years| OF_2000 + years * 365 + years.div_ceil(4))
 }
 
 /// Finds where a rising function reaches a value.
@@ -250,5 +257,20 @@ fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut hand_on: impl 
         if seen.insert(number) {
             hand_on(number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn years_begin_where_the_calendar_says() {
+        let calendar = calendar();
+        assert_eq!(calendar.len(), DAYS as usize);
+        for year in 2000..=2005 {
+            assert_eq!(calendar[first_day(year) as usize].ymd(), (year, 1, 1));
+        }
+        assert_eq!(first_day(1999), 0);
     }
 }

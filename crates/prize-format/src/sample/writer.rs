@@ -79,6 +79,11 @@ enum Training {
 impl Writer {
     pub fn create(folder: &Path, layout: Layout, style: Style, movies: u32) -> io::Result<Writer> {
         fs::create_dir_all(folder)?;
+        // Two samples in one folder would be read as one.
+        if fs::read_dir(folder)?.next().is_some() {
+            let message = format!("{} is not empty", folder.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
         let open = |name: &str| Output::create(folder, name, style);
         let training = match layout {
             Layout::Files => {
@@ -143,7 +148,7 @@ impl Writer {
             }
             Training::Tar(archive) => {
                 let mut member = Vec::with_capacity(self.text.len());
-                let mut lines = Lines { style: self.style, held: None };
+                let mut lines = Lines { style: self.style, is_held: false };
                 lines.write(&mut member, &self.text)?;
                 lines.finish(&mut member)?;
                 let mut header = tar::Header::new_gnu();
@@ -249,7 +254,7 @@ impl Output {
             true => Sink::Gzip(GzEncoder::new(file, Compression::fast())),
             false => Sink::Plain(file),
         };
-        Ok(Output { sink, lines: Lines { style, held: None } })
+        Ok(Output { sink, lines: Lines { style, is_held: false } })
     }
 
     fn finish(mut self) -> io::Result<()> {
@@ -291,7 +296,7 @@ impl Write for Sink {
 /// Turns plain line ends into the style's, holding back the one that may be the last.
 struct Lines {
     style: Style,
-    held: Option<()>,
+    is_held: bool,
 }
 
 impl Lines {
@@ -301,7 +306,7 @@ impl Lines {
                 self.release(sink)?;
                 let line = piece.strip_suffix(b"\n");
                 sink.write_all(line.unwrap_or(piece))?;
-                self.held = line.map(|_| ());
+                self.is_held = line.is_some();
             }
             return Ok(());
         };
@@ -309,9 +314,9 @@ impl Lines {
     }
 
     fn release(&mut self, sink: &mut impl Write) -> io::Result<()> {
-        match self.held.take() {
-            Some(()) => sink.write_all(if self.style.crlf { b"\r\n" } else { b"\n" }),
-            None => Ok(()),
+        match std::mem::take(&mut self.is_held) {
+            true => sink.write_all(if self.style.crlf { b"\r\n" } else { b"\n" }),
+            false => Ok(()),
         }
     }
 
