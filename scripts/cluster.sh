@@ -61,9 +61,6 @@ clone the repository to a folder that all users may enter, or work as an ordinar
         rm -rf "$dir/data"
         (cd / && as_server "$bin/initdb" -D "$dir/data" -U postgres -A trust --encoding=UTF8 --no-locale >/dev/null)
         {
-            echo "listen_addresses = ''"
-            echo "port = $socket_port"
-            echo "unix_socket_permissions = 0700"
             echo "wal_level = minimal"
             echo "max_wal_senders = 0"
             echo "max_wal_size = 4GB"
@@ -71,15 +68,24 @@ clone the repository to a folder that all users may enter, or work as an ordinar
             for setting in "$@"; do echo "$setting"; done
         } >>"$dir/data/postgresql.conf"
     fi
-    if ! (cd / && as_server "$bin/pg_ctl" -D "$dir/data" status >/dev/null); then
+    if is_running "$dir" && [ "$(capabilities "$dir")" != "${READ_ALL:+4}" ]; then stop_cluster "$dir"; fi
+    if ! is_running "$dir"; then
         # A backtrace is for a panic; the server's errors come as plain as elsewhere.
         (cd / && as_server env -u RUST_BACKTRACE "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
-            -o "-c unix_socket_directories='$(socket_dir "$dir")'" start >/dev/null) || {
+            -o "-c unix_socket_directories='$(socket_dir "$dir")' -c unix_socket_permissions=0700 \
+                -c port=$socket_port -c listen_addresses=''" start >/dev/null) || {
             tail -n 20 "$dir/log" >&2
             return 1
         }
     fi
 }
+
+is_running() { # is_running DIR
+    (cd / && as_server "$1/pg$("$PG_CONFIG" --bindir)/pg_ctl" -D "$1/data" status >/dev/null)
+}
+
+# capabilities DIR: those of the server that runs there, in hexadecimal: nothing, or 4 for one that may read all files.
+capabilities() { sed -n 's/^CapEff:[[:space:]]*0*//p' "/proc/$(head -n 1 "$1/data/postmaster.pid")/status"; }
 
 # stop_cluster DIR
 stop_cluster() {

@@ -5,12 +5,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 demo=$PWD/.demo
-READ_ALL=1
 
 database() { cat "$demo/database" 2>/dev/null || echo sample; }
 
 connect() {
     "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -p "$socket_port" -U postgres "$@"
+}
+
+# can_server_read PATH: whether the user that the server runs as may read all that is there.
+can_server_read() {
+    as_server test -x "$1" && [ -z "$(as_server find -L "$1" ! -readable -print -quit 2>&1)" ]
 }
 
 installed_sql() {
@@ -28,6 +32,7 @@ run() {
     . scripts/toolchain.sh
     . scripts/cluster.sh
     mkdir -p "$demo"
+    let_server_in
     private_postgres "$demo" >/dev/null
 
     say "building the extension (some minutes at first)"
@@ -35,6 +40,9 @@ run() {
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" \
         --out-dir "$demo/pg" >"$demo/build.log" 2>&1 || { tail -n 40 "$demo/build.log" >&2; exit 1; }
 
+    if [ -z "${READ_ALL:-}" ] && [ -n "$data" ] && ! can_server_read "$data"; then
+        [ "$(id -u)" -ne 0 ] || say_reads_all "$data"
+    fi
     say "starting PostgreSQL in $demo"
     start_cluster "$demo" "shared_buffers = 512MB" "maintenance_work_mem = 512MB"
     # What the databases were made with; that PostgreSQL itself was brought up to date does not matter.
@@ -62,8 +70,18 @@ run() {
         connect -q -d postgres -c "CREATE DATABASE $database"
 
     say "load, train, evaluate, recommend"
-    connect -d "$database" -v ON_ERROR_STOP=1 -q -v data="$data" --echo-queries -f scripts/demo.sql
+    connect -d "$database" -v ON_ERROR_STOP=1 -q -v data="$data" --echo-queries <scripts/demo.sql
     say "make psql opens a session here, make demo-stop stops the server"
+}
+
+# As root, the server runs as user postgres. Where that user may not go, it is let read every file, as root may.
+let_server_in() {
+    if [ "$(id -u)" -eq 0 ] && ! as_server test -x "$demo"; then say_reads_all "$demo"; fi
+}
+
+say_reads_all() {
+    READ_ALL=1
+    echo "user postgres cannot read $1: while this server runs, it may read every file of the machine" >&2
 }
 
 # For the commands that install nothing.
@@ -72,6 +90,7 @@ on_cluster() {
     PG_CONFIG=$(find "$demo/pg" -name pg_config -type f | head -n 1)
     PG_CONFIG=${PG_CONFIG#"$demo/pg"}
     . scripts/cluster.sh
+    let_server_in
 }
 
 case ${1:-run} in

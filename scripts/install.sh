@@ -11,6 +11,9 @@ rm -rf "$built"
 cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" --out-dir "$built"
 say "installing into $library"
 as_root=()
-[ -w "$library" ] || as_root=(sudo)
+if [ ! -w "$library" ]; then
+    command -v sudo >/dev/null || fail "please have root run: make install"
+    as_root=(sudo)
+fi
 # A library that sessions have loaded must not be overwritten in place: it is removed, and the new one put there.
 "${as_root[@]}" cp -r --no-preserve=ownership --remove-destination "$built"/. /

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
 #
-# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress docs; `check` is the first three
+# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump docs; `check` is the first three
 #
 # Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
 set -uo pipefail
@@ -17,7 +17,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress docs)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     trap 'stop_cluster "$dir"' EXIT
@@ -26,7 +26,7 @@ main() {
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; clippy; rustdoc ;;
-            fmt | clippy | rustdoc | crates | pg_test | regress | docs) $stage ;;
+            fmt | clippy | rustdoc | crates | pg_test | regress | dump | docs) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -36,7 +36,10 @@ main() {
 
 start_over() {
     if [ -e "$dir" ]; then
-        [ -O "$dir" ] || [ "$(id -u)" -eq 0 ] || fail "$dir belongs to somebody else"
+        local owner
+        owner=$(stat -c %U "$dir")
+        # As root, programs in it are run as postgres: another's must not be among them.
+        [ "$owner" = "$(id -un)" ] || [ "$(id -u):$owner" = 0:postgres ] || fail "$dir belongs to $owner"
         stop_cluster "$dir"
         rm -rf "$dir"
     fi
@@ -143,6 +146,15 @@ regress() {
     rm -f "$log"
 }
 
+# What pg_dump writes, pg_restore makes the same warehouse of.
+dump() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "dump and restore"
+    PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/dump.sh "$dir/fixtures"
+    count "dump and restore" $?
+}
+
 # Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.
 docs() {
     prepare_server
@@ -155,6 +167,11 @@ docs() {
         $psql -d postgres -c "CREATE DATABASE $database"
         sed -n '/^```sql$/,/^```$/p' "$file" | grep -v '^```' |
             sed "s#/path/to/netflix#$dir/fixtures/million#g" >"$dir/$database.sql"
+        if [ ! -s "$dir/$database.sql" ]; then
+            [ "$file" = docs/sample.md ]
+            count "$file has examples" $?
+            continue
+        fi
         if ! grep -qi 'create extension' "$dir/$database.sql"; then
             $psql -d "$database" -c "CREATE EXTENSION netflix_rec" >/dev/null
         fi
@@ -163,6 +180,13 @@ docs() {
         count "$file" $status
         [ $status -eq 0 ] || tail -n 5 "$dir/$database.out" >&2
     done
+    # The answer that the README opens with. (Its last digits are the processor's.)
+    local answer
+    answer=$($psql -d docs_readme -c "$(sed -n 's/^=# //p' README.md)" | rounded)
+    [ -n "$answer" ] && [ "$answer" = "$(sed -n '/^=# /,/^```$/p' README.md | sed '1d;$d' | rounded)" ]
+    count "the README's answer" $?
 }
+
+rounded() { sed -E 's/([0-9]\.[0-9]{2})[0-9]*/\1/g; s/ +/ /g; s/-+/-/g; s/ $//' | grep .; }
 
 main "$@"

@@ -3,6 +3,9 @@
 # Sets PG_CONFIG and PG_FEATURE (pg15, say), and puts cargo-pgrx on PATH. PG_CONFIG may be given.
 # cargo-pgrx is kept apart from any that is installed already, and so are its settings.
 
+# What is made here is for others to read, too: the server's user, and whoever uses an installed extension.
+umask 022
+
 pgrx_version=0.18.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/netflix_rec
 
@@ -27,7 +30,11 @@ apt_install() {
     fi
     say "installing Debian packages: ${missing[*]}"
     apt_update
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    local log
+    log=$(mktemp)
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        >"$log" 2>&1 || { cat "$log" >&2; fail "these packages could not be installed"; }
+    rm -f "$log"
 }
 
 find_pg_config() {
