@@ -18,8 +18,8 @@ use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, rati
 enum TrainError {
     #[error("train_on must be 'train' or 'all', not '{0}'")]
     TrainOn(String),
-    #[error("the model's name must not be empty")]
-    EmptyName,
+    #[error("the model's name must be 1 to {LONGEST_NAME} bytes long, not {0}")]
+    Name(usize),
     #[error("all {0} ratings are of the probe and held out")]
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
@@ -31,7 +31,7 @@ enum TrainError {
 impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
-            TrainError::TrainOn(_) | TrainError::EmptyName => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            TrainError::TrainOn(_) | TrainError::Name(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
@@ -48,7 +48,7 @@ impl Report for TrainError {
     fn hint(&self) -> Option<String> {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
-            TrainError::EmptyName => None,
+            TrainError::Name(_) => None,
             TrainError::AllHeldOut(_) => Some("Train on all of them: train_on => 'all'.".into()),
             TrainError::Singular { .. } => Some("Raise regularization and bias_regularization.".into()),
             TrainError::Pg(error) => error.hint(),
@@ -61,6 +61,9 @@ impl From<factor::Error> for TrainError {
         TrainError::Pg(error.into())
     }
 }
+
+/// Bytes in a model's name: it has to fit into an index.
+const LONGEST_NAME: usize = 255;
 
 /// Ratings between two looks at the memory, where there are more than were counted.
 const RATINGS_A_TURN: usize = 64 * 1024;
@@ -144,8 +147,8 @@ fn train(
         "all" => false,
         other => return Err(TrainError::TrainOn(other.into())),
     };
-    if name.is_empty() {
-        return Err(TrainError::EmptyName);
+    if !(1..=LONGEST_NAME).contains(&name.len()) {
+        return Err(TrainError::Name(name.len()));
     }
     params.check()?;
     model::require_write()?;

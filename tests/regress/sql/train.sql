@@ -62,6 +62,7 @@ SELECT * FROM train_als(regularization => 'NaN');
 SELECT * FROM train_als(bias_regularization => 'infinity');
 SELECT * FROM train_als(train_on => 'probe');
 SELECT * FROM train_als(model => '');
+SELECT * FROM train_als(model => repeat('model', 100));
 -- Without regularisation there is no single solution for customers with few ratings. (The message names the customer.)
 \set VERBOSITY sqlstate
 SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors => 200, iterations => 1);
