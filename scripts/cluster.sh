@@ -11,6 +11,7 @@ fail() { printf '\nnetflix_rec: %s\n' "$*" >&2; exit 1; }
 # What the caller's shell says of other servers is not meant for this one.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS PGPASSFILE
 socket_port=5432
+READ_ALL=
 
 # private_postgres DIR: makes DIR/pg. Prints the path of its pg_config.
 private_postgres() {
@@ -37,13 +38,25 @@ private_postgres() {
 # read any file, as root may who asked for it; no more than read. (Without no_setuid_fixup, access(2) would say that
 # it may not.)
 as_server() {
-    local read_all=(--securebits=+no_setuid_fixup --inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
+    local as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
     if [ "$(id -u)" -ne 0 ]; then
         "$@"
-    elif [ -n "${READ_ALL:-}" ] && setpriv --reuid=postgres "${read_all[@]}" true 2>/dev/null; then
-        setpriv --reuid=postgres --regid=postgres --init-groups "${read_all[@]}" -- "$@"
+    elif [ -n "$READ_ALL" ]; then
+        "${as_postgres[@]}" --securebits=+no_setuid_fixup --inh-caps=+dac_read_search \
+            --ambient-caps=+dac_read_search -- "$@"
     else
-        setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
+        "${as_postgres[@]}" -- "$@"
+    fi
+}
+
+# read_all FOLDER: from now on, the server's user may read every file, as it may not read this folder otherwise. Says
+# so; leaves it where root itself may not do that, as in some containers.
+read_all() {
+    READ_ALL=1
+    if [ "$(id -u)" -eq 0 ] && as_server true 2>/dev/null; then
+        echo "user postgres may not read $1: the server is let read every file of the machine" >&2
+    else
+        READ_ALL=
     fi
 }
 
@@ -61,6 +74,8 @@ clone the repository to a folder that all users may enter, or work as an ordinar
         rm -rf "$dir/data"
         (cd / && as_server "$bin/initdb" -D "$dir/data" -U postgres -A trust --encoding=UTF8 --no-locale >/dev/null)
         {
+            echo "listen_addresses = ''"
+            echo "unix_socket_permissions = 0700"
             echo "wal_level = minimal"
             echo "max_wal_senders = 0"
             echo "max_wal_size = 4GB"
@@ -68,9 +83,10 @@ clone the repository to a folder that all users may enter, or work as an ordinar
             for setting in "$@"; do echo "$setting"; done
         } >>"$dir/data/postgresql.conf"
     fi
-    if is_running "$dir" && [ "$(capabilities "$dir")" != "${READ_ALL:+4}" ]; then stop_cluster "$dir"; fi
+    if [ -n "$READ_ALL" ] && is_running "$dir" && ! reads_all "$dir"; then stop_cluster "$dir"; fi
     if ! is_running "$dir"; then
-        # A backtrace is for a panic; the server's errors come as plain as elsewhere.
+        # A backtrace is for a panic; the server's errors come as plain as elsewhere. That the server is not reached
+        # from elsewhere is said here, too: initdb may have been interrupted before its settings were written.
         (cd / && as_server env -u RUST_BACKTRACE "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
             -o "-c unix_socket_directories='$(socket_dir "$dir")' -c unix_socket_permissions=0700 \
                 -c port=$socket_port -c listen_addresses=''" start >/dev/null) || {
@@ -84,8 +100,9 @@ is_running() { # is_running DIR
     (cd / && as_server "$1/pg$("$PG_CONFIG" --bindir)/pg_ctl" -D "$1/data" status >/dev/null)
 }
 
-# capabilities DIR: those of the server that runs there, in hexadecimal: nothing, or 4 for one that may read all files.
-capabilities() { sed -n 's/^CapEff:[[:space:]]*0*//p' "/proc/$(head -n 1 "$1/data/postmaster.pid")/status"; }
+reads_all() { # reads_all DIR: whether the server that runs there has the capability; it is the only one it can have
+    ! grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(head -n 1 "$1/data/postmaster.pid")/status"
+}
 
 # stop_cluster DIR
 stop_cluster() {

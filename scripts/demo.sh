@@ -4,6 +4,7 @@
 # usage: demo.sh [run [DATA]] | psql | stop
 set -euo pipefail
 cd "$(dirname "$0")/.."
+umask 022
 demo=$PWD/.demo
 
 database() { cat "$demo/database" 2>/dev/null || echo sample; }
@@ -12,9 +13,11 @@ connect() {
     "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -p "$socket_port" -U postgres "$@"
 }
 
-# can_server_read PATH: whether the user that the server runs as may read all that is there.
+# can_server_read FOLDER: whether the server's user may read the files there that a load reads.
 can_server_read() {
-    as_server test -x "$1" && [ -z "$(as_server find -L "$1" ! -readable -print -quit 2>&1)" ]
+    as_server test -r "$1" -a -x "$1" && [ -z "$(as_server find -L "$1" -maxdepth 2 \( -name training_set \
+        -o -name 'mv_*' -o -name 'combined_data_*' -o -name 'movie_titles.*' -o -name probe.txt -o -name qualifying.txt \
+        \) ! -readable -print -quit 2>/dev/null)" ]
 }
 
 installed_sql() {
@@ -32,7 +35,7 @@ run() {
     . scripts/toolchain.sh
     . scripts/cluster.sh
     mkdir -p "$demo"
-    let_server_in
+    as_server test -x "$demo" || read_all "$demo"
     private_postgres "$demo" >/dev/null
 
     say "building the extension (some minutes at first)"
@@ -40,9 +43,7 @@ run() {
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" \
         --out-dir "$demo/pg" >"$demo/build.log" 2>&1 || { tail -n 40 "$demo/build.log" >&2; exit 1; }
 
-    if [ -z "${READ_ALL:-}" ] && [ -n "$data" ] && ! can_server_read "$data"; then
-        [ "$(id -u)" -ne 0 ] || say_reads_all "$data"
-    fi
+    [ -z "$data" ] || can_server_read "$data" || read_all "$data"
     say "starting PostgreSQL in $demo"
     start_cluster "$demo" "shared_buffers = 512MB" "maintenance_work_mem = 512MB"
     # What the databases were made with; that PostgreSQL itself was brought up to date does not matter.
@@ -58,11 +59,15 @@ run() {
 
     if [ -z "$data" ]; then
         data=$demo/sample
-        if [ ! -f "$data/done" ]; then
+        cargo build --quiet --release --locked -p prize-format
+        local maker
+        maker=$(cksum <target/release/prize-sample)
+        if [ "$maker" != "$(cat "$demo/sample_made_by" 2>/dev/null)" ]; then
             say "making a sample of a million ratings in the Prize's format"
             rm -rf "$data"
-            cargo run --quiet --release --locked -p prize-format --bin prize-sample -- "$data"
-            touch "$data/done"
+            target/release/prize-sample "$data"
+            connect -q -d postgres -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS sample WITH (FORCE)"
+            echo "$maker" >"$demo/sample_made_by"
         fi
     fi
     echo "$database" >"$demo/database"
@@ -74,23 +79,13 @@ run() {
     say "make psql opens a session here, make demo-stop stops the server"
 }
 
-# As root, the server runs as user postgres. Where that user may not go, it is let read every file, as root may.
-let_server_in() {
-    if [ "$(id -u)" -eq 0 ] && ! as_server test -x "$demo"; then say_reads_all "$demo"; fi
-}
-
-say_reads_all() {
-    READ_ALL=1
-    echo "user postgres cannot read $1: while this server runs, it may read every file of the machine" >&2
-}
-
 # For the commands that install nothing.
 on_cluster() {
     [ -d "$demo/pg" ] || { echo "there is no demo here yet: make demo" >&2; exit 1; }
     PG_CONFIG=$(find "$demo/pg" -name pg_config -type f | head -n 1)
     PG_CONFIG=${PG_CONFIG#"$demo/pg"}
     . scripts/cluster.sh
-    let_server_in
+    as_server test -x "$demo" || read_all "$demo" 2>/dev/null
 }
 
 case ${1:-run} in

@@ -2,6 +2,7 @@
 # Builds the extension in release mode and installs it into the PostgreSQL that PG_CONFIG names, by default Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+umask 022 # others use what is installed
 . scripts/toolchain.sh
 pgrx_home "$PWD/target/pgrx-install" "$PG_CONFIG"
 library=$("$PG_CONFIG" --pkglibdir)

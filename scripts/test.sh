@@ -6,6 +6,7 @@
 # Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+umask 022
 set -e
 . scripts/toolchain.sh
 . scripts/cluster.sh
@@ -20,9 +21,10 @@ main() {
     [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
+    start_over
+    # Not before: what stands in a folder of somebody else's must not be run.
     trap 'stop_cluster "$dir"' EXIT
     trap 'exit 130' INT TERM
-    start_over
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; clippy; rustdoc ;;

@@ -3,9 +3,6 @@
 # Sets PG_CONFIG and PG_FEATURE (pg15, say), and puts cargo-pgrx on PATH. PG_CONFIG may be given.
 # cargo-pgrx is kept apart from any that is installed already, and so are its settings.
 
-# What is made here is for others to read, too: the server's user, and whoever uses an installed extension.
-umask 022
-
 pgrx_version=0.18.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/netflix_rec
 

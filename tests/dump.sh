@@ -43,4 +43,5 @@ for database in dump_from dump_to; do
         -c "SELECT rank, movie_id, predicted_rating FROM warehouse.recommend(42)" >"$folder/$database"
 done
 same "what came after" "$(cat "$folder/dump_from")" "$(cat "$folder/dump_to")"
-[ -s "$folder/dump_to" ]
+same "what the old files added, the number of the load after them and the version" \
+    "$(printf '0\n2|4\n2')" "$(head -n 3 "$folder/dump_to")"

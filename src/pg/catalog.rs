@@ -204,11 +204,8 @@ pub fn lock_writers(name: &'static str) -> Result<(), Error> {
 
 /// Raises PostgreSQL's own error where the transaction may not write: better before long work than after it.
 pub fn require_writable(function: &CStr) {
-    // SAFETY: a C string; both look at the transaction's and the server's state and raise an error or return.
-    unsafe {
-        pg_sys::PreventCommandIfReadOnly(function.as_ptr());
-        pg_sys::PreventCommandDuringRecovery(function.as_ptr());
-    }
+    // SAFETY: a C string; the call looks at the transaction's state and raises an error or returns.
+    unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
 }
 
 /// Whether the transaction goes on seeing what it saw first, and so not what another commits.

@@ -154,8 +154,10 @@ fn train(
     model::require_write()?;
     let size = ratings::size(Seen::ByTransaction)?;
     let threads = guc::threads();
-    let memory = |ratings, held_out| params.memory(size.customers, size.movies, ratings, held_out, threads);
-    pg::require_memory("training", memory(size.ratings, 0))?;
+    let memory = |customers: usize, movies: usize, ratings, held_out| {
+        params.memory(size.customers.max(customers), size.movies.max(movies), ratings, held_out, threads)
+    };
+    pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
     let (mut training, mut probe) = (Ratings::default(), Ratings::default());
@@ -168,11 +170,11 @@ fn train(
         // The count was the loads': rows that others inserted are not in it.
         let read = training.len() + probe.len();
         if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
-            pg::check_memory("training", memory(training.len(), probe.len()))?;
+            pg::check_memory("training", memory(customers, movies, training.len(), probe.len()))?;
         }
         Ok(())
     })?;
-    pg::check_memory("training", memory(training.len(), probe.len()))?;
+    pg::check_memory("training", memory(customers, movies, training.len(), probe.len()))?;
     if training.is_empty() && !probe.is_empty() {
         return Err(TrainError::AllHeldOut(probe.len()));
     }

@@ -238,9 +238,8 @@ fn held_out_rmse(
 /// Takes biases and factors out of the form that they are computed in.
 fn side(rows: &Rows, cancelled: &AtomicBool) -> Result<Side, Error> {
     let Rows { factors, stride, data } = rows;
-    let mut side = Side::zeros(data.len() / stride, *factors)?;
-    let vectors = side.factors.as_slice_mut().unwrap_or_default();
-    let biases = side.biases.as_slice_mut().unwrap_or_default();
+    let len = data.len() / stride;
+    let (mut biases, mut vectors) = (try_vec(len)?, try_vec(len * factors)?);
     let to = vectors.par_chunks_mut(factors * ROWS_A_TURN).zip(biases.par_chunks_mut(ROWS_A_TURN));
     to.zip(data.par_chunks(stride * ROWS_A_TURN)).try_for_each(|((vectors, biases), rows)| {
         check(cancelled)?;
@@ -251,7 +250,7 @@ fn side(rows: &Rows, cancelled: &AtomicBool) -> Result<Side, Error> {
         }
         Ok(())
     })?;
-    Ok(side)
+    Side::new(biases, vectors, *factors)
 }
 
 #[cfg(test)]

@@ -32,12 +32,17 @@ pub const SCALE: (f32, f32) = (1.0, 5.0);
 impl Side {
     /// As many rows of zeros, or [`Error::OutOfMemory`].
     pub fn zeros(rows: usize, factors: usize) -> Result<Side, Error> {
-        let flat = Array1::from_vec(try_vec(rows * factors)?);
-        let bytes = rows * factors * size_of::<f32>();
-        let factors = flat.into_shape_with_order((rows, factors));
+        Side::new(try_vec(rows)?, try_vec(rows * factors)?, factors)
+    }
+
+    /// Biases, and as many vectors of this length, one behind the other.
+    pub(crate) fn new(biases: Vec<f32>, vectors: Vec<f32>, factors: usize) -> Result<Side, Error> {
+        let bytes = vectors.len() * size_of::<f32>();
+        let vectors = Array2::from_shape_vec((biases.len(), factors), vectors);
+        // A matrix of more numbers than there are addresses is all that could fail.
         Ok(Side {
-            biases: Array1::from_vec(try_vec(rows)?),
-            factors: factors.map_err(|_| Error::OutOfMemory { bytes })?,
+            biases: Array1::from_vec(biases),
+            factors: vectors.map_err(|_| Error::OutOfMemory { bytes })?,
         })
     }
 

@@ -71,8 +71,8 @@ fn zipf_mandelbrot(n: u32, exponent: f64, shift: f64) -> Vec<f64> {
 
 impl Population {
     pub fn new(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Population {
-        // The exponents and shifts give the Prize's ratios: the most active customer has about 60 times the mean
-        // and the median one 0.4 times; the best-known movie has about 40 times the mean, the median one 0.1.
+        // Weights, not counts: nobody rates a movie twice, so that the most active fall short of theirs. What comes out
+        // stands in docs/sample.md.
         let activity = zipf_mandelbrot(sample.customers, 0.9, 0.002);
         let ids = sparse_ids(sample.customers, rng);
         let customers = ids.into_iter().zip(&activity).map(|(id, activity)| Customer {
