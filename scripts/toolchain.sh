@@ -88,6 +88,7 @@ pgrx_home() {
 }
 
 install_packages
+[ -x "$PG_CONFIG" ] || fail "PG_CONFIG is not the path of a program: $PG_CONFIG"
 install_cargo_pgrx
 PG_FEATURE=pg$("$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 export PG_CONFIG PG_FEATURE

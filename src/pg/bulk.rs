@@ -191,7 +191,7 @@ fn open(name: &'static str, wanted: &[Column], lock: u32) -> Result<Table, Error
     let as_made = |(at, column): (usize, &TableColumn)| match wanted.get(at) {
         // Nobody checks the rows: a NULL in a column that must not be NULL would be read as something else.
         Some(wanted) => {
-            let fits = wanted.is_optional <= !column.not_null;
+            let fits = !(wanted.is_optional && column.not_null);
             !column.is_dropped && column.type_oid == wanted.type_oid.value() && fits
         }
         // One that somebody added is fine where it can be NULL.

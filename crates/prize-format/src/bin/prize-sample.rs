@@ -77,7 +77,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             percent = now;
             eprint!("\r{percent} %");
         }
-    })?;
+    });
+    let made = made.map_err(|error| format!("{}: {error}", folder.display()))?;
     if shown {
         eprint!("\r");
     }

@@ -81,7 +81,7 @@ impl Writer {
         fs::create_dir_all(folder)?;
         // Two samples in one folder would be read as one.
         if fs::read_dir(folder)?.next().is_some() {
-            let message = format!("{} is not empty", folder.display());
+            let message = "the folder is not empty: name a new one";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         let open = |name: &str| Output::create(folder, name, style);
