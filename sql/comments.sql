@@ -1,7 +1,8 @@
 -- What \df+ shows of each function.
 
-COMMENT ON FUNCTION netflix_load(text, bigint) IS
-    'Loads a folder of the Netflix Prize''s files into the star schema; what is there already is left as it is';
+COMMENT ON FUNCTION netflix_load(text, int, bigint) IS 'Loads a folder of the Netflix Prize''s files on the server: each rating once; goes on where it was interrupted';
+COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, so that another data set can be loaded';
+COMMENT ON FUNCTION netflix_progress() IS 'Long work under way in this database: see the view of the same name';
 COMMENT ON FUNCTION train_als(text, int, int, real, real, text, bigint, bool) IS
     'Trains a model by alternating least squares and stores it as a new version of its name';
 COMMENT ON FUNCTION evaluate(text, text) IS

@@ -100,54 +100,92 @@ COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where it is known';
 -- load: the ledger -----------------------------------------------------------------------------------------------
 
 CREATE TABLE load_run (
-    run_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    path             text NOT NULL,
-    status           text NOT NULL CHECK (status IN ('completed')),
-    started_at       timestamptz NOT NULL,
-    finished_at      timestamptz NOT NULL,
-    loaded_by        name NOT NULL DEFAULT current_user,
-    files            int NOT NULL,
-    ratings_read     bigint NOT NULL,
-    ratings_loaded   bigint NOT NULL,
-    duplicates       bigint NOT NULL,
-    rejected         bigint NOT NULL
+    run_id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    path              text,
+    status            text NOT NULL CHECK (status IN ('loading', 'completed')),
+    started_at        timestamptz NOT NULL,
+    finished_at       timestamptz,
+    loaded_by         name NOT NULL DEFAULT current_user,
+    files             int NOT NULL,
+    ratings_read      bigint NOT NULL,
+    ratings_loaded    bigint NOT NULL,
+    duplicates        bigint NOT NULL,
+    rejected          bigint NOT NULL,
+    first_rating_key  bigint NOT NULL,
+    customers         bigint,
+    movies            bigint,
+    probe_pairs       bigint,
+    qualifying_pairs  bigint,
+    CHECK ((status = 'completed') = (finished_at IS NOT NULL))
 );
-COMMENT ON TABLE load_run IS 'Loads: one row for each call of netflix_load that completed';
+-- One load at a time: another begins when this one is completed.
+CREATE UNIQUE INDEX load_run_unfinished ON load_run ((true)) WHERE status <> 'completed';
+COMMENT ON TABLE load_run IS 'Loads: one row for each that found something to load and each that completed';
 COMMENT ON COLUMN load_run.run_id IS 'Number of the load';
-COMMENT ON COLUMN load_run.path IS 'The folder that was loaded';
-COMMENT ON COLUMN load_run.status IS 'How it ended';
+COMMENT ON COLUMN load_run.path IS 'The folder that is loaded; NULL for the ratings of a query';
+COMMENT ON COLUMN load_run.status IS '''loading'': under way, or interrupted, and then to be finished by the same call again; ''completed''';
 COMMENT ON COLUMN load_run.started_at IS 'When it began';
-COMMENT ON COLUMN load_run.finished_at IS 'When it ended';
-COMMENT ON COLUMN load_run.loaded_by IS 'The role that loaded';
-COMMENT ON COLUMN load_run.files IS 'Files read';
+COMMENT ON COLUMN load_run.finished_at IS 'When it was completed';
+COMMENT ON COLUMN load_run.loaded_by IS 'The role that began it';
+COMMENT ON COLUMN load_run.files IS 'Files read, each member of an archive counted as one';
 COMMENT ON COLUMN load_run.ratings_read IS 'Ratings in these files';
-COMMENT ON COLUMN load_run.ratings_loaded IS 'Ratings that were new';
+COMMENT ON COLUMN load_run.ratings_loaded IS 'Ratings among them that are new';
 COMMENT ON COLUMN load_run.duplicates IS 'Ratings left out because the customer had rated the movie already';
-COMMENT ON COLUMN load_run.rejected IS 'Lines that could not be used';
+COMMENT ON COLUMN load_run.rejected IS 'Lines that could not be used, and duplicates that say otherwise than the first';
+COMMENT ON COLUMN load_run.first_rating_key IS 'Its ratings have the keys from this one on';
+COMMENT ON COLUMN load_run.customers IS 'Customers that the warehouse then held';
+COMMENT ON COLUMN load_run.movies IS 'Movies that the warehouse then held';
+COMMENT ON COLUMN load_run.probe_pairs IS 'Ratings of the probe that the warehouse then held';
+COMMENT ON COLUMN load_run.qualifying_pairs IS 'Qualifying pairs that the warehouse then held';
 
 CREATE TABLE load_file (
     run_id    bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
     file_no   int NOT NULL,
+    kind      text NOT NULL CHECK (kind IN ('titles', 'ratings', 'probe', 'qualifying', 'judging')),
     path      text NOT NULL,
+    member    text,
+    position  bigint NOT NULL,
     bytes     bigint NOT NULL,
+    modified  bigint,
     checksum  bigint NOT NULL,
     records   bigint NOT NULL,
     rejected  bigint NOT NULL,
+    state     text NOT NULL CHECK (state IN ('read', 'loaded')),
     PRIMARY KEY (run_id, file_no)
 );
-COMMENT ON TABLE load_file IS 'Files that were loaded';
+COMMENT ON TABLE load_file IS 'Files of the loads';
 COMMENT ON COLUMN load_file.run_id IS 'The load that read it';
 COMMENT ON COLUMN load_file.file_no IS 'Its place in the order of reading, from 1';
+COMMENT ON COLUMN load_file.kind IS 'What it is for';
 COMMENT ON COLUMN load_file.path IS 'The file';
-COMMENT ON COLUMN load_file.bytes IS 'Its size';
-COMMENT ON COLUMN load_file.checksum IS 'CRC-32 of its bytes';
+COMMENT ON COLUMN load_file.member IS 'Its name in the file, where that is an archive';
+COMMENT ON COLUMN load_file.position IS 'Where in the file it begins, unpacked';
+COMMENT ON COLUMN load_file.bytes IS 'Its size, unpacked';
+COMMENT ON COLUMN load_file.modified IS 'When the file was last changed, in microseconds since 1970';
+COMMENT ON COLUMN load_file.checksum IS 'CRC-32 of its bytes, unpacked';
 COMMENT ON COLUMN load_file.records IS 'Lines that hold a title, a rating or a pair';
-COMMENT ON COLUMN load_file.rejected IS 'Lines that could not be used';
+COMMENT ON COLUMN load_file.rejected IS 'Lines that could not be used, and duplicates that say otherwise than the first';
+COMMENT ON COLUMN load_file.state IS '''read'': looked through, but not all of it is in yet; ''loaded''';
+
+CREATE TABLE load_unit (
+    run_id   bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
+    unit_no  int NOT NULL,
+    ratings  bigint NOT NULL,
+    files    int[] NOT NULL,
+    plan     bytea NOT NULL,
+    PRIMARY KEY (run_id, unit_no)
+);
+COMMENT ON TABLE load_unit IS 'What a load has yet to do: a unit''s row goes with the transaction that loads its ratings';
+COMMENT ON COLUMN load_unit.run_id IS 'The load';
+COMMENT ON COLUMN load_unit.unit_no IS 'Counted within the load, from 1';
+COMMENT ON COLUMN load_unit.ratings IS 'How many ratings it will load';
+COMMENT ON COLUMN load_unit.files IS 'Numbers of the files it reads; none for the qualifying set';
+COMMENT ON COLUMN load_unit.plan IS 'Where in these files the ratings stand, packed';
 
 CREATE TABLE load_reject (
-    run_id     bigint NOT NULL,
+    run_id     bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
     reject_no  bigint NOT NULL,
-    file_no    int NOT NULL,
+    file_no    int,
     line       bigint NOT NULL,
     text       text NOT NULL,
     reason     text NOT NULL,
@@ -157,8 +195,8 @@ CREATE TABLE load_reject (
 COMMENT ON TABLE load_reject IS 'Lines that could not be used, the first of each load';
 COMMENT ON COLUMN load_reject.run_id IS 'The load that met it';
 COMMENT ON COLUMN load_reject.reject_no IS 'Counted within the load, from 1';
-COMMENT ON COLUMN load_reject.file_no IS 'Its file';
-COMMENT ON COLUMN load_reject.line IS 'Its number in the file, from 1';
+COMMENT ON COLUMN load_reject.file_no IS 'Its file; NULL where the ratings came from a query';
+COMMENT ON COLUMN load_reject.line IS 'Its number in the file, or among the query''s rows, from 1';
 COMMENT ON COLUMN load_reject.text IS 'The line, shortened where it is long';
 COMMENT ON COLUMN load_reject.reason IS 'What is wrong with it';
 
@@ -235,6 +273,7 @@ SELECT pg_catalog.pg_extension_config_dump('qualifying', '');
 SELECT pg_catalog.pg_extension_config_dump('load_run', '');
 SELECT pg_catalog.pg_extension_config_dump('load_run_run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('load_file', '');
+SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');

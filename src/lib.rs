@@ -13,6 +13,7 @@ mod train;
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/views.sql", name = "views", requires = [load::progress_of_all]);
 extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 
 /// Called by the server when it loads the library.
@@ -20,6 +21,7 @@ extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 #[allow(non_snake_case)]
 extern "C-unwind" fn _PG_init() {
     pg::guc::register();
+    pg::worker::define(load::work);
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -3,12 +3,12 @@
 use pgrx::datum::Date;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
-use prize_format::{RankedIds, Rating, Title};
+use prize_format::{IdSet, RankedIds, Title};
 
 use super::error::LoadError;
-use crate::pg::bulk::{self, BulkInsert, Indexes};
-use crate::pg::scan::Seen;
-use crate::pg::{Error, interrupt, query};
+use crate::pg::bulk::{self, BulkInsert};
+use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::{self, Error, interrupt, query};
 
 /// The names of a dimension's table and columns.
 pub struct Names {
@@ -46,172 +46,95 @@ pub const MOVIE: [bulk::Column; 8] = [
 /// Rows updated by one statement.
 const ROWS_A_TURN: usize = 10_000;
 
-/// The members of a dimension that a data set names: those known already and those new to it.
-pub struct Dimension<'a> {
+/// The keys of a dimension's members, by id.
+pub struct Keys {
     names: &'static Names,
-    ids: &'a RankedIds,
+    ids: RankedIds,
     /// By rank of the id.
-    members: Vec<Member>,
+    keys: Vec<i32>,
 }
 
-/// A customer or a movie.
-#[derive(Clone, Copy, Default)]
-struct Member {
-    key: i32,
-    is_new: bool,
-    is_touched: bool,
-    ratings: Tally,
-}
-
-/// What a dimension tells of its member's ratings.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    count: i64,
-    sum: i64,
-    first: Option<prize_format::Date>,
-    last: Option<prize_format::Date>,
-}
-
-impl Tally {
-    fn add(&mut self, rating: &Rating) {
-        self.count += 1;
-        self.sum += i64::from(rating.rating);
-        self.first = Some(self.first.map_or(rating.date, |first| first.min(rating.date)));
-        self.last = self.last.max(Some(rating.date));
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum as f64 / self.count as f64)
-    }
-
-    /// rating_count, rating_mean, first_rated_on, last_rated_on
-    fn datums(&self) -> [Option<pg_sys::Datum>; 4] {
-        let day = |day: Option<prize_format::Date>| day.and_then(to_postgres).into_datum();
-        [self.count.into_datum(), self.mean().into_datum(), day(self.first), day(self.last)]
-    }
-}
-
-impl<'a> Dimension<'a> {
-    /// Finds the keys of the ids that the table knows; the others get the keys that follow, in id order.
-    pub fn look_up(names: &'static Names, ids: &'a RankedIds) -> Result<Dimension<'a>, LoadError> {
-        let Names { table, key, id, .. } = names;
-        let mut members = vec![Member { is_new: true, ..Member::default() }; ids.len()];
-        let query = format!(
-            "SELECT {id}, {key}, rating_count, coalesce(rating_mean, 0), first_rated_on, last_rated_on
-             FROM @extschema@.{table}"
-        );
-        let mut highest = 0;
-        query::select(Seen::Now, &query, &[], |row| {
-            let missing = || Error::Null(table);
-            let id = row.get::<i32>(1)?.ok_or_else(missing)?;
-            let key = row.get::<i32>(2)?.ok_or_else(missing)?;
-            highest = highest.max(key);
-            if let Some(rank) = ids.rank(id as u32) {
-                let count = row.get::<i64>(3)?.ok_or_else(missing)?;
-                let mean = row.get::<f64>(4)?.ok_or_else(missing)?;
-                let ratings = Tally {
-                    count,
-                    // The mean of a count below 2^50 gives the whole sum back exactly.
-                    sum: (mean * count as f64).round() as i64,
-                    first: row.get::<Date>(5)?.and_then(from_postgres),
-                    last: row.get::<Date>(6)?.and_then(from_postgres),
-                };
-                members[rank] = Member { key, is_new: false, is_touched: false, ratings };
-            }
-            Ok(())
+impl Keys {
+    /// Reads those that the table knows now.
+    pub fn read(names: &'static Names) -> Result<Keys, LoadError> {
+        let int = |name| Column { name, type_oid: BuiltinOid::INT4OID };
+        let (mut ids, mut pairs) = (IdSet::default(), Vec::new());
+        scan(names.table, &[int(names.key), int(names.id)], Seen::Now, |row| {
+            let (key, id) = (row.int4(0), row.int4(1) as u32);
+            ids.insert(id);
+            pairs.try_reserve(1).map_err(|_| prize_format::Error::OutOfMemory)?;
+            pairs.push((id, key));
+            Ok::<_, LoadError>(())
         })?;
-        for member in members.iter_mut().filter(|member| member.is_new) {
-            highest = i32::checked_add(highest, 1).ok_or(LoadError::TooMany(names.plural))?;
-            member.key = highest;
+        pairs.sort_unstable();
+        let keys = pairs.into_iter().map(|(_, key)| key).collect();
+        Ok(Keys { names, ids: ids.rank(), keys })
+    }
+
+    /// The key of an id.
+    #[inline]
+    pub fn get(&self, id: u32) -> Option<i32> {
+        Some(self.keys[self.ids.rank(id)?])
+    }
+
+    /// The id of each key, 0 where there is none.
+    pub fn ids(&self) -> Result<Vec<u32>, LoadError> {
+        let highest = self.keys.iter().copied().max().unwrap_or(0).max(0) as usize;
+        let mut ids = Vec::new();
+        ids.try_reserve_exact(highest + 1).map_err(|_| prize_format::Error::OutOfMemory)?;
+        ids.resize(highest + 1, 0);
+        for (id, &key) in self.ids.iter().zip(&self.keys) {
+            ids[key.max(0) as usize] = id;
         }
-        Ok(Dimension { names, ids, members })
+        Ok(ids)
     }
 
-    /// The key of an id of this data set.
-    pub fn key(&self, id: u32) -> Option<i32> {
-        Some(self.members[self.ids.rank(id)?].key)
-    }
-
-    /// Counts a new rating and gives the key.
-    pub fn count(&mut self, id: u32, rating: &Rating) -> Option<i32> {
-        let member = &mut self.members[self.ids.rank(id)?];
-        member.is_touched = true;
-        member.ratings.add(rating);
-        Some(member.key)
-    }
-
-    /// Inserts new members and updates the counts of those that got new ratings. `titles`, by id, is for movies.
-    pub fn write(&self, titles: &[Title]) -> Result<(), LoadError> {
-        let title =
-            |id: u32| titles.binary_search_by_key(&id, |title| title.movie_id).ok().map(|at| &titles[at]);
-        let new = self.ids.iter().zip(&self.members).filter(|(_, member)| member.is_new);
-        match self.names.table {
-            "dim_movie" => {
-                let mut rows = BulkInsert::open("dim_movie", MOVIE, Indexes::Maintain)?;
-                for (id, member) in new {
-                    let title = title(id);
-                    rows.push(|| {
-                        let name = title.map(|title| title.title.as_str());
-                        let year = title.and_then(|title| title.release_year).map(|year| year as i16);
-                        let [count, mean, first, last] = member.ratings.datums();
-                        let key = member.key.into_datum();
-                        let id = (id as i32).into_datum();
-                        [key, id, name.into_datum(), year.into_datum(), count, mean, first, last]
-                    });
-                }
-                rows.finish();
+    /// Inserts those of the ids that are new, with the keys that follow, in id order. `titles`, by id, is for movies.
+    pub fn add(&self, wanted: &RankedIds, titles: &[Title]) -> Result<(), LoadError> {
+        let mut key = self.keys.iter().copied().max().unwrap_or(0);
+        let mut next = || {
+            key = key.checked_add(1).ok_or(LoadError::TooMany(self.names.plural))?;
+            Ok::<_, LoadError>(key)
+        };
+        let new = wanted.iter().filter(|&id| self.ids.rank(id).is_none());
+        let none = 0i64;
+        if self.names.table == "dim_movie" {
+            let mut rows = BulkInsert::open("dim_movie", MOVIE)?;
+            for id in new {
+                let key = next()?;
+                let title =
+                    titles.binary_search_by_key(&id, |title| title.movie_id).ok().map(|at| &titles[at]);
+                rows.push(|| {
+                    let name = title.map(|title| title.title.as_str()).into_datum();
+                    let year =
+                        title.and_then(|title| title.release_year).map(|year| year as i16).into_datum();
+                    [
+                        key.into_datum(),
+                        (id as i32).into_datum(),
+                        name,
+                        year,
+                        none.into_datum(),
+                        None,
+                        None,
+                        None,
+                    ]
+                });
             }
-            table => {
-                let mut rows = BulkInsert::open(table, CUSTOMER, Indexes::Maintain)?;
-                for (id, member) in new {
-                    rows.push(|| {
-                        let [count, mean, first, last] = member.ratings.datums();
-                        [member.key.into_datum(), (id as i32).into_datum(), count, mean, first, last]
-                    });
-                }
-                rows.finish();
-            }
+            rows.finish();
+            return self.add_titles(titles);
         }
-        self.update_counts()?;
-        self.update_titles(titles)
-    }
-
-    fn update_counts(&self) -> Result<(), LoadError> {
-        let Names { table, key, .. } = self.names;
-        let update = format!(
-            "UPDATE @extschema@.{table} AS member SET rating_count = new.count, rating_mean = new.mean,
-                    first_rated_on = new.first, last_rated_on = new.last
-             FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::date[], $5::date[])
-                  AS new (key, count, mean, first, last)
-             WHERE member.{key} = new.key"
-        );
-        let touched = self.members.iter().filter(|member| member.is_touched && !member.is_new);
-        for members in touched.collect::<Vec<_>>().chunks(ROWS_A_TURN) {
-            let column = |value: fn(&Member) -> i64| members.iter().map(|m| value(m)).collect::<Vec<_>>();
-            let day = |day: fn(&Tally) -> Option<prize_format::Date>| {
-                members.iter().map(|m| day(&m.ratings).and_then(to_postgres)).collect::<Vec<_>>()
-            };
-            let keys = members.iter().map(|m| m.key).collect::<Vec<_>>();
-            let means = members.iter().map(|m| m.ratings.mean()).collect::<Vec<_>>();
-            query::run(
-                &update,
-                &[
-                    keys.into(),
-                    column(|m| m.ratings.count).into(),
-                    means.into(),
-                    day(|t| t.first).into(),
-                    day(|t| t.last).into(),
-                ],
-            )?;
-            interrupt::check();
+        let mut rows = BulkInsert::open(self.names.table, CUSTOMER)?;
+        for id in new {
+            let key = next()?;
+            rows.push(|| [key.into_datum(), (id as i32).into_datum(), none.into_datum(), None, None, None]);
         }
+        rows.finish();
         Ok(())
     }
 
     /// Movies that were there before their titles get them.
-    fn update_titles(&self, titles: &[Title]) -> Result<(), LoadError> {
-        let is_old =
-            |title: &&Title| self.ids.rank(title.movie_id).is_some_and(|rank| !self.members[rank].is_new);
+    fn add_titles(&self, titles: &[Title]) -> Result<(), LoadError> {
+        let is_old = |title: &&Title| self.get(title.movie_id).is_some();
         for titles in titles.iter().filter(is_old).collect::<Vec<_>>().chunks(ROWS_A_TURN) {
             let ids = titles.iter().map(|title| title.movie_id as i32).collect::<Vec<_>>();
             let names = titles.iter().map(|title| title.title.clone()).collect::<Vec<_>>();
@@ -225,6 +148,114 @@ impl<'a> Dimension<'a> {
         }
         Ok(())
     }
+}
+
+/// What a dimension tells of its member's ratings.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Tally {
+    count: u32,
+    sum: u32,
+    /// Keys of the first and the last day; 0 where there is none.
+    first: u32,
+    last: u32,
+}
+
+impl Tally {
+    fn add(&mut self, rating: i16, date_key: i32) {
+        let day = date_key as u32;
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(rating as u32);
+        self.first = if self.first == 0 { day } else { self.first.min(day) };
+        self.last = self.last.max(day);
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| f64::from(self.sum) / f64::from(self.count))
+    }
+}
+
+/// Counts all ratings, and mends the counts, means and days of the customers and movies where they are others. Gives
+/// how many ratings are of the probe.
+pub fn recount() -> Result<u64, LoadError> {
+    let highest = |names: &Names| -> Result<usize, LoadError> {
+        let query = format!("SELECT max({}) FROM @extschema@.{}", names.key, names.table);
+        Ok(query::select_one::<i32>(Seen::Now, &query, &[])?.unwrap_or(0).max(0) as usize)
+    };
+    let (customers, movies) = (highest(&CUSTOMERS)?, highest(&MOVIES)?);
+    pg::require_memory("counting the ratings", (customers + movies + 2) * size_of::<Tally>())?;
+    let mut customers = vec![Tally::default(); customers + 1];
+    let mut movies = vec![Tally::default(); movies + 1];
+    let column = |name, type_oid| Column { name, type_oid };
+    let columns = [
+        column("customer_key", BuiltinOid::INT4OID),
+        column("movie_key", BuiltinOid::INT4OID),
+        column("date_key", BuiltinOid::INT4OID),
+        column("rating", BuiltinOid::INT2OID),
+        column("is_probe", BuiltinOid::BOOLOID),
+    ];
+    let mut probe = 0;
+    scan("fact_ratings", &columns, Seen::Now, |row| {
+        let tally = |tallies: &mut [Tally], key: i32| {
+            if let Some(tally) = tallies.get_mut(key as usize) {
+                tally.add(row.int2(3), row.int4(2));
+            }
+        };
+        tally(&mut customers, row.int4(0));
+        tally(&mut movies, row.int4(1));
+        probe += u64::from(row.bool(4));
+        Ok::<_, LoadError>(())
+    })?;
+    write(&MOVIES, &movies)?;
+    write(&CUSTOMERS, &customers)?;
+    Ok(probe)
+}
+
+/// Updates those members whose tallies are not what the table says.
+fn write(names: &Names, tallies: &[Tally]) -> Result<(), LoadError> {
+    let Names { table, key, .. } = names;
+    let query = format!(
+        "SELECT {key}, rating_count, rating_mean, first_rated_on, last_rated_on FROM @extschema@.{table}"
+    );
+    let mut stale = Vec::new();
+    query::each(Seen::Now, &query, &[], |row| {
+        let key = row.get::<i32>(1)?.ok_or(Error::Null(table))?;
+        let tally = tallies.get(key as usize).copied().unwrap_or_default();
+        let day = |day: Option<Date>| {
+            day.map_or(0, |day| {
+                day.year() as u32 * 10_000 + u32::from(day.month()) * 100 + u32::from(day.day())
+            })
+        };
+        let is_right = row.get::<i64>(2)? == Some(i64::from(tally.count))
+            && row.get::<f64>(3)? == tally.mean()
+            && (day(row.get(4)?), day(row.get(5)?)) == (tally.first, tally.last);
+        if !is_right {
+            stale.push((key, tally));
+        }
+        Ok(())
+    })?;
+    let update = format!(
+        "UPDATE @extschema@.{table} AS member SET rating_count = new.count, rating_mean = new.mean,
+                first_rated_on = new.first, last_rated_on = new.last
+         FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::date[], $5::date[])
+              AS new (key, count, mean, first, last)
+         WHERE member.{key} = new.key"
+    );
+    for stale in stale.chunks(ROWS_A_TURN) {
+        let day =
+            |day: u32| Date::new((day / 10_000) as i32, (day / 100 % 100) as u8, (day % 100) as u8).ok();
+        query::run(
+            &update,
+            &[
+                stale.iter().map(|(key, _)| *key).collect::<Vec<_>>().into(),
+                stale.iter().map(|(_, tally)| i64::from(tally.count)).collect::<Vec<_>>().into(),
+                stale.iter().map(|(_, tally)| tally.mean()).collect::<Vec<_>>().into(),
+                stale.iter().map(|(_, tally)| day(tally.first)).collect::<Vec<_>>().into(),
+                stale.iter().map(|(_, tally)| day(tally.last)).collect::<Vec<_>>().into(),
+            ],
+        )?;
+        interrupt::check();
+    }
+    Ok(())
 }
 
 /// Adds the days of every year from the first to the last.
@@ -242,13 +273,4 @@ pub fn write_calendar(days: Option<(prize_format::Date, prize_format::Date)>) ->
         &[year(first).into(), year(last).into()],
     )?;
     Ok(())
-}
-
-fn to_postgres(date: prize_format::Date) -> Option<Date> {
-    let (year, month, day) = date.ymd();
-    Date::new(year as i32, month as u8, day as u8).ok()
-}
-
-fn from_postgres(date: Date) -> Option<prize_format::Date> {
-    prize_format::Date::new(date.year() as u32, date.month().into(), date.day().into())
 }

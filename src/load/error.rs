@@ -7,6 +7,9 @@ use prize_format::Reject;
 
 use crate::pg::{Error, Report};
 
+const CHANGED: &str = "Put the file back as it was and call again to go on, or empty the warehouse and load it anew: \
+                       SELECT netflix_reset();";
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -18,8 +21,19 @@ pub enum LoadError {
     NegativeRejects(i64),
     #[error("the database's encoding is not UTF8")]
     Encoding,
+    #[error("workers must be from 0 to 256: {0}")]
+    Workers(i32),
+    #[error("netflix_load() cannot run in a transaction that has written something")]
+    InTransaction,
+    /// Its process and what that is at, where they are known.
     #[error("another load into this warehouse is running")]
-    Running,
+    Running(Option<(i32, &'static str)>),
+    #[error("a load of \"{path}\" was interrupted and is not finished")]
+    Unfinished { path: String },
+    #[error("the ratings of movie {0} have changed since they were first read")]
+    ChangedMovie(u32),
+    #[error("the load's ledger was changed while it ran")]
+    Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
     OldSnapshot,
     #[error("there are too many {0} for a key of type int")]
@@ -43,7 +57,13 @@ impl Report for LoadError {
             LoadError::RelativePath(_) => PgSqlErrorCode::ERRCODE_INVALID_NAME,
             LoadError::NegativeRejects(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             LoadError::Encoding => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            LoadError::Running => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            LoadError::Workers(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            LoadError::InTransaction => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
+            LoadError::Running(_) => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            LoadError::Unfinished { .. } | LoadError::Order => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
@@ -58,6 +78,10 @@ impl Report for LoadError {
                 prize_format::Error::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                 prize_format::Error::Changed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
                 prize_format::Error::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                prize_format::Error::MemoryLimit { .. } => {
+                    PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED
+                }
+                prize_format::Error::DamagedUnit => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
                 prize_format::Error::Stopped => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
             },
             LoadError::Pg(error) => error.code(),
@@ -76,8 +100,9 @@ impl Report for LoadError {
             }
             LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
                 let Reject { line, reason, text, .. } = reject;
-                Some(format!("{}, line {line}: {reason}: \"{text}\"", path.display()))
+                Some(format!("The first is {}, line {line}: {reason}: \"{text}\"", path.display()))
             }
+            LoadError::Running(Some((pid, phase))) => Some(format!("Process {pid} is at it: {phase}.")),
             LoadError::Pg(error) => error.detail(),
             _ => None,
         }
@@ -93,17 +118,25 @@ impl Report for LoadError {
                 "The server reads the files, from its own folder: give the path from / on.".into()
             }
             LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
-            LoadError::Running => "Wait for it to end; loading the same files twice adds nothing.".into(),
+            LoadError::InTransaction => "It commits as it goes: call it by itself.".into(),
+            LoadError::Unfinished { path } => format!(
+                "Finish it first: SELECT * FROM netflix_load('{}'); or empty the warehouse: SELECT netflix_reset();",
+                path.replace('\'', "''")
+            ),
+            LoadError::ChangedMovie(_) => CHANGED.into(),
+            LoadError::Order => "Call again.".into(),
+            LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
             }
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let packed = |name: &&String| [".tar", ".gz", ".tgz", ".zip"].iter().any(|end| name.ends_with(end));
+                let packed = |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {
                     Some(name) => format!("Unpack {name} first."),
-                    None => "It should hold training_set/mv_*.txt or combined_data_*.txt.".into(),
+                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt.".into(),
                 }
             }
+            LoadError::Files(prize_format::Error::MemoryLimit { .. }) => "Raise netflix_rec.max_memory.".into(),
             LoadError::Files(prize_format::Error::Io { source, .. })
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
@@ -118,7 +151,7 @@ impl Report for LoadError {
                 "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()
             }
             LoadError::Files(prize_format::Error::Changed { .. }) => {
-                "Nothing was loaded. Load again when nobody writes to the files.".into()
+                CHANGED.into()
             }
             LoadError::Pg(error) => return error.hint(),
             _ => return None,

@@ -1,17 +1,18 @@
-//! The second pass: ratings and qualifying pairs into their tables, movie by movie.
-
-use std::collections::HashMap;
+//! The second phase: ratings and qualifying pairs into their tables, unit by unit.
 
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
-use prize_format::Survey;
+use prize_format::{QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
 
-use super::Pace;
-use super::dimensions::Dimension;
+use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use crate::pg::bulk::{self, BulkInsert, Indexes};
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{self, Error, interrupt, query};
+use super::ledger;
+use super::order::Watch;
+use crate::pg::bulk::{self, BulkInsert};
+use crate::pg::progress::ShownAsCopy;
+use crate::pg::scan::Seen;
+use crate::pg::worker::{self, Board};
+use crate::pg::{self, Error, catalog, interrupt, query};
 
 /// rating_key, customer_key, movie_key, date_key, rating, is_probe
 pub const FACT: [bulk::Column; 6] = [
@@ -30,166 +31,174 @@ pub const QUALIFYING: [bulk::Column; 4] = [
     bulk::Column::optional(BuiltinOid::INT2OID),
 ];
 
-/// Pairs read between two looks at the memory they take.
-const PAIRS_A_TURN: usize = 64 * 1024;
-
-/// What became of the ratings.
-#[derive(Default)]
-pub struct Loaded {
-    pub inserted: u64,
-    pub duplicates: u64,
-    /// Those inserted that are of the probe.
-    pub probe: u64,
+/// What loading any unit takes.
+struct Loader {
+    table: pg_sys::Oid,
+    files: Vec<TextFile>,
+    customers: Keys,
+    movies: Keys,
+    /// The first and last day of the calendar.
+    days: (i32, i32),
+    first_rating_key: i64,
 }
 
-/// The pairs that a table holds before the load: for each movie key, its customers' keys, sorted.
-struct Present(HashMap<i32, Vec<i32>>);
-
-impl Present {
-    /// `held` is how many bytes the load takes beside them.
-    fn read(table: &'static str, held: usize) -> Result<Present, LoadError> {
-        let int = |name| Column { name, type_oid: BuiltinOid::INT4OID };
-        let mut movies = HashMap::<i32, Vec<i32>>::new();
-        let mut pairs = 0usize;
-        scan(table, &[int("customer_key"), int("movie_key")], Seen::Now, |row| {
-            let customers = movies.entry(row.int4(1)).or_default();
-            customers.try_reserve(1).map_err(|_| prize_format::Error::OutOfMemory)?;
-            customers.push(row.int4(0));
-            pairs += 1;
-            if pairs.is_multiple_of(PAIRS_A_TURN) {
-                // A list may have twice the room that it needs.
-                pg::check_memory("loading", held + pairs * 2 * size_of::<i32>())?;
+/// Loads units that nobody has taken until none is left, and commits each.
+pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadError> {
+    let (loader, units, bytes) = worker::transaction(|| Loader::prepare(run_id))?;
+    board.set_total(bytes);
+    let shown = worker::is_worker().then(|| ShownAsCopy::start(loader.table, bytes));
+    let (mut reader, mut done) = (RatingReader::new(&loader.files), (0, 0));
+    loop {
+        let unit_no = board.take() as usize + 1;
+        if unit_no > units {
+            return Ok(());
+        }
+        worker::transaction(|| {
+            let Some(plan) = ledger::take_unit(run_id, unit_no)? else { return Ok(()) };
+            if plan.is_empty() {
+                return loader.load_qualifying();
             }
-            Ok::<_, LoadError>(())
+            let unit = Unit::from_bytes(&plan)?;
+            loader.load_unit(&unit, &mut reader, &mut |bytes, rows| {
+                board.add(bytes, rows);
+                watch(board);
+                done = (done.0 + bytes, done.1 + rows);
+                if let Some(shown) = &shown {
+                    shown.update(done.0, done.1);
+                }
+            })?;
+            ledger::loaded(run_id, &unit.files())
         })?;
-        movies.values_mut().for_each(|customers| customers.sort_unstable());
-        Ok(Present(movies))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn contains(&self, movie_key: i32, customer_key: i32) -> bool {
-        self.0.get(&movie_key).is_some_and(|customers| customers.binary_search(&customer_key).is_ok())
-    }
-
-    /// An empty table's indexes are quicker built when it is full.
-    fn indexes(&self) -> Indexes {
-        if self.is_empty() { Indexes::Rebuild } else { Indexes::Maintain }
     }
 }
 
-/// Inserts the ratings that are not there yet, those of the probe marked as such. `held` is how many bytes the load
-/// takes already.
-pub fn load(
-    survey: &Survey,
-    customers: &mut Dimension<'_>,
-    movies: &mut Dimension<'_>,
-    held: usize,
-) -> Result<Loaded, LoadError> {
-    let present = Present::read("fact_ratings", held)?;
-    let mut rating_key = query::select_one::<i64>(
-        Seen::Now,
-        "SELECT coalesce(max(rating_key), 0) FROM @extschema@.fact_ratings",
-        &[],
-    )?
-    .ok_or(Error::Null("fact_ratings"))?;
-    let mut loaded = Loaded::default();
-    let mut facts = BulkInsert::open("fact_ratings", FACT, present.indexes())?;
-    let mut reader = survey.read_ratings();
-    let mut ratings = Vec::new();
-    let (all, mut done, mut pace) = (survey.ratings(), 0, Pace::new());
-    while let Some((movie_id, duplicates)) = reader.next(&mut ratings)? {
-        interrupt::check();
-        if pace.is_due() {
-            notice!("{done} of {all} ratings are in");
-        }
-        done += ratings.len() as u64 + duplicates;
-        loaded.duplicates += duplicates;
-        let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
-        let probe = probe_of(&survey.probe, movie_id);
-        for rating in &ratings {
-            let customer_key = customers.key(rating.customer_id).ok_or(Error::Null("customer_key"))?;
-            if present.contains(movie_key, customer_key) {
-                loaded.duplicates += 1;
-                continue;
+impl Loader {
+    /// Reads what is the same for all units. Gives it, the number of the last unit, and the bytes of all that are left.
+    fn prepare(run_id: i64) -> Result<(Loader, usize, u64), LoadError> {
+        let run = ledger::run(run_id)?.ok_or(LoadError::Order)?;
+        let day = |query| Ok::<_, Error>(query::select_one::<i32>(Seen::Now, query, &[])?.unwrap_or(0));
+        let loader = Loader {
+            table: catalog::table("fact_ratings")?,
+            files: ledger::files(run_id)?,
+            customers: Keys::read(&CUSTOMERS)?,
+            movies: Keys::read(&MOVIES)?,
+            days: (
+                day("SELECT min(date_key) FROM @extschema@.dim_date")?,
+                day("SELECT max(date_key) FROM @extschema@.dim_date")?,
+            ),
+            first_rating_key: run.first_rating_key,
+        };
+        let bytes = ledger::files_left(run_id)?.iter().map(|&file| loader.files[file].bytes).sum();
+        Ok((loader, ledger::units(run_id)?, bytes))
+    }
+
+    fn load_unit(
+        &self,
+        unit: &Unit,
+        reader: &mut RatingReader<'_>,
+        done: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), LoadError> {
+        let mut facts = BulkInsert::open("fact_ratings", FACT)?;
+        let mut ratings = Vec::new();
+        for movie in &unit.movies {
+            interrupt::check();
+            reader.read(movie, &mut ratings)?;
+            let movie_key = self.movies.get(movie.movie_id).ok_or(Error::Null("movie_key"))?;
+            let keys = self.first_rating_key + movie.first as i64..;
+            let mut probe = movie.probe.iter().copied().peekable();
+            for (rating, rating_key) in ratings.iter().zip(keys) {
+                let (customer_key, date_key) = self.known(rating, movie.movie_id)?;
+                while probe.next_if(|&customer_id| customer_id < rating.customer_id).is_some() {}
+                let is_probe = probe.next_if_eq(&rating.customer_id).is_some();
+                facts.push(|| {
+                    [
+                        rating_key.into_datum(),
+                        customer_key.into_datum(),
+                        movie_key.into_datum(),
+                        date_key.into_datum(),
+                        i16::from(rating.rating).into_datum(),
+                        is_probe.into_datum(),
+                    ]
+                });
             }
-            let is_probe = probe.binary_search(&(movie_id, rating.customer_id)).is_ok();
-            loaded.probe += u64::from(is_probe);
-            rating_key += 1;
-            customers.count(rating.customer_id, rating);
-            movies.count(movie_id, rating);
-            facts.push(|| {
-                [
-                    rating_key.into_datum(),
-                    customer_key.into_datum(),
-                    movie_key.into_datum(),
-                    (rating.date.key() as i32).into_datum(),
-                    i16::from(rating.rating).into_datum(),
-                    is_probe.into_datum(),
-                ]
-            });
+            done(movie.bytes(), ratings.len() as u64);
+        }
+        facts.finish();
+        Ok(())
+    }
+
+    /// The keys of a rating's customer and day: the dimensions know both, unless its file has changed.
+    fn known(&self, rating: &Rating, movie_id: u32) -> Result<(i32, i32), LoadError> {
+        let date_key = rating.date.key() as i32;
+        match self.customers.get(rating.customer_id) {
+            Some(customer_key) if (self.days.0..=self.days.1).contains(&date_key) => {
+                Ok((customer_key, date_key))
+            }
+            _ => Err(LoadError::ChangedMovie(movie_id)),
         }
     }
-    if present.is_empty() {
-        notice!("building the indexes of fact_ratings");
-    }
-    loaded.inserted = facts.finish();
-    Ok(loaded)
-}
 
-/// A movie's pairs of the probe.
-fn probe_of(probe: &[(u32, u32)], movie_id: u32) -> &[(u32, u32)] {
-    let from = probe.partition_point(|&(movie, _)| movie < movie_id);
-    let to = probe.partition_point(|&(movie, _)| movie <= movie_id);
-    &probe[from..to]
-}
-
-/// Marks the probe's ratings that were there before. Gives how many of the probe's pairs have a rating.
-pub fn mark_probe(probe: &[(u32, u32)]) -> Result<u64, LoadError> {
-    let mut found = 0;
-    for pairs in probe.chunks(10_000) {
-        let (movies, customers): (Vec<i32>, Vec<i32>) =
-            pairs.iter().map(|&(movie, customer)| (movie as i32, customer as i32)).unzip();
-        let rated = query::run_one::<i64>(
-            "WITH rated AS (
-                 SELECT f.rating_key, f.is_probe FROM unnest($1::int[], $2::int[]) AS pair (movie_id, customer_id)
-                 JOIN @extschema@.dim_movie USING (movie_id) JOIN @extschema@.dim_customer USING (customer_id)
-                 JOIN @extschema@.fact_ratings f USING (customer_key, movie_key)
-             ), marked AS (
-                 UPDATE @extschema@.fact_ratings f SET is_probe = true FROM rated
-                 WHERE f.rating_key = rated.rating_key AND NOT rated.is_probe
-             )
-             SELECT count(*) FROM rated",
-            &[movies.into(), customers.into()],
-        )?;
-        found += rated.unwrap_or(0) as u64;
-        interrupt::check();
-    }
-    Ok(found)
-}
-
-/// Inserts the qualifying pairs that are not there yet.
-pub fn load_qualifying(
-    survey: &Survey,
-    customers: &Dimension<'_>,
-    movies: &Dimension<'_>,
-    held: usize,
-) -> Result<u64, LoadError> {
-    let present = Present::read("qualifying", held)?;
-    let mut pairs = BulkInsert::open("qualifying", QUALIFYING, present.indexes())?;
-    for (at, &(movie_id, customer_id, date)) in survey.qualifying.iter().enumerate() {
-        if at.is_multiple_of(1024) {
+    /// Inserts the qualifying pairs that are not there yet, and adds the ratings that were withheld where they are known.
+    fn load_qualifying(&self) -> Result<(), LoadError> {
+        let pairs = read_qualifying(&self.files, &mut || {
+            interrupt::check();
+            Ok(())
+        })?;
+        pg::require_memory("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
+        let present = self.present()?;
+        let mut answered = Vec::new();
+        let mut rows = BulkInsert::open("qualifying", QUALIFYING)?;
+        for (at, pair) in pairs.iter().enumerate() {
+            if at.is_multiple_of(1024) {
+                interrupt::check();
+            }
+            let movie_key = self.movies.get(pair.movie_id).ok_or(Error::Null("movie_key"))?;
+            let rating =
+                Rating { customer_id: pair.customer_id, rating: pair.rating.unwrap_or(0), date: pair.date };
+            let (customer_key, date_key) = self.known(&rating, pair.movie_id)?;
+            let rating = pair.rating.map(i16::from);
+            match present
+                .binary_search_by_key(&(movie_key, customer_key), |&(movie, customer, _)| (movie, customer))
+            {
+                Ok(at) if present[at].2 || rating.is_none() => {}
+                Ok(_) => answered.push((customer_key, movie_key, rating)),
+                Err(_) => rows.push(|| {
+                    [
+                        customer_key.into_datum(),
+                        movie_key.into_datum(),
+                        date_key.into_datum(),
+                        rating.into_datum(),
+                    ]
+                }),
+            }
+        }
+        rows.finish();
+        for answered in answered.chunks(10_000) {
+            query::run(
+                "UPDATE @extschema@.qualifying AS pair SET rating = new.rating
+                 FROM unnest($1::int[], $2::int[], $3::smallint[]) AS new (customer_key, movie_key, rating)
+                 WHERE pair.customer_key = new.customer_key AND pair.movie_key = new.movie_key AND pair.rating IS NULL",
+                &[
+                    answered.iter().map(|pair| pair.0).collect::<Vec<_>>().into(),
+                    answered.iter().map(|pair| pair.1).collect::<Vec<_>>().into(),
+                    answered.iter().map(|pair| pair.2).collect::<Vec<_>>().into(),
+                ],
+            )?;
             interrupt::check();
         }
-        let movie_key = movies.key(movie_id).ok_or(Error::Null("movie_key"))?;
-        let customer_key = customers.key(customer_id).ok_or(Error::Null("customer_key"))?;
-        if !present.contains(movie_key, customer_key) {
-            pairs.push(|| {
-                [customer_key.into_datum(), movie_key.into_datum(), (date.key() as i32).into_datum(), None]
-            });
-        }
+        Ok(())
     }
-    Ok(pairs.finish())
+
+    /// The qualifying pairs that are there already: movie, customer and whether the rating is known, sorted.
+    fn present(&self) -> Result<Vec<(i32, i32, bool)>, LoadError> {
+        let mut present = Vec::new();
+        let query = "SELECT movie_key, customer_key, rating IS NOT NULL FROM @extschema@.qualifying";
+        query::each(Seen::Now, query, &[], |row| {
+            let int = |column| Ok::<_, Error>(row.get::<i32>(column)?.unwrap_or(0));
+            present.push((int(1)?, int(2)?, row.get::<bool>(3)? == Some(true)));
+            Ok(())
+        })?;
+        present.sort_unstable();
+        Ok(present)
+    }
 }

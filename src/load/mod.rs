@@ -1,72 +1,70 @@
-//! Loads the Prize's raw files into the star schema: `netflix_load`.
+//! Loads ratings into the star schema: `netflix_load`, `netflix_reset`.
 //!
 //! ```text
-//! Folder ─> Survey ─> Keys ─> facts, dimensions, qualifying ─> ledger
-//!          (pass 1)           (pass 2, movie by movie)
+//! Folder ─> Survey ─> plan ─────────> facts ──────────> settle ───────────> finish
+//!          (pass 1)   keys, ledger,   (pass 2)          indexes, counts     status
+//!                     units of work   unit by unit      and means
 //! ```
 //!
-//! All in the caller's transaction: a load is there whole or not at all.
+//! Background workers do it and commit as they go; the caller waits for them and does the finish. Whatever interrupts
+//! them, what is left to do stands in the ledger, and the next call goes on there.
 
 mod dimensions;
 mod error;
 mod facts;
 mod ledger;
+mod order;
+mod plan;
+mod settle;
 
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use prize_format::{Folder, Survey};
+use prize_format::Folder;
 
 use crate::pg::catalog::{self, Privilege};
-use crate::pg::{self, bulk, interrupt, report};
-use dimensions::Dimension;
+use crate::pg::progress::{self, Phase, Shown};
+use crate::pg::{self, bulk, guc, report, worker};
 use error::LoadError;
+use order::Order;
+pub use order::work;
 
-/// What a load did, and what the warehouse then holds.
-struct Run {
-    run_id: i64,
-    files: i32,
-    ratings_read: i64,
-    ratings_loaded: i64,
-    duplicates: i64,
-    rejected: i64,
-    totals: ledger::Totals,
-    elapsed: Duration,
-}
+/// Every table that a load reads or writes, and what its role must be allowed to do there.
+const TABLES: [(&str, &[Privilege]); 9] = {
+    use Privilege::{Delete, Insert, Select, Update};
+    [
+        ("dim_date", &[Select, Insert]),
+        ("dim_customer", &[Select, Insert, Update]),
+        ("dim_movie", &[Select, Insert, Update]),
+        ("fact_ratings", &[Select, Insert, Update]),
+        ("qualifying", &[Select, Insert, Update]),
+        ("load_run", &[Select, Insert, Update]),
+        ("load_file", &[Select, Insert, Update]),
+        ("load_unit", &[Select, Insert, Delete]),
+        ("load_reject", &[Select, Insert]),
+    ]
+};
 
-/// When to say again how far a load is: a few times a minute.
-struct Pace(Instant);
+/// Those that nobody else may write meanwhile, as rows go in without index entries or foreign keys being checked.
+const LOCKED: [&str; 5] = ["dim_date", "dim_customer", "dim_movie", "fact_ratings", "qualifying"];
 
-impl Pace {
-    fn new() -> Pace {
-        Pace(Instant::now())
-    }
-
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.elapsed() >= Duration::from_secs(10);
-        if is_due {
-            self.0 = Instant::now();
-        }
-        is_due
-    }
-}
-
-/// Loads a folder of the Prize's files. Ratings that are there already are left as they are.
+/// Loads a folder of the Prize's files. Ratings that are there already are left as they are; an interrupted load is
+/// finished.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_load(
     path: Option<&str>,
+    workers: default!(Option<i32>, "NULL"),
     max_rejects: default!(Option<i64>, 1000),
 ) -> Result<
     TableIterator<
         'static,
         (
             name!(run_id, i64),
-            name!(status, &'static str),
+            name!(status, String),
             name!(files, i32),
             name!(ratings_read, i64),
             name!(ratings_loaded, i64),
@@ -81,80 +79,118 @@ fn netflix_load(
     >,
     ErrorReport,
 > {
-    let run = load(path, max_rejects).map_err(report)?;
+    let started = Instant::now();
+    let run = load(path, workers, max_rejects).map_err(report)?;
     Ok(TableIterator::once((
         run.run_id,
-        "completed",
+        run.status,
         run.files,
         run.ratings_read,
         run.ratings_loaded,
         run.duplicates,
         run.rejected,
-        run.totals.customers,
-        run.totals.movies,
-        run.totals.probe_pairs,
-        run.totals.qualifying_pairs,
-        pg::interval(run.elapsed),
+        run.customers,
+        run.movies,
+        run.probe_pairs,
+        run.qualifying_pairs,
+        pg::interval(started.elapsed()),
     )))
 }
 
-fn load(path: Option<&str>, max_rejects: Option<i64>) -> Result<Run, LoadError> {
-    let started = Instant::now();
-    let path = check_call(path, max_rejects)?;
-    let folder = Folder::open(path)?;
-
-    if !catalog::try_lock_load()? {
-        return Err(LoadError::Running);
-    }
-    // Nobody else may write what is written without index entries or foreign keys being checked row by row.
-    for table in ["dim_date", "dim_customer", "dim_movie", "fact_ratings", "qualifying"] {
-        catalog::lock_writers(table)?;
-    }
-
-    notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), path.display());
-    let survey = survey(&folder, max_rejects)?;
-    notice!(
-        "found {} ratings by {} customers; {} lines could not be used",
-        survey.ratings(),
-        survey.customers.len(),
-        survey.rejects.count
-    );
-    let held = memory(&survey);
-    pg::require_memory("loading", held)?;
-    let mut customers = Dimension::look_up(&dimensions::CUSTOMERS, &survey.customers)?;
-    let mut movies = Dimension::look_up(&dimensions::MOVIES, &survey.movies)?;
-    let loaded = facts::load(&survey, &mut customers, &mut movies, held)?;
-    facts::load_qualifying(&survey, &customers, &movies, held)?;
-    dimensions::write_calendar(survey.days)?;
-    customers.write(&[])?;
-    movies.write(&survey.titles)?;
-    let probe = survey.probe.len() as u64;
-    // Where every pair came with its rating, none is left to look for among those that were there before.
-    let missing = if loaded.probe == probe { 0 } else { probe - facts::mark_probe(&survey.probe)? };
-    if missing > 0 {
-        notice!("{missing} pairs of probe.txt have no rating and were left out");
-    }
-
-    let mut run = Run {
-        run_id: 0,
-        files: survey.files.len() as i32,
-        ratings_read: survey.ratings() as i64,
-        ratings_loaded: loaded.inserted as i64,
-        duplicates: loaded.duplicates as i64,
-        rejected: survey.rejects.count as i64,
-        totals: ledger::totals()?,
-        elapsed: started.elapsed(),
-    };
-    run.run_id = ledger::write(&run, path, &survey)?;
-    if loaded.inserted > 0 && !ledger::analyze()? {
-        notice!("only their owner can ANALYZE the tables: have that done, so that queries are planned well");
-    }
-    run.elapsed = started.elapsed();
-    Ok(run)
+/// Empties the warehouse and its models, so that another data set can be loaded.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn netflix_reset() -> Result<(), ErrorReport> {
+    settle::reset().map_err(report)
 }
 
-/// Checks all that can be wrong before a file is opened.
-fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, LoadError> {
+/// What long work in this database is at; the view `netflix_progress` shows it.
+#[pg_extern(name = "netflix_progress")]
+#[search_path(pg_catalog, pg_temp)]
+pub(crate) fn progress_of_all() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(role, Option<String>),
+        name!(phase, &'static str),
+        name!(unit, &'static str),
+        name!(done, i64),
+        name!(total, i64),
+        name!(rows, i64),
+        name!(elapsed, Interval),
+    ),
+> {
+    let row = |entry: progress::Entry| {
+        let elapsed = Interval::from_micros((entry.elapsed * 1e6) as i64);
+        (entry.pid, entry.role, entry.phase, entry.unit, entry.done, entry.total, entry.rows, elapsed)
+    };
+    TableIterator::new(progress::entries().into_iter().map(row))
+}
+
+fn load(
+    path: Option<&str>,
+    workers: Option<i32>,
+    max_rejects: Option<i64>,
+) -> Result<ledger::Run, LoadError> {
+    let (path, workers) = check_call(path, workers, max_rejects)?;
+    catalog::refuse_transaction_block(c"netflix_load()");
+    if catalog::has_transaction_id() {
+        return Err(LoadError::InTransaction);
+    }
+    if !catalog::try_lock_load()? {
+        return Err(LoadError::Running(
+            progress::entries().into_iter().next().map(|entry| (entry.pid, entry.phase)),
+        ));
+    }
+    let unfinished = ledger::unfinished()?;
+    if let Some(run) = &unfinished
+        && run.path.as_deref() != Some(path)
+    {
+        return Err(LoadError::Unfinished { path: run.path.clone().unwrap_or_default() });
+    }
+    LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
+
+    let shown = Shown::start();
+    match &unfinished {
+        None => {
+            let files = Folder::open(Path::new(path))?.ratings.len();
+            notice!("reading {files} files of ratings in \"{path}\"");
+        }
+        Some(run) => notice!("going on with the load that began at {}", run.started_at),
+    }
+    let order = Order::Plan {
+        path: path.into(),
+        max_rejects: max_rejects.map(|max| max as u64),
+        threads: workers.max(1),
+    };
+    order.perform(workers.min(1), Phase::ReadingFiles, &shown)?;
+    let run = ledger::unfinished()?.ok_or(LoadError::Order)?;
+    if unfinished.is_none() {
+        let (read, loaded) = (run.ratings_read, run.ratings_loaded);
+        notice!("found {read} ratings, {loaded} of them new; {} lines are rejected", run.rejected);
+    }
+    let units = ledger::units(run.run_id)?;
+    if units > 0 {
+        let order = Order::Facts { run_id: run.run_id };
+        order.perform(workers.min(units), Phase::LoadingRatings, &shown)?;
+    }
+    let tasks = settle::tasks()?;
+    let order = Order::Settle { run_id: run.run_id, tasks: tasks.clone() };
+    order.perform(workers.min(tasks.len()), Phase::BuildingIndexes, &shown)?;
+    shown.enter(Phase::Finishing);
+    ledger::complete(run.run_id)?;
+    if run.ratings_loaded > 0 && !ledger::analyze()? {
+        notice!("only their owner can ANALYZE the tables: have that done, so that queries are planned well");
+    }
+    ledger::run(run.run_id)?.ok_or(LoadError::Order)
+}
+
+/// Checks all that can be wrong before a file is opened. Gives the path, and how many workers there should be.
+fn check_call(
+    path: Option<&str>,
+    workers: Option<i32>,
+    max_rejects: Option<i64>,
+) -> Result<(&str, usize), LoadError> {
     catalog::require_writable(c"netflix_load()");
     if !catalog::may_read_server_files() {
         return Err(LoadError::MayNotReadFiles);
@@ -166,43 +202,31 @@ fn check_call(path: Option<&str>, max_rejects: Option<i64>) -> Result<&Path, Loa
     if let Some(max @ ..0) = max_rejects {
         return Err(LoadError::NegativeRejects(max));
     }
+    let workers = match workers {
+        Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
+            return Err(LoadError::Workers(workers));
+        }
+        Some(workers) => workers as usize,
+        None => guc::threads().min(worker::MOST_WORKERS),
+    };
+    check_tables()?;
+    Ok((path, workers))
+}
+
+/// Checks that the role may write the tables, and that they are as they were made.
+fn check_tables() -> Result<(), LoadError> {
     if !catalog::is_utf8() {
         return Err(LoadError::Encoding);
     }
     if catalog::has_old_snapshot() {
         return Err(LoadError::OldSnapshot);
     }
-    let (read, write) = (Privilege::Select, Privilege::Insert);
-    for table in ["dim_date", "load_run", "load_file", "load_reject", "qualifying"] {
-        catalog::require(table, &[read, write])?;
-    }
-    for table in ["dim_customer", "dim_movie", "fact_ratings"] {
-        catalog::require(table, &[read, write, Privilege::Update])?;
+    for (table, privileges) in TABLES {
+        catalog::require(table, privileges)?;
     }
     bulk::check("fact_ratings", &facts::FACT)?;
     bulk::check("qualifying", &facts::QUALIFYING)?;
     bulk::check("dim_customer", &dimensions::CUSTOMER)?;
     bulk::check("dim_movie", &dimensions::MOVIE)?;
-    Ok(Path::new(path))
-}
-
-/// The first pass, stopped where what it finds takes more memory than it may.
-fn survey(folder: &Folder, max_rejects: Option<i64>) -> Result<Survey, LoadError> {
-    let (mut within_limit, mut pace) = (Ok(()), Pace::new());
-    let survey = Survey::take(folder, max_rejects.map(|max| max as u64), &mut |progress| {
-        interrupt::check();
-        if pace.is_due() {
-            notice!("read {} MB in {} files", progress.bytes >> 20, progress.files);
-        }
-        within_limit = pg::check_memory("loading", progress.memory);
-        if within_limit.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    within_limit?;
-    Ok(survey?)
-}
-
-/// About how many bytes the second pass takes beside the pairs that are there already: what the first one found, and
-/// what is known of each customer and movie.
-fn memory(survey: &Survey) -> usize {
-    survey.memory + (survey.customers.len() + survey.movies.len()) * 64
+    Ok(())
 }

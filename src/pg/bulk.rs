@@ -6,17 +6,8 @@ use pgrx::pg_schema;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{check_for_interrupts, pg_sys};
 
+use super::Error;
 use super::catalog::{Privilege, Table, TableColumn};
-use super::{Error, interrupt};
-
-/// What becomes of a table's indexes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Indexes {
-    /// Each row is entered at once, and a duplicate key is an error.
-    Maintain,
-    /// They are rebuilt when all rows are in: faster where the table was empty.
-    Rebuild,
-}
 
 /// A column of the rows that are inserted.
 #[derive(Clone, Copy, Debug)]
@@ -53,20 +44,18 @@ pub struct BulkInsert<const COLUMNS: usize> {
     state: pg_sys::BulkInsertState,
     executor: *mut pg_sys::EState,
     target: *mut pg_sys::ResultRelInfo,
-    indexes: Indexes,
+    /// Whether there is an index that is to be maintained.
+    is_indexed: bool,
     /// What the rows of one batch are made in.
     batch: PgMemoryContexts,
 }
 
 impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
-    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to.
+    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to. Indexes
+    /// that are set aside are left alone.
     /// Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where somebody
     /// changed the others.
-    pub fn open(
-        table: &'static str,
-        columns: [Column; COLUMNS],
-        indexes: Indexes,
-    ) -> Result<BulkInsert<COLUMNS>, Error> {
+    pub fn open(table: &'static str, columns: [Column; COLUMNS]) -> Result<BulkInsert<COLUMNS>, Error> {
         let table = open(table, &columns, pg_sys::RowExclusiveLock)?;
         let relation = table.relation;
         // SAFETY: an open table; what is made here lives in the current memory context, and what is not closed because
@@ -75,9 +64,9 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
             let executor = pg_sys::CreateExecutorState();
             let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
             pg_sys::InitResultRelInfo(target, relation, 1, std::ptr::null_mut(), 0);
-            if indexes == Indexes::Maintain {
-                pg_sys::ExecOpenIndices(target, false);
-            }
+            pg_sys::ExecOpenIndices(target, false);
+            let is_indexed = (0..(*target).ri_NumIndices as usize)
+                .any(|n| (**(*target).ri_IndexRelationInfo.add(n)).ii_ReadyForInserts);
             let descriptor = (*relation).rd_att;
             let slots = (0..BATCH)
                 .map(|_| {
@@ -96,7 +85,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
                 state: pg_sys::GetBulkInsertState(),
                 executor,
                 target,
-                indexes,
+                is_indexed,
                 batch: PgMemoryContexts::new("netflix_rec bulk insert"),
             })
         }
@@ -123,7 +112,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
 
     fn flush(&mut self) {
         check_for_interrupts!();
-        let BulkInsert { state, executor, target, indexes, .. } = *self;
+        let BulkInsert { state, executor, target, is_indexed, .. } = *self;
         let relation = self.table.relation;
         let slots = &mut self.slots[..self.used];
         // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
@@ -139,7 +128,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
                     state,
                 );
                 for &slot in slots.iter() {
-                    if indexes == Indexes::Maintain && (*target).ri_NumIndices > 0 {
+                    if is_indexed {
                         insert_index_entries(target, slot, executor);
                         if !(*executor).es_per_tuple_exprcontext.is_null() {
                             let context = (*executor).es_per_tuple_exprcontext;
@@ -155,7 +144,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
         self.used = 0;
     }
 
-    /// Inserts the rest, and rebuilds the indexes if that was put off. Gives the number of rows.
+    /// Inserts the rest. Gives the number of rows.
     pub fn finish(mut self) -> u64 {
         self.flush();
         // SAFETY: closes what `open` opened, once.
@@ -164,17 +153,10 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
                 pg_sys::ExecDropSingleTupleTableSlot(slot);
             }
             pg_sys::FreeBulkInsertState(self.state);
-            if self.indexes == Indexes::Maintain {
-                pg_sys::ExecCloseIndices(self.target);
-            }
+            pg_sys::ExecCloseIndices(self.target);
             pg_sys::FreeExecutorState(self.executor);
-            let oid = (*self.table.relation).rd_id;
             drop(self.table);
             pg_sys::CommandCounterIncrement();
-            if self.indexes == Indexes::Rebuild && self.rows > 0 {
-                interrupt::check();
-                reindex(oid);
-            }
         }
         self.rows
     }
@@ -230,26 +212,11 @@ unsafe fn insert_index_entries(
     }
 }
 
-/// Builds all of a table's indexes anew, with as many workers as PostgreSQL thinks fit. A duplicate key is an error.
-fn reindex(table: pg_sys::Oid) {
-    // SAFETY: an existing table that nobody else writes to; its lock is held.
-    unsafe {
-        let mut params = pg_sys::ReindexParams::default();
-        pg_sys::reindex_relation(
-            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-            std::ptr::null(),
-            table,
-            pg_sys::REINDEX_REL_CHECK_CONSTRAINTS as i32,
-            &raw mut params,
-        );
-        pg_sys::CommandCounterIncrement();
-    }
-}
-
 #[cfg(any(test, feature = "pg_test"))]
 #[pg_schema]
 mod tests {
     use super::*;
+    use crate::pg::index;
     use pgrx::prelude::*;
 
     const CUSTOMER: [Column; 6] = [
@@ -261,8 +228,8 @@ mod tests {
         Column::optional(BuiltinOid::DATEOID),
     ];
 
-    fn insert(keys: std::ops::Range<i32>, indexes: Indexes) -> u64 {
-        let mut rows = BulkInsert::open("dim_customer", CUSTOMER, indexes).unwrap();
+    fn insert(keys: std::ops::Range<i32>) -> u64 {
+        let mut rows = BulkInsert::open("dim_customer", CUSTOMER).unwrap();
         for key in keys {
             let id = key * 10;
             rows.push(|| [key.into_datum(), id.into_datum(), 0i64.into_datum(), None, None, None]);
@@ -283,31 +250,40 @@ mod tests {
 
     #[pg_test]
     fn rows_are_found_by_index_and_by_scan() {
-        assert_eq!(insert(1..2501, Indexes::Rebuild), 2500);
+        index::set_aside("dim_customer").unwrap();
+        assert_eq!(index::aside("dim_customer").unwrap().len(), 2);
+        assert_eq!(insert(1..2501), 2500);
         assert_eq!(count("customer_id = 20000"), (1, 1));
-        assert_eq!(insert(2501..5001, Indexes::Maintain), 2500);
+        index::aside("dim_customer").unwrap().into_iter().for_each(index::rebuild);
+        assert_eq!(index::aside("dim_customer").unwrap(), []);
+        assert_eq!(count("customer_id = 20000"), (1, 1));
+        assert_eq!(insert(2501..5001), 2500);
         assert_eq!(count("customer_id IN (20000, 25010, 50000)"), (3, 3));
         assert_eq!(count("customer_key BETWEEN 1 AND 5000"), (5000, 5000));
-        assert_eq!(insert(5001..5001, Indexes::Maintain), 0);
+        assert_eq!(insert(5001..5001), 0);
+        let plan = Spi::explain("SELECT FROM dim_customer WHERE customer_id = 20000").unwrap();
+        assert!(format!("{:?}", plan.0).contains("Index"), "{plan:?}");
     }
 
     #[pg_test(error = "duplicate key value violates unique constraint \"dim_customer_pkey\"")]
     fn a_duplicate_is_refused_at_once() {
-        insert(1..5, Indexes::Rebuild);
-        insert(4..6, Indexes::Maintain);
+        insert(1..5);
+        insert(4..6);
     }
 
     #[pg_test(error = "could not create unique index \"dim_customer_pkey\"")]
     fn a_duplicate_is_refused_when_indexes_are_rebuilt() {
-        insert(1..5, Indexes::Rebuild);
-        insert(4..6, Indexes::Rebuild);
+        index::set_aside("dim_customer").unwrap();
+        insert(1..5);
+        insert(4..6);
+        index::aside("dim_customer").unwrap().into_iter().for_each(index::rebuild);
     }
 
     #[pg_test]
     fn an_altered_table_is_not_written() {
         let altered = |statement: &str| {
             Spi::run(statement).unwrap();
-            match BulkInsert::open("dim_customer", CUSTOMER, Indexes::Maintain) {
+            match BulkInsert::open("dim_customer", CUSTOMER) {
                 Ok(rows) => {
                     rows.finish();
                     None
@@ -342,8 +318,7 @@ mod tests {
         );
         let model = model.unwrap().unwrap();
         let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();
-        let mut rows =
-            BulkInsert::open("customer_factors", crate::pg::model::FACTORS, Indexes::Maintain).unwrap();
+        let mut rows = BulkInsert::open("customer_factors", crate::pg::model::FACTORS).unwrap();
         rows.push(|| [model.into_datum(), 1.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]);
         assert_eq!(rows.finish(), 1);
         let read = Spi::get_one::<Vec<f32>>("SELECT factors FROM customer_factors").unwrap().unwrap();

@@ -13,6 +13,7 @@ pub enum Privilege {
     Select,
     Insert,
     Update,
+    Delete,
 }
 
 /// The schema that the extension was created in.
@@ -140,6 +141,7 @@ pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::O
             Privilege::Select => (pg_sys::ACL_SELECT, "SELECT"),
             Privilege::Insert => (pg_sys::ACL_INSERT, "INSERT"),
             Privilege::Update => (pg_sys::ACL_UPDATE, "UPDATE"),
+            Privilege::Delete => (pg_sys::ACL_DELETE, "DELETE"),
         };
         // SAFETY: plain look-ups for an existing table and the current role.
         let allowed = unsafe { pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), mode as pg_sys::AclMode) };
@@ -212,4 +214,16 @@ pub fn require_writable(function: &CStr) {
 pub fn has_old_snapshot() -> bool {
     // SAFETY: the transaction's isolation level, read on the backend's thread.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// Raises PostgreSQL's own error inside a transaction block: for what commits on the way and cannot be rolled back.
+pub fn refuse_transaction_block(function: &CStr) {
+    // SAFETY: a C string; the call looks at the transaction's state and raises an error or returns.
+    unsafe { pg_sys::PreventInTransactionBlock(true, function.as_ptr()) };
+}
+
+/// Whether the transaction has written something: a statement by itself, at its beginning, has not.
+pub fn has_transaction_id() -> bool {
+    // SAFETY: looks at the transaction's state.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }

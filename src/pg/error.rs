@@ -59,6 +59,9 @@ pub enum Error {
     /// A thread panicked.
     #[error("a worker thread failed: {0}")]
     Panicked(String),
+    /// A background worker ended and said nothing.
+    #[error("a background worker ended unexpectedly")]
+    WorkerLost,
     /// No model of this name.
     #[error("model \"{name}\" does not exist")]
     NoModel { name: String, known: Vec<String> },
@@ -74,6 +77,9 @@ pub enum Error {
     /// Another transaction deployed a version that this one cannot see.
     #[error("could not serialize access: another version of model \"{name}\" was deployed meanwhile")]
     Serialization { name: String },
+    /// The system would not give more memory.
+    #[error("out of memory")]
+    OutOfMemory,
     /// A query of the extension's own failed.
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -118,6 +124,8 @@ impl Report for Error {
                 factor::Error::OutOfBounds { .. } => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             },
             Error::Damaged { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            Error::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            Error::WorkerLost => PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
             Error::Panicked(_) | Error::Spi(_) | Error::Null(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
@@ -149,6 +157,7 @@ impl Report for Error {
             Error::Serialization { .. } => {
                 "Train again, with deploy => false, or in a READ COMMITTED transaction.".into()
             }
+            Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
             Error::NotDeployed { .. } => "Train it again with deploy => true.".into(),

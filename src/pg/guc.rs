@@ -60,6 +60,11 @@ pub fn max_memory() -> usize {
     (MAX_MEMORY.get() as usize) << 20
 }
 
+/// The same in megabytes, as the setting has it.
+pub fn max_memory_mb() -> i32 {
+    MAX_MEMORY.get()
+}
+
 /// The model meant where none is named, if one is set.
 pub fn default_model() -> Option<String> {
     let name = DEFAULT_MODEL.get()?.into_string().ok()?;

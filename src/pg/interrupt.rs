@@ -25,7 +25,7 @@ pub fn check() {
 /// raised once all threads have ended. No thread outlives the call.
 pub fn run<M: Send, T: Send>(
     threads: usize,
-    job: impl FnOnce(&AtomicBool, &mut dyn FnMut(M)) -> T + Send,
+    job: impl FnOnce(&AtomicBool, &mut (dyn FnMut(M) + Send)) -> T + Send,
     mut hear: impl FnMut(M),
 ) -> Result<T, Error> {
     let mut handles = Threads::default();
@@ -89,10 +89,10 @@ impl Drop for SetOnDrop<'_> {
 
 /// Keeps PostgreSQL from acting on interrupts until dropped: one that ends the backend, as saying something to the
 /// client may, would do so under the threads that still compute.
-struct HeldInterrupts;
+pub struct HeldInterrupts;
 
 impl HeldInterrupts {
-    fn new() -> HeldInterrupts {
+    pub fn new() -> HeldInterrupts {
         // SAFETY: a counter of the backend's, used on its own thread.
         unsafe { pg_sys::InterruptHoldoffCount += 1 };
         HeldInterrupts
@@ -196,7 +196,7 @@ mod tests {
         let main = std::thread::current().id();
         let result = run(
             2,
-            |_, say: &mut dyn FnMut(i32)| {
+            |_, say: &mut (dyn FnMut(i32) + Send)| {
                 (0..100).for_each(&mut *say);
                 rayon::current_num_threads()
             },
@@ -219,8 +219,9 @@ mod tests {
 
     #[pg_test]
     fn threads_receive_no_signals() {
-        let mask =
-            |_: &AtomicBool, _: &mut dyn FnMut(())| std::fs::read_to_string("/proc/thread-self/status");
+        let mask = |_: &AtomicBool, _: &mut (dyn FnMut(()) + Send)| {
+            std::fs::read_to_string("/proc/thread-self/status")
+        };
         let status = run(1, mask, |()| {}).unwrap().unwrap();
         let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
         // All but the two that cannot be blocked and two that the C library keeps to itself.
@@ -233,12 +234,12 @@ mod tests {
 
     #[pg_test]
     fn a_panic_is_an_error() {
-        let result = run(2, |_, _: &mut dyn FnMut(())| -> i32 { panic!("out of luck") }, |()| {});
+        let result = run(2, |_, _: &mut (dyn FnMut(()) + Send)| -> i32 { panic!("out of luck") }, |()| {});
         assert!(matches!(result, Err(Error::Panicked(text)) if text == "out of luck"));
     }
 
     /// Ends only when it is told to.
-    fn endless(cancelled: &AtomicBool, say: &mut dyn FnMut(())) {
+    fn endless(cancelled: &AtomicBool, say: &mut (dyn FnMut(()) + Send)) {
         say(());
         while !cancelled.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(1));
@@ -272,7 +273,7 @@ mod tests {
             notice!("would be interrupted here");
             assert!(threads() > before);
         };
-        let job = |cancelled: &AtomicBool, say: &mut dyn FnMut(())| {
+        let job = |cancelled: &AtomicBool, say: &mut (dyn FnMut(()) + Send)| {
             while !cancelled.load(Ordering::Relaxed) {
                 say(());
             }

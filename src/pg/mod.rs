@@ -6,11 +6,14 @@ pub mod bulk;
 pub mod catalog;
 pub mod error;
 pub mod guc;
+pub mod index;
 pub mod interrupt;
 pub mod model;
+pub mod progress;
 pub mod query;
 pub mod ratings;
 pub mod scan;
+pub mod worker;
 
 pub use error::{Error, Report, report};
 

@@ -5,7 +5,7 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
 
-use super::bulk::{self, BulkInsert, Indexes};
+use super::bulk::{self, BulkInsert};
 use super::catalog::{self, Privilege, Table, TableColumn};
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
@@ -161,7 +161,7 @@ pub fn write(
             }
             Ok::<_, Error>(())
         })?;
-        let mut rows = BulkInsert::open(table, FACTORS, Indexes::Maintain)?;
+        let mut rows = BulkInsert::open(table, FACTORS)?;
         for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
             if is_there[row] && trained(table, row) {
                 rows.push(|| {

@@ -58,6 +58,17 @@ pub fn select<T>(
     })
 }
 
+/// Runs a query and hands on each of its rows.
+pub fn each(
+    seen: Seen,
+    query: &str,
+    args: &[DatumWithOid<'_>],
+    each: impl FnMut(SpiHeapTupleData<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    // A list of nothings takes no memory.
+    select(seen, query, args, each).map(drop)
+}
+
 /// The first column of a query's first row, if there is one.
 pub fn select_one<T: FromDatum + IntoDatum>(
     seen: Seen,

@@ -186,7 +186,7 @@ fn train(
     let mut last = None;
     let outcome = interrupt::run(
         threads,
-        |cancelled, say: &mut dyn FnMut(Iteration)| {
+        |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = RatingMatrix::new(customers, movies, training, cancelled)?;
             let model = als::train(&matrix, &probe, params, cancelled, &mut |iteration| say(iteration))?;
             Ok((matrix, model))

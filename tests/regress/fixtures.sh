@@ -58,6 +58,15 @@ chmod 000 unreadable/combined_data_1.txt
 mkdir -p endless
 head -c 20000000 /dev/zero >endless/combined_data_1.txt
 
+# layouts: one sample in every layout that people have it in.
+if [ ! -d layouts ]; then
+    for layout in files tar combined; do
+        "$sample" "layouts/$layout" --ratings 20000 --layout "$layout" >/dev/null
+        "$sample" "layouts/$layout.gz" --ratings 20000 --layout "$layout" --gzip >/dev/null
+        "$sample" "layouts/$layout.crlf" --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
+    done
+fi
+
 # million: the generator's, with the RMSE that its planted truth reaches on its probe.
 if [ ! -f million.rmse ]; then
     rm -rf million

@@ -55,6 +55,11 @@ impl<R: Read, T: Record> BlockReader<R, T> {
         self.lines.offset()
     }
 
+    /// What it reads from, of which it may have read more than it gave.
+    pub fn source(&self) -> &R {
+        self.lines.source()
+    }
+
     /// The next line, or `None` after the last.
     #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
     pub fn next(&mut self) -> io::Result<Option<Located<'_, T>>> {

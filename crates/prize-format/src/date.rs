@@ -37,6 +37,11 @@ impl Date {
         self.0
     }
 
+    /// The day of a number that [`Date::key`] gave.
+    pub(crate) fn from_key(key: u32) -> Date {
+        Date(key)
+    }
+
     /// Year, month and day of the month.
     pub fn ymd(self) -> (u32, u32, u32) {
         (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100)

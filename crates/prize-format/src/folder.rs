@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The files of a data set, in the order they are read.
+/// The files of a data set, in the order they are read. Any of them may be gzipped, its name then ending in `.gz`;
+/// where it is there both ways, the plain one is taken.
 #[derive(Debug)]
 pub struct Folder {
     /// `movie_titles.csv` or `movie_titles.txt`.
     pub titles: Option<PathBuf>,
-    /// `training_set/mv_*.txt` (or `mv_*.txt` in the folder itself), then `combined_data_*.txt`, each by name.
+    /// `training_set/mv_*.txt` (or `mv_*.txt` in the folder itself, or `training_set.tar`), then
+    /// `combined_data_*.txt`, each by name.
     pub ratings: Vec<PathBuf>,
     /// `probe.txt`.
     pub probe: Option<PathBuf>,
     /// `qualifying.txt`.
     pub qualifying: Option<PathBuf>,
+    /// `judging.txt`.
+    pub judging: Option<PathBuf>,
 }
 
 impl Folder {
@@ -23,17 +27,22 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Folder, Error> {
         let here = list(path)?;
         let find = |names: &[&str]| {
-            names.iter().find_map(|name| here.iter().find(|path| file_name(path) == *name)).cloned()
+            let packed = names.iter().map(|name| format!("{name}.gz"));
+            let mut names = names.iter().map(|name| (*name).to_owned()).chain(packed);
+            names.find_map(|name| here.iter().find(|path| file_name(path) == name).cloned())
         };
-        let one_a_movie = |files: Vec<PathBuf>| files.into_iter().filter(|path| is_numbered(path, "mv_"));
         let mut ratings = Vec::new();
         if fs::metadata(path.join("training_set")).is_ok_and(|meta| meta.is_dir()) {
-            ratings.extend(one_a_movie(list(&path.join("training_set"))?));
+            ratings.extend(numbered(&list(&path.join("training_set"))?, ONE_A_MOVIE));
         }
         if ratings.is_empty() {
-            ratings.extend(one_a_movie(here.clone()));
+            ratings.extend(numbered(&here, ONE_A_MOVIE));
         }
-        ratings.extend(here.iter().filter(|path| is_numbered(path, "combined_data_")).cloned());
+        if ratings.is_empty() {
+            // Who has unpacked the archive may still have it.
+            ratings.extend(find(&["training_set.tar"]));
+        }
+        ratings.extend(numbered(&here, "combined_data_"));
         if ratings.is_empty() {
             let found = here.iter().map(|path| file_name(path).into_owned()).collect();
             return Err(Error::NoRatings { folder: path.into(), found });
@@ -43,8 +52,23 @@ impl Folder {
             ratings,
             probe: find(&["probe.txt"]),
             qualifying: find(&["qualifying.txt"]),
+            judging: find(&["judging.txt"]),
         })
     }
+}
+
+/// How the names of files with one movie's ratings begin.
+const ONE_A_MOVIE: &str = "mv_";
+
+/// Whether a file holds the training set's files.
+pub fn is_archive(path: &Path) -> bool {
+    let name = file_name(path);
+    name.ends_with(".tar") || name.ends_with(".tar.gz")
+}
+
+/// Whether an archive's member is a file with one movie's ratings.
+pub fn is_one_a_movie(path: &Path) -> bool {
+    is_numbered(path, ONE_A_MOVIE)
 }
 
 /// A folder's plain files, by name: a pipe or a socket of the right name must not hang or confuse a load.
@@ -65,6 +89,27 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Those of a folder's files that are numbered so, packed ones only where the plain one is not there.
+fn numbered(files: &[PathBuf], prefix: &str) -> Vec<PathBuf> {
+    let mut found = files
+        .iter()
+        .filter(|path| match path.extension() {
+            Some(gz) if gz == "gz" => {
+                let plain = path.with_extension("");
+                is_numbered(&plain, prefix) && files.binary_search(&plain).is_err()
+            }
+            _ => is_numbered(path, prefix),
+        })
+        .cloned()
+        .collect::<Vec<_>>();
+    // By name without `.gz`, so that packing some of them changes nothing.
+    found.sort_by_key(|path| match path.extension() {
+        Some(gz) if gz == "gz" => path.with_extension(""),
+        _ => path.clone(),
+    });
+    found
 }
 
 fn is_numbered(path: &Path, prefix: &str) -> bool {

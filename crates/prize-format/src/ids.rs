@@ -15,9 +15,9 @@ pub struct IdSet {
 }
 
 impl IdSet {
-    /// Adds an id.
+    /// Adds an id. Gives whether it is new.
     #[inline]
-    pub fn insert(&mut self, id: u32) {
+    pub fn insert(&mut self, id: u32) -> bool {
         let page = (id >> PAGE_BITS) as usize;
         if page >= self.pages.len() {
             self.pages.resize(page + 1, None);
@@ -26,7 +26,36 @@ impl IdSet {
             self.filled += 1;
             Box::new([0; WORDS])
         });
-        words[word(id)] |= 1 << (id & 63);
+        let (word, bit) = (&mut words[word(id)], 1 << (id & 63));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    /// Takes an id out. What it took of memory stays.
+    pub fn remove(&mut self, id: u32) {
+        if let Some(Some(words)) = self.pages.get_mut((id >> PAGE_BITS) as usize) {
+            words[word(id)] &= !(1 << (id & 63));
+        }
+    }
+
+    /// Adds all ids of another set.
+    pub fn merge(&mut self, other: IdSet) {
+        if other.pages.len() > self.pages.len() {
+            self.pages.resize(other.pages.len(), None);
+        }
+        for (page, other) in self.pages.iter_mut().zip(other.pages) {
+            match (page, other) {
+                (_, None) => {}
+                (Some(words), Some(other)) => {
+                    words.iter_mut().zip(*other).for_each(|(word, other)| *word |= other)
+                }
+                (page, other) => {
+                    *page = other;
+                    self.filled += 1;
+                }
+            }
+        }
     }
 
     /// How many bytes of memory they take, or will when they are ranked.
@@ -106,8 +135,24 @@ mod tests {
         fn agrees_with_a_sorted_set(ids in prop::collection::vec(
             prop_oneof![1u32..300, 65_500u32..65_600, 1u32..=i32::MAX as u32], 0..200)) {
             let naive = ids.iter().copied().collect::<BTreeSet<_>>();
-            let mut set = IdSet::default();
-            ids.iter().for_each(|&id| set.insert(id));
+            // In two sets, as two threads would have it.
+            let (mut set, mut other) = (IdSet::default(), IdSet::default());
+            let mut seen = BTreeSet::new();
+            for (n, &id) in ids.iter().enumerate() {
+                if n % 3 == 0 {
+                    other.insert(id);
+                } else {
+                    prop_assert_eq!(set.insert(id), seen.insert(id));
+                }
+            }
+            for &id in &ids {
+                other.insert(id ^ 1);
+                other.remove(id ^ 1);
+                if naive.contains(&(id ^ 1)) {
+                    other.insert(id ^ 1);
+                }
+            }
+            set.merge(other);
             let ranked = set.rank();
             prop_assert_eq!(ranked.len(), naive.len());
             prop_assert!(ranked.iter().eq(naive.iter().copied()));

@@ -1,28 +1,37 @@
 //! The Netflix Prize's raw files: find, read, check and write them, and make samples of any size.
 //!
 //! ```text
-//! Folder::open ─> Survey::take ─> Survey::read_ratings
-//!   which files     first pass      second pass, movie by movie
+//! Folder::open ─> Survey::take ─> leave_out_duplicates ─> units ─> RatingReader::read
+//!   which files     first pass       where it must           second pass, movie by movie
 //! ```
 
 mod blocks;
 mod date;
+mod duplicates;
 mod folder;
 mod ids;
 mod lines;
 mod reader;
 mod record;
 pub mod sample;
+mod source;
 mod survey;
+mod surveyor;
 mod titles;
+mod unit;
 
+pub use blocks::{BlockReader, Event, Located};
 pub use date::Date;
+pub use duplicates::Known;
 pub use folder::Folder;
-pub use ids::RankedIds;
-pub use reader::RatingReader;
-pub use record::{Rating, Reason};
-pub use survey::{Progress, Reject, Rejects, Survey, SurveyedFile, Watch};
+pub use ids::{IdSet, RankedIds};
+pub use lines::Line;
+pub use reader::{QualifyingPair, RatingReader, read_probe, read_qualifying};
+pub use record::{Probe, Qualifying, Rating, Reason, Record};
+pub use source::modified;
+pub use survey::{Kind, Limits, Progress, Reject, Rejects, Survey, TextFile, Watch};
 pub use titles::Title;
+pub use unit::{MovieUnit, Unit};
 
 use std::path::PathBuf;
 
@@ -40,7 +49,7 @@ pub enum Error {
     /// No rating file is there.
     #[error("no rating files in \"{}\"", folder.display())]
     NoRatings {
-        /// The folder looked through.
+        /// The folder or archive looked through.
         folder: PathBuf,
         /// What it holds instead.
         found: Vec<String>,
@@ -50,13 +59,13 @@ pub enum Error {
     TooManyRejects {
         /// How many are allowed.
         max: u64,
-        /// The file that went beyond it.
+        /// The file of the first of them.
         path: PathBuf,
-        /// The line that did.
+        /// The first of them.
         reject: Reject,
     },
     /// A file changed between the two passes.
-    #[error("\"{}\" changed while it was being read", path.display())]
+    #[error("\"{}\" has changed since it was first read", path.display())]
     Changed {
         /// Which file.
         path: PathBuf,
@@ -64,6 +73,15 @@ pub enum Error {
     /// The system would not give more memory.
     #[error("out of memory")]
     OutOfMemory,
+    /// What was found takes more memory than allowed.
+    #[error("more memory is needed than is allowed")]
+    MemoryLimit {
+        /// How many bytes, at least.
+        needed: usize,
+    },
+    /// A unit that was kept cannot be read.
+    #[error("a unit of work cannot be unpacked")]
+    DamagedUnit,
     /// The watch asked to stop.
     #[error("stopped")]
     Stopped,

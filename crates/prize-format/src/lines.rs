@@ -17,9 +17,9 @@ pub struct Line<'a> {
     pub number: u64,
     /// Where its first byte stands in the file.
     pub offset: u64,
-    /// Its bytes; of a line over [`MAX_LINE`], the first of them.
+    /// Its bytes; of a line over 4096 bytes, the first of them.
     pub bytes: &'a [u8],
-    /// Whether it was longer than [`MAX_LINE`].
+    /// Whether it was longer than 4096 bytes.
     pub too_long: bool,
 }
 
@@ -55,6 +55,11 @@ impl<R: Read> LineReader<R> {
     /// Where the next line starts.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// What it reads from, of which it may have read more than it gave.
+    pub fn source(&self) -> &R {
+        &self.source
     }
 
     /// The next line, or `None` after the last. A last line need not have an end.

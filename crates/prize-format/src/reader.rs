@@ -1,84 +1,159 @@
-//! The second pass over a data set: reads again, movie by movie, the ratings that the first pass found.
+//! The second pass over a data set: reads again, a movie at a time, the ratings that the first pass found.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Take;
 
 use crate::blocks::{BlockReader, Event, Located};
-use crate::record::Rating;
-use crate::{Error, Survey};
+use crate::record::{Probe, Qualifying, Rating, Record};
+use crate::source::{Opened, Stream};
+use crate::unit::{MovieUnit, Part};
+use crate::{Date, Error, Kind, TextFile};
 
-/// The second pass: each movie's ratings, by movie id.
+/// Reads the parts of texts that the first pass found.
 pub struct RatingReader<'a> {
-    survey: &'a Survey,
-    next: usize,
-    open: Option<(u32, File)>,
+    files: &'a [TextFile],
+    opened: Opened<'a>,
 }
 
 impl<'a> RatingReader<'a> {
-    pub(crate) fn new(survey: &'a Survey) -> RatingReader<'a> {
-        RatingReader { survey, next: 0, open: None }
+    /// Reads from the files of a survey, all of them and in its order.
+    pub fn new(files: &'a [TextFile]) -> RatingReader<'a> {
+        RatingReader { files, opened: Opened::new(files) }
     }
 
-    /// Reads the next movie's ratings into `ratings`, sorted by customer; of a customer's several, the first that
-    /// was met is kept. Gives the movie's id and how many were left out, or `None` after the last movie.
+    /// Reads those of a movie's ratings that are to be loaded, sorted by customer, each customer once.
     ///
     /// [`Error::Changed`] where a file no longer holds what the first pass saw.
-    pub fn next(&mut self, ratings: &mut Vec<Rating>) -> Result<Option<(u32, u64)>, Error> {
-        let rest = &self.survey.segments[self.next..];
-        let Some(first) = rest.first() else { return Ok(None) };
-        let segments = rest.iter().take_while(|s| s.movie_id == first.movie_id);
+    pub fn read(&mut self, movie: &MovieUnit, ratings: &mut Vec<Rating>) -> Result<(), Error> {
         ratings.clear();
-        for segment in segments {
-            self.read_segment(*segment, ratings)?;
-            self.next += 1;
+        for part in &movie.parts {
+            self.each(movie.movie_id, part, |record, rating| {
+                if !part.is_left_out(record) {
+                    ratings.push(rating);
+                }
+            })?;
         }
-        let read = ratings.len();
-        ratings.sort_by_key(|r| r.customer_id);
-        ratings.dedup_by_key(|r| r.customer_id);
-        Ok(Some((first.movie_id, (read - ratings.len()) as u64)))
+        ratings.sort_unstable_by_key(|rating| rating.customer_id);
+        let is_each_once = ratings.windows(2).all(|pair| pair[0].customer_id < pair[1].customer_id);
+        if is_each_once && ratings.len() as u64 == movie.ratings {
+            Ok(())
+        } else {
+            let file = movie.parts.first().map_or(0, |part| part.file as usize);
+            Err(Error::Changed { path: self.files[file].path.clone() })
+        }
     }
 
-    fn read_segment(&mut self, segment: Segment, ratings: &mut Vec<Rating>) -> Result<(), Error> {
-        let surveyed = &self.survey.files[segment.file as usize];
-        let path = &surveyed.path;
-        let failed = |source| Error::Io { path: path.clone(), source };
-        let file = match &mut self.open {
-            Some((open, file)) if *open == segment.file => file,
-            open => {
-                let file = File::open(path).map_err(failed)?;
-                let now = file.metadata().map_err(failed)?;
-                if (now.len(), now.modified().ok()) != (surveyed.bytes, surveyed.modified) {
-                    return Err(Error::Changed { path: path.clone() });
-                }
-                &mut open.insert((segment.file, file)).1
-            }
-        };
-        file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
-        let already = ratings.len();
-        let mut reader = BlockReader::<_, Rating>::under(segment.movie_id, file.take(segment.bytes));
-        while let Some(Located { event, .. }) = reader.next().map_err(failed)? {
+    /// Hands on each record of a part, with its number there.
+    fn each(&mut self, movie_id: u32, part: &Part, mut each: impl FnMut(u32, Rating)) -> Result<(), Error> {
+        let mut reader = segment_reader(&mut self.opened, movie_id, part.file, part.offset, part.bytes)?;
+        let path = &self.files[part.file as usize].path;
+        let changed = || Error::Changed { path: path.clone() };
+        let mut records = 0;
+        while let Some(Located { event, .. }) =
+            reader.next().map_err(|source| Error::Io { path: path.clone(), source })?
+        {
             // Lines that were refused in the first pass are listed already.
             let Event::Record(rating) = event else { continue };
-            let known = self.survey.customers.rank(rating.customer_id).is_some()
-                && self.survey.days.is_some_and(|(first, last)| (first..=last).contains(&rating.date));
-            if !known || reader.movie_id() != Some(segment.movie_id) {
-                return Err(Error::Changed { path: path.clone() });
+            if reader.movie_id() != Some(movie_id) || records == part.records {
+                return Err(changed());
             }
-            ratings.push(rating);
+            each(records, rating);
+            records += 1;
         }
-        if (ratings.len() - already) as u64 != segment.records {
-            return Err(Error::Changed { path: path.clone() });
-        }
-        Ok(())
+        if records == part.records { Ok(()) } else { Err(changed()) }
     }
 }
 
-/// Some records of one movie that follow each other in a file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment {
+/// The lines of a movie's part of a text.
+pub(crate) fn segment_reader<'a>(
+    opened: &'a mut Opened<'_>,
+    movie_id: u32,
+    file: u32,
+    offset: u64,
+    bytes: u64,
+) -> Result<BlockReader<Take<&'a mut Stream>, Rating>, Error> {
+    Ok(BlockReader::under(movie_id, opened.part(file as usize, offset, bytes)?))
+}
+
+/// A pair of the qualifying set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QualifyingPair {
+    /// The movie.
     pub movie_id: u32,
-    pub file: u32,
-    pub offset: u64,
-    pub bytes: u64,
-    pub records: u64,
+    /// The customer.
+    pub customer_id: u32,
+    /// When it was rated.
+    pub date: Date,
+    /// The withheld rating, where `judging.txt` tells it.
+    pub rating: Option<u8>,
+}
+
+/// Reads the qualifying set and the answers to it, sorted by movie and customer, each pair once: of several, the first
+/// is kept, and the first rating that is told. `check` is asked now and then whether to go on.
+pub fn read_qualifying(
+    files: &[TextFile],
+    check: &mut dyn FnMut() -> Result<(), Error>,
+) -> Result<Vec<QualifyingPair>, Error> {
+    let mut pairs = Vec::new();
+    records(files, Kind::Qualifying, check, &mut pairs, |movie_id, pair: Qualifying| QualifyingPair {
+        movie_id,
+        customer_id: pair.customer_id,
+        date: pair.date,
+        rating: None,
+    })?;
+    records(files, Kind::Judging, check, &mut pairs, |movie_id, pair: Rating| QualifyingPair {
+        movie_id,
+        customer_id: pair.customer_id,
+        date: pair.date,
+        rating: Some(pair.rating),
+    })?;
+    pairs.sort_by_key(|pair| (pair.movie_id, pair.customer_id));
+    pairs.dedup_by(|later, first| {
+        let is_same = (later.movie_id, later.customer_id) == (first.movie_id, first.customer_id);
+        if is_same {
+            first.rating = first.rating.or(later.rating);
+        }
+        is_same
+    });
+    Ok(pairs)
+}
+
+/// Reads the probe: `(movie, customer)`, sorted, each pair once.
+pub fn read_probe(
+    files: &[TextFile],
+    check: &mut dyn FnMut() -> Result<(), Error>,
+) -> Result<Vec<(u32, u32)>, Error> {
+    let mut pairs = Vec::new();
+    records(files, Kind::Probe, check, &mut pairs, |movie_id, pair: Probe| (movie_id, pair.customer_id))?;
+    pairs.sort_unstable();
+    pairs.dedup();
+    Ok(pairs)
+}
+
+/// Adds what the records of the files of one kind say.
+fn records<R: Record, T>(
+    files: &[TextFile],
+    kind: Kind,
+    check: &mut dyn FnMut() -> Result<(), Error>,
+    list: &mut Vec<T>,
+    item: impl Fn(u32, R) -> T,
+) -> Result<(), Error> {
+    let mut opened = Opened::new(files);
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| file.kind == kind) {
+        let failed = |source| Error::Io { path: file.path.clone(), source };
+        list.try_reserve(file.records as usize).map_err(|_| Error::OutOfMemory)?;
+        let mut reader = BlockReader::<_, R>::new(opened.part(at, 0, file.bytes)?);
+        let mut seen = 0;
+        while let Some(Located { event, line }) = reader.next().map_err(failed)? {
+            if line.number % (64 * 1024) == 0 {
+                check()?;
+            }
+            let Event::Record(record) = event else { continue };
+            seen += 1;
+            list.extend(reader.movie_id().map(|movie_id| item(movie_id, record)));
+        }
+        if seen != file.records {
+            return Err(Error::Changed { path: file.path.clone() });
+        }
+    }
+    Ok(())
 }

@@ -35,6 +35,14 @@ pub enum Reason {
     /// Bytes that neither UTF-8 nor Latin-1 gives a meaning to.
     #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
     TitleEncoding,
+    /// A second rating of a movie by a customer, which says otherwise than the first.
+    #[error("the customer has rated the movie before: {rating} on {date}")]
+    Conflict {
+        /// What the first one says.
+        rating: u8,
+        /// When it was given.
+        date: Date,
+    },
     /// A second title for one movie.
     #[error("movie id already has a title further up")]
     TitleTwice,

@@ -82,19 +82,64 @@ SELECT relname, reltuples > 0 AS analyzed FROM pg_class
 WHERE oid IN ('fact_ratings'::regclass, 'dim_movie'::regclass) ORDER BY 1;
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
 SET netflix_rec.max_memory = '5MB';
-SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million', workers => 1);
 RESET netflix_rec.max_memory;
 INSERT INTO fact_ratings SELECT rating_key + 10000000, customer_key, movie_key, date_key, rating, is_probe
 FROM fact_ratings WHERE rating_key = 1;
 DROP EXTENSION amcheck;
 
--- A load that is rolled back leaves nothing; one inside a transaction is seen there at once.
+-- A load commits as it goes, so it must be called by itself.
 DROP EXTENSION netflix_rec;
 CREATE EXTENSION netflix_rec;
 BEGIN;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
-SELECT count(*) FROM fact_ratings WHERE customer_key = 2 AND movie_key = 1;
 ROLLBACK;
+DO $$ BEGIN CREATE TABLE written (); PERFORM netflix_load('/tmp/netflix_rec_test/fixtures/tiny'); END $$;
 SELECT count(*) FROM fact_ratings;
-SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+
+-- It works with any number of workers, or with none: then this session does the work itself.
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', workers => 0);
+SELECT sum(rating_key * customer_key * movie_key * rating) FROM fact_ratings;
+
+-- To start afresh:
+SELECT netflix_reset();
+SELECT count(*) FROM fact_ratings;
+
+-- Whatever the files' layout, packing and line ends, and however many workers there are: the same warehouse.
+SET client_min_messages = warning;
+CREATE VIEW digest AS SELECT
+    (SELECT md5(string_agg(f::text, ' ' ORDER BY rating_key)) FROM fact_ratings f) AS facts,
+    (SELECT md5(string_agg(c::text, ' ' ORDER BY customer_key)) FROM dim_customer c) AS customers,
+    (SELECT md5(string_agg(m::text, ' ' ORDER BY movie_key)) FROM dim_movie m) AS movies,
+    (SELECT md5(string_agg(q::text, ' ' ORDER BY movie_key, customer_key)) FROM qualifying q) AS qualifying;
+SELECT ratings_loaded, qualifying_pairs FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/files');
+SELECT facts AS f, customers AS c, movies AS m, qualifying AS q FROM digest \gset
+SELECT count(rating) FROM qualifying;
+\set same 'SELECT (facts, customers, movies, qualifying) = (:''f'', :''c'', :''m'', :''q'') AS same FROM digest'
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/tar', workers => 1); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', workers => 3); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/files.gz', workers => 0); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/tar.gz'); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined.gz'); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/files.crlf'); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/tar.crlf'); :same;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined.crlf'); :same;
+-- An archive's members are files of the ledger, too.
+SELECT netflix_reset();
+SELECT files FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/tar');
+SELECT kind, right(path, 16) AS path, member, bytes, records, state FROM load_file WHERE file_no IN (1, 2, 3);
+DROP VIEW digest;
+SELECT netflix_reset();
+SELECT run_id, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', workers => 3);
+SELECT sum(rating_key * customer_key * movie_key * rating) FROM fact_ratings;
+SELECT indexrelid::regclass AS index, indisvalid, indisready FROM pg_index WHERE indrelid = 'fact_ratings'::regclass ORDER BY 1;
+SELECT * FROM netflix_progress;
 DROP EXTENSION netflix_rec;

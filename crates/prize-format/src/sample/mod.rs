@@ -144,6 +144,33 @@ impl Sample {
     }
 }
 
+/// Writes these ratings and nothing else: a movie's id, and its customers, ratings and days, counted from the Prize's
+/// first. Gives them as they should be read: movie, customer, rating and day, sorted.
+#[cfg(test)]
+pub(crate) fn write_ratings(
+    folder: &Path,
+    layout: Layout,
+    style: Style,
+    movies: &[(u32, Vec<(u32, u8, u32)>)],
+) -> io::Result<Vec<(u32, u32, u8, crate::Date)>> {
+    let last = movies.last().map_or(1, |&(movie_id, _)| movie_id);
+    let mut writer = Writer::create(folder, layout, style, last)?;
+    let calendar = population::calendar();
+    let mut written = Vec::new();
+    for (movie_id, ratings) in movies {
+        let mut block = Block::default();
+        block.start(*movie_id);
+        for &(customer_id, rating, day) in ratings {
+            block.push(customer_id, rating, day);
+            written.push((*movie_id, customer_id, rating, calendar[day as usize]));
+        }
+        writer.movie(&block)?;
+    }
+    writer.finish()?;
+    written.sort_unstable();
+    Ok(written)
+}
+
 /// Rounds shares of a whole so that they add up to it: each share becomes the whole numbers its interval holds
 /// when the shares are laid end to end, from a random start.
 fn round_shares(shares: impl Iterator<Item = f64>, rng: &mut impl Rng) -> impl Iterator<Item = u64> {

@@ -1,0 +1,216 @@
+//! Between the passes: finds the ratings that are not to be loaded, because the customer has rated the movie before, be
+//! it in the same files or in what is loaded already. Only movies for which that may be so are read again.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use crate::blocks::{Event, Located};
+use crate::reader::segment_reader;
+use crate::record::{Rating, Reason};
+use crate::source::Opened;
+use crate::survey::{Limits, Reject, Shared, Watch};
+use crate::unit::{Segment, SegmentId};
+use crate::{Date, Error, Survey};
+
+/// The ratings that are left out.
+#[derive(Default)]
+pub(crate) struct Duplicates {
+    pub count: u64,
+    /// For each segment that has any: a bit for each of its records, and how many are set.
+    left_out: HashMap<SegmentId, (Vec<u8>, u64)>,
+}
+
+impl Duplicates {
+    /// A bit for each of a segment's records, or nothing where none is left out.
+    pub fn of(&self, segment: SegmentId) -> &[u8] {
+        self.left_out.get(&segment).map_or(&[], |(bits, _)| bits)
+    }
+
+    /// How many of a segment's records are left out.
+    pub fn count_of(&self, segment: SegmentId) -> u64 {
+        self.left_out.get(&segment).map_or(0, |&(_, count)| count)
+    }
+
+    fn add(&mut self, segment: SegmentId, records: u32, record: u32) {
+        let empty = || (vec![0; (records as usize).div_ceil(8)], 0);
+        let (bits, count) = self.left_out.entry(segment).or_insert_with(empty);
+        bits[record as usize / 8] |= 1 << (record % 8);
+        *count += 1;
+        self.count += 1;
+    }
+}
+
+/// Ratings that are loaded already, by movie.
+#[derive(Default)]
+pub struct Known(HashMap<u32, Vec<u64>>);
+
+impl Known {
+    /// Makes room for so many ratings of a movie.
+    pub fn reserve(&mut self, movie_id: u32, ratings: usize) -> Result<(), Error> {
+        self.0.entry(movie_id).or_default().try_reserve_exact(ratings).map_err(|_| Error::OutOfMemory)
+    }
+
+    /// Adds a rating.
+    pub fn add(&mut self, movie_id: u32, rating: Rating) -> Result<(), Error> {
+        let ratings = self.0.entry(movie_id).or_default();
+        ratings.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        ratings.push(pack(&rating));
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        self.0.values_mut().for_each(|ratings| ratings.sort_unstable());
+    }
+
+    fn of(&self, movie_id: u32) -> &[u64] {
+        self.0.get(&movie_id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Customer, day and rating in eight bytes, so that a hundred million fit into memory; they sort by customer.
+fn pack(rating: &Rating) -> u64 {
+    u64::from(rating.customer_id) << 32 | u64::from(rating.date.key()) << 3 | u64::from(rating.rating)
+}
+
+/// A rating that comes second, and the day and rating of the first where these are others.
+struct Second {
+    segment: SegmentId,
+    record: u32,
+    conflict: Option<Reject>,
+}
+
+/// Movies that one job reads: so many ratings, more or less.
+const RATINGS_A_JOB: u64 = 400_000;
+
+impl Survey {
+    /// Leaves out second ratings of the movies with these ids. Of several ratings of a movie by a customer, the first is
+    /// kept: the one in `known`, then the one that stands first in the files. One that says otherwise than the first
+    /// is a reject, too. To be called once for each movie, before [`Survey::units`].
+    pub fn leave_out_duplicates(
+        &mut self,
+        known: &mut Known,
+        movies: RangeInclusive<u32>,
+        limits: Limits,
+        watch: &Watch<'_>,
+    ) -> Result<(), Error> {
+        known.sort();
+        let known = &*known;
+        let mut jobs = Vec::<(u64, Vec<(SegmentId, &[Segment])>)>::new();
+        let mut suspects = self
+            .by_movie()
+            .filter(|(_, segments)| movies.contains(&segments[0].movie_id))
+            .filter(|(_, segments)| {
+                segments.len() > 1 || segments[0].is_doubtful || !known.of(segments[0].movie_id).is_empty()
+            })
+            .collect::<Vec<_>>();
+        suspects.sort_by_key(|(_, segments)| (segments[0].file, segments[0].offset));
+        for (from, segments) in suspects {
+            if jobs.last().is_none_or(|(ratings, _)| *ratings >= RATINGS_A_JOB) {
+                jobs.push((0, Vec::new()));
+            }
+            if let Some((ratings, movies)) = jobs.last_mut() {
+                *ratings += segments.iter().map(|segment| u64::from(segment.records)).sum::<u64>();
+                movies.push((from, segments));
+            }
+        }
+        let total = jobs.iter().flat_map(|(_, movies)| movies).flat_map(|(_, segments)| *segments);
+        let shared = Shared::new(limits, watch, total.map(|segment| segment.bytes).sum());
+        shared.expect_rejects(self.rejects.count);
+        let (_, seconds) = shared.run(
+            jobs.len(),
+            || Opened::new(&self.files),
+            |opened, job| {
+                let mut seconds = Vec::new();
+                for (from, segments) in &jobs[job].1 {
+                    let bytes = segments.iter().map(|segment| segment.bytes).sum();
+                    self.compare(opened, *from, segments, known, &shared, &mut seconds)?;
+                    shared.advance(job, bytes, 0)?;
+                }
+                Ok(seconds)
+            },
+        );
+        let seconds = seconds.map_err(|(_, error)| error)?;
+        for Second { segment, record, conflict } in seconds.into_iter().flatten() {
+            self.duplicates.add(segment, self.segments[segment].records, record);
+            if let Some(reject) = conflict {
+                self.files[reject.file].rejected += 1;
+                self.rejects.count += 1;
+                self.rejects.kept.push(reject);
+            }
+        }
+        self.rejects.kept.sort_by_key(|reject| (reject.file, reject.line));
+        self.rejects.kept.truncate(limits.kept());
+        Ok(())
+    }
+
+    /// Finds the second ratings of one movie.
+    fn compare<'a>(
+        &'a self,
+        opened: &mut Opened<'a>,
+        from: SegmentId,
+        segments: &[Segment],
+        known: &Known,
+        shared: &Shared<'_>,
+        seconds: &mut Vec<Second>,
+    ) -> Result<(), Error> {
+        /// A rating, and where it stands.
+        struct Placed {
+            rating: Rating,
+            segment: SegmentId,
+            record: u32,
+            line: u64,
+        }
+        let mut all = Vec::new();
+        let records = segments.iter().map(|segment| segment.records as usize).sum();
+        all.try_reserve_exact(records).map_err(|_| Error::OutOfMemory)?;
+        let Some(movie_id) = segments.first().map(|segment| segment.movie_id) else { return Ok(()) };
+        for (segment, at) in segments.iter().zip(from..) {
+            let path = &self.files[segment.file as usize].path;
+            let Segment { file, offset, bytes, .. } = *segment;
+            let mut reader = segment_reader(opened, movie_id, file, offset, bytes)?;
+            let mut record = 0;
+            while let Some(Located { event, line }) =
+                reader.next().map_err(|source| Error::Io { path: path.clone(), source })?
+            {
+                if let Event::Record(rating) = event {
+                    let line = segment.line + line.number - 1;
+                    all.push(Placed { rating, segment: at, record, line });
+                    record += 1;
+                }
+            }
+            if record != segment.records {
+                return Err(Error::Changed { path: path.clone() });
+            }
+        }
+        // Stable: of one customer's ratings, the first in the files stays the first.
+        all.sort_by_key(|placed| placed.rating.customer_id);
+        let mut known = known.of(movie_id);
+        for ratings in all.chunk_by(|a, b| a.rating.customer_id == b.rating.customer_id) {
+            let customer_id = ratings[0].rating.customer_id;
+            known = &known[known.partition_point(|&rating| (rating >> 32) < u64::from(customer_id))..];
+            let loaded = known.first().filter(|&&rating| rating >> 32 == u64::from(customer_id));
+            let (first, rest) = match loaded {
+                Some(&loaded) => (loaded, ratings),
+                None => (pack(&ratings[0].rating), &ratings[1..]),
+            };
+            for &Placed { rating, segment, record, line } in rest {
+                let mut conflict = None;
+                if pack(&rating) != first {
+                    let file = self.segments[segment].file as usize;
+                    let text = format!("{},{},{}", rating.customer_id, rating.rating, rating.date);
+                    let (date, rating) =
+                        (Date::from_key((first >> 3) as u32 & 0x1ff_ffff), (first & 7) as u8);
+                    let reject = Reject { file, line, text, reason: Reason::Conflict { rating, date } };
+                    if shared.reject() {
+                        let path = self.files[file].path.clone();
+                        let max = shared.limits.rejects.unwrap_or(0);
+                        return Err(Error::TooManyRejects { max, path, reject });
+                    }
+                    conflict = Some(reject);
+                }
+                seconds.push(Second { segment, record, conflict });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,432 @@
+//! One job of the first pass: reads a file, or some members of an archive.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::blocks::{BlockReader, Event, Located, refusal};
+use crate::folder;
+use crate::ids::IdSet;
+use crate::lines::LineReader;
+use crate::record::{Probe, Qualifying, Rating, Reason, Record};
+use crate::source::{Stream, is_gzipped};
+use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
+use crate::unit::Segment;
+use crate::{Date, Error, Folder, Title};
+
+/// What one thread does without asking another.
+pub enum Job {
+    /// Reads a text.
+    Text(Kind, PathBuf),
+    /// Reads an archive that is packed, and so from its beginning to its end.
+    Archive(PathBuf),
+    /// Reads some members of an archive that is not packed: each with its name, its place and its length.
+    Members(PathBuf, Vec<(String, u64, u64)>),
+}
+
+/// What a thread has seen in all of its jobs.
+#[derive(Default)]
+pub struct Sets {
+    pub customers: IdSet,
+    pub movies: IdSet,
+    pub days: Option<(Date, Date)>,
+    /// The customers of the movie under way, to notice those who rate it twice.
+    raters: IdSet,
+    rater_list: Vec<u32>,
+    /// Bytes accounted for.
+    accounted: usize,
+}
+
+/// What one job found. Places of files are counted within the job.
+#[derive(Default)]
+pub struct Found {
+    pub files: Vec<TextFile>,
+    pub segments: Vec<Segment>,
+    pub rejects: Vec<Reject>,
+    pub titles: Vec<Title>,
+    pub probe: Vec<(u32, u32)>,
+    pub qualifying: u64,
+}
+
+/// Lines between two looks at whether to go on.
+const LINES_A_TURN: u64 = 16 * 1024;
+
+/// Members of an archive that are one job.
+const MEMBERS_A_JOB: usize = 64;
+
+/// The jobs that reading a folder is made of, and how many bytes its files have.
+pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error> {
+    let mut jobs = Vec::new();
+    let mut total = 0;
+    let mut add = |kind, path: &PathBuf| {
+        total += fs::metadata(path).map_or(0, |meta| meta.len());
+        match folder::is_archive(path) {
+            true if is_gzipped(path) => jobs.push(Job::Archive(path.clone())),
+            true => {
+                let members = members(path, watch)?;
+                jobs.extend(
+                    members.chunks(MEMBERS_A_JOB).map(|some| Job::Members(path.clone(), some.to_vec())),
+                );
+            }
+            false => jobs.push(Job::Text(kind, path.clone())),
+        }
+        Ok::<_, Error>(())
+    };
+    folder.titles.iter().try_for_each(|path| add(Kind::Titles, path))?;
+    folder.ratings.iter().try_for_each(|path| add(Kind::Ratings, path))?;
+    folder.probe.iter().try_for_each(|path| add(Kind::Probe, path))?;
+    folder.qualifying.iter().try_for_each(|path| add(Kind::Qualifying, path))?;
+    folder.judging.iter().try_for_each(|path| add(Kind::Judging, path))?;
+    Ok((jobs, total))
+}
+
+/// The members of an archive that hold ratings. Only their headers are read.
+fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<(String, u64, u64)>, Error> {
+    let failed = |source| Error::Io { path: path.into(), source };
+    let mut archive = tar::Archive::new(fs::File::open(path).map_err(failed)?);
+    let mut members = Vec::new();
+    for member in archive.entries_with_seek().map_err(failed)? {
+        if watch.stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        let member = member.map_err(failed)?;
+        if let Some(name) = rating_file(&member).map_err(failed)? {
+            members.push((name, member.raw_file_position(), member.size()));
+        }
+    }
+    if members.is_empty() {
+        return Err(Error::NoRatings { folder: path.into(), found: Vec::new() });
+    }
+    Ok(members)
+}
+
+/// The name of a member that is a file of one movie's ratings.
+fn rating_file<R: Read>(member: &tar::Entry<'_, R>) -> io::Result<Option<String>> {
+    let kind = member.header().entry_type();
+    let path = member.path()?;
+    let is_plain = kind.is_file() || kind.is_contiguous();
+    Ok((is_plain && folder::is_one_a_movie(&path)).then(|| path.to_string_lossy().into_owned()))
+}
+
+/// Does a job. What was found up to an error stands in `found`.
+pub fn read(
+    job: &Job,
+    number: usize,
+    sets: &mut Sets,
+    found: &mut Found,
+    shared: &Shared<'_>,
+) -> Result<(), Error> {
+    match job {
+        Job::Text(kind, path) => {
+            let (mut stream, modified) = Stream::open(path)?;
+            let file = text(*kind, path, None, 0, modified);
+            let mut reader = Reader { number, sets, found, shared, told: 0 };
+            reader.read(file, &mut stream, |stream| stream.read_from_disk())
+        }
+        Job::Archive(path) => {
+            let (mut stream, modified) = Stream::open(path)?;
+            let failed = |source| Error::Io { path: path.clone(), source };
+            let mut archive = tar::Archive::new(&mut stream);
+            let mut reader = Reader { number, sets, found, shared, told: 0 };
+            for member in archive.entries().map_err(failed)? {
+                let mut member = member.map_err(failed)?;
+                if let Some(name) = rating_file(&member).map_err(failed)? {
+                    let file = text(job.kind(), path, Some(name), member.raw_file_position(), modified);
+                    reader.told = 0;
+                    reader.read(file, &mut member, |_| 0)?;
+                }
+            }
+            if found.files.is_empty() {
+                return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
+            }
+            shared.advance(number, stream.read_from_disk(), 0)
+        }
+        Job::Members(path, members) => {
+            let (mut stream, modified) = Stream::open(path)?;
+            let mut reader = Reader { number, sets, found, shared, told: 0 };
+            for (name, position, bytes) in members {
+                stream.seek(*position)?;
+                let from = stream.read_from_disk();
+                let file = text(job.kind(), path, Some(name.clone()), *position, modified);
+                reader.told = 0;
+                reader.read(file, &mut (&mut stream).take(*bytes), |part| {
+                    part.get_ref().read_from_disk() - from
+                })?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn text(kind: Kind, path: &Path, member: Option<String>, position: u64, modified: Option<i64>) -> TextFile {
+    let path = path.to_path_buf();
+    TextFile { kind, path, member, position, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+}
+
+/// Reads texts for one job.
+struct Reader<'a, 'b> {
+    number: usize,
+    sets: &'a mut Sets,
+    found: &'a mut Found,
+    shared: &'a Shared<'b>,
+    /// Bytes of the text under way that were told of.
+    told: u64,
+}
+
+impl Reader<'_, '_> {
+    fn read<R: Read>(&mut self, file: TextFile, source: R, read: impl Fn(&R) -> u64) -> Result<(), Error> {
+        let kind = file.kind;
+        self.found.files.push(file);
+        let mut source = Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() };
+        let (records, result) = match kind {
+            Kind::Titles => self.titles(&mut source, &read),
+            Kind::Ratings => self.ratings(&mut source, &read),
+            Kind::Probe => self.blocks(&mut source, &read, |reader, movie_id, pair: Probe, _| {
+                reader.list(|found| &mut found.probe, (movie_id, pair.customer_id))
+            }),
+            Kind::Qualifying => self.blocks(&mut source, &read, |reader, movie_id, pair: Qualifying, _| {
+                reader.see_pair(movie_id, pair.customer_id, pair.date);
+                Ok(())
+            }),
+            Kind::Judging => self.blocks(&mut source, &read, |reader, movie_id, pair: Rating, _| {
+                reader.see_pair(movie_id, pair.customer_id, pair.date);
+                Ok(())
+            }),
+        };
+        if let Some(file) = self.found.files.last_mut() {
+            (file.bytes, file.checksum, file.records) = (source.bytes, source.hasher.finalize(), records);
+        }
+        result?;
+        self.account()?;
+        self.tell(read(&source.source), 1)
+    }
+
+    fn titles<R: Read>(
+        &mut self,
+        source: &mut Checksummed<R>,
+        read: &impl Fn(&R) -> u64,
+    ) -> (u64, Result<(), Error>) {
+        let mut titles = BTreeMap::new();
+        let mut lines = LineReader::new(source);
+        let result = loop {
+            let line = match lines.next() {
+                Ok(Some(line)) => line,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(self.failed(error)),
+            };
+            let refused = match Title::parse(line.bytes) {
+                _ if line.too_long => Some(Reason::TooLong),
+                _ if line.bytes.is_empty() => None,
+                Ok(title) => match titles.entry(title.movie_id) {
+                    Entry::Occupied(_) => Some(Reason::TitleTwice),
+                    Entry::Vacant(free) => {
+                        self.sets.movies.insert(title.movie_id);
+                        free.insert(title);
+                        None
+                    }
+                },
+                Err(Reason::TitleEncoding) => Some(Reason::TitleEncoding),
+                Err(reason) => Some(refusal(line.bytes, reason)),
+            };
+            let (number, is_long) = (line.number, line.too_long);
+            let refused = refused.map_or(Ok(()), |reason| self.refuse(number, line.bytes, reason));
+            if let Err(error) = refused {
+                break Err(error);
+            }
+            if number % LINES_A_TURN == 0 || is_long {
+                let seen = read(&lines.source().source);
+                if let Err(error) = self.tell(seen, 0) {
+                    break Err(error);
+                }
+            }
+        };
+        let records = titles.len() as u64;
+        let bytes = titles.values().map(|title| size_of::<Title>() + title.title.len()).sum();
+        self.found.titles.extend(titles.into_values());
+        (records, result.and_then(|()| self.shared.take_memory(bytes)))
+    }
+
+    fn ratings<R: Read>(
+        &mut self,
+        source: &mut Checksummed<R>,
+        read: &impl Fn(&R) -> u64,
+    ) -> (u64, Result<(), Error>) {
+        let file = self.found.files.len() as u32 - 1;
+        let from = self.found.segments.len();
+        let result = self.blocks(source, read, |reader, movie_id, rating: Rating, place| {
+            let sets = &mut *reader.sets;
+            sets.customers.insert(rating.customer_id);
+            sets.see_day(rating.date);
+            let segments = &mut reader.found.segments;
+            match segments[from..].last_mut() {
+                Some(last) if last.movie_id == movie_id && last.records < u32::MAX => {
+                    last.bytes = place.end - last.offset;
+                    last.records += 1;
+                    last.is_doubtful |= !sets.is_new_rater(rating.customer_id);
+                }
+                _ => {
+                    sets.movies.insert(movie_id);
+                    sets.forget_raters();
+                    sets.is_new_rater(rating.customer_id);
+                    let (offset, bytes, line) = (place.start, place.end - place.start, place.line);
+                    let is_doubtful = false;
+                    let segment = Segment { movie_id, file, offset, bytes, line, records: 1, is_doubtful };
+                    reader.list(|found| &mut found.segments, segment)?;
+                }
+            }
+            Ok(())
+        });
+        self.sets.forget_raters();
+        result
+    }
+
+    fn blocks<R: Read, T: Record>(
+        &mut self,
+        source: &mut Checksummed<R>,
+        read: &impl Fn(&R) -> u64,
+        mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
+    ) -> (u64, Result<(), Error>) {
+        let mut reader = BlockReader::new(source);
+        let mut records = 0;
+        let result = loop {
+            let Located { event, line } = match reader.next() {
+                Ok(Some(located)) => located,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(self.failed(error)),
+            };
+            let (start, number, is_long) = (line.offset, line.number, line.too_long);
+            let result = match event {
+                Event::Refused(reason) => self.refuse(number, line.bytes, reason),
+                Event::Record(record) => {
+                    records += 1;
+                    let place = Place { start, end: reader.offset(), line: number };
+                    // A record is only ever told of under a movie.
+                    reader.movie_id().map_or(Ok(()), |movie_id| each(self, movie_id, record, place))
+                }
+                Event::Movie(_) | Event::Blank => Ok(()),
+            };
+            if let Err(error) = result {
+                break Err(error);
+            }
+            if number % LINES_A_TURN == 0 || is_long {
+                let seen = read(&reader.source().source);
+                if let Err(error) = self.account().and_then(|()| self.tell(seen, 0)) {
+                    break Err(error);
+                }
+            }
+        };
+        (records, result)
+    }
+
+    fn list<T>(&mut self, list: impl Fn(&mut Found) -> &mut Vec<T>, item: T) -> Result<(), Error> {
+        let list = list(self.found);
+        if list.len() == list.capacity() {
+            let before = list.capacity();
+            list.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            self.shared.take_memory((list.capacity() - before) * size_of::<T>())?;
+        }
+        list.push(item);
+        Ok(())
+    }
+
+    fn see_pair(&mut self, movie_id: u32, customer_id: u32, date: Date) {
+        self.found.qualifying += 1;
+        self.sets.movies.insert(movie_id);
+        self.sets.customers.insert(customer_id);
+        self.sets.see_day(date);
+    }
+
+    fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
+        let file = self.found.files.len() - 1;
+        self.found.files[file].rejected += 1;
+        // One is kept to be told of where none is allowed.
+        if self.found.rejects.len() < self.shared.limits.kept().max(1) {
+            self.found.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
+        }
+        if self.shared.reject() {
+            let path = self.found.files[file].path.clone();
+            let reject = Reject { file, line, text: excerpt(bytes), reason };
+            return Err(Error::TooManyRejects { max: self.shared.limits.rejects.unwrap_or(0), path, reject });
+        }
+        Ok(())
+    }
+
+    fn account(&mut self) -> Result<(), Error> {
+        let now = self.sets.customers.bytes() + self.sets.movies.bytes() + self.sets.raters.bytes();
+        let before = std::mem::replace(&mut self.sets.accounted, now);
+        self.shared.take_memory(now.saturating_sub(before))
+    }
+
+    /// Tells that so many bytes of the text have been read from the disk, and whether it has ended.
+    fn tell(&mut self, read: u64, ended: u64) -> Result<(), Error> {
+        let more = read.saturating_sub(self.told);
+        self.told = read;
+        self.shared.advance(self.number, more, ended)
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        let path = self.found.files.last().map(|file| file.path.clone()).unwrap_or_default();
+        Error::Io { path, source }
+    }
+}
+
+impl Sets {
+    fn see_day(&mut self, date: Date) {
+        let (first, last) = self.days.get_or_insert((date, date));
+        *first = date.min(*first);
+        *last = date.max(*last);
+    }
+
+    fn is_new_rater(&mut self, customer_id: u32) -> bool {
+        self.rater_list.push(customer_id);
+        self.raters.insert(customer_id)
+    }
+
+    fn forget_raters(&mut self) {
+        self.rater_list.drain(..).for_each(|id| self.raters.remove(id));
+    }
+}
+
+/// Where a record stands in its text.
+struct Place {
+    start: u64,
+    end: u64,
+    line: u64,
+}
+
+/// Sums up the bytes that pass through.
+struct Checksummed<R> {
+    source: R,
+    bytes: u64,
+    hasher: crc32fast::Hasher,
+}
+
+impl<R: Read> Read for Checksummed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(out)?;
+        self.bytes += n as u64;
+        self.hasher.update(&out[..n]);
+        Ok(n)
+    }
+}
+
+/// Enough of a line to recognise it by, fit for a terminal and a text column.
+fn excerpt(line: &[u8]) -> String {
+    const KEPT: usize = 80;
+    let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
+    let mut excerpt = String::new();
+    for c in text.chars() {
+        match c {
+            '\u{80}'.. if !c.is_control() => excerpt.push(c),
+            ' '..='~' => excerpt.push(c),
+            _ => excerpt.push_str(&format!("\\x{:02x}", u32::from(c))),
+        }
+    }
+    if line.len() > KEPT {
+        excerpt.push('…');
+    }
+    excerpt
+}

@@ -1,0 +1,147 @@
+//! The second pass in pieces: each unit holds the ratings of some movies, and can be loaded by itself, in any order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Survey};
+
+/// Some records of one movie that follow each other in a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub movie_id: u32,
+    /// Index of the text in [`Survey::files`].
+    pub file: u32,
+    pub offset: u64,
+    pub bytes: u64,
+    /// The line of its first record.
+    pub line: u64,
+    pub records: u32,
+    /// Whether a customer stands in it twice.
+    pub is_doubtful: bool,
+}
+
+/// The place of a segment in the survey's list.
+pub(crate) type SegmentId = usize;
+
+/// Ratings that are loaded in one go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Whose ratings they are, in the order in which they stand in the files.
+    pub movies: Vec<MovieUnit>,
+}
+
+/// One movie's ratings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MovieUnit {
+    /// The movie.
+    pub movie_id: u32,
+    /// How many ratings of movies with smaller ids are loaded from the same survey: with these, a rating's number
+    /// depends neither on the unit it is in nor on when it is loaded.
+    pub first: u64,
+    /// How many ratings of it are to be loaded.
+    pub ratings: u64,
+    /// The customers whose ratings of it are in the probe, sorted.
+    pub probe: Vec<u32>,
+    /// Where they stand.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Some of a movie's ratings that follow each other in a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub file: u32,
+    pub offset: u64,
+    pub bytes: u64,
+    pub records: u32,
+    /// A bit for each record that is left out, or nothing where none is.
+    pub left_out: Vec<u8>,
+}
+
+impl Part {
+    pub fn is_left_out(&self, record: u32) -> bool {
+        self.left_out.get(record as usize / 8).is_some_and(|bits| bits & (1 << (record % 8)) != 0)
+    }
+}
+
+impl MovieUnit {
+    /// How many bytes of texts are read for it.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).sum()
+    }
+}
+
+impl Unit {
+    /// How many ratings are to be loaded.
+    pub fn ratings(&self) -> u64 {
+        self.movies.iter().map(|movie| movie.ratings).sum()
+    }
+
+    /// The texts it reads, by their index in [`Survey::files`], each once, sorted.
+    pub fn files(&self) -> Vec<usize> {
+        let parts = self.movies.iter().flat_map(|movie| &movie.parts);
+        let mut files = parts.map(|part| part.file as usize).collect::<Vec<_>>();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    /// Packs it for keeping.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_cbor::ser::to_vec_packed(self).map_err(|_| Error::DamagedUnit)
+    }
+
+    /// Unpacks one that was kept.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Unit, Error> {
+        serde_cbor::from_slice(bytes).map_err(|_| Error::DamagedUnit)
+    }
+}
+
+impl Survey {
+    /// Divides what is to be loaded into units of about so many ratings. Movies follow each other as they do in the
+    /// files, so that packed files are read forward.
+    pub fn units(&self, ratings_each: u64) -> Vec<Unit> {
+        let mut first = 0;
+        let mut movies = Vec::new();
+        for (from, segments) in self.by_movie() {
+            let Some(Segment { movie_id, file, offset, .. }) = segments.first().copied() else { continue };
+            let part = |(at, segment): (usize, &Segment)| Part {
+                file: segment.file,
+                offset: segment.offset,
+                bytes: segment.bytes,
+                records: segment.records,
+                left_out: self.duplicates.of(from + at).to_vec(),
+            };
+            let read = segments.iter().map(|segment| u64::from(segment.records)).sum::<u64>();
+            let left_out = (from..from + segments.len()).map(|id| self.duplicates.count_of(id)).sum::<u64>();
+            let ratings = read - left_out;
+            if ratings > 0 {
+                let probe = probe_of(&self.probe, movie_id).iter().map(|&(_, customer_id)| customer_id);
+                let parts = segments.iter().enumerate().map(part).collect();
+                let movie = MovieUnit { movie_id, first, ratings, probe: probe.collect(), parts };
+                movies.push(((file, offset), movie));
+            }
+            first += ratings;
+        }
+        movies.sort_by_key(|&(place, _)| place);
+        let (mut units, mut held) = (Vec::new(), 0);
+        for (_, movie) in movies {
+            if held == 0 {
+                units.push(Unit { movies: Vec::new() });
+            }
+            held += movie.ratings;
+            if let Some(unit) = units.last_mut() {
+                unit.movies.push(movie);
+            }
+            if held >= ratings_each {
+                held = 0;
+            }
+        }
+        units
+    }
+}
+
+/// A movie's pairs of the probe.
+fn probe_of(probe: &[(u32, u32)], movie_id: u32) -> &[(u32, u32)] {
+    let from = probe.partition_point(|&(movie, _)| movie < movie_id);
+    let to = probe.partition_point(|&(movie, _)| movie <= movie_id);
+    &probe[from..to]
+}

@@ -1,0 +1,215 @@
+//! The first phase: reads all files and writes down what there is to do.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use pgrx::pg_sys::BuiltinOid;
+use prize_format::{Folder, Known, Limits, Progress, Rating, Survey, TextFile};
+
+use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
+use super::error::LoadError;
+use super::ledger;
+use super::order::Watch;
+use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::worker::{self, Board};
+use crate::pg::{self, Error, guc, index, interrupt, query};
+
+/// About how many ratings are loaded, and committed, at a time.
+const RATINGS_A_UNIT: u64 = 400_000;
+
+/// About how many of the ratings that are there already are looked at in one go: eight bytes each.
+const KNOWN_AT_A_TIME: i64 = 64 << 20;
+
+/// Plans a load, or looks whether one that is planned can go on.
+pub fn plan(
+    path: &str,
+    max_rejects: Option<u64>,
+    threads: usize,
+    board: &Board,
+    watch: Watch<'_>,
+) -> Result<(), LoadError> {
+    worker::transaction(|| match ledger::unfinished()? {
+        Some(run) => check_files(run.run_id),
+        None => {
+            begin(path, Limits { rejects: max_rejects, memory: guc::max_memory() }, threads, board, watch)
+        }
+    })
+}
+
+fn begin(
+    path: &str,
+    limits: Limits,
+    threads: usize,
+    board: &Board,
+    watch: Watch<'_>,
+) -> Result<(), LoadError> {
+    let folder = Folder::open(Path::new(path))?;
+    let mut on_threads =
+        |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
+            let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
+                let say = std::sync::Mutex::new(say);
+                let said = |progress| {
+                    // Whoever finds another telling goes on with its work.
+                    if let Ok(mut say) = say.try_lock() {
+                        say(progress);
+                    }
+                };
+                work(&prize_format::Watch { stop, said: &said })
+            };
+            interrupt::run(threads, job, |progress: Progress| {
+                board.set(progress.bytes, progress.total);
+                watch(board);
+            })?
+            .map_err(LoadError::from)
+        };
+    let survey = std::sync::Mutex::new(None);
+    on_threads(&|watch| {
+        let taken = Survey::take(&folder, limits, watch)?;
+        *survey.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(taken);
+        Ok(())
+    })?;
+    let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut survey = survey.ok_or(LoadError::Order)?;
+
+    let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
+    let is_empty = query::select_one::<bool>(
+        Seen::Now,
+        "SELECT NOT EXISTS (SELECT FROM @extschema@.fact_ratings)",
+        &[],
+    )?;
+    let is_empty = is_empty == Some(true);
+    for (part, ratings) in parts(is_empty)? {
+        pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
+        let known = std::sync::Mutex::new(match is_empty {
+            true => Known::default(),
+            false => known(&customers, &movies, &part, &survey)?,
+        });
+        let shared = std::sync::Mutex::new(&mut survey);
+        on_threads(&|watch| {
+            let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut survey = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            survey.leave_out_duplicates(&mut known, part.clone(), limits, watch)
+        })?;
+    }
+
+    dimensions::write_calendar(survey.days)?;
+    customers.add(&survey.customers, &[])?;
+    movies.add(&survey.movies, &survey.titles)?;
+    let units = survey.units(RATINGS_A_UNIT);
+    let first_rating_key = query::select_one::<i64>(
+        Seen::Now,
+        "SELECT coalesce(max(rating_key), 0) + 1 FROM @extschema@.fact_ratings",
+        &[],
+    )?
+    .ok_or(Error::Null("fact_ratings"))?;
+    ledger::begin(&ledger::Plan {
+        path,
+        files: &survey.files,
+        rejects: &survey.rejects.kept,
+        units: &units,
+        has_qualifying: survey.qualifying > 0,
+        ratings_read: survey.ratings(),
+        duplicates: survey.duplicates(),
+        rejected: survey.rejects.count,
+        first_rating_key,
+    })?;
+    if is_empty && !units.is_empty() {
+        index::set_aside("fact_ratings")?;
+    }
+    Ok(())
+}
+
+/// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the
+/// parts, each with how many there are.
+fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
+    let mut parts = vec![(0..=u32::MAX, 0)];
+    if is_empty {
+        return Ok(parts);
+    }
+    let query = "SELECT movie_id, rating_count FROM @extschema@.dim_movie ORDER BY movie_id";
+    query::each(Seen::Now, query, &[], |row| {
+        let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
+        let Some((part, held)) = parts.last_mut() else { return Ok(()) };
+        if *held > 0 && *held + ratings > KNOWN_AT_A_TIME {
+            *part = *part.start()..=movie_id - 1;
+            parts.push((movie_id..=u32::MAX, ratings));
+        } else {
+            *held += ratings;
+        }
+        Ok(())
+    })?;
+    Ok(parts)
+}
+
+/// Reads the ratings of these movies that are there already, as far as the survey has any for the movie.
+fn known(
+    customers: &Keys,
+    movies: &Keys,
+    part: &RangeInclusive<u32>,
+    survey: &Survey,
+) -> Result<Known, LoadError> {
+    let (customer_ids, movie_ids) = (customers.ids()?, movies.ids()?);
+    let is_wanted = |id: &u32| part.contains(id) && survey.movies.rank(*id).is_some();
+    let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
+    let mut known = Known::default();
+    query::each(
+        Seen::Now,
+        "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
+        &[],
+        |row| {
+            let (id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
+            if is_wanted(&id) {
+                known.reserve(id, ratings as usize).map_err(|_| Error::OutOfMemory)?;
+            }
+            Ok(())
+        },
+    )?;
+    let column = |name, type_oid| Column { name, type_oid };
+    let columns = [
+        column("customer_key", BuiltinOid::INT4OID),
+        column("movie_key", BuiltinOid::INT4OID),
+        column("date_key", BuiltinOid::INT4OID),
+        column("rating", BuiltinOid::INT2OID),
+    ];
+    scan("fact_ratings", &columns, Seen::Now, |row| {
+        let id = |ids: &[u32], key: i32| ids.get(key as usize).copied().unwrap_or(0);
+        let movie_id = id(&movie_ids, row.int4(1));
+        if movie_id == 0 {
+            return Ok::<_, LoadError>(());
+        }
+        let day = row.int4(2) as u32;
+        let rating = Rating {
+            customer_id: id(&customer_ids, row.int4(0)),
+            rating: row.int2(3) as u8,
+            date: prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
+                .ok_or(Error::Damaged { table: "fact_ratings", key: row.int4(0) })?,
+        };
+        Ok(known.add(movie_id, rating)?)
+    })?;
+    Ok(known)
+}
+
+/// Looks whether the files that are needed still are the ones that were read. One that was touched, but holds the same,
+/// will do.
+fn check_files(run_id: i64) -> Result<(), LoadError> {
+    let files = ledger::files(run_id)?;
+    let left = ledger::files_left(run_id)?;
+    let mut checked = None::<(&TextFile, Option<i64>)>;
+    for place in left {
+        interrupt::check();
+        let file = &files[place];
+        // The members of an archive follow each other.
+        let modified = match checked {
+            Some((last, modified)) if last.path == file.path => modified,
+            _ => prize_format::modified(&file.path)?,
+        };
+        checked = Some((file, modified));
+        if modified != file.modified {
+            file.check_content(&mut || {
+                interrupt::check();
+            })?;
+            ledger::touched(run_id, place, modified)?;
+        }
+    }
+    Ok(())
+}

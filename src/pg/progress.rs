@@ -1,0 +1,174 @@
+//! How far long work is, shown to other sessions by way of the server's own progress slots.
+
+use std::ffi::{CStr, c_int};
+
+use pgrx::pg_sys;
+
+/// What a backend is at. The numbers stand in shared memory that another version of the library may read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(i64)]
+pub enum Phase {
+    ReadingFiles = 1,
+    LoadingRatings = 2,
+    BuildingIndexes = 3,
+    Finishing = 4,
+}
+
+impl Phase {
+    const ALL: [Phase; 4] =
+        [Phase::ReadingFiles, Phase::LoadingRatings, Phase::BuildingIndexes, Phase::Finishing];
+
+    /// What it is called in `netflix_progress`, and what it counts.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Phase::ReadingFiles => ("reading files", "bytes"),
+            Phase::LoadingRatings => ("loading ratings", "bytes"),
+            Phase::BuildingIndexes => ("building indexes", "tasks"),
+            Phase::Finishing => ("finishing", "tasks"),
+        }
+    }
+}
+
+/// A command number that PostgreSQL does not use: its own views pass over it.
+const COMMAND: pg_sys::ProgressCommandType::Type = 0x6e66_6c78;
+
+const PHASE: c_int = 0;
+const DONE: c_int = 1;
+const TOTAL: c_int = 2;
+const ROWS: c_int = 3;
+const STARTED: c_int = 4;
+
+/// Work whose progress is shown, until dropped.
+pub struct Shown;
+
+impl Shown {
+    /// Begins to show.
+    pub fn start() -> Shown {
+        // SAFETY: writes to this backend's own slot.
+        unsafe { pg_sys::pgstat_progress_start_command(COMMAND, pg_sys::InvalidOid) };
+        Shown
+    }
+
+    /// Enters a phase, in which nothing is done yet.
+    pub fn enter(&self, phase: Phase) {
+        // SAFETY: as above.
+        unsafe {
+            pg_sys::pgstat_progress_update_param(STARTED, pg_sys::GetCurrentTimestamp());
+            pg_sys::pgstat_progress_update_param(PHASE, phase as i64);
+        }
+        self.update(0, 0, 0);
+    }
+
+    /// Shows how far the phase is.
+    pub fn update(&self, done: u64, total: u64, rows: u64) {
+        // SAFETY: as above.
+        unsafe {
+            pg_sys::pgstat_progress_update_param(DONE, done as i64);
+            pg_sys::pgstat_progress_update_param(TOTAL, total as i64);
+            pg_sys::pgstat_progress_update_param(ROWS, rows as i64);
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // SAFETY: as above. (After an error the server has done so itself.)
+        unsafe { pg_sys::pgstat_progress_end_command() };
+    }
+}
+
+/// The same as `pg_stat_progress_copy` shows it: for a worker that fills a table.
+pub struct ShownAsCopy;
+
+impl ShownAsCopy {
+    /// Begins to show, of so many bytes that all workers read together.
+    pub fn start(table: pg_sys::Oid, total: u64) -> ShownAsCopy {
+        // SAFETY: writes to this backend's own slot.
+        unsafe {
+            let command = pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY;
+            pg_sys::pgstat_progress_start_command(command, table);
+            pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_BYTES_TOTAL as c_int, total as i64);
+            let from = i64::from(pg_sys::PROGRESS_COPY_COMMAND_FROM);
+            pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_COMMAND as c_int, from);
+            let file = i64::from(pg_sys::PROGRESS_COPY_TYPE_FILE);
+            pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_TYPE as c_int, file);
+        }
+        ShownAsCopy
+    }
+
+    /// Shows what this worker has done.
+    pub fn update(&self, bytes: u64, rows: u64) {
+        // SAFETY: as above.
+        unsafe {
+            pg_sys::pgstat_progress_update_param(
+                pg_sys::PROGRESS_COPY_BYTES_PROCESSED as c_int,
+                bytes as i64,
+            );
+            pg_sys::pgstat_progress_update_param(
+                pg_sys::PROGRESS_COPY_TUPLES_PROCESSED as c_int,
+                rows as i64,
+            );
+        }
+    }
+}
+
+impl Drop for ShownAsCopy {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { pg_sys::pgstat_progress_end_command() };
+    }
+}
+
+/// What another session sees of one.
+pub struct Entry {
+    pub pid: i32,
+    pub role: Option<String>,
+    pub phase: &'static str,
+    pub unit: &'static str,
+    pub done: i64,
+    pub total: i64,
+    pub rows: i64,
+    /// Seconds since the phase began.
+    pub elapsed: f64,
+}
+
+/// All work that is shown in this database and that the current role may see: its own, or anybody's with the
+/// privileges of `pg_read_all_stats`.
+pub fn entries() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    // SAFETY: the server copies all slots into memory of this backend's before the first is looked at; the pointers it
+    // gives, null where there is none, are into that copy.
+    unsafe {
+        let reads_all =
+            pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS));
+        let now = pg_sys::GetCurrentTimestamp();
+        for number in 1..=pg_sys::pgstat_fetch_stat_numbackends() {
+            #[cfg(any(feature = "pg14", feature = "pg15"))]
+            let slot = pg_sys::pgstat_fetch_stat_local_beentry(number);
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            let slot = pg_sys::pgstat_get_local_beentry_by_index(number);
+            let Some(slot) = slot.as_ref() else { continue };
+            let slot = &slot.backendStatus;
+            let is_shown = slot.st_progress_command == COMMAND && slot.st_databaseid == pg_sys::MyDatabaseId;
+            if !is_shown || !(reads_all || pg_sys::has_privs_of_role(pg_sys::GetUserId(), slot.st_userid)) {
+                continue;
+            }
+            let param = |number: c_int| slot.st_progress_param[number as usize];
+            let phase = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE));
+            let (phase, unit) = phase.map_or(("starting", ""), Phase::names);
+            let role = pg_sys::GetUserNameFromId(slot.st_userid, true);
+            let role = (!role.is_null()).then(|| CStr::from_ptr(role).to_string_lossy().into_owned());
+            entries.push(Entry {
+                pid: slot.st_procpid,
+                role,
+                phase,
+                unit,
+                done: param(DONE),
+                total: param(TOTAL),
+                rows: param(ROWS),
+                elapsed: (now - param(STARTED)).max(0) as f64 / 1e6,
+            });
+        }
+    }
+    entries
+}
