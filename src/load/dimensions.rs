@@ -210,6 +210,27 @@ pub fn recount() -> Result<u64, LoadError> {
     Ok(probe)
 }
 
+/// Adds the ratings with keys from this one on to the counts, means and days of their customers and movies.
+pub fn count_from(first_rating_key: i64) -> Result<(), LoadError> {
+    for Names { table, key, .. } in [CUSTOMERS, MOVIES] {
+        // The mean of a count below 2^50 gives the whole sum back exactly.
+        let update = format!(
+            "UPDATE @extschema@.{table} AS member SET
+                 rating_count = member.rating_count + new.count,
+                 rating_mean = (round(coalesce(member.rating_mean, 0) * member.rating_count) + new.sum)
+                               / (member.rating_count + new.count),
+                 first_rated_on = least(member.first_rated_on, new.first),
+                 last_rated_on = greatest(member.last_rated_on, new.last)
+             FROM (SELECT {key}, count(*), sum(rating)::float8, min(date) AS first, max(date) AS last
+                   FROM @extschema@.fact_ratings JOIN @extschema@.dim_date USING (date_key)
+                   WHERE rating_key >= $1 GROUP BY {key}) AS new
+             WHERE member.{key} = new.{key}"
+        );
+        query::run(&update, &[first_rating_key.into()])?;
+    }
+    Ok(())
+}
+
 /// Updates those members whose tallies are not what the table says.
 fn write(names: &Names, tallies: &[Tally]) -> Result<(), LoadError> {
     let Names { table, key, .. } = names;
@@ -220,10 +241,12 @@ fn write(names: &Names, tallies: &[Tally]) -> Result<(), LoadError> {
     query::each(Seen::Now, &query, &[], |row| {
         let key = row.get::<i32>(1)?.ok_or(Error::Null(table))?;
         let tally = tallies.get(key as usize).copied().unwrap_or_default();
+        // Somebody may have written a day that is none.
+        let is_finite = |day: &Date| !day.is_infinity() && !day.is_neg_infinity();
         let day = |day: Option<Date>| {
-            day.map_or(0, |day| {
-                day.year() as u32 * 10_000 + u32::from(day.month()) * 100 + u32::from(day.day())
-            })
+            let number =
+                |day: Date| day.year() as u32 * 10_000 + u32::from(day.month()) * 100 + u32::from(day.day());
+            day.filter(is_finite).map_or(0, number)
         };
         let is_right = row.get::<i64>(2)? == Some(i64::from(tally.count))
             && row.get::<f64>(3)? == tally.mean()

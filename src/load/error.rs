@@ -30,6 +30,8 @@ pub enum LoadError {
     Running(Option<(i32, &'static str)>),
     #[error("a load of \"{path}\" was interrupted and is not finished")]
     Unfinished { path: String },
+    #[error("more than {max} rows could not be used")]
+    TooManyRejects { max: u64, first: Reject },
     #[error("the ratings of movie {0} have changed since they were first read")]
     ChangedMovie(u32),
     #[error("the load's ledger was changed while it ran")]
@@ -64,6 +66,7 @@ impl Report for LoadError {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
@@ -102,6 +105,9 @@ impl Report for LoadError {
                 let Reject { line, reason, text, .. } = reject;
                 Some(format!("The first is {}, line {line}: {reason}: \"{text}\"", path.display()))
             }
+            LoadError::TooManyRejects { first: Reject { line, text, reason, .. }, .. } => {
+                Some(format!("The first is row {line}: {reason}: \"{text}\""))
+            }
             LoadError::Running(Some((pid, phase))) => Some(format!("Process {pid} is at it: {phase}.")),
             LoadError::Pg(error) => error.detail(),
             _ => None,
@@ -124,6 +130,9 @@ impl Report for LoadError {
                 path.replace('\'', "''")
             ),
             LoadError::ChangedMovie(_) => CHANGED.into(),
+            LoadError::TooManyRejects { .. } => {
+                "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.".into()
+            }
             LoadError::Order => "Call again.".into(),
             LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
             LoadError::OldSnapshot => {

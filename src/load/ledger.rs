@@ -68,7 +68,8 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
 
 /// What a load is about to do.
 pub struct Plan<'a> {
-    pub path: &'a str,
+    /// The folder, where the ratings are of files.
+    pub path: Option<&'a str>,
     pub files: &'a [TextFile],
     pub rejects: &'a [Reject],
     pub units: &'a [Unit],
@@ -97,7 +98,7 @@ pub fn begin(plan: &Plan<'_>) -> Result<i64, LoadError> {
     )?
     .ok_or(Error::Null("load_run"))?;
     write_files(run_id, plan.files, plan.units)?;
-    write_rejects(run_id, plan.rejects.iter().map(|reject| (Some(reject.file), reject)))?;
+    write_rejects(run_id, plan.rejects, plan.path.is_some())?;
     let insert = "INSERT INTO @extschema@.load_unit (run_id, unit_no, ratings, files, plan) VALUES ($1, $2, $3, $4, $5)";
     let mut unit_no = 0;
     if plan.has_qualifying {
@@ -151,12 +152,7 @@ fn write_files(run_id: i64, files: &[TextFile], units: &[Unit]) -> Result<(), Lo
     .map_err(LoadError::from)
 }
 
-/// Lists lines that cannot be used, each with the index of its file, if it is of one.
-pub fn write_rejects<'a>(
-    run_id: i64,
-    rejects: impl Iterator<Item = (Option<usize>, &'a Reject)> + Clone,
-) -> Result<(), LoadError> {
-    let rejects = rejects.collect::<Vec<_>>();
+fn write_rejects(run_id: i64, rejects: &[Reject], are_of_files: bool) -> Result<(), LoadError> {
     query::run(
         "INSERT INTO @extschema@.load_reject (run_id, reject_no, file_no, line, text, reason)
          SELECT $1, reject_no, file_no, line, text, reason
@@ -164,13 +160,23 @@ pub fn write_rejects<'a>(
               WITH ORDINALITY AS reject (file_no, line, text, reason, reject_no)",
         &[
             run_id.into(),
-            rejects.iter().map(|(file, _)| file.map(|file| file as i32 + 1)).collect::<Vec<_>>().into(),
-            rejects.iter().map(|(_, reject)| reject.line as i64).collect::<Vec<_>>().into(),
-            rejects.iter().map(|(_, reject)| reject.text.clone()).collect::<Vec<_>>().into(),
-            rejects.iter().map(|(_, reject)| reject.reason.to_string()).collect::<Vec<_>>().into(),
+            rejects
+                .iter()
+                .map(|reject| are_of_files.then_some(reject.file as i32 + 1))
+                .collect::<Vec<_>>()
+                .into(),
+            rejects.iter().map(|reject| reject.line as i64).collect::<Vec<_>>().into(),
+            rejects.iter().map(|reject| reject.text.clone()).collect::<Vec<_>>().into(),
+            rejects.iter().map(|reject| reject.reason.to_string()).collect::<Vec<_>>().into(),
         ],
     )
     .map_err(LoadError::from)
+}
+
+/// Whether a table has no rows now.
+pub fn is_empty(table: &str) -> Result<bool, LoadError> {
+    let query = format!("SELECT NOT EXISTS (SELECT FROM @extschema@.{table})");
+    Ok(query::select_one::<bool>(Seen::Now, &query, &[])? == Some(true))
 }
 
 /// The files of a load, as they were when they were read first.

@@ -12,6 +12,7 @@
 mod dimensions;
 mod error;
 mod facts;
+mod from_query;
 mod ledger;
 mod order;
 mod plan;
@@ -81,6 +82,56 @@ fn netflix_load(
 > {
     let started = Instant::now();
     let run = load(path, workers, max_rejects).map_err(report)?;
+    Ok(TableIterator::once((
+        run.run_id,
+        run.status,
+        run.files,
+        run.ratings_read,
+        run.ratings_loaded,
+        run.duplicates,
+        run.rejected,
+        run.customers,
+        run.movies,
+        run.probe_pairs,
+        run.qualifying_pairs,
+        pg::interval(started.elapsed()),
+    )))
+}
+
+/// Loads ratings that a query gives: customer_id, movie_id, rating and rated_on. It runs with the caller's search_path.
+#[pg_extern]
+fn ratings_load(
+    query: Option<&str>,
+    max_rejects: default!(Option<i64>, 1000),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(run_id, i64),
+            name!(status, String),
+            name!(files, i32),
+            name!(ratings_read, i64),
+            name!(ratings_loaded, i64),
+            name!(duplicates, i64),
+            name!(rejected, i64),
+            name!(customers, i64),
+            name!(movies, i64),
+            name!(probe_pairs, i64),
+            name!(qualifying_pairs, i64),
+            name!(elapsed, Interval),
+        ),
+    >,
+    ErrorReport,
+> {
+    let started = Instant::now();
+    let load = || {
+        catalog::require_writable(c"ratings_load()");
+        let query = query.ok_or(pg::Error::NullArgument("query"))?;
+        check_max_rejects(max_rejects)?;
+        check_tables()?;
+        from_query::load(query, max_rejects.map(|max| max as u64))
+    };
+    let run = load().map_err(report)?;
     Ok(TableIterator::once((
         run.run_id,
         run.status,
@@ -199,9 +250,7 @@ fn check_call(
     if !Path::new(path).is_absolute() {
         return Err(LoadError::RelativePath(path.into()));
     }
-    if let Some(max @ ..0) = max_rejects {
-        return Err(LoadError::NegativeRejects(max));
-    }
+    check_max_rejects(max_rejects)?;
     let workers = match workers {
         Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
             return Err(LoadError::Workers(workers));
@@ -211,6 +260,13 @@ fn check_call(
     };
     check_tables()?;
     Ok((path, workers))
+}
+
+fn check_max_rejects(max_rejects: Option<i64>) -> Result<(), LoadError> {
+    match max_rejects {
+        Some(max @ ..0) => Err(LoadError::NegativeRejects(max)),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the role may write the tables, and that they are as they were made.

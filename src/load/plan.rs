@@ -72,12 +72,7 @@ fn begin(
     let mut survey = survey.ok_or(LoadError::Order)?;
 
     let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
-    let is_empty = query::select_one::<bool>(
-        Seen::Now,
-        "SELECT NOT EXISTS (SELECT FROM @extschema@.fact_ratings)",
-        &[],
-    )?;
-    let is_empty = is_empty == Some(true);
+    let is_empty = ledger::is_empty("fact_ratings")?;
     for (part, ratings) in parts(is_empty)? {
         pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
         let known = std::sync::Mutex::new(match is_empty {
@@ -103,7 +98,7 @@ fn begin(
     )?
     .ok_or(Error::Null("fact_ratings"))?;
     ledger::begin(&ledger::Plan {
-        path,
+        path: Some(path),
         files: &survey.files,
         rejects: &survey.rejects.kept,
         units: &units,

@@ -58,6 +58,53 @@ pub fn select<T>(
     })
 }
 
+/// Runs a user's query, with the search_path that the user has, and hands on each of its rows.
+pub fn each_of_any<E: From<Error> + From<pgrx::spi::Error>>(
+    query: &str,
+    mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    Spi::connect_mut(|client| {
+        let mut cursor = client.try_open_cursor_mut(query, &[])?;
+        loop {
+            let rows = cursor.fetch(BATCH)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                each(row)?;
+            }
+            // SAFETY: the rows just fetched, of which all that is kept was copied; nobody looks at them again.
+            unsafe {
+                pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable);
+                pg_sys::SPI_tuptable = ptr::null_mut();
+            }
+            interrupt::check();
+        }
+    })
+}
+
+/// Does something with the search_path that the extension's own queries must have, for a function that cannot have it
+/// from its beginning to its end.
+pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: C strings; the setting goes back to what it was, here or, after an error, as its transaction ends.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let done = work();
+        pg_sys::AtEOXact_GUC(true, level);
+        done
+    }
+}
+
 /// Runs a query and hands on each of its rows.
 pub fn each(
     seen: Seen,

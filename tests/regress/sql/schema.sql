@@ -16,7 +16,7 @@ WHERE relnamespace = 'warehouse'::regnamespace AND relkind = 'r' AND obj_descrip
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'warehouse'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL;
 
--- Every function pins the search_path.
+-- Every function pins the search_path; ratings_load does so itself, when the user's query has been run.
 SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
 
 -- pg_dump keeps the rows of every table, and where every sequence stands.

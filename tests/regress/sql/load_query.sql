@@ -1,0 +1,82 @@
+-- ratings_load takes ratings from any query that gives customer_id, movie_id, rating and rated_on.
+CREATE EXTENSION netflix_rec;
+CREATE TABLE votes (customer_id int, movie_id int, rating numeric, rated_on timestamp);
+INSERT INTO votes VALUES (7, 1, 5, '2004-02-29'), (42, 1, 3, '2005-09-06'), (1000, 3, 2, '2005-12-31'), (42, 3, 4, '2005-09-07');
+SELECT run_id, status, files, ratings_read, ratings_loaded, duplicates, rejected, customers, movies, probe_pairs, qualifying_pairs,
+       elapsed > '0' AS took_time
+FROM ratings_load('SELECT * FROM votes');
+SELECT rating_key, customer_id, movie_id, date_key, rating, is_probe
+FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ORDER BY rating_key;
+SELECT customer_id, rating_count, rating_mean, first_rated_on, last_rated_on FROM dim_customer ORDER BY 1;
+SELECT movie_id, title, rating_count, rating_mean, first_rated_on, last_rated_on FROM dim_movie ORDER BY 1;
+SELECT count(*), min(date), max(date) FROM dim_date;
+
+-- It goes through the same checks as a file. What cannot be used is listed with the number of its row, and so is a
+-- second rating that says otherwise than the first.
+SELECT ratings_read, ratings_loaded, duplicates, rejected FROM ratings_load($$
+    SELECT * FROM votes
+    UNION ALL VALUES (42, 1, 4, '2005-09-06'::timestamp), (42, 2, 3.5, '2005-09-06'), (0, 1, 3, '2005-09-06'), (42, NULL, 3, '2005-09-06'),
+                     (8, 1, 4, NULL), (8, 1, 'NaN', '2005-09-06'), (8, 1, 1, '1812-01-01'), (8, 1, 1, 'infinity'),
+                     (9, 1, 1, '2006-01-01'), (9, 1, 1, '2006-01-01'), (9, 1, 2, '2006-01-01') -- the last one
+    ;
+$$);
+SELECT line, text, reason FROM load_reject ORDER BY run_id, reject_no;
+SELECT customer_id, rating_count, rating_mean, first_rated_on, last_rated_on FROM dim_customer WHERE customer_id = 9;
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes', max_rejects => 0);
+SELECT * FROM ratings_load('SELECT 0 AS customer_id, movie_id, rating, rated_on FROM votes', max_rejects => 2);
+\echo :SQLSTATE
+
+-- It is part of the caller's transaction, and sees what that has done.
+BEGIN;
+INSERT INTO votes VALUES (43, 1, 3, '2005-09-06');
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes');
+SELECT count(*) FROM fact_ratings;
+ROLLBACK;
+SELECT count(*) FROM fact_ratings;
+
+-- It mixes with files.
+SET client_min_messages = warning;
+SELECT ratings_read, ratings_loaded, duplicates, rejected FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+SELECT ratings_read, ratings_loaded, duplicates, rejected FROM ratings_load('SELECT * FROM votes');
+SELECT rating_key, customer_id, movie_id, date_key, rating, is_probe
+FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ORDER BY rating_key;
+SELECT movie_id, title, rating_count, rating_mean, first_rated_on, last_rated_on FROM dim_movie ORDER BY 1;
+
+-- Mistakes.
+SELECT * FROM ratings_load(NULL);
+SELECT * FROM ratings_load('');
+SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating FROM votes');
+SELECT * FROM ratings_load('SELECT ''x'' AS customer_id, movie_id, rating, rated_on FROM votes');
+SELECT * FROM ratings_load('SELECT * FROM votes) AS v; DROP TABLE votes; SELECT * FROM (SELECT 1');
+SELECT * FROM ratings_load('DELETE FROM votes RETURNING *');
+SELECT * FROM ratings_load('SELECT * FROM votes', max_rejects => -1);
+SELECT count(*) FROM votes;
+
+-- The query runs with the caller's search_path and privileges; the load itself is misled by neither.
+CREATE SCHEMA planted;
+CREATE TABLE planted.votes AS SELECT 77 AS customer_id, 1 AS movie_id, 2 AS rating, date '2005-01-01' AS rated_on;
+CREATE TABLE planted.fact_ratings (LIKE fact_ratings);
+CREATE FUNCTION planted.unnest(int[]) RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE TYPE planted.date AS ENUM ('misled');
+SET search_path = planted, public, pg_catalog;
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes');
+SHOW search_path;
+RESET search_path;
+SELECT count(*) FROM planted.fact_ratings;
+CREATE ROLE regress_loader;
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO regress_loader;
+GRANT DELETE ON load_unit TO regress_loader;
+REVOKE ALL ON votes FROM regress_loader;
+SET ROLE regress_loader;
+SELECT * FROM ratings_load('SELECT * FROM votes');
+SELECT ratings_loaded FROM ratings_load($$SELECT 5 AS customer_id, 1 AS movie_id, 5 AS rating, date '2005-01-01' AS rated_on$$);
+RESET ROLE;
+REVOKE INSERT ON fact_ratings FROM regress_loader;
+SET ROLE regress_loader;
+SELECT ratings_loaded FROM ratings_load($$SELECT 6 AS customer_id, 1 AS movie_id, 5 AS rating, date '2005-01-01' AS rated_on$$);
+RESET ROLE;
+DROP OWNED BY regress_loader;
+DROP ROLE regress_loader;
+DROP SCHEMA planted CASCADE;
+DROP TABLE votes;
+DROP EXTENSION netflix_rec;
