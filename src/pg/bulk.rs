@@ -4,10 +4,10 @@ use pgrx::memcxt::PgMemoryContexts;
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
 use pgrx::pg_sys::BuiltinOid;
-use pgrx::{check_for_interrupts, pg_sys};
+use pgrx::{PgList, check_for_interrupts, pg_sys};
 
 use super::catalog::{Privilege, Table, TableColumn};
-use super::{Error, interrupt};
+use super::{Error, btree, interrupt};
 
 /// What becomes of a table's indexes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,7 +172,6 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
             drop(self.table);
             pg_sys::CommandCounterIncrement();
             if self.indexes == Indexes::Rebuild && self.rows > 0 {
-                interrupt::check();
                 reindex(oid);
             }
         }
@@ -230,19 +229,18 @@ unsafe fn insert_index_entries(
     }
 }
 
-/// Builds all of a table's indexes anew, with as many workers as PostgreSQL thinks fit. A duplicate key is an error.
+/// Builds all of a table's indexes anew. A duplicate key is an error.
 fn reindex(table: pg_sys::Oid) {
     // SAFETY: an existing table that nobody else writes to; its lock is held.
-    unsafe {
-        let mut params = pg_sys::ReindexParams::default();
-        pg_sys::reindex_relation(
-            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-            std::ptr::null(),
-            table,
-            pg_sys::REINDEX_REL_CHECK_CONSTRAINTS as i32,
-            &raw mut params,
-        );
-        pg_sys::CommandCounterIncrement();
+    let indexes = unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::ShareLock as pg_sys::LOCKMODE);
+        let list = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(relation));
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        list.iter_oid().collect::<Vec<_>>()
+    };
+    for index in indexes {
+        interrupt::check();
+        btree::rebuild(index);
     }
 }
 

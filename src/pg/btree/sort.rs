@@ -208,13 +208,14 @@ impl Packed {
 
     fn sorted(self, mut each: impl FnMut(Entry)) -> Result<(), Unfit> {
         let place_bits = self.block_bits + OFFSET_BITS;
-        let mut entries = Vec::new();
+        let (mut entries, mut scratch) = (Vec::new(), Vec::new());
         for (at, bucket) in self.buckets.iter().enumerate() {
             if bucket.length == 0 {
                 continue;
             }
             self.pool.read(bucket, &mut entries)?;
-            entries.sort_unstable();
+            let key_bits = self.key.first + self.key.packed_second;
+            sort(&mut entries, &mut scratch, place_bits + key_bits - GROUP_BITS)?;
             let mut before = None;
             for &entry in &entries {
                 let held = entry >> place_bits;
@@ -231,6 +232,37 @@ impl Packed {
         }
         Ok(())
     }
+}
+
+const GROUP_BITS: u32 = 6;
+
+/// Sorts entries whose bits above `shift` are [`GROUP_BITS`]. Rows that were loaded in the order of the key's second
+/// part are sorted once they are told apart by its first, which is quickly found.
+fn sort(entries: &mut Vec<u64>, scratch: &mut Vec<u64>, shift: u32) -> Result<(), Unfit> {
+    let group = |entry: u64| (entry >> shift) as usize;
+    let mut ends = [0; 1 << GROUP_BITS];
+    for &entry in &*entries {
+        ends[group(entry)] += 1;
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    scratch.clear();
+    scratch.try_reserve(entries.len()).map_err(|_| Unfit)?;
+    scratch.resize(entries.len(), 0);
+    for &entry in &*entries {
+        let next = &mut ends[group(entry)];
+        scratch[*next] = entry;
+        *next += 1;
+    }
+    std::mem::swap(entries, scratch);
+    let mut start = 0;
+    for end in ends {
+        entries[start..end].sort_unstable();
+        start = end;
+    }
+    Ok(())
 }
 
 /// A list of chunks of the pool.
@@ -319,5 +351,95 @@ impl Pool {
             }
             chunk = link as usize;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const BLOCKS: u32 = 5000;
+
+    fn entries(keys: Vec<u64>) -> Vec<Entry> {
+        let place = |n: usize| (n as u32 / 50 * 7 % BLOCKS, n as u16 % 50 + 1);
+        let entry = |(n, key)| {
+            let (block, offset) = place(n);
+            Entry { key, block, offset }
+        };
+        keys.into_iter().enumerate().map(entry).collect()
+    }
+
+    /// What is obviously right.
+    fn naive(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Unfit> {
+        entries.sort_by_key(|entry| entry.key);
+        if entries.windows(2).any(|pair| pair[0].key == pair[1].key) { Err(Unfit) } else { Ok(entries) }
+    }
+
+    fn by_sorter(entries: &[Entry]) -> Result<Vec<Entry>, Unfit> {
+        let mut sorter = Sorter::new(Parts::One, BLOCKS, usize::MAX);
+        entries.iter().try_for_each(|&entry| sorter.push(entry))?;
+        assert_eq!(sorter.rows(), entries.len() as u64);
+        let mut sorted = Vec::new();
+        sorter.sorted(|entry| sorted.push(entry)).map(|()| sorted)
+    }
+
+    fn by_packing(parts: Parts, entries: &[Entry]) -> Result<Vec<Entry>, Unfit> {
+        let first = entries.first().map_or(0, |entry| entry.key);
+        let mut packed = Packed::new(parts, BLOCKS, first, usize::MAX)?;
+        entries.iter().try_for_each(|&entry| packed.push(entry, 0))?;
+        let mut sorted = Vec::new();
+        packed.sorted(|entry| sorted.push(entry)).map(|()| sorted)
+    }
+
+    proptest! {
+        #[test]
+        fn packed_pairs_come_in_order(
+            base in (0..=u32::MAX - 5000, 0..=u32::MAX - 100_000),
+            keys in vec((0..5000u32, 0..100_000u32), 0..2000),
+        ) {
+            let key = |(a, b)| u64::from(base.0 + a) << 32 | u64::from(base.1 + b);
+            let entries = entries(keys.into_iter().map(key).collect());
+            prop_assert_eq!(by_packing(Parts::Two, &entries), naive(entries));
+        }
+
+        #[test]
+        fn packed_numbers_come_in_order(base in 0..u64::MAX >> 1, keys in vec(0..1u64 << 25, 0..2000)) {
+            let entries = entries(keys.into_iter().map(|key| base + key).collect());
+            prop_assert_eq!(by_packing(Parts::One, &entries), naive(entries));
+        }
+
+        #[test]
+        fn runs_come_in_order(starts in vec((0..1u64 << 20, 1..40u64), 0..200)) {
+            let keys = starts.into_iter().flat_map(|(start, length)| start..start + length).collect();
+            let entries = entries(keys);
+            prop_assert_eq!(by_sorter(&entries), naive(entries));
+        }
+    }
+
+    #[test]
+    fn short_runs_are_packed() {
+        // A multiplier that is odd puts all keys in another order.
+        let keys = (0..1u64 << 16).map(|n| n * 40503 % (1 << 16)).collect();
+        let entries = entries(keys);
+        assert_eq!(by_sorter(&entries), naive(entries));
+    }
+
+    #[test]
+    fn keys_far_apart_are_unfit() {
+        let entries = entries(vec![0, u64::MAX]);
+        assert_eq!(by_packing(Parts::One, &entries), Err(Unfit));
+        assert_eq!(by_packing(Parts::Two, &entries), Err(Unfit));
+        assert_eq!(by_sorter(&entries), naive(entries));
+    }
+
+    #[test]
+    fn memory_is_kept_to() {
+        let mut sorter = Sorter::new(Parts::One, BLOCKS, 2 << 20);
+        let mut keys = (0..u64::MAX).map(|n| n * 7 % 1_000_003);
+        let failed = keys.position(|key| sorter.push(Entry { key, block: 1, offset: 1 }).is_err());
+        // Two slabs of 8 bytes a row, less what is lost in links and half empty chunks.
+        assert!((200_000..1 << 18).contains(&failed.unwrap()), "{failed:?}");
     }
 }
