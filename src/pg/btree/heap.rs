@@ -3,19 +3,9 @@
 
 use pgrx::{check_for_interrupts, pg_sys};
 
-use super::pages::Columns;
+use super::key::Key;
 use super::sort::{Entry, Sorter, Unfit};
 use crate::pg::scan::is_whole;
-
-/// Where the key stands in a row.
-#[derive(Clone, Copy)]
-pub struct Key {
-    pub columns: Columns,
-    /// From the row's first byte.
-    pub offsets: [usize; 2],
-    /// How many columns a row must hold for that to be true.
-    pub last: usize,
-}
 
 /// Pages between two looks for interrupts.
 const PAGES_A_TURN: u32 = 256;
@@ -152,7 +142,10 @@ impl Reader {
             match pg_sys::HeapTupleSatisfiesVacuum(&raw mut tuple, self.horizon, buffer) {
                 State::HEAPTUPLE_DEAD => Ok(false),
                 State::HEAPTUPLE_LIVE if !is_in_chain(row) => {
-                    self.over = inserted_by;
+                    // The number of one that was frozen may be another's by now.
+                    if u32::from((*row).t_infomask) & pg_sys::HEAP_XMIN_FROZEN != pg_sys::HEAP_XMIN_FROZEN {
+                        self.over = inserted_by;
+                    }
                     Ok(true)
                 }
                 State::HEAPTUPLE_INSERT_IN_PROGRESS
@@ -176,23 +169,4 @@ unsafe fn is_in_chain(row: pg_sys::HeapTupleHeader) -> bool {
     // SAFETY: as the caller promises.
     let bits = unsafe { u32::from((*row).t_infomask2) };
     bits & (pg_sys::HEAP_HOT_UPDATED | pg_sys::HEAP_ONLY_TUPLE) != 0
-}
-
-impl Key {
-    /// # Safety
-    ///
-    /// A row that holds the key's columns, none of them null.
-    unsafe fn of(&self, row: pg_sys::HeapTupleHeader) -> u64 {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let data = row.cast::<u8>().add((*row).t_hoff.into());
-            let [first, second] = self.offsets;
-            let int4 = |offset: usize| data.add(offset).cast::<i32>().read_unaligned();
-            match self.columns {
-                Columns::Int4 => Columns::int4(int4(first)),
-                Columns::Int8 => Columns::int8(data.add(first).cast::<i64>().read_unaligned()),
-                Columns::TwoInt4 => Columns::two_int4(int4(first), int4(second)),
-            }
-        }
-    }
 }

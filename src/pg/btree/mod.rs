@@ -6,6 +6,8 @@
 //! to the catalog, or anything about the index or its table be out of the ordinary, then PostgreSQL builds the index.
 
 mod heap;
+mod key;
+mod packed;
 mod pages;
 mod sort;
 mod write;
@@ -14,15 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
-use pgrx::pg_sys::BuiltinOid;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{pg_guard, pg_sys};
 
-use self::heap::Key;
-use self::pages::{Columns, PAGE, Page, Tree};
+use self::key::Key;
+use self::pages::{PAGE, Page, Tree};
 use self::sort::Unfit;
 use self::write::{BATCH, Writer};
-use super::{catalog, guc, scan};
+use super::guc;
 
 /// Whether `rebuild` is under way: otherwise, a pointer that was left over does what the original would.
 static REBUILDING: AtomicBool = AtomicBool::new(false);
@@ -107,7 +108,7 @@ unsafe extern "C-unwind" fn build(
     // SAFETY: PostgreSQL calls with an open table and index, which it holds locked.
     unsafe {
         if REBUILDING.load(Ordering::Relaxed)
-            && let Some(key) = key(heap, index, info)
+            && let Some(key) = Key::find(heap, index, info)
             && let Ok(rows) = build_quickly(heap, index, key)
         {
             WAS_QUICK.store(true, Ordering::Relaxed);
@@ -116,62 +117,6 @@ unsafe extern "C-unwind" fn build(
             return result;
         }
         pg_guard_ffi_boundary(|| btbuild(heap, index, info))
-    }
-}
-
-/// The key of an index that can be built quickly.
-///
-/// # Safety
-///
-/// An open table, its open B-tree index, and the index's description.
-unsafe fn key(
-    heap: pg_sys::Relation,
-    index: pg_sys::Relation,
-    info: *const pg_sys::IndexInfo,
-) -> Option<Key> {
-    // SAFETY: as the caller promises; the arrays have an element for each column of the index.
-    unsafe {
-        let class = (*heap).rd_rel;
-        let is_plain = (*class).relkind as u8 == pg_sys::RELKIND_RELATION
-            && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
-            && (*class).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
-            && (*info).ii_Unique
-            && !(*info).ii_Concurrent
-            && (*info).ii_Expressions.is_null()
-            && (*info).ii_Predicate.is_null()
-            && (*info).ii_ExclusionOps.is_null()
-            && (*info).ii_NumIndexAttrs == (*info).ii_NumIndexKeyAttrs
-            && pg_sys::RelationGetNumberOfBlocksInFork(index, pg_sys::ForkNumber::MAIN_FORKNUM) == 0
-            && pg_sys::BLCKSZ as usize == PAGE;
-        let count = (*info).ii_NumIndexAttrs as usize;
-        if !is_plain || count > 2 {
-            return None;
-        }
-        let columns = catalog::columns(heap);
-        let mut types = Vec::new();
-        let mut offsets = [0; 2];
-        let mut last = 0;
-        for (at, offset) in offsets.iter_mut().enumerate().take(count) {
-            let number = usize::try_from((*info).ii_IndexAttrNumbers[at]).ok()?;
-            let column = columns.get(number.checked_sub(1)?)?;
-            let is_default = *(*index).rd_opfamily.add(at) == pg_sys::INTEGER_BTREE_FAM_OID
-                && *(*index).rd_opcintype.add(at) == column.type_oid
-                && *(*index).rd_indoption.add(at) == 0;
-            if !is_default {
-                return None;
-            }
-            *offset = scan::offset(&columns, number - 1)?;
-            types.push(column.type_oid);
-            last = last.max(number);
-        }
-        let int4 = BuiltinOid::INT4OID.value();
-        let columns = match types[..] {
-            [first, second] if first == int4 && second == int4 => Columns::TwoInt4,
-            [only] if only == int4 => Columns::Int4,
-            [only] if only == BuiltinOid::INT8OID.value() => Columns::Int8,
-            _ => return None,
-        };
-        Some(Key { columns, offsets, last })
     }
 }
 
