@@ -106,20 +106,30 @@ impl Table {
 
     /// The columns in order, dropped ones included.
     pub fn columns(&self) -> Vec<TableColumn> {
-        // SAFETY: the descriptor belongs to the open relation.
-        let descriptor = unsafe { PgTupleDesc::from_pg_unchecked((*self.relation).rd_att) };
-        let column = |attribute: &pg_sys::FormData_pg_attribute| TableColumn {
-            name: attribute.name().to_owned(),
-            type_oid: attribute.atttypid,
-            width: attribute.attlen,
-            align: attribute.attalign as u8,
-            not_null: attribute.attnotnull,
-            has_default: attribute.atthasdef,
-            may_be_missing: attribute.atthasmissing,
-            is_dropped: attribute.attisdropped,
-        };
-        descriptor.iter().map(column).collect()
+        // SAFETY: it is open.
+        unsafe { columns(self.relation) }
     }
+}
+
+/// The columns of a table in order, dropped ones included.
+///
+/// # Safety
+///
+/// An open relation.
+pub unsafe fn columns(relation: pg_sys::Relation) -> Vec<TableColumn> {
+    // SAFETY: the descriptor belongs to the open relation.
+    let descriptor = unsafe { PgTupleDesc::from_pg_unchecked((*relation).rd_att) };
+    let column = |attribute: &pg_sys::FormData_pg_attribute| TableColumn {
+        name: attribute.name().to_owned(),
+        type_oid: attribute.atttypid,
+        width: attribute.attlen,
+        align: attribute.attalign as u8,
+        not_null: attribute.attnotnull,
+        has_default: attribute.atthasdef,
+        may_be_missing: attribute.atthasmissing,
+        is_dropped: attribute.attisdropped,
+    };
+    descriptor.iter().map(column).collect()
 }
 
 impl Drop for Table {

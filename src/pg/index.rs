@@ -5,7 +5,7 @@
 
 use pgrx::{PgList, pg_sys};
 
-use super::{Error, catalog};
+use super::{Error, btree, catalog};
 
 /// Sets aside all indexes of one of the extension's tables that are in use. Its writers must be locked out.
 pub fn set_aside(table: &'static str) -> Result<(), Error> {
@@ -41,20 +41,9 @@ pub fn aside(table: &'static str) -> Result<Vec<pg_sys::Oid>, Error> {
 
 /// Builds an index anew, and puts it to use. A duplicate key is an error.
 pub fn rebuild(index: pg_sys::Oid) {
-    // SAFETY: an existing index; the call takes the locks that it needs.
-    unsafe {
-        let mut params = pg_sys::ReindexParams::default();
-        let persistence = pg_sys::RELPERSISTENCE_PERMANENT as std::ffi::c_char;
-        pg_sys::reindex_index(
-            #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-            std::ptr::null(),
-            index,
-            false,
-            persistence,
-            &raw mut params,
-        );
-        pg_sys::CommandCounterIncrement();
-    }
+    btree::rebuild(index);
+    // SAFETY: within a transaction; what follows sees the index.
+    unsafe { pg_sys::CommandCounterIncrement() };
 }
 
 fn indexes(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {

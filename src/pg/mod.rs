@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)] // the one place that talks to the server's C code
 
+pub mod btree;
 pub mod bulk;
 pub mod catalog;
 pub mod error;

@@ -5,7 +5,7 @@ use pgrx::pg_schema;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use super::Error;
-use super::catalog::{Privilege, Table};
+use super::catalog::{Privilege, Table, TableColumn};
 
 /// A column to read: its name and type.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,7 @@ pub fn scan<E: From<Error>>(
 /// # Safety
 ///
 /// The header is a tuple's.
-unsafe fn is_whole(header: pg_sys::HeapTupleHeader, columns: usize) -> bool {
+pub(super) unsafe fn is_whole(header: pg_sys::HeapTupleHeader, columns: usize) -> bool {
     // SAFETY: as the caller promises; the bitmap of nulls, where there is one, has a bit for each column.
     unsafe {
         let held = usize::from((*header).t_infomask2) & pg_sys::HEAP_NATTS_MASK as usize;
@@ -125,34 +125,36 @@ unsafe fn is_whole(header: pg_sys::HeapTupleHeader, columns: usize) -> bool {
 /// Where each column stands in a row, counted from the first one; and how many there are up to the last of them.
 fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<(Vec<usize>, usize), Error> {
     let found = open.columns();
-    let find = |column: &Column| {
-        let mut offset = 0usize;
-        for (number, candidate) in found.iter().enumerate() {
-            if candidate.width <= 0 || !candidate.not_null || candidate.may_be_missing || candidate.is_dropped
-            {
-                return None;
-            }
-            offset = offset.next_multiple_of(match candidate.align {
-                b'd' => 8,
-                b'i' => 4,
-                b's' => 2,
-                _ => 1,
-            });
-            if candidate.name == column.name {
-                return (candidate.type_oid == column.type_oid.value()).then_some((offset, number + 1));
-            }
-            offset += candidate.width as usize;
-        }
-        None
-    };
-    let altered = |column: &Column| Error::Altered { table, column: column.name.into() };
     let mut last = 0;
     let place = |column: &Column| {
-        let (offset, number) = find(column).ok_or_else(|| altered(column))?;
-        last = last.max(number);
-        Ok(offset)
+        let is_it = |candidate: &TableColumn| {
+            candidate.name == column.name && candidate.type_oid == column.type_oid.value()
+        };
+        let number = found.iter().position(is_it);
+        let offset = number.and_then(|number| offset(&found, number));
+        last = last.max(number.map_or(0, |number| number + 1));
+        offset.ok_or_else(|| Error::Altered { table, column: column.name.into() })
     };
     Ok((columns.iter().map(place).collect::<Result<_, Error>>()?, last))
+}
+
+/// Where the column of this number, from 0, stands in a row; none where that is not the same place in every row.
+pub(super) fn offset(columns: &[TableColumn], number: usize) -> Option<usize> {
+    let mut end = 0usize;
+    let mut start = 0;
+    for column in columns.get(..=number)? {
+        if column.width <= 0 || !column.not_null || column.may_be_missing || column.is_dropped {
+            return None;
+        }
+        start = end.next_multiple_of(match column.align {
+            b'd' => 8,
+            b'i' => 4,
+            b's' => 2,
+            _ => 1,
+        });
+        end = start + column.width as usize;
+    }
+    Some(start)
 }
 
 #[cfg(any(test, feature = "pg_test"))]
