@@ -113,7 +113,7 @@ COMMENT ON COLUMN @extschema@.customer_statistics.stars_5 IS 'How many of them a
 COMMENT ON COLUMN @extschema@.customer_statistics.first_rated_on IS 'Day of the first of them';
 COMMENT ON COLUMN @extschema@.customer_statistics.last_rated_on IS 'Day of the last of them';
 COMMENT ON COLUMN @extschema@.customer_statistics.active_days IS
-    'How many days they were given on; costs a sort of all ratings';
+    'How many days they were given on';
 
 -- normalization --------------------------------------------------------------------------------------------------
 
