@@ -13,7 +13,8 @@ mod train;
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/views.sql", name = "views", requires = [load::progress_of_all]);
+extension_sql_file!("../sql/load.sql", name = "load", requires = [load::progress_of_all]);
+extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 
 /// Called by the server when it loads the library.

@@ -7,12 +7,12 @@ SET search_path = warehouse;
 SELECT oid::regprocedure AS function, provolatile AS volatile FROM pg_proc
 WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
 
--- Every table, column and function says what it is.
+-- Every table, view, column and function says what it is.
 SELECT c.relname, a.attname
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind = 'r' AND col_description(c.oid, a.attnum) IS NULL;
+WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind IN ('r', 'v') AND col_description(c.oid, a.attnum) IS NULL;
 SELECT relname FROM pg_class
-WHERE relnamespace = 'warehouse'::regnamespace AND relkind = 'r' AND obj_description(oid, 'pg_class') IS NULL;
+WHERE relnamespace = 'warehouse'::regnamespace AND relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL;
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'warehouse'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL;
 

@@ -1,6 +1,4 @@
--- Views over what the library's functions give.
-
--- load: progress --------------------------------------------------------------------------------------------------
+-- load: how far long work is -------------------------------------------------------------------------------------
 
 CREATE VIEW netflix_progress AS
 SELECT pid, role, phase, unit, done, total, rows, elapsed,

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# How long netflix_load takes from raw files to indexed, constrained tables, beside PostgreSQL's own COPY of the same rows
+# ready-made and already keyed, and its keys built after it: the floor for any loader that goes through SQL.
+#
+# usage: load.sh [RATINGS ...]     default: 1000000 10000000 100480507, the last one the Prize's own size
+#
+#   WORKERS=2       background workers         BENCH=/var/tmp/netflix_rec_bench    folder for samples and cluster
+#
+# The whole set needs 40 GB of disk. Prints a table in Markdown; README.md keeps what it printed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/toolchain.sh
+. scripts/cluster.sh
+
+workers=${WORKERS:-2}
+dir=${BENCH:-/var/tmp/netflix_rec_bench}
+sizes=("$@")
+[ ${#sizes[@]} -gt 0 ] || sizes=(1000000 10000000 100480507)
+
+main() {
+    mkdir -p -m 755 "$dir"
+    local pg_config size
+    pg_config=$(private_postgres "$dir")
+    pgrx_home "$PWD/target/pgrx" "$pg_config"
+    export PGRX_PG_CONFIG_PATH=$pg_config PATH="$(dirname "$PG_CONFIG"):$PATH"
+    say "building"
+    cargo pgrx install --release --pg-config "$pg_config" --no-default-features --features "$PG_FEATURE" >"$dir/install.log" 2>&1 ||
+        { tail -n 40 "$dir/install.log" >&2; exit 1; }
+    cargo build --quiet --release --locked -p prize-format
+    stop_cluster "$dir"
+    rm -rf "$dir/data"
+    start_cluster "$dir" "wal_level = replica" "max_wal_senders = 10" "shared_buffers = 2GB" "max_wal_size = 8GB" "maintenance_work_mem = 1GB"
+    trap 'stop_cluster "$dir"' EXIT
+    printf '\n%s, %s cores, PostgreSQL %s, %s workers\n\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+        "$(nproc)" "$(query postgres 'SHOW server_version')" "$workers"
+    echo "| ratings | load s | µs a rating | read | insert | index, count | rest | workers' memory MB | peer s | copy | keys | foreign keys | load / peer |"
+    echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for size in "${sizes[@]}"; do measure "$size"; done
+}
+
+query() { psql -X -q -At -v ON_ERROR_STOP=1 -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d "$1" -c "${2}"; }
+
+measure() {
+    local ratings=$1 sample=$dir/sample_$1
+    if [ ! -d "$sample" ]; then
+        target/release/prize-sample "$sample.new" --ratings "$ratings" >/dev/null
+        chmod -R a+rX "$sample.new"
+        mv "$sample.new" "$sample"
+    fi
+    local name
+    for name in loaded copied; do
+        query postgres "DROP DATABASE IF EXISTS $name"
+        query postgres "CREATE DATABASE $name"
+    done
+    query loaded "CREATE EXTENSION netflix_rec"
+    # Both begin with the files in memory and nothing left to write.
+    cat "$sample"/*.txt "$sample"/*/*.txt >/dev/null
+    query postgres CHECKPOINT
+    sync
+
+    local started ended
+    watch_load &
+    local watcher=$!
+    started=$(now)
+    query loaded "SET client_min_messages = warning; SELECT FROM netflix_load('$sample', workers => $workers)"
+    ended=$(now)
+    wait $watcher
+    local load=$(calculate "$ended - $started") read insert index memory
+    read -r read insert index memory <"$dir/phases"
+
+    # The rows as the peer's script has them: keyed, in the same order.
+    query loaded "COPY (SELECT rating_key, customer_key, movie_key, date_key, rating FROM fact_ratings ORDER BY rating_key) TO STDOUT (FORMAT csv)" >"$dir/fact.csv"
+    query postgres "DROP DATABASE loaded"
+    cat "$dir/fact.csv" >/dev/null
+    query postgres CHECKPOINT
+    sync
+    query copied "CREATE TABLE fact (rating_key int NOT NULL, customer_key int NOT NULL, movie_key int NOT NULL, date_key int NOT NULL, rating smallint NOT NULL)"
+    local copy keys foreign
+    copy=$(seconds "\\copy fact FROM '$dir/fact.csv' (FORMAT csv)")
+    rm "$dir/fact.csv"
+    keys=$(seconds "ALTER TABLE fact ADD PRIMARY KEY (rating_key)" "CREATE UNIQUE INDEX ON fact (customer_key, movie_key)")
+    foreign=$(seconds "CREATE TABLE dc AS SELECT DISTINCT customer_key FROM fact" "ALTER TABLE dc ADD PRIMARY KEY (customer_key)" \
+        "CREATE TABLE dm AS SELECT DISTINCT movie_key FROM fact" "ALTER TABLE dm ADD PRIMARY KEY (movie_key)" \
+        "ALTER TABLE fact ADD FOREIGN KEY (customer_key) REFERENCES dc" "ALTER TABLE fact ADD FOREIGN KEY (movie_key) REFERENCES dm")
+    query postgres "DROP DATABASE copied"
+    local peer=$(calculate "$copy + $keys + $foreign")
+    printf '| %d | %.1f | %.2f | %.1f | %.1f | %.1f | %.1f | %d | %.1f | %.1f | %.1f | %.1f | %.2f |\n' "$ratings" "$load" \
+        "$(calculate "$load * 1000000 / $ratings")" "$read" "$insert" "$index" "$(calculate "$load - $read - $insert - $index")" "$memory" \
+        "$peer" "$copy" "$keys" "$foreign" "$(calculate "$load / $peer")"
+}
+
+now() { date +%s.%N; }
+calculate() { awk "BEGIN { print $1 }"; }
+
+# How long statements take, one after another, each a transaction.
+seconds() {
+    local started statement
+    started=$(now)
+    for statement in "$@"; do query copied "$statement"; done
+    calculate "$(now) - $started"
+}
+
+# Writes how long each phase took, and the most memory that all processes of the load had together beyond shared memory.
+watch_load() {
+    python3 - "$(socket_dir "$dir")" "$socket_port" >"$dir/phases" <<'PYTHON'
+import re, subprocess, sys, time
+
+psql = subprocess.Popen(
+    ["psql", "-X", "-q", "-At", "-h", sys.argv[1], "-p", sys.argv[2], "-U", "postgres", "-d", "loaded"],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+def ask(query):
+    psql.stdin.write(query + ";\n\\echo .\n")
+    psql.stdin.flush()
+    rows = []
+    while (row := psql.stdout.readline().rstrip("\n")) != ".":
+        rows.append(row.split("|"))
+    return rows
+
+def anonymous(pid):
+    try:
+        return int(re.search(r"RssAnon:\s*(\d+)", open(f"/proc/{pid}/status").read())[1])
+    except (OSError, TypeError):
+        return 0
+
+phases, memory, seen, last = {}, 0, False, time.time()
+while True:
+    rows = ask("SELECT pid, phase FROM netflix_progress")
+    now = time.time()
+    if not rows and seen:
+        break
+    if rows:
+        seen = True
+        phases[rows[0][1]] = phases.get(rows[0][1], 0) + now - last
+        pids = ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'netflix_load'") + [rows[0]]
+        memory = max(memory, sum(anonymous(row[0]) for row in pids))
+    last = now
+    time.sleep(0.05)
+print(*(round(phases.get(name, 0), 2) for name in ("reading files", "loading ratings", "building indexes")), memory // 1024)
+PYTHON
+}
+
+main
