@@ -8,21 +8,13 @@ use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::ledger;
 use super::order::Watch;
-use crate::pg::bulk::{self, BulkInsert};
+use crate::pg::bulk::{self, BulkInsert, FixedInsert};
 use crate::pg::progress::ShownAsCopy;
+use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::worker::{self, Board};
 use crate::pg::{self, Error, catalog, interrupt, query};
 
-/// rating_key, customer_key, movie_key, date_key, rating, is_probe
-pub const FACT: [bulk::Column; 6] = [
-    bulk::Column::required(BuiltinOid::INT8OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT2OID),
-    bulk::Column::required(BuiltinOid::BOOLOID),
-];
 /// customer_key, movie_key, date_key, rating
 pub const QUALIFYING: [bulk::Column; 4] = [
     bulk::Column::required(BuiltinOid::INT4OID),
@@ -98,7 +90,7 @@ impl Loader {
         reader: &mut RatingReader<'_>,
         done: &mut dyn FnMut(u64, u64),
     ) -> Result<(), LoadError> {
-        let mut facts = BulkInsert::open("fact_ratings", FACT)?;
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
         let mut ratings = Vec::new();
         for movie in &unit.movies {
             interrupt::check();
@@ -110,16 +102,8 @@ impl Loader {
                 let (customer_key, date_key) = self.known(rating, movie.movie_id)?;
                 while probe.next_if(|&customer_id| customer_id < rating.customer_id).is_some() {}
                 let is_probe = probe.next_if_eq(&rating.customer_id).is_some();
-                facts.push(|| {
-                    [
-                        rating_key.into_datum(),
-                        customer_key.into_datum(),
-                        movie_key.into_datum(),
-                        date_key.into_datum(),
-                        i16::from(rating.rating).into_datum(),
-                        is_probe.into_datum(),
-                    ]
-                });
+                let rating = i16::from(rating.rating);
+                facts.push(Fact { rating_key, customer_key, movie_key, date_key, rating, is_probe });
             }
             done(movie.bytes(), ratings.len() as u64);
         }

@@ -1,13 +1,13 @@
 //! Ratings from any query: `ratings_load`. All in the caller's transaction.
 
 use pgrx::datum::Date;
-use pgrx::prelude::*;
 use prize_format::{IdSet, Reason, Reject};
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::{facts, ledger};
-use crate::pg::bulk::BulkInsert;
+use super::ledger;
+use crate::pg::bulk::FixedInsert;
+use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, catalog, index, interrupt, query};
 
@@ -142,20 +142,12 @@ impl Rows {
         if is_empty {
             index::set_aside("fact_ratings")?;
         }
-        let mut facts = BulkInsert::open("fact_ratings", facts::FACT)?;
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
         for (row, rating_key) in rows.iter().zip(first_rating_key..) {
             let customer_key = customers.get(row.customer_id).ok_or(Error::Null("customer_key"))?;
             let movie_key = movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?;
-            facts.push(|| {
-                [
-                    rating_key.into_datum(),
-                    customer_key.into_datum(),
-                    movie_key.into_datum(),
-                    (row.date.key() as i32).into_datum(),
-                    i16::from(row.rating).into_datum(),
-                    false.into_datum(),
-                ]
-            });
+            let (date_key, rating) = (row.date.key() as i32, i16::from(row.rating));
+            facts.push(Fact { rating_key, customer_key, movie_key, date_key, rating, is_probe: false });
         }
         facts.finish();
         if is_empty {

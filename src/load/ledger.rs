@@ -241,10 +241,9 @@ pub fn take_unit(run_id: i64, unit_no: usize) -> Result<Option<Vec<u8>>, LoadErr
 pub fn loaded(run_id: i64, files: &[usize]) -> Result<(), LoadError> {
     let files = files.iter().map(|&file| file as i32 + 1).collect::<Vec<_>>();
     query::run(
-        "UPDATE @extschema@.load_file AS file SET state = 'loaded'
+        "UPDATE @extschema@.load_file SET state = 'loaded'
          WHERE run_id = $1 AND file_no = ANY ($2) AND state <> 'loaded'
-           AND NOT EXISTS (SELECT FROM @extschema@.load_unit AS unit
-                           WHERE unit.run_id = $1 AND unit.files @> ARRAY[file.file_no])",
+           AND file_no NOT IN (SELECT unnest(files) FROM @extschema@.load_unit WHERE run_id = $1)",
         &[run_id.into(), files.into()],
     )
     .map_err(LoadError::from)

@@ -26,8 +26,10 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use prize_format::Folder;
 
+use crate::pg::bulk::FixedRow;
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
+use crate::pg::ratings::Fact;
 use crate::pg::{self, bulk, guc, report, worker};
 use error::LoadError;
 use order::Order;
@@ -280,7 +282,7 @@ fn check_tables() -> Result<(), LoadError> {
     for (table, privileges) in TABLES {
         catalog::require(table, privileges)?;
     }
-    bulk::check("fact_ratings", &facts::FACT)?;
+    bulk::check("fact_ratings", Fact::COLUMNS)?;
     bulk::check("qualifying", &facts::QUALIFYING)?;
     bulk::check("dim_customer", &dimensions::CUSTOMER)?;
     bulk::check("dim_movie", &dimensions::MOVIE)?;

@@ -1,11 +1,48 @@
-//! Reads fact_ratings into the lists that the crates compute on.
+//! fact_ratings: its rows as they are written, and read into the lists that the crates compute on.
 
-use pgrx::pg_sys;
+use std::mem::offset_of;
+
+use pgrx::pg_sys::{self, BuiltinOid};
 
 use super::Error;
+use super::bulk::{self, FixedRow};
 use super::catalog::{self, Privilege};
 use super::query::select_one;
 use super::scan::{Column, Seen, scan};
+
+/// A row of fact_ratings.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Fact {
+    pub rating_key: i64,
+    pub customer_key: i32,
+    pub movie_key: i32,
+    /// yyyymmdd
+    pub date_key: i32,
+    pub rating: i16,
+    pub is_probe: bool,
+}
+
+// SAFETY: each field begins where the one before it ends, and is as wide as its column.
+unsafe impl FixedRow for Fact {
+    const COLUMNS: &'static [bulk::Column] = &[
+        bulk::Column::required(BuiltinOid::INT8OID),
+        bulk::Column::required(BuiltinOid::INT4OID),
+        bulk::Column::required(BuiltinOid::INT4OID),
+        bulk::Column::required(BuiltinOid::INT4OID),
+        bulk::Column::required(BuiltinOid::INT2OID),
+        bulk::Column::required(BuiltinOid::BOOLOID),
+    ];
+    const OFFSETS: &'static [usize] = &[
+        offset_of!(Fact, rating_key),
+        offset_of!(Fact, customer_key),
+        offset_of!(Fact, movie_key),
+        offset_of!(Fact, date_key),
+        offset_of!(Fact, rating),
+        offset_of!(Fact, is_probe),
+    ];
+    const BYTES: usize = offset_of!(Fact, is_probe) + size_of::<bool>();
+}
 
 /// How many there are, by the dimensions' own counts.
 #[derive(Clone, Copy, Debug)]

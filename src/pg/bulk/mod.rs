@@ -1,10 +1,14 @@
 //! Bulk insertion: many rows at a time straight into a table, as COPY does it.
 
+mod fixed;
+
 use pgrx::memcxt::PgMemoryContexts;
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{check_for_interrupts, pg_sys};
+
+pub use fixed::{FixedInsert, FixedRow};
 
 use super::Error;
 use super::catalog::{Privilege, Table, TableColumn};
@@ -32,14 +36,12 @@ impl Column {
 /// Rows a batch.
 const BATCH: usize = 1000;
 
-/// Rows under way into a table.
+/// A table that rows go into.
 ///
-/// Writes straight into the table: constraints other than unique indexes are not checked and triggers do not
-/// fire. The caller proves the constraints by construction.
-pub struct BulkInsert<const COLUMNS: usize> {
+/// They are written straight into it: constraints other than unique indexes are not checked and triggers do not fire.
+/// The caller proves the constraints by construction. Indexes that are set aside are left alone.
+struct Target {
     table: Table,
-    slots: Vec<*mut pg_sys::TupleTableSlot>,
-    used: usize,
     rows: u64,
     state: pg_sys::BulkInsertState,
     executor: *mut pg_sys::EState,
@@ -50,13 +52,8 @@ pub struct BulkInsert<const COLUMNS: usize> {
     batch: PgMemoryContexts,
 }
 
-impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
-    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to. Indexes
-    /// that are set aside are left alone.
-    /// Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where somebody
-    /// changed the others.
-    pub fn open(table: &'static str, columns: [Column; COLUMNS]) -> Result<BulkInsert<COLUMNS>, Error> {
-        let table = open(table, &columns, pg_sys::RowExclusiveLock)?;
+impl Target {
+    fn open(table: Table) -> Target {
         let relation = table.relation;
         // SAFETY: an open table; what is made here lives in the current memory context, and what is not closed because
         // of an error is released by the transaction's resource owner.
@@ -67,28 +64,95 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
             pg_sys::ExecOpenIndices(target, false);
             let is_indexed = (0..(*target).ri_NumIndices as usize)
                 .any(|n| (**(*target).ri_IndexRelationInfo.add(n)).ii_ReadyForInserts);
-            let descriptor = (*relation).rd_att;
-            let slots = (0..BATCH)
-                .map(|_| {
-                    let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual);
-                    for added in COLUMNS..(*descriptor).natts as usize {
-                        *(*slot).tts_isnull.add(added) = true;
-                    }
-                    slot
-                })
-                .collect();
-            Ok(BulkInsert {
+            Target {
                 table,
-                slots,
-                used: 0,
                 rows: 0,
                 state: pg_sys::GetBulkInsertState(),
                 executor,
                 target,
                 is_indexed,
                 batch: PgMemoryContexts::new("netflix_rec bulk insert"),
-            })
+            }
         }
+    }
+
+    /// As many slots as a batch has rows. `each` makes one.
+    fn slots(
+        &self,
+        each: impl Fn(pg_sys::TupleDesc) -> *mut pg_sys::TupleTableSlot,
+    ) -> Vec<*mut pg_sys::TupleTableSlot> {
+        // SAFETY: the descriptor of an open table.
+        let descriptor = unsafe { (*self.table.relation).rd_att };
+        (0..BATCH).map(|_| each(descriptor)).collect()
+    }
+
+    /// Inserts the rows that the slots hold.
+    fn insert(&mut self, slots: &mut [*mut pg_sys::TupleTableSlot]) {
+        check_for_interrupts!();
+        let Target { state, executor, target, is_indexed, .. } = *self;
+        let relation = self.table.relation;
+        // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
+        unsafe {
+            self.batch.switch_to(|_| {
+                let command = pg_sys::GetCurrentCommandId(true);
+                pg_sys::heap_multi_insert(
+                    relation,
+                    slots.as_mut_ptr(),
+                    slots.len() as i32,
+                    command,
+                    pg_sys::TABLE_INSERT_SKIP_FSM as i32,
+                    state,
+                );
+                for &slot in slots.iter().filter(|_| is_indexed) {
+                    insert_index_entries(target, slot, executor);
+                    if !(*executor).es_per_tuple_exprcontext.is_null() {
+                        let context = (*executor).es_per_tuple_exprcontext;
+                        pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                    }
+                }
+            });
+            self.batch.reset();
+        }
+        self.rows += slots.len() as u64;
+    }
+
+    /// Gives the number of rows.
+    fn close(self, slots: &[*mut pg_sys::TupleTableSlot]) -> u64 {
+        // SAFETY: closes what `open` and `slots` made, once.
+        unsafe {
+            slots.iter().for_each(|&slot| pg_sys::ExecDropSingleTupleTableSlot(slot));
+            pg_sys::FreeBulkInsertState(self.state);
+            pg_sys::ExecCloseIndices(self.target);
+            pg_sys::FreeExecutorState(self.executor);
+            drop(self.table);
+            pg_sys::CommandCounterIncrement();
+        }
+        self.rows
+    }
+}
+
+/// Rows of any values under way into a table.
+pub struct BulkInsert<const COLUMNS: usize> {
+    target: Target,
+    slots: Vec<*mut pg_sys::TupleTableSlot>,
+    used: usize,
+}
+
+impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
+    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to.
+    /// Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where somebody
+    /// changed the others.
+    pub fn open(table: &'static str, columns: [Column; COLUMNS]) -> Result<BulkInsert<COLUMNS>, Error> {
+        let target = Target::open(open(table, &columns, pg_sys::RowExclusiveLock)?);
+        // SAFETY: a slot for rows of the open table, with room for all of its columns.
+        let slots = target.slots(|descriptor| unsafe {
+            let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual);
+            for added in COLUMNS..(*descriptor).natts as usize {
+                *(*slot).tts_isnull.add(added) = true;
+            }
+            slot
+        });
+        Ok(BulkInsert { target, slots, used: 0 })
     }
 
     /// Adds a row. `row` makes its values in memory that lasts just long enough.
@@ -97,7 +161,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
         // SAFETY: the slot is the table's own, cleared, with room for as many values as the table has columns,
         // which `open` compared; the values live until the batch's context is reset, after the insertion.
         unsafe {
-            let values = self.batch.switch_to(|_| row());
+            let values = self.target.batch.switch_to(|_| row());
             for (column, value) in values.into_iter().enumerate() {
                 *(*slot).tts_isnull.add(column) = value.is_none();
                 *(*slot).tts_values.add(column) = value.unwrap_or(pg_sys::Datum::null());
@@ -111,54 +175,19 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
     }
 
     fn flush(&mut self) {
-        check_for_interrupts!();
-        let BulkInsert { state, executor, target, is_indexed, .. } = *self;
-        let relation = self.table.relation;
         let slots = &mut self.slots[..self.used];
-        // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
-        unsafe {
-            self.batch.switch_to(|_| {
-                let command = pg_sys::GetCurrentCommandId(true);
-                pg_sys::heap_multi_insert(
-                    relation,
-                    slots.as_mut_ptr(),
-                    slots.len() as i32,
-                    command,
-                    pg_sys::TABLE_INSERT_SKIP_FSM as i32,
-                    state,
-                );
-                for &slot in slots.iter() {
-                    if is_indexed {
-                        insert_index_entries(target, slot, executor);
-                        if !(*executor).es_per_tuple_exprcontext.is_null() {
-                            let context = (*executor).es_per_tuple_exprcontext;
-                            pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
-                        }
-                    }
-                    pg_sys::ExecClearTuple(slot);
-                }
-            });
-            self.batch.reset();
+        self.target.insert(slots);
+        for &slot in slots.iter() {
+            // SAFETY: a slot of our own.
+            unsafe { pg_sys::ExecClearTuple(slot) };
         }
-        self.rows += self.used as u64;
         self.used = 0;
     }
 
     /// Inserts the rest. Gives the number of rows.
     pub fn finish(mut self) -> u64 {
         self.flush();
-        // SAFETY: closes what `open` opened, once.
-        unsafe {
-            for &slot in &self.slots {
-                pg_sys::ExecDropSingleTupleTableSlot(slot);
-            }
-            pg_sys::FreeBulkInsertState(self.state);
-            pg_sys::ExecCloseIndices(self.target);
-            pg_sys::FreeExecutorState(self.executor);
-            drop(self.table);
-            pg_sys::CommandCounterIncrement();
-        }
-        self.rows
+        self.target.close(&self.slots)
     }
 }
 
