@@ -348,3 +348,15 @@ fn folders_without_ratings_say_what_they_hold() {
     assert_eq!(survey(folder.path()).ratings(), 1);
     assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Io { .. })));
 }
+
+#[test]
+fn a_unit_of_other_files_is_damaged() {
+    let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
+    let survey = survey(folder.path());
+    let unit = &survey.units(10)[0];
+    let shorter = TextFile { bytes: 20, ..survey.files[0].clone() };
+    for files in [&[][..], &[shorter]] {
+        let read = RatingReader::new(files).read(&unit.movies[0], &mut Vec::new());
+        assert!(matches!(read, Err(Error::DamagedUnit)));
+    }
+}
