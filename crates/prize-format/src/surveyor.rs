@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use crate::archive::{self, Member};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
@@ -23,8 +24,8 @@ pub enum Job {
     Text(Kind, PathBuf),
     /// Reads an archive that is packed, and so from its beginning to its end.
     Archive(PathBuf),
-    /// Reads some members of an archive that is not packed: each with its name, its place and its length.
-    Members(PathBuf, Vec<(String, u64, u64)>),
+    /// Reads some members of an archive that is not packed.
+    Members(PathBuf, Vec<Member>),
 }
 
 /// What a thread has seen in all of its jobs.
@@ -84,31 +85,18 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
 }
 
 /// The members of an archive that hold ratings. Only their headers are read.
-fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<(String, u64, u64)>, Error> {
+fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let mut archive = tar::Archive::new(fs::File::open(path).map_err(failed)?);
-    let mut members = Vec::new();
-    for member in archive.entries_with_seek().map_err(failed)? {
-        if watch.stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
-        }
-        let member = member.map_err(failed)?;
-        if let Some(name) = rating_file(&member).map_err(failed)? {
-            members.push((name, member.raw_file_position(), member.size()));
-        }
-    }
+    let file = fs::File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
+        true => Err(Error::Stopped),
+        false => Ok(()),
+    })?;
     if members.is_empty() {
         return Err(Error::NoRatings { folder: path.into(), found: Vec::new() });
     }
     Ok(members)
-}
-
-/// The name of a member that is a file of one movie's ratings.
-fn rating_file<R: Read>(member: &tar::Entry<'_, R>) -> io::Result<Option<String>> {
-    let kind = member.header().entry_type();
-    let path = member.path()?;
-    let is_plain = kind.is_file() || kind.is_contiguous();
-    Ok((is_plain && folder::is_one_a_movie(&path)).then(|| path.to_string_lossy().into_owned()))
 }
 
 /// Does a job. What was found up to an error stands in `found`.
@@ -122,23 +110,17 @@ pub fn read(
     match job {
         Job::Text(kind, path) => {
             let (mut stream, modified) = Stream::open(path)?;
-            let file = text(*kind, path, None, 0, modified);
+            let file = text(*kind, path, modified);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             reader.read(file, &mut stream, |stream| stream.read_from_disk())
         }
         Job::Archive(path) => {
             let (mut stream, modified) = Stream::open(path)?;
-            let failed = |source| Error::Io { path: path.clone(), source };
-            let mut archive = tar::Archive::new(&mut stream);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
-            for member in archive.entries().map_err(failed)? {
-                let mut member = member.map_err(failed)?;
-                if let Some(name) = rating_file(&member).map_err(failed)? {
-                    let file = text(job.kind(), path, Some(name), member.raw_file_position(), modified);
-                    reader.told = 0;
-                    reader.read(file, &mut member, |_| 0)?;
-                }
-            }
+            archive::each_packed(path, &mut stream, |member, text| {
+                reader.told = 0;
+                reader.read(member_file(path, &member, modified), text, |_| 0)
+            })?;
             if found.files.is_empty() {
                 return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
             }
@@ -147,23 +129,29 @@ pub fn read(
         Job::Members(path, members) => {
             let (mut stream, modified) = Stream::open(path)?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
-            for (name, position, bytes) in members {
-                stream.seek(*position)?;
+            for member in members {
+                stream.seek(member.position)?;
                 let from = stream.read_from_disk();
-                let file = text(job.kind(), path, Some(name.clone()), *position, modified);
                 reader.told = 0;
-                reader.read(file, &mut (&mut stream).take(*bytes), |part| {
-                    part.get_ref().read_from_disk() - from
-                })?;
+                reader.read(
+                    member_file(path, member, modified),
+                    &mut (&mut stream).take(member.bytes),
+                    |part| part.get_ref().read_from_disk() - from,
+                )?;
             }
             Ok(())
         }
     }
 }
 
-fn text(kind: Kind, path: &Path, member: Option<String>, position: u64, modified: Option<i64>) -> TextFile {
-    let path = path.to_path_buf();
-    TextFile { kind, path, member, position, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+fn text(kind: Kind, path: &Path, modified: Option<i64>) -> TextFile {
+    let (path, member) = (path.to_path_buf(), None);
+    TextFile { kind, path, member, position: 0, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+}
+
+fn member_file(path: &Path, member: &Member, modified: Option<i64>) -> TextFile {
+    let Member { name, position, .. } = member;
+    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, modified) }
 }
 
 /// Reads texts for one job.
