@@ -37,6 +37,8 @@ pub struct Sets {
     /// The customers of the movie under way, to notice those who rate it twice.
     raters: IdSet,
     rater_list: Vec<u32>,
+    /// Rejects kept.
+    rejects: usize,
     /// Bytes accounted for.
     accounted: usize,
 }
@@ -167,6 +169,8 @@ struct Reader<'a, 'b> {
 impl Reader<'_, '_> {
     fn read<R: Read>(&mut self, file: TextFile, source: R, read: impl Fn(&R) -> u64) -> Result<(), Error> {
         let kind = file.kind;
+        let names = file.path.as_os_str().len() + file.member.as_ref().map_or(0, String::len);
+        self.shared.take_memory(size_of::<TextFile>() + names)?;
         self.found.files.push(file);
         let mut source = Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() };
         let (records, result) = match kind {
@@ -198,6 +202,7 @@ impl Reader<'_, '_> {
         read: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let mut titles = BTreeMap::new();
+        let mut bytes = 0;
         let mut lines = LineReader::new(source);
         let result = loop {
             let line = match lines.next() {
@@ -212,6 +217,7 @@ impl Reader<'_, '_> {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
                     Entry::Vacant(free) => {
                         self.sets.movies.insert(title.movie_id);
+                        bytes += size_of::<Title>() + title.title.len();
                         free.insert(title);
                         None
                     }
@@ -226,13 +232,13 @@ impl Reader<'_, '_> {
             }
             if number % LINES_A_TURN == 0 || is_long {
                 let seen = read(&lines.source().source);
-                if let Err(error) = self.tell(seen, 0) {
+                let taken = self.shared.take_memory(std::mem::take(&mut bytes));
+                if let Err(error) = taken.and_then(|()| self.account()).and_then(|()| self.tell(seen, 0)) {
                     break Err(error);
                 }
             }
         };
         let records = titles.len() as u64;
-        let bytes = titles.values().map(|title| size_of::<Title>() + title.title.len()).sum();
         self.found.titles.extend(titles.into_values());
         (records, result.and_then(|()| self.shared.take_memory(bytes)))
     }
@@ -330,8 +336,10 @@ impl Reader<'_, '_> {
     fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
         let file = self.found.files.len() - 1;
         self.found.files[file].rejected += 1;
-        // One is kept to be told of where none is allowed.
-        if self.found.rejects.len() < self.shared.limits.kept().max(1) {
+        // One is kept to be told of where none is allowed. A thread's jobs stand in the order of the files: what it has
+        // kept comes before this one.
+        if self.sets.rejects < self.shared.limits.kept().max(1) {
+            self.sets.rejects += 1;
             self.found.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
         }
         if self.shared.reject() {
