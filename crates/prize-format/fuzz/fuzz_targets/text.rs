@@ -61,7 +61,7 @@ fuzz_target!(|input: &[u8]| {
     }
 
     // As many refused lines as there are may be allowed, and no fewer.
-    let (way, fewer) = if input.len() % 2 == 0 { (one, 0) } else { (two, 1) };
+    let (way, fewer) = if input.len().is_multiple_of(2) { (one, 0) } else { (two, 1) };
     if let Some(max) = loaded.rejected.checked_sub(fewer) {
         match load(folder, Limits { rejects: Some(max), ..ANY_REJECTS }, &known, way) {
             Ok(again) => assert_eq!((again.ratings, fewer), (loaded.ratings, 0)),
