@@ -1,4 +1,4 @@
-# Each target calls one script. DATA=/path/to/netflix makes the demo use real files.
+# Each target calls one script. DATA=/path/to/netflix makes the demo use real files; FOR=600 fuzzes ten minutes a target.
 
 demo:
 	@scripts/demo.sh run "$(DATA)"
@@ -15,7 +15,10 @@ test:
 check:
 	@scripts/test.sh check
 
+fuzz:
+	@scripts/fuzz.sh $(FOR)
+
 install:
 	@scripts/install.sh
 
-.PHONY: demo psql demo-stop test check install
+.PHONY: demo psql demo-stop test check fuzz install

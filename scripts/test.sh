@@ -75,7 +75,7 @@ cargo_tests() {
 
 fmt() {
     say "rustfmt"
-    cargo fmt --all --check
+    cargo fmt --all --check && cargo fmt --manifest-path crates/prize-format/fuzz/Cargo.toml --check
     count fmt $?
 }
 

@@ -72,11 +72,13 @@ fn pack(rating: &Rating) -> u64 {
     u64::from(rating.customer_id) << 32 | u64::from(rating.date.key()) << 3 | u64::from(rating.rating)
 }
 
-/// A rating that comes second, and the day and rating of the first where these are others.
-struct Second {
-    segment: SegmentId,
-    record: u32,
-    conflict: Option<Reject>,
+/// What one job finds.
+#[derive(Default)]
+struct Seconds {
+    left_out: Duplicates,
+    /// Those that say otherwise than the first: how many of each file, and the first of them.
+    conflicts: HashMap<usize, u64>,
+    kept: Vec<Reject>,
 }
 
 /// Movies that one job reads: so many ratings, more or less.
@@ -120,7 +122,7 @@ impl Survey {
             jobs.len(),
             || Opened::new(&self.files),
             |opened, job| {
-                let mut seconds = Vec::new();
+                let mut seconds = Seconds::default();
                 for (from, segments) in &jobs[job].1 {
                     let bytes = segments.iter().map(|segment| segment.bytes).sum();
                     self.compare(opened, *from, segments, known, &shared, &mut seconds)?;
@@ -129,14 +131,14 @@ impl Survey {
                 Ok(seconds)
             },
         );
-        let seconds = seconds.map_err(|(_, error)| error)?;
-        for Second { segment, record, conflict } in seconds.into_iter().flatten() {
-            self.duplicates.add(segment, self.segments[segment].records, record);
-            if let Some(reject) = conflict {
-                self.files[reject.file].rejected += 1;
-                self.rejects.count += 1;
-                self.rejects.kept.push(reject);
+        for seconds in seconds.map_err(|(_, error)| error)? {
+            self.duplicates.count += seconds.left_out.count;
+            self.duplicates.left_out.extend(seconds.left_out.left_out);
+            for (file, conflicts) in seconds.conflicts {
+                self.files[file].rejected += conflicts;
+                self.rejects.count += conflicts;
             }
+            self.rejects.kept.extend(seconds.kept);
         }
         self.rejects.kept.sort_by_key(|reject| (reject.file, reject.line));
         self.rejects.kept.truncate(limits.kept());
@@ -151,7 +153,7 @@ impl Survey {
         segments: &[Segment],
         known: &Known,
         shared: &Shared<'_>,
-        seconds: &mut Vec<Second>,
+        seconds: &mut Seconds,
     ) -> Result<(), Error> {
         /// A rating, and where it stands.
         struct Placed {
@@ -194,7 +196,7 @@ impl Survey {
                 None => (pack(&ratings[0].rating), &ratings[1..]),
             };
             for &Placed { rating, segment, record, line } in rest {
-                let mut conflict = None;
+                seconds.left_out.add(segment, self.segments[segment].records, record);
                 if pack(&rating) != first {
                     let file = self.segments[segment].file as usize;
                     let text = format!("{},{},{}", rating.customer_id, rating.rating, rating.date);
@@ -206,11 +208,14 @@ impl Survey {
                         let max = shared.limits.rejects.unwrap_or(0);
                         return Err(Error::TooManyRejects { max, path, reject });
                     }
-                    conflict = Some(reject);
+                    *seconds.conflicts.entry(file).or_default() += 1;
+                    seconds.kept.push(reject);
                 }
-                seconds.push(Second { segment, record, conflict });
             }
         }
+        // No more are held than may be told of.
+        seconds.kept.sort_by_key(|reject| (reject.file, reject.line));
+        seconds.kept.truncate(shared.limits.kept());
         Ok(())
     }
 }

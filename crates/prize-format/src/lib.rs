@@ -5,6 +5,7 @@
 //!   which files     first pass       where it must           second pass, movie by movie
 //! ```
 
+mod archive;
 mod blocks;
 mod date;
 mod duplicates;

@@ -8,6 +8,9 @@ pub const MAX_LINE: usize = 4096;
 /// Over a line longer than this reading fails: a file of a hundred gigabytes in one line is no text file.
 const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 
+/// May stand at the beginning of a file, and is no part of its first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 const BUFFER: usize = 256 * 1024;
 
 /// A line without its end (`\n` or `\r\n`).
@@ -80,7 +83,7 @@ impl<R: Read> LineReader<R> {
                 }
                 break (unread.len(), 0);
             }
-            if unread.len() > MAX_LINE + "\r".len() {
+            if unread.len() > BYTE_ORDER_MARK.len() + MAX_LINE + "\r".len() {
                 return self.skip_long_line().map(Some);
             }
             searched = unread.len();
@@ -94,9 +97,7 @@ impl<R: Read> LineReader<R> {
         if let [head @ .., b'\r'] = bytes {
             bytes = head;
         }
-        if offset == 0 {
-            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        }
+        bytes = without_mark(offset, bytes);
         let too_long = bytes.len() > MAX_LINE;
         Ok(Some(Line { number: self.number, offset, bytes: &bytes[..bytes.len().min(MAX_LINE)], too_long }))
     }
@@ -104,7 +105,8 @@ impl<R: Read> LineReader<R> {
     fn skip_long_line(&mut self) -> io::Result<Line<'_>> {
         let (offset, number) = (self.offset, self.number + 1);
         self.long_line.clear();
-        self.long_line.extend_from_slice(&self.buffer[self.start..self.start + MAX_LINE]);
+        let head = without_mark(offset, &self.buffer[self.start..self.end]);
+        self.long_line.extend_from_slice(&head[..MAX_LINE]);
         loop {
             let unread = &self.buffer[self.start..self.end];
             let found = memchr::memchr(b'\n', unread);
@@ -137,6 +139,10 @@ impl<R: Read> LineReader<R> {
         }
         Ok(())
     }
+}
+
+fn without_mark(offset: u64, line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).filter(|_| offset == 0).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -219,5 +225,14 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_text() {
         assert_eq!(all(b"\xef\xbb\xbf1:\n5", 3)[0].2, b"1:");
+        // Nor of its length, however much is read at a time.
+        for length in [MAX_LINE, MAX_LINE + 1, 2 * MAX_LINE] {
+            let line = "x".repeat(length);
+            let text = format!("\u{feff}{line}\n5\n");
+            for step in [1, BUFFER] {
+                let (_, _, bytes, too_long) = &all(text.as_bytes(), step)[0];
+                assert_eq!((bytes, *too_long), (&vec![b'x'; MAX_LINE], length > MAX_LINE));
+            }
+        }
     }
 }

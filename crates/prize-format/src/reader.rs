@@ -25,6 +25,9 @@ impl<'a> RatingReader<'a> {
     /// [`Error::Changed`] where a file no longer holds what the first pass saw.
     pub fn read(&mut self, movie: &MovieUnit, ratings: &mut Vec<Rating>) -> Result<(), Error> {
         ratings.clear();
+        if movie.parts.iter().any(|part| !self.holds(part)) {
+            return Err(Error::DamagedUnit);
+        }
         for part in &movie.parts {
             self.each(movie.movie_id, part, |record, rating| {
                 if !part.is_left_out(record) {
@@ -37,9 +40,15 @@ impl<'a> RatingReader<'a> {
         if is_each_once && ratings.len() as u64 == movie.ratings {
             Ok(())
         } else {
-            let file = movie.parts.first().map_or(0, |part| part.file as usize);
-            Err(Error::Changed { path: self.files[file].path.clone() })
+            let file = movie.parts.first().map(|part| &self.files[part.file as usize]);
+            Err(file.map_or(Error::DamagedUnit, |file| Error::Changed { path: file.path.clone() }))
         }
+    }
+
+    /// Whether a part lies within a text: a unit that was kept may not be of these.
+    fn holds(&self, part: &Part) -> bool {
+        let end = part.offset.checked_add(part.bytes);
+        self.files.get(part.file as usize).is_some_and(|file| end.is_some_and(|end| end <= file.bytes))
     }
 
     /// Hands on each record of a part, with its number there.

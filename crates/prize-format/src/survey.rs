@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
-use crate::surveyor::{self, Found, Job, Sets};
+use crate::surveyor::{self, Found, Sets};
 use crate::unit::{Segment, SegmentId};
 use crate::{Date, Error, Folder, Reason, Title};
 
@@ -337,16 +337,6 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
     survey.probe.sort_unstable();
     survey.probe.dedup();
     survey
-}
-
-impl Job {
-    /// What its texts are for.
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Job::Text(kind, _) => *kind,
-            Job::Archive(_) | Job::Members(..) => Kind::Ratings,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use crate::archive::{self, Member};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
@@ -23,8 +24,8 @@ pub enum Job {
     Text(Kind, PathBuf),
     /// Reads an archive that is packed, and so from its beginning to its end.
     Archive(PathBuf),
-    /// Reads some members of an archive that is not packed: each with its name, its place and its length.
-    Members(PathBuf, Vec<(String, u64, u64)>),
+    /// Reads some members of an archive that is not packed.
+    Members(PathBuf, Vec<Member>),
 }
 
 /// What a thread has seen in all of its jobs.
@@ -36,6 +37,8 @@ pub struct Sets {
     /// The customers of the movie under way, to notice those who rate it twice.
     raters: IdSet,
     rater_list: Vec<u32>,
+    /// Rejects kept.
+    rejects: usize,
     /// Bytes accounted for.
     accounted: usize,
 }
@@ -84,31 +87,18 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
 }
 
 /// The members of an archive that hold ratings. Only their headers are read.
-fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<(String, u64, u64)>, Error> {
+fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let mut archive = tar::Archive::new(fs::File::open(path).map_err(failed)?);
-    let mut members = Vec::new();
-    for member in archive.entries_with_seek().map_err(failed)? {
-        if watch.stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
-        }
-        let member = member.map_err(failed)?;
-        if let Some(name) = rating_file(&member).map_err(failed)? {
-            members.push((name, member.raw_file_position(), member.size()));
-        }
-    }
+    let file = fs::File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
+        true => Err(Error::Stopped),
+        false => Ok(()),
+    })?;
     if members.is_empty() {
         return Err(Error::NoRatings { folder: path.into(), found: Vec::new() });
     }
     Ok(members)
-}
-
-/// The name of a member that is a file of one movie's ratings.
-fn rating_file<R: Read>(member: &tar::Entry<'_, R>) -> io::Result<Option<String>> {
-    let kind = member.header().entry_type();
-    let path = member.path()?;
-    let is_plain = kind.is_file() || kind.is_contiguous();
-    Ok((is_plain && folder::is_one_a_movie(&path)).then(|| path.to_string_lossy().into_owned()))
 }
 
 /// Does a job. What was found up to an error stands in `found`.
@@ -122,23 +112,17 @@ pub fn read(
     match job {
         Job::Text(kind, path) => {
             let (mut stream, modified) = Stream::open(path)?;
-            let file = text(*kind, path, None, 0, modified);
+            let file = text(*kind, path, modified);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             reader.read(file, &mut stream, |stream| stream.read_from_disk())
         }
         Job::Archive(path) => {
             let (mut stream, modified) = Stream::open(path)?;
-            let failed = |source| Error::Io { path: path.clone(), source };
-            let mut archive = tar::Archive::new(&mut stream);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
-            for member in archive.entries().map_err(failed)? {
-                let mut member = member.map_err(failed)?;
-                if let Some(name) = rating_file(&member).map_err(failed)? {
-                    let file = text(job.kind(), path, Some(name), member.raw_file_position(), modified);
-                    reader.told = 0;
-                    reader.read(file, &mut member, |_| 0)?;
-                }
-            }
+            archive::each_packed(path, &mut stream, |member, text| {
+                reader.told = 0;
+                reader.read(member_file(path, &member, modified), text, |_| 0)
+            })?;
             if found.files.is_empty() {
                 return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
             }
@@ -147,23 +131,29 @@ pub fn read(
         Job::Members(path, members) => {
             let (mut stream, modified) = Stream::open(path)?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
-            for (name, position, bytes) in members {
-                stream.seek(*position)?;
+            for member in members {
+                stream.seek(member.position)?;
                 let from = stream.read_from_disk();
-                let file = text(job.kind(), path, Some(name.clone()), *position, modified);
                 reader.told = 0;
-                reader.read(file, &mut (&mut stream).take(*bytes), |part| {
-                    part.get_ref().read_from_disk() - from
-                })?;
+                reader.read(
+                    member_file(path, member, modified),
+                    &mut (&mut stream).take(member.bytes),
+                    |part| part.get_ref().read_from_disk() - from,
+                )?;
             }
             Ok(())
         }
     }
 }
 
-fn text(kind: Kind, path: &Path, member: Option<String>, position: u64, modified: Option<i64>) -> TextFile {
-    let path = path.to_path_buf();
-    TextFile { kind, path, member, position, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+fn text(kind: Kind, path: &Path, modified: Option<i64>) -> TextFile {
+    let (path, member) = (path.to_path_buf(), None);
+    TextFile { kind, path, member, position: 0, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+}
+
+fn member_file(path: &Path, member: &Member, modified: Option<i64>) -> TextFile {
+    let Member { name, position, .. } = member;
+    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, modified) }
 }
 
 /// Reads texts for one job.
@@ -179,6 +169,8 @@ struct Reader<'a, 'b> {
 impl Reader<'_, '_> {
     fn read<R: Read>(&mut self, file: TextFile, source: R, read: impl Fn(&R) -> u64) -> Result<(), Error> {
         let kind = file.kind;
+        let names = file.path.as_os_str().len() + file.member.as_ref().map_or(0, String::len);
+        self.shared.take_memory(size_of::<TextFile>() + names)?;
         self.found.files.push(file);
         let mut source = Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() };
         let (records, result) = match kind {
@@ -210,6 +202,7 @@ impl Reader<'_, '_> {
         read: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let mut titles = BTreeMap::new();
+        let mut bytes = 0;
         let mut lines = LineReader::new(source);
         let result = loop {
             let line = match lines.next() {
@@ -224,6 +217,7 @@ impl Reader<'_, '_> {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
                     Entry::Vacant(free) => {
                         self.sets.movies.insert(title.movie_id);
+                        bytes += size_of::<Title>() + title.title.len();
                         free.insert(title);
                         None
                     }
@@ -238,13 +232,13 @@ impl Reader<'_, '_> {
             }
             if number % LINES_A_TURN == 0 || is_long {
                 let seen = read(&lines.source().source);
-                if let Err(error) = self.tell(seen, 0) {
+                let taken = self.shared.take_memory(std::mem::take(&mut bytes));
+                if let Err(error) = taken.and_then(|()| self.account()).and_then(|()| self.tell(seen, 0)) {
                     break Err(error);
                 }
             }
         };
         let records = titles.len() as u64;
-        let bytes = titles.values().map(|title| size_of::<Title>() + title.title.len()).sum();
         self.found.titles.extend(titles.into_values());
         (records, result.and_then(|()| self.shared.take_memory(bytes)))
     }
@@ -342,8 +336,10 @@ impl Reader<'_, '_> {
     fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
         let file = self.found.files.len() - 1;
         self.found.files[file].rejected += 1;
-        // One is kept to be told of where none is allowed.
-        if self.found.rejects.len() < self.shared.limits.kept().max(1) {
+        // One is kept to be told of where none is allowed. A thread's jobs stand in the order of the files: what it has
+        // kept comes before this one.
+        if self.sets.rejects < self.shared.limits.kept().max(1) {
+            self.sets.rejects += 1;
             self.found.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
         }
         if self.shared.reject() {

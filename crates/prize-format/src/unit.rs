@@ -63,6 +63,19 @@ impl Part {
 }
 
 impl MovieUnit {
+    /// How many ratings of it are to be loaded, if the parts say so too, and no sum is beyond its type.
+    fn checked_ratings(&self) -> Option<u64> {
+        let (mut ratings, mut bytes) = (0u64, 0u64);
+        for part in &self.parts {
+            let left_out = part.left_out.iter().map(|bits| u64::from(bits.count_ones())).sum::<u64>();
+            ratings = ratings.checked_add(u64::from(part.records).checked_sub(left_out)?)?;
+            bytes = bytes.checked_add(part.bytes)?;
+            part.offset.checked_add(part.bytes)?;
+        }
+        self.first.checked_add(ratings)?;
+        (ratings == self.ratings).then_some(ratings)
+    }
+
     /// How many bytes of texts are read for it.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
@@ -89,9 +102,12 @@ impl Unit {
         serde_cbor::ser::to_vec_packed(self).map_err(|_| Error::DamagedUnit)
     }
 
-    /// Unpacks one that was kept.
+    /// Unpacks one that was kept. One whose numbers do not agree is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Unit, Error> {
-        serde_cbor::from_slice(bytes).map_err(|_| Error::DamagedUnit)
+        let unit = serde_cbor::from_slice::<Unit>(bytes).map_err(|_| Error::DamagedUnit)?;
+        let ratings =
+            unit.movies.iter().try_fold(0u64, |sum, movie| sum.checked_add(movie.checked_ratings()?));
+        if ratings.is_some() { Ok(unit) } else { Err(Error::DamagedUnit) }
     }
 }
 
@@ -144,4 +160,37 @@ fn probe_of(probe: &[(u32, u32)], movie_id: u32) -> &[(u32, u32)] {
     let from = probe.partition_point(|&(movie, _)| movie < movie_id);
     let to = probe.partition_point(|&(movie, _)| movie <= movie_id);
     &probe[from..to]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit() -> Unit {
+        let part = Part { file: 0, offset: 3, bytes: 40, records: 10, left_out: vec![0b101, 0b10] };
+        let movie = MovieUnit { movie_id: 1, first: 0, ratings: 7, probe: vec![5], parts: vec![part] };
+        Unit { movies: vec![movie.clone(), movie] }
+    }
+
+    #[test]
+    fn a_unit_whose_numbers_do_not_agree_is_damaged() {
+        let kept = |unit: &Unit| Unit::from_bytes(&unit.to_bytes().unwrap());
+        assert_eq!(kept(&unit()).unwrap(), unit());
+        let damages: [fn(&mut MovieUnit); 6] = [
+            |movie| movie.ratings = 8,
+            |movie| movie.ratings = u64::MAX,
+            |movie| movie.first = u64::MAX - 6,
+            |movie| movie.parts[0].offset = u64::MAX - 39,
+            |movie| movie.parts[0].left_out = vec![0xff; 2],
+            |movie| {
+                movie.parts.push(Part { bytes: u64::MAX, offset: 0, records: 0, ..movie.parts[0].clone() })
+            },
+        ];
+        for (number, damage) in damages.iter().enumerate() {
+            let mut unit = unit();
+            damage(&mut unit.movies[1]);
+            assert!(matches!(kept(&unit), Err(Error::DamagedUnit)), "{number}");
+        }
+        assert!(matches!(Unit::from_bytes(b"no unit"), Err(Error::DamagedUnit)));
+    }
 }

@@ -174,6 +174,18 @@ fn the_first_of_several_ratings_is_kept() {
 }
 
 #[test]
+fn the_first_conflicts_are_kept_and_all_are_counted() {
+    let block = |rating| (1..=900).rev().map(|id| format!("{id},{rating},2001-01-01\n")).collect::<String>();
+    let text = format!("1:\n{}2:\n{}1:\n{}2:\n{}", block(1), block(2), block(3), block(4));
+    let folder = folder(&[("combined_data_1.txt", text.as_bytes())]);
+    let survey = take(folder.path(), ANY_REJECTS).unwrap();
+    assert_eq!((survey.ratings(), survey.duplicates()), (3600, 1800));
+    assert_eq!((survey.rejects.count, survey.files[0].rejected), (1800, 1800));
+    let lines = survey.rejects.kept.iter().map(|reject| reject.line);
+    assert!(lines.eq((1804..=2703).chain(2705..=2804)));
+}
+
+#[test]
 fn what_is_loaded_already_is_left_out() {
     let text =
         b"7:\n5,1,2001-01-01\n3,2,2001-01-02\n9,4,2001-01-03\n8:\n5,3,2001-01-01\n9:\n1,1,2001-01-01\n";
@@ -303,6 +315,51 @@ fn says_how_much_memory_it_holds_and_keeps_to_the_limit() {
 }
 
 #[test]
+fn titles_and_members_keep_to_the_limit_of_memory_while_they_are_read() {
+    let title = "x".repeat(1000);
+    let titles = (1..=40_000).map(|id| format!("{id},2000,{title}\n")).collect::<String>();
+    let ratings: &[u8] = b"1:\n5,1,2001-01-01\n";
+    let files = folder(&[("movie_titles.csv", titles.as_bytes()), ("combined_data_1.txt", ratings)]);
+    let limits = Limits { memory: 10 << 20, ..ANY_REJECTS };
+    // Not only when all have been read.
+    let error = take(files.path(), limits).map(drop);
+    assert!(matches!(error, Err(Error::MemoryLimit { needed }) if needed < 20 << 20), "{error:?}");
+
+    let archive = folder(&[]);
+    let mut packed = tar::Builder::new(fs::File::create(archive.path().join("training_set.tar")).unwrap());
+    for number in 0..20_000 {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        packed.append_data(&mut header, format!("mv_{number:090}.txt"), &b""[..]).unwrap();
+    }
+    packed.finish().unwrap();
+    let error = take(archive.path(), Limits { memory: 2 << 20, ..ANY_REJECTS }).map(drop);
+    assert!(matches!(error, Err(Error::MemoryLimit { .. })), "{error:?}");
+}
+
+#[test]
+fn the_first_rejects_of_many_files_are_kept() {
+    // Every second file holds more than are kept of all.
+    let files = (1..=6).map(|n| (format!("training_set/mv_{n}.txt"), "x\n".repeat(n % 2 * 1500 + 300)));
+    let files = files.collect::<Vec<_>>();
+    let files = files.iter().map(|(name, text)| (&name[..], text.as_bytes())).collect::<Vec<_>>();
+    let folder = folder(&files);
+    for (max, kept) in [(None, 1000), (Some(6300), 6300)] {
+        for threads in [1, 3] {
+            let limits = Limits { rejects: max, ..ANY_REJECTS };
+            let survey = take_with(folder.path(), limits, threads, &mut Known::default()).unwrap();
+            assert_eq!((survey.rejects.count, survey.rejects.kept.len()), (6300, kept));
+            let all = survey
+                .files
+                .iter()
+                .zip(0..)
+                .flat_map(|(text, file)| (1..=text.rejected).map(move |line| (file, line)));
+            assert!(survey.rejects.kept.iter().map(|reject| (reject.file, reject.line)).eq(all.take(kept)));
+        }
+    }
+}
+
+#[test]
 fn rejects_are_counted_kept_and_limited() {
     let folder = folder(&[("combined_data_1.txt", b"1:\n5,9,2001-01-01\n6,1,2001-01-01\nx\n")]);
     let survey = take(folder.path(), ANY_REJECTS).unwrap();
@@ -347,4 +404,16 @@ fn folders_without_ratings_say_what_they_hold() {
     fs::write(folder.path().join("mv_1.txt"), "1:\n5,1,2001-01-01\n").unwrap();
     assert_eq!(survey(folder.path()).ratings(), 1);
     assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_unit_of_other_files_is_damaged() {
+    let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
+    let survey = survey(folder.path());
+    let unit = &survey.units(10)[0];
+    let shorter = TextFile { bytes: 20, ..survey.files[0].clone() };
+    for files in [&[][..], &[shorter]] {
+        let read = RatingReader::new(files).read(&unit.movies[0], &mut Vec::new());
+        assert!(matches!(read, Err(Error::DamagedUnit)));
+    }
 }
