@@ -62,7 +62,7 @@ measure() {
     watch_load &
     local watcher=$!
     started=$(now)
-    query loaded "SET client_min_messages = warning; SELECT FROM netflix_load('$sample', workers => $workers)"
+    PGOPTIONS="-c client_min_messages=warning" query loaded "SELECT FROM netflix_load('$sample', workers => $workers)"
     ended=$(now)
     wait $watcher
     local load=$(calculate "$ended - $started") read insert index memory
@@ -113,8 +113,10 @@ def ask(query):
     psql.stdin.write(query + ";\n\\echo .\n")
     psql.stdin.flush()
     rows = []
-    while (row := psql.stdout.readline().rstrip("\n")) != ".":
-        rows.append(row.split("|"))
+    while (row := psql.stdout.readline()) != ".\n":
+        if not row:
+            sys.exit("psql has ended")
+        rows.append(row.rstrip("\n").split("|"))
     return rows
 
 def anonymous(pid):
@@ -123,8 +125,9 @@ def anonymous(pid):
     except (OSError, TypeError):
         return 0
 
-phases, memory, seen, last = {}, 0, False, time.time()
-while True:
+phases, memory, seen, started = {}, 0, False, time.time()
+last = started
+while seen or time.time() < started + 60:
     rows = ask("SELECT pid, phase FROM netflix_progress")
     now = time.time()
     if not rows and seen:

@@ -41,6 +41,7 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
     let shown = worker::is_worker().then(|| ShownAsCopy::start(loader.table, bytes));
     let (mut reader, mut done) = (RatingReader::new(&loader.files), (0, 0));
     loop {
+        interrupt::check();
         let unit_no = board.take() as usize + 1;
         if unit_no > units {
             return Ok(());

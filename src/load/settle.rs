@@ -39,6 +39,7 @@ pub fn tasks() -> Result<Vec<Task>, LoadError> {
 pub fn settle(run_id: i64, tasks: &[Task], board: &Board, watch: Watch<'_>) -> Result<(), LoadError> {
     board.set_total(tasks.len() as u64);
     while let Some(task) = tasks.get(board.take() as usize) {
+        interrupt::check();
         worker::transaction(|| match task {
             Task::Index(oid) => {
                 index::rebuild(pg_sys::Oid::from(*oid));

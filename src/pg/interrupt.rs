@@ -13,9 +13,21 @@ use super::Error;
 /// How often the backend looks for interrupts while threads compute.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination.
+/// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination. A background worker
+/// ends here, too, when the server's first process is dead: nobody else would end it.
 pub fn check() {
     check_for_interrupts!();
+    // SAFETY: on the process's own thread; as PostgreSQL's own workers do where they wait.
+    unsafe {
+        if !pg_sys::MyBgworkerEntry.is_null() && !PostmasterIsAliveInternal() {
+            pg_sys::proc_exit(1);
+        }
+    }
+}
+
+unsafe extern "C-unwind" {
+    // storage/pmsignal.h, which pgrx does not bind: asks the operating system.
+    fn PostmasterIsAliveInternal() -> bool;
 }
 
 /// Runs a job on a pool of threads of its own. What the job sends is handed to `hear` on the backend's thread, the

@@ -131,12 +131,16 @@ pub fn run(statement: &str, args: &[DatumWithOid<'_>]) -> Result<(), Error> {
     Ok(Spi::run_with_args(&qualify(statement)?, args)?)
 }
 
-/// Runs a statement that changes something and returns a row: its first column.
+/// Runs a statement that changes something and returns rows: the first column of the first, if there is one.
 pub fn run_one<T: FromDatum + IntoDatum>(
     statement: &str,
     args: &[DatumWithOid<'_>],
 ) -> Result<Option<T>, Error> {
-    Ok(Spi::get_one_with_args::<T>(&qualify(statement)?, args)?)
+    let statement = qualify(statement)?;
+    Spi::connect_mut(|client| {
+        let rows = client.update(statement.as_str(), None, args)?;
+        Ok(if rows.is_empty() { None } else { rows.first().get_one::<T>()? })
+    })
 }
 
 /// A cursor with the active snapshot: the calling statement's, unless another was pushed. (pgrx's own takes the
@@ -205,6 +209,8 @@ mod tests {
             select_one::<i64>(seen, query, &[]).unwrap().unwrap()
         };
         run("INSERT INTO @extschema@.dim_movie VALUES (1, 1, 'A', 2000, 0)", &[]).unwrap();
+        let delete = "DELETE FROM @extschema@.dim_movie WHERE movie_key = $1 RETURNING title";
+        assert_eq!(run_one::<String>(delete, &[2.into()]).unwrap(), None);
         assert_eq!((count(Seen::ByStatement), count(Seen::Now)), (0, 1));
     }
 }

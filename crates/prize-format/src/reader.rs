@@ -56,7 +56,7 @@ impl<'a> RatingReader<'a> {
         let mut reader = segment_reader(&mut self.opened, movie_id, part.file, part.offset, part.bytes)?;
         let path = &self.files[part.file as usize].path;
         let changed = || Error::Changed { path: path.clone() };
-        let mut records = 0;
+        let (mut records, mut digest) = (0, 0u64);
         while let Some(Located { event, .. }) =
             reader.next().map_err(|source| Error::Io { path: path.clone(), source })?
         {
@@ -65,10 +65,11 @@ impl<'a> RatingReader<'a> {
             if reader.movie_id() != Some(movie_id) || records == part.records {
                 return Err(changed());
             }
+            digest = digest.wrapping_add(rating.digest());
             each(records, rating);
             records += 1;
         }
-        if records == part.records { Ok(()) } else { Err(changed()) }
+        if (records, digest) == (part.records, part.digest) { Ok(()) } else { Err(changed()) }
     }
 }
 

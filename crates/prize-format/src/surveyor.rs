@@ -259,6 +259,7 @@ impl Reader<'_, '_> {
                 Some(last) if last.movie_id == movie_id && last.records < u32::MAX => {
                     last.bytes = place.end - last.offset;
                     last.records += 1;
+                    last.digest = last.digest.wrapping_add(rating.digest());
                     last.is_doubtful |= !sets.is_new_rater(rating.customer_id);
                 }
                 _ => {
@@ -267,7 +268,9 @@ impl Reader<'_, '_> {
                     sets.is_new_rater(rating.customer_id);
                     let (offset, bytes, line) = (place.start, place.end - place.start, place.line);
                     let is_doubtful = false;
-                    let segment = Segment { movie_id, file, offset, bytes, line, records: 1, is_doubtful };
+                    let digest = rating.digest();
+                    let segment =
+                        Segment { movie_id, file, offset, bytes, line, records: 1, digest, is_doubtful };
                     reader.list(|found| &mut found.segments, segment)?;
                 }
             }

@@ -1,11 +1,12 @@
 //! Reads the keys of a table's rows and their places, page by page: what PostgreSQL does row by row with a lock for
 //! each.
 
-use pgrx::{check_for_interrupts, pg_sys};
+use pgrx::pg_sys;
 
 use super::key::Key;
 use super::sort::{Entry, Sorter, Unfit};
-use crate::pg::scan::is_whole;
+use crate::pg::interrupt;
+use crate::pg::scan::{Transactions, is_whole};
 
 /// Pages between two looks for interrupts.
 const PAGES_A_TURN: u32 = 256;
@@ -27,7 +28,7 @@ pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<So
             sorter: Sorter::new(key.columns.parts(), blocks, memory),
             table: (*heap).rd_id,
             horizon: pg_sys::GetOldestNonRemovableTransactionId(heap),
-            over: pg_sys::InvalidTransactionId,
+            over: Transactions::default(),
         };
         // As a sequential scan does, a large table does not take all of the shared buffers.
         let strategy = if blocks > pg_sys::NBuffers as u32 / 4 {
@@ -37,7 +38,7 @@ pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<So
         };
         for block in 0..blocks {
             if block.is_multiple_of(PAGES_A_TURN) {
-                check_for_interrupts!();
+                interrupt::check();
             }
             let normal = pg_sys::ReadBufferMode::RBM_NORMAL;
             let buffer = pg_sys::ReadBufferExtended(heap, main, block, normal, strategy);
@@ -59,8 +60,8 @@ struct Reader {
     table: pg_sys::Oid,
     /// Rows that transactions before this one deleted are of no use to anybody.
     horizon: pg_sys::TransactionId,
-    /// A transaction that is known to have committed, or to be this one.
-    over: pg_sys::TransactionId,
+    /// Transactions that are known to have committed, or to be this one.
+    over: Transactions,
 }
 
 impl Reader {
@@ -107,8 +108,7 @@ impl Reader {
                 && !is_in_chain(row)
                 && (bits & pg_sys::HEAP_XMIN_COMMITTED != 0
                     || (bits & pg_sys::HEAP_XMIN_INVALID == 0
-                        && (*row).t_choice.t_heap.t_xmin == self.over
-                        && self.over != pg_sys::InvalidTransactionId))
+                        && self.over.contains((*row).t_choice.t_heap.t_xmin)))
         }
     }
 
@@ -144,14 +144,14 @@ impl Reader {
                 State::HEAPTUPLE_LIVE if !is_in_chain(row) => {
                     // The number of one that was frozen may be another's by now.
                     if u32::from((*row).t_infomask) & pg_sys::HEAP_XMIN_FROZEN != pg_sys::HEAP_XMIN_FROZEN {
-                        self.over = inserted_by;
+                        self.over.add(inserted_by);
                     }
                     Ok(true)
                 }
                 State::HEAPTUPLE_INSERT_IN_PROGRESS
                     if !is_in_chain(row) && pg_sys::TransactionIdIsCurrentTransactionId(inserted_by) =>
                 {
-                    self.over = inserted_by;
+                    self.over.add(inserted_by);
                     Ok(true)
                 }
                 _ => Err(Unfit),

@@ -1,8 +1,9 @@
 //! Writes an index's pages past the shared buffers, as PostgreSQL's own build does.
 
-use pgrx::{check_for_interrupts, pg_sys};
+use pgrx::pg_sys;
 
 use super::pages::{PAGE, Page, Tree};
+use crate::pg::interrupt;
 
 /// Pages that are logged and written together.
 pub const BATCH: usize = 32;
@@ -42,7 +43,7 @@ impl Writer {
 
     /// Logs and writes the finished pages of a tree.
     pub fn write(&mut self, tree: &mut Tree) {
-        check_for_interrupts!();
+        interrupt::check();
         tree.finished.sort_unstable_by_key(|&(block, _)| block);
         self.log(&mut tree.finished);
         for (block, page) in &mut tree.finished {

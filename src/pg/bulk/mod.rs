@@ -5,13 +5,13 @@ mod fixed;
 use pgrx::memcxt::PgMemoryContexts;
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
+use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid;
-use pgrx::{check_for_interrupts, pg_sys};
 
 pub use fixed::{FixedInsert, FixedRow};
 
-use super::Error;
 use super::catalog::{Privilege, Table, TableColumn};
+use super::{Error, interrupt};
 
 /// A column of the rows that are inserted.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ impl Target {
 
     /// Inserts the rows that the slots hold.
     fn insert(&mut self, slots: &mut [*mut pg_sys::TupleTableSlot]) {
-        check_for_interrupts!();
+        interrupt::check();
         let Target { state, executor, target, is_indexed, .. } = *self;
         let relation = self.table.relation;
         // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.

@@ -270,7 +270,12 @@ fn what_stands_under_a_refused_movie_line_is_refused_in_both_passes() {
 
 #[test]
 fn a_file_that_changes_between_the_passes_is_named() {
-    for changed in [&b"1:\n5,1,2001-01-01\n"[..], b"1:\n3,1,2001-01-01\n3,2,2001-01-01\n", b""] {
+    for changed in [
+        &b"1:\n5,1,2001-01-01\n"[..],
+        b"1:\n3,1,2001-01-01\n3,2,2001-01-01\n",
+        b"",
+        b"1:\n5,1,2001-01-01\n3,3,2001-01-01\n",
+    ] {
         let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
         let mut survey = survey(folder.path());
         let path = folder.path().join("combined_data_1.txt");
