@@ -12,10 +12,14 @@ demo-stop:
 test:
 	@scripts/test.sh
 
+# Interrupts loads in many more ways and moments than `make test` does; some ten minutes.
+test-faults:
+	@FAULTS=$${FAULTS:-36} scripts/test.sh faults
+
 check:
 	@scripts/test.sh check
 
 install:
 	@scripts/install.sh
 
-.PHONY: demo psql demo-stop test check install
+.PHONY: demo psql demo-stop test test-faults check install

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
 #
-# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump docs; `check` is the first three
+# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump faults docs
+#
+# `check` is the first three. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
 #
 # Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
 set -uo pipefail
@@ -18,7 +20,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump docs)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump faults docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
@@ -28,7 +30,7 @@ main() {
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; clippy; rustdoc ;;
-            fmt | clippy | rustdoc | crates | pg_test | regress | dump | docs) $stage ;;
+            fmt | clippy | rustdoc | crates | pg_test | regress | dump | faults | docs) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -155,6 +157,15 @@ dump() {
     say "dump and restore"
     PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/dump.sh "$dir/fixtures"
     count "dump and restore" $?
+}
+
+# What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either.
+faults() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "loads that are killed, stopped or short of disk"
+    tests/faults/load.sh "$dir/fixtures" "$dir" "${FAULTS:-9}" 9>&-
+    count "loads go on after faults" $?
 }
 
 # Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.

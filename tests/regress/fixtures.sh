@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The data sets that the regress tests load. usage: fixtures.sh FOLDER PRIZE_SAMPLE
+# The data sets that the tests load. usage: fixtures.sh FOLDER PRIZE_SAMPLE
 set -euo pipefail
 sample=$2
 mkdir -p "$1"
@@ -66,6 +66,9 @@ if [ ! -d layouts ]; then
         "$sample" "layouts/$layout.crlf" --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
     done
 fi
+
+# interrupted: what tests/faults loads; more than is loaded in one go.
+[ -d interrupted ] || "$sample" interrupted --ratings 600000 >/dev/null
 
 # million: the generator's, with the RMSE that its planted truth reaches on its probe.
 if [ ! -f million.rmse ]; then

@@ -1,0 +1,432 @@
+#!/usr/bin/env bash
+# Whatever interrupts a load, at whatever moment, the next call goes on with it and ends with the tables that an
+# undisturbed load gives.
+#
+# usage: load.sh FIXTURES DIR [FAULTS [SEED]]
+#
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is killed and started
+# again, and runs at the end. Needs PG_CONFIG. Up to 10 faults (9, one of each kind, if not said) are the short form;
+# with more, the data are more, and more is tried. The same seed gives the same faults at the same moments, as far as
+# the loads take as long. Prints a line for each load: what came at which moment and phase, and what was left to do.
+set -euo pipefail
+# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+. "$(dirname "$0")/../../scripts/cluster.sh"
+export LC_ALL=C
+fixtures=$1 dir=$2 faults=${3:-9} seed=${4:-$RANDOM}
+RANDOM=$seed
+bin=$dir/pg$("$PG_CONFIG" --bindir)
+export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=faults
+export PGOPTIONS="-c client_min_messages=warning"
+say() { printf '%s\n' "$*"; }
+wrong() { printf 'FAILED, seed %s: %s\n' "$seed" "$*" >&2; exit 1; }
+
+# Each does to a load what it is called; then, what the load's caller must be told.
+kinds=(kill_worker cancel kill_postmaster terminate_caller stop_at_once time_out kill_client terminate_worker kill_caller)
+# Of a crash, the caller may hear by the loss of a worker first.
+lost='server closed the connection|terminating connection|connection to server was lost|ERROR:  08006:'
+declare -A answers=(
+    [kill_worker]=$lost [kill_caller]=$lost [kill_postmaster]=$lost [stop_at_once]=$lost [kill_client]=''
+    [cancel]='ERROR:  57014: canceling statement due to user request'
+    [time_out]='ERROR:  57014: canceling statement due to statement timeout'
+    [terminate_caller]='FATAL:  57P01: terminating connection due to administrator command'
+    [terminate_worker]='ERROR:  57P01: terminating background worker'
+)
+
+main() {
+    say "seed $seed"
+    work=$(mktemp -d)
+    trap 'clean_up $?' EXIT
+    # The server, which is another user, reads and writes below it.
+    chmod 755 "$work"
+    PGDATABASE=postgres ask "DROP DATABASE IF EXISTS faults" "CREATE DATABASE faults"
+    make_database
+    data=$fixtures/interrupted
+    [ "$faults" -le 10 ] || data=$fixtures/million
+    folder=$data workers=2 round=0 hits=0 misses=0 slowest=0
+    undisturbed
+    while [ $hits -lt "$faults" ]; do
+        interrupted
+        [ $misses -le $((faults + 5)) ] || wrong "$misses faults came when the load had ended"
+    done
+    changed_files
+    full_disk
+    if [ "$faults" -gt 10 ]; then
+        limited_files
+        given_up
+        onto_others
+    fi
+    say "$round loads ended as the undisturbed one; $hits faults came at random moments while they ran, $misses later"
+    say "workers of a load that was stopped were gone after $slowest ms at the most"
+}
+
+now() { echo $((${EPOCHREALTIME/./} / 1000)); }
+seconds() { printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10)); }
+pause() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
+
+# Leaves the server as it was, and takes away what stands outside of the cluster.
+clean_up() {
+    is_running "$dir" || start_cluster "$dir" || true
+    limit_files unlimited || true
+    if mountpoint -q "$work/disk"; then small_disk_away || umount -l "$work/disk" || true; fi
+    rm -rf "$work"
+    exit "$1"
+}
+
+# ask QUERY ...: asks each in a session of its own.
+ask() {
+    local query
+    for query in "$@"; do timeout 120 "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 -c "$query"; done
+}
+
+make_database() {
+    ask "CREATE EXTENSION netflix_rec"
+    has_amcheck=$(ask "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'")
+    if [ "$has_amcheck" = 1 ]; then
+        ask "CREATE EXTENSION amcheck"
+    else
+        say "amcheck is not installed: indexes are not compared with their tables"
+    fi
+}
+
+# --- a load, undisturbed or not ---------------------------------------------------------------------------------------
+
+# load: calls netflix_load. Prints `completed`, or the error.
+load() { timeout 300 "$bin/psql" -X -q -At -v VERBOSITY=verbose -c "$(call)" 2>&1; }
+call() { echo "SELECT status FROM netflix_load('$folder', $workers, NULL)"; }
+
+# begin [TIMEOUT]: the same, without waiting for it. Sets `client` and `caller`, the processes at both ends.
+begin() {
+    PGAPPNAME=faults PGOPTIONS="$PGOPTIONS -c statement_timeout=${1:-0}" \
+        "$bin/psql" -X -q -At -v VERBOSITY=verbose -c "$(call)" >"$work/answer" 2>&1 &
+    client=$!
+    caller=
+    while [ -z "$caller" ] && kill -0 $client 2>/dev/null; do
+        caller=$(ask "SELECT pid FROM pg_stat_activity WHERE application_name = 'faults' AND state = 'active'
+                                                             AND backend_type = 'client backend'")
+    done
+}
+
+undisturbed() {
+    local began
+    ask "SELECT netflix_reset()" >/dev/null
+    [ $# -eq 0 ] || "$@"
+    began=$(now)
+    [ "$(load)" = completed ] || wrong "the undisturbed load failed"
+    duration=$(($(now) - began))
+    say "undisturbed load of $folder: $(seconds $duration)"
+    reference=$(contents)
+    size=$(ask "SELECT pg_total_relation_size('fact_ratings')")
+    ! grep '^not in use' <<<"$reference" || wrong "the undisturbed load left indexes out"
+}
+
+# What the tables hold, and what the ledger says of it. (A load's number is no matter: what was rolled back had one, too.)
+contents() {
+    local table
+    for table in fact_ratings dim_customer dim_movie dim_date qualifying; do
+        ask "SELECT '$table', count(*), sum(hash_record_extended(t, 0)) FROM $table AS t"
+    done
+    ask "SELECT 'load_run', status, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key,
+                customers, movies, probe_pairs, qualifying_pairs FROM load_run ORDER BY run_id" \
+        "SELECT 'load_file', state, count(*), sum(hashtextextended(concat_ws(',', file_no, kind, replace(path, '$folder', ''),
+                member, position, bytes, checksum, records, rejected), 0)) FROM load_file GROUP BY state" \
+        "SELECT 'load_unit', count(*) FROM load_unit" \
+        "SELECT 'load_reject', count(*), sum(hashtextextended(concat_ws(',', reject_no, file_no, line, text, reason), 0))
+         FROM load_reject" \
+        "SELECT 'not in use', indexrelid::regclass FROM pg_index WHERE NOT (indisvalid AND indisready AND indislive)" \
+        "SELECT 'under way', count(*) FROM netflix_progress"
+}
+
+# go_on LINE: the next call succeeds, and what it leaves is what it should be.
+go_on() {
+    local began answer
+    began=$(now)
+    answer=$(load) || true
+    [ "$answer" = completed ] || wrong "$1: the next call said: $answer"
+    is_same "$1: the next call took $(seconds $(($(now) - began)))"
+}
+
+is_same() { # is_same LINE
+    local found
+    found=$(contents)
+    [ "$found" = "$reference" ] || wrong "$1; the tables differ:
+$(diff <(echo "$reference") <(echo "$found"))"
+    round=$((round + 1))
+    [ $((round % 4)) -ne 3 ] || prove
+    printf '%3d  %s, ok\n' $round "$1"
+}
+
+# That rows belong to index entries, and ratings to customers, movies and days.
+prove() {
+    local index
+    if [ "$has_amcheck" = 1 ]; then
+        for index in $(ask "SELECT indexrelid FROM pg_index WHERE indrelid::regclass::text IN
+                                ('fact_ratings', 'qualifying', 'dim_customer', 'dim_movie')"); do
+            ask "SELECT bt_index_check($index, true)" >/dev/null || wrong "index $index is damaged"
+        done
+        [ "$(ask "SELECT count(*) FROM verify_heapam('fact_ratings')")" = 0 ] || wrong "fact_ratings is damaged"
+    fi
+    ask "BEGIN; ALTER TABLE fact_ratings ADD FOREIGN KEY (customer_key) REFERENCES dim_customer,
+            ADD FOREIGN KEY (movie_key) REFERENCES dim_movie, ADD FOREIGN KEY (date_key) REFERENCES dim_date; ROLLBACK" ||
+        wrong "a rating is of a customer, a movie or a day that there is not"
+}
+
+# --- faults at random moments -----------------------------------------------------------------------------------------
+
+# One load that is interrupted once to three times.
+interrupted() {
+    local times line="" spent=0 moment
+    times=$((1 + (round + 2) % 3))
+    workers=$((1 + RANDOM % 4))
+    ask "SELECT netflix_reset()" >/dev/null
+    while [ $times -gt 0 ] && [ $hits -lt "$faults" ]; do
+        times=$((times - 1))
+        # Steps of the golden ratio spread the moments over the whole load, however many there are.
+        moment=$(((duration - spent) * ((hits * 618 + RANDOM % 300) % 1000) / 1030 + 1))
+        spent=$((spent + moment))
+        strike "${kinds[hits % ${#kinds[@]}]}" $moment
+        line+="${line:+; }$struck"
+        if [ $is_over = 1 ]; then
+            misses=$((misses + 1))
+            # Loads may be quicker than the one that was measured.
+            duration=$((duration * 9 / 10))
+            is_same "$line"
+            return
+        fi
+        hits=$((hits + 1))
+    done
+    go_on "$line"
+}
+
+# strike KIND MS: begins a load, and that after so many milliseconds. Sets `struck`, which tells of it, and `is_over`: 1
+# where the load had ended before.
+strike() {
+    local kind=$1 moment=$2 timeout=0 was began left
+    struck="$kind at $(seconds "$moment")"
+    [ "$kind" != time_out ] || timeout=$moment
+    begin $timeout
+    pause "$moment"
+    was=$(ask "SELECT phase || coalesce(' ' || done * 100 / nullif(total, 0) || '%', '') FROM netflix_progress")
+    if [ "$kind" != time_out ]; then $kind; fi
+    began=$(now)
+    await_client
+    await_server
+    no_worker_left "$kind" "$began"
+    left=$(ask "SELECT (SELECT count(*) FROM load_unit) || ' units, ' || count(*) || ' indexes' FROM pg_index WHERE NOT indisvalid")
+    struck+=" (${was:-no phase}; left: $left)"
+    is_over=0
+    if [ "$(ask "SELECT count(*) FROM load_run WHERE path = '$folder' AND status = 'completed'")" != 0 ]; then
+        is_over=1
+        struck+=" too late"
+    elif [ -n "${answers[$kind]}" ] && ! grep -qE "${answers[$kind]}" "$work/answer"; then
+        wrong "$struck: the caller was told: $(cat "$work/answer")"
+    fi
+}
+
+# Waits until the client has ended.
+await_client() {
+    local until=$(($(now) + 60000))
+    while kill -0 $client 2>/dev/null; do
+        [ "$(now)" -lt $until ] || wrong "$struck: the caller is told nothing"
+        sleep 0.01
+    done
+    # Here, the shell would say that it was killed.
+    { wait $client || true; } 2>/dev/null
+}
+
+# Waits until the server takes sessions; starts it where it is down.
+await_server() {
+    local until=$(($(now) + 60000))
+    until "$bin/psql" -X -q -c "SELECT" >/dev/null 2>&1; do
+        is_running "$dir" || start_cluster "$dir" 2>/dev/null
+        [ "$(now)" -lt $until ] || wrong "$struck: the server takes no sessions: $(tail -n 20 "$dir/log")"
+        sleep 0.02
+    done
+}
+
+# no_worker_left KIND SINCE: a second after it was told to stop, a load has no worker.
+no_worker_left() {
+    local left passed
+    while left=$(workers_left) && [ -n "$left" ] && passed=$(($(now) - $2)); do
+        [ $passed -lt 1000 ] || wrong "$struck: workers are left: $(ask "SELECT pid, state, wait_event FROM pg_stat_activity
+                                            WHERE backend_type = 'netflix_load'")"
+    done
+    # Those of a server that was killed went with it, but it took its time to start again.
+    case $1 in
+        cancel | time_out | terminate_*)
+            passed=$(($(now) - $2))
+            [ $passed -le $slowest ] || slowest=$passed
+            [ $passed -lt 1000 ] || wrong "$struck: it took $passed ms until the caller was told and no worker left" ;;
+    esac
+}
+
+workers_left() { ask "SELECT pid FROM pg_stat_activity WHERE backend_type = 'netflix_load'"; }
+
+# The process of a worker. Between two phases of a load there is none.
+a_worker() {
+    local workers=
+    while [ -z "$workers" ] && kill -0 $client 2>/dev/null; do workers=$(workers_left); done
+    head -n 1 <<<"${workers:-0}"
+}
+
+# Nothing is said of processes that have ended before.
+end() { [ "${1:-0}" = 0 ] || kill -9 "$1" 2>/dev/null || true; }
+cancel() { ask "SELECT pg_cancel_backend(${caller:-0})" >/dev/null 2>&1; }
+terminate_caller() { ask "SELECT pg_terminate_backend(${caller:-0})" >/dev/null 2>&1; }
+terminate_worker() { ask "SELECT pg_terminate_backend($(a_worker))" >/dev/null 2>&1; }
+kill_worker() { end "$(a_worker)"; }
+kill_caller() { end "$caller"; }
+stop_at_once() { (cd / && as_server "$bin/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null); }
+
+# The server learns that its client is gone when it next tells it something: too late for the next call.
+kill_client() {
+    end $client
+    ask "SELECT pg_terminate_backend(${caller:-0}, 10000)" >/dev/null 2>&1
+}
+
+# As long as a process is attached to the dead server's shared memory it may write, and no other server starts.
+kill_postmaster() {
+    local postmaster segment until
+    postmaster=$(head -n 1 "$dir/data/postmaster.pid")
+    segment=$(awk 'NR == 7 {print $2}' "$dir/data/postmaster.pid")
+    end "$postmaster"
+    until=$(($(now) + 10000))
+    while kill -0 "$postmaster" 2>/dev/null ||
+        awk -v segment="$segment" '$2 == segment && $7 > 0 {found = 1} END {exit !found}' /proc/sysvipc/shm; do
+        [ "$(now)" -lt $until ] || wrong "10 s after the postmaster was killed, its processes still run"
+        sleep 0.01
+    done
+}
+
+# --- faults at chosen moments -----------------------------------------------------------------------------------------
+
+# stop_after UNIT FAULT: begins a load with one worker, and that when so many units are in, and the next is under way.
+stop_after() {
+    workers=1
+    begin
+    until [ "$(ask "SELECT min(unit_no) > $1 FROM load_unit")" = t ]; do
+        kill -0 $client 2>/dev/null || wrong "the load could not be stopped after unit $1: $(cat "$work/answer")"
+    done
+    struck="$2 after unit $1"
+    $2
+    await_client
+    await_server
+}
+
+# Workers whose server has died begin nothing new. What is loaded is not read again; what is not must be as it was.
+changed_files() {
+    local path n=0 left
+    mkdir "$work/copy"
+    cp -r "$data" "$work/copy/"
+    chmod -R a+rX "$work/copy"
+    folder=$work/copy/$(basename "$data")
+    ask "SELECT netflix_reset()" >/dev/null
+    stop_after 1 kill_postmaster
+    [ "$(ask "SELECT min(unit_no) <= 3 FROM load_unit")" = t ] || wrong "the server was dead, and its workers went on loading"
+    stop_after 2 terminate_caller
+
+    for path in $(ask "SELECT path FROM load_file WHERE kind = 'ratings' AND state = 'loaded'"); do
+        n=$((n + 1))
+        if [ $((n % 2)) -eq 0 ]; then rm "$path"; else echo "nothing of use" >"$path"; fi
+    done
+    left=$(ask "SELECT path FROM load_file WHERE kind = 'ratings' AND state <> 'loaded' ORDER BY file_no OFFSET 100 LIMIT 1")
+    [ $n -gt 100 ] && [ -n "$left" ] || wrong "there was nothing to spoil"
+    cp "$left" "$work/kept"
+    # Another rating, in a file as long as it was.
+    sed -i '2s/,[1-4],/,5,/; t; 2s/,5,/,1,/' "$left"
+    refused 55006 "$left"
+    rm "$left"
+    refused 58P01 "$left"
+    cp "$work/kept" "$left"
+    chmod a+r "$left"
+    ask "SELECT path FROM load_file WHERE state <> 'loaded'" | xargs touch
+    go_on "$n files that were loaded are spoilt or gone, one that was not is back, the rest are touched"
+    folder=$data
+    rm -rf "$work/copy"
+}
+
+refused() { # refused CODE PATH
+    local answer
+    answer=$(load) || true
+    grep -qF "ERROR:  $1: " <<<"$answer" && grep -qF "\"$2\"" <<<"$answer" || wrong "$2 has changed, but: $answer"
+}
+
+# The tables on a disk that has room for so much of fact_ratings: for some rows, or for all and some of the indexes.
+full_disk() {
+    local used part parts=(25 65)
+    [ "$faults" -le 10 ] || parts=(5 25 45 55 65 80 95)
+    mkdir "$work/disk"
+    if ! mount -t tmpfs -o size=1g netflix_rec "$work/disk" 2>/dev/null; then
+        say "no disk can be mounted here; the size of the server's files is limited instead"
+        [ "$faults" -gt 10 ] || limited_files
+        return
+    fi
+    chown postgres "$work/disk"
+    ask "CREATE TABLESPACE faults_disk LOCATION '$work/disk'" "CREATE DATABASE faults_disk TABLESPACE faults_disk"
+    PGDATABASE=faults_disk workers=2
+    make_database
+    for part in "${parts[@]}"; do
+        # A checkpoint gives back the room of what was there.
+        ask "SELECT netflix_reset()" CHECKPOINT >/dev/null
+        used=$(df -k --output=used "$work/disk" | tail -n 1)
+        mount -o "remount,size=$((used + size / 1024 * part / 100))k" "$work/disk"
+        no_room 53100 "disk full at $part%"
+        no_room 53100 "disk still full at $part%"
+        mount -o remount,size=1g "$work/disk"
+        go_on "disk full at $part% (left: $(ask "SELECT count(*) FROM load_unit") units)"
+    done
+    PGDATABASE=faults
+    small_disk_away
+}
+
+small_disk_away() {
+    PGDATABASE=postgres ask "DROP DATABASE IF EXISTS faults_disk" "DROP TABLESPACE IF EXISTS faults_disk" && umount "$work/disk"
+}
+
+# The same where no file may grow beyond 20 MB, as if it was the disk's last file.
+limited_files() {
+    ask "SELECT netflix_reset()" >/dev/null
+    workers=2
+    limit_files 20971520
+    # PostgreSQL has no code for it.
+    no_room "[0-9A-Z]{5}" "files limited"
+    limit_files unlimited
+    go_on "files limited (left: $(ask "SELECT count(*) FROM load_unit") units)"
+}
+
+limit_files() { (cd / && as_server prlimit --pid "$(head -n 1 "$dir/data/postmaster.pid")" --fsize="$1:unlimited"); }
+
+no_room() { # no_room CODE WHAT
+    local answer
+    struck=$2
+    answer=$(load) || true
+    grep -qE "ERROR:  $1: could not extend" <<<"$answer" || wrong "$2: the caller was told: $answer"
+    no_worker_left "" "$(now)"
+}
+
+# An interrupted load can be given up, too.
+given_up() {
+    local part
+    for part in 40 70 90; do
+        ask "SELECT netflix_reset()" >/dev/null
+        strike terminate_caller $((duration * part / 100))
+        ask "SELECT netflix_reset()" >/dev/null
+        go_on "$struck, given up"
+    done
+}
+
+# A load into a warehouse that holds something already keeps its indexes in use and looks for duplicates.
+onto_others() {
+    local kind
+    others() { ask "SELECT FROM netflix_load('$fixtures/layouts/tar')"; }
+    folder=$fixtures/interrupted
+    undisturbed others
+    for kind in kill_worker cancel kill_postmaster stop_at_once; do
+        ask "SELECT netflix_reset()" >/dev/null
+        others
+        strike $kind $((duration * (RANDOM % 950) / 1000))
+        if [ $is_over = 1 ]; then is_same "onto others: $struck"; else go_on "onto others: $struck"; fi
+    done
+    prove
+}
+
+main
