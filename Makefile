@@ -25,4 +25,8 @@ fuzz:
 install:
 	@scripts/install.sh
 
+<<<<<<< HEAD
 .PHONY: demo psql demo-stop test test-faults check fuzz install
+=======
+.PHONY: demo psql demo-stop test test-faults check install
+>>>>>>> faults
