@@ -25,8 +25,4 @@ fuzz:
 install:
 	@scripts/install.sh
 
-<<<<<<< HEAD
 .PHONY: demo psql demo-stop test test-faults check fuzz install
-=======
-.PHONY: demo psql demo-stop test test-faults check install
->>>>>>> faults
