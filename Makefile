@@ -19,10 +19,14 @@ test-faults:
 check:
 	@scripts/test.sh check
 
+# Full size: 40 GB of disk, a quarter of an hour.
+bench:
+	@benches/load.sh
+
 fuzz:
 	@scripts/fuzz.sh $(FOR)
 
 install:
 	@scripts/install.sh
 
-.PHONY: demo psql demo-stop test test-faults check fuzz install
+.PHONY: demo psql demo-stop test test-faults check bench fuzz install

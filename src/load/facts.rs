@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
-use prize_format::{QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
+use prize_format::{Kind, QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
 
 use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
@@ -39,7 +39,11 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
     let (loader, units, bytes) = worker::transaction(|| Loader::prepare(run_id))?;
     board.set_total(bytes);
     let shown = worker::is_worker().then(|| ShownAsCopy::start(loader.table, bytes));
-    let (mut reader, mut done) = (RatingReader::new(&loader.files), (0, 0));
+    let go_on = || {
+        interrupt::check();
+        Ok(())
+    };
+    let (mut reader, mut done) = (RatingReader::new(&loader.files, &go_on), (0, 0));
     loop {
         interrupt::check();
         let unit_no = board.take() as usize + 1;
@@ -49,7 +53,11 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
         worker::transaction(|| {
             let Some(plan) = ledger::take_unit(run_id, unit_no)? else { return Ok(()) };
             if plan.is_empty() {
-                return loader.load_qualifying();
+                loader.load_qualifying()?;
+                let is_its =
+                    |file: &&usize| matches!(loader.files[**file].kind, Kind::Qualifying | Kind::Judging);
+                let files = (0..loader.files.len()).collect::<Vec<_>>();
+                return ledger::loaded(run_id, &files.iter().filter(is_its).copied().collect::<Vec<_>>());
             }
             let unit = Unit::from_bytes(&plan)?;
             loader.load_unit(&unit, &mut reader, &mut |bytes, rows| {
@@ -81,7 +89,12 @@ impl Loader {
             ),
             first_rating_key: run.first_rating_key,
         };
-        let bytes = ledger::files_left(run_id)?.iter().map(|&file| loader.files[file].bytes).sum();
+        let bytes = ledger::files_left(run_id)?
+            .iter()
+            .map(|&file| &loader.files[file])
+            .filter(|file| file.kind == Kind::Ratings)
+            .map(|file| file.bytes)
+            .sum();
         Ok((loader, ledger::units(run_id)?, bytes))
     }
 
@@ -125,7 +138,7 @@ impl Loader {
 
     /// Inserts the qualifying pairs that are not there yet, and adds the ratings that were withheld where they are known.
     fn load_qualifying(&self) -> Result<(), LoadError> {
-        let pairs = read_qualifying(&self.files, &mut || {
+        let pairs = read_qualifying(&self.files, &|| {
             interrupt::check();
             Ok(())
         })?;

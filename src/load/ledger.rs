@@ -26,6 +26,13 @@ pub struct Run {
     pub qualifying_pairs: i64,
 }
 
+impl Run {
+    /// Whether it loads into an empty fact_ratings, whose indexes it then sets aside.
+    pub fn is_first(&self) -> bool {
+        self.first_rating_key == 1
+    }
+}
+
 /// The load that is not completed, if there is one.
 pub fn unfinished() -> Result<Option<Run>, LoadError> {
     find("status <> 'completed'", &[])
@@ -206,10 +213,14 @@ pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
     Ok(files)
 }
 
-/// The places, in [`files`], of those that are needed still.
+/// The places, in [`files`], of those that are needed still: rating files that a unit names, the qualifying set until it
+/// is loaded, and the probe where it has to mark ratings that were there before.
 pub fn files_left(run_id: i64) -> Result<Vec<usize>, LoadError> {
-    let query =
-        "SELECT file_no FROM @extschema@.load_file WHERE run_id = $1 AND state <> 'loaded' ORDER BY file_no";
+    let query = "SELECT file_no FROM @extschema@.load_file JOIN @extschema@.load_run USING (run_id)
+                 WHERE run_id = $1 AND state <> 'loaded' AND (kind <> 'probe' OR first_rating_key > 1)
+                   AND (kind <> 'ratings' OR file_no IN (SELECT unnest(load_unit.files) FROM @extschema@.load_unit
+                                                         WHERE run_id = $1))
+                 ORDER BY file_no";
     let number = |row: pgrx::spi::SpiHeapTupleData<'_>| Ok(row.get::<i32>(1)?.unwrap_or(1) as usize - 1);
     Ok(query::select(Seen::Now, query, &[run_id.into()], number)?)
 }

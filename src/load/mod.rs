@@ -227,7 +227,7 @@ fn load(
         let order = Order::Facts { run_id: run.run_id };
         order.perform(workers.min(units), Phase::LoadingRatings, &shown)?;
     }
-    let tasks = settle::tasks()?;
+    let tasks = settle::tasks(&run)?;
     let order = Order::Settle { run_id: run.run_id, tasks: tasks.clone() };
     order.perform(workers.min(tasks.len()), Phase::BuildingIndexes, &shown)?;
     shown.enter(Phase::Finishing);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::error::LoadError;
 use super::{facts, plan, settle};
 use crate::pg::progress::{Phase, Shown};
-use crate::pg::report;
 use crate::pg::worker::{self, Board, Crew};
+use crate::pg::{catalog, report};
 
 /// A phase of a load.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub type Watch<'a> = &'a mut dyn FnMut(&Board);
 impl Order {
     /// Has so many background workers carry it out; where none is to be had, the calling backend does it.
     pub fn perform(&self, workers: usize, phase: Phase, shown: &Shown) -> Result<(), LoadError> {
+        // What this session has written, workers do not see before it has ended.
+        let workers = if catalog::has_transaction_id() { 0 } else { workers };
         shown.enter(phase);
         let order = serde_cbor::to_vec(self).map_err(|_| LoadError::Order)?;
         let crew = Crew { name: c"netflix_load", workers, order: &order };

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use pgrx::pg_sys::BuiltinOid;
-use prize_format::{Folder, Known, Limits, Progress, Rating, Survey, TextFile};
+use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey, TextFile};
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
@@ -189,19 +189,21 @@ fn known(
 fn check_files(run_id: i64) -> Result<(), LoadError> {
     let files = ledger::files(run_id)?;
     let left = ledger::files_left(run_id)?;
-    let mut checked = None::<(&TextFile, Option<i64>)>;
+    let mut content = ContentCheck::default();
+    let mut dated = None::<(&TextFile, Option<i64>)>;
     for place in left {
         interrupt::check();
         let file = &files[place];
         // The members of an archive follow each other.
-        let modified = match checked {
+        let modified = match dated {
             Some((last, modified)) if last.path == file.path => modified,
             _ => prize_format::modified(&file.path)?,
         };
-        checked = Some((file, modified));
+        dated = Some((file, modified));
         if modified != file.modified {
-            file.check_content(&mut || {
+            content.run(file, &|| {
                 interrupt::check();
+                Ok(())
             })?;
             ledger::touched(run_id, place, modified)?;
         }

@@ -19,17 +19,14 @@ pub enum Task {
     Recount,
 }
 
-/// Tables whose indexes a load may set aside.
-const SET_ASIDE: [&str; 2] = ["fact_ratings", "qualifying"];
-
 /// What there is to do.
-pub fn tasks() -> Result<Vec<Task>, LoadError> {
+pub fn tasks(run: &ledger::Run) -> Result<Vec<Task>, LoadError> {
     let mut tasks = Vec::new();
-    for table in SET_ASIDE {
-        let mut indexes = index::aside(table)?;
-        // The primary key is made first: those that come after it take longer to build.
-        indexes.reverse();
-        tasks.extend(indexes.into_iter().map(|oid| Task::Index(oid.to_u32())));
+    // Elsewhere, an index that looks as if it were set aside is somebody else's.
+    if run.is_first() {
+        tasks.extend(index::aside("fact_ratings")?.into_iter().map(|oid| Task::Index(oid.to_u32())));
+        // The primary key was made first: those that came after it take longer to build.
+        tasks.reverse();
     }
     tasks.push(Task::Recount);
     Ok(tasks)
@@ -68,10 +65,10 @@ pub fn settle(run_id: i64, tasks: &[Task], board: &Board, watch: Watch<'_>) -> R
 /// Marks the probe's ratings that were there before the load. Gives how many of the load's probe pairs have a rating, and
 /// how many there are; `None` where each came with its mark, into an empty warehouse.
 fn mark_probe(run: &ledger::Run, files: &[TextFile]) -> Result<Option<(u64, u64)>, LoadError> {
-    if run.first_rating_key == 1 {
+    if run.is_first() {
         return Ok(None);
     }
-    let probe = read_probe(files, &mut || {
+    let probe = read_probe(files, &|| {
         interrupt::check();
         Ok(())
     })?;
@@ -112,8 +109,7 @@ pub fn reset() -> Result<(), LoadError> {
          RESTART IDENTITY",
         &[],
     )?;
-    for table in SET_ASIDE {
-        index::aside(table)?.into_iter().for_each(index::rebuild);
-    }
+    // An index that was set aside is built anew by TRUNCATE, but not put to use.
+    index::aside("fact_ratings")?.into_iter().for_each(index::rebuild);
     Ok(())
 }

@@ -46,9 +46,9 @@ impl Board {
         self.total.store(total, Ordering::Relaxed);
     }
 
-    /// Sets how much there is to do.
+    /// Sets how much there is to do; who begins late may see less of it.
     pub fn set_total(&self, total: u64) {
-        self.total.store(total, Ordering::Relaxed);
+        self.total.fetch_max(total, Ordering::Relaxed);
     }
 
     /// How much is done, of how much, and how many rows.
@@ -176,7 +176,7 @@ pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error
 
 /// Workers under way; stopped when dropped.
 struct Workers {
-    /// Each with its queue, until that is closed.
+    /// The queue of each, until that is closed.
     queues: Vec<Option<*mut pg_sys::shm_mq_handle>>,
 }
 
@@ -185,21 +185,26 @@ struct Workers {
 static HANDLES: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
 /// How many of them there are.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
-type Handle = *mut pg_sys::BackgroundWorkerHandle;
+/// A worker, and its queue until that is closed.
+struct Handle {
+    worker: *mut pg_sys::BackgroundWorkerHandle,
+    queue: *mut pg_sys::shm_mq_handle,
+}
 /// More than there can be: `max_worker_processes` is 262143 at the most, but nobody has as many cores.
 pub const MOST_WORKERS: usize = 256;
 
 impl Workers {
     fn new() -> Workers {
-        // SAFETY: on the backend's thread; the callback is taken back when this is dropped.
+        // SAFETY: on the backend's thread; the list lasts as long as that.
         unsafe {
             if HANDLES.load(Ordering::Relaxed).is_null() {
                 let bytes = MOST_WORKERS * size_of::<Handle>();
                 let list = pg_sys::MemoryContextAllocZero(pg_sys::TopMemoryContext, bytes);
                 HANDLES.store(list.cast(), Ordering::Relaxed);
+                // Once: there is room for few such calls, and one that finds nothing to stop does no harm.
+                pg_sys::before_shmem_exit(Some(stop_at_exit), pg_sys::Datum::from(0));
             }
             STARTED.store(0, Ordering::Relaxed);
-            pg_sys::before_shmem_exit(Some(stop_at_exit), pg_sys::Datum::from(0));
         }
         Workers { queues: Vec::new() }
     }
@@ -240,7 +245,7 @@ impl Workers {
                     .switch_to(|_| pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, &raw mut handle));
             if is_started {
                 pg_sys::shm_mq_set_handle(queue, handle);
-                *HANDLES.load(Ordering::Relaxed).add(number) = handle;
+                HANDLES.load(Ordering::Relaxed).add(number).write(Handle { worker: handle, queue });
                 STARTED.store(number + 1, Ordering::Relaxed);
                 self.queues.push(Some(queue));
             }
@@ -299,6 +304,8 @@ impl Workers {
                 pg_sys::shm_mq_result::SHM_MQ_WOULD_BLOCK => None,
                 _ => {
                     self.queues[number] = None;
+                    (*HANDLES.load(Ordering::Relaxed).add(number)).queue = ptr::null_mut();
+                    pg_sys::shm_mq_detach(queue);
                     None
                 }
             }
@@ -317,8 +324,6 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
-        // SAFETY: takes back what `new` registered.
-        unsafe { pg_sys::cancel_before_shmem_exit(Some(stop_at_exit), pg_sys::Datum::from(0)) };
     }
 }
 
@@ -331,10 +336,14 @@ unsafe fn stop_all() {
     // SAFETY: the list holds so many handles of workers that this backend started.
     unsafe {
         let handles = std::slice::from_raw_parts(handles, started);
-        handles.iter().for_each(|&handle| pg_sys::TerminateBackgroundWorker(handle));
-        for &handle in handles {
-            pg_sys::WaitForBackgroundWorkerShutdown(handle);
-            pg_sys::pfree(handle.cast());
+        handles.iter().for_each(|handle| pg_sys::TerminateBackgroundWorker(handle.worker));
+        // One that has more to say than its queue has room for would wait for ever to be heard.
+        for handle in handles.iter().filter(|handle| !handle.queue.is_null()) {
+            pg_sys::shm_mq_detach(handle.queue);
+        }
+        for handle in handles {
+            pg_sys::WaitForBackgroundWorkerShutdown(handle.worker);
+            pg_sys::pfree(handle.worker.cast());
         }
     }
 }
@@ -377,6 +386,9 @@ pub type Work = fn(&Board, &[u8]) -> Result<(), ErrorReport>;
 
 static WORK: OnceLock<Work> = OnceLock::new();
 
+/// In a worker: the caller's role and security context, which its transactions have.
+static ROLE: OnceLock<(pg_sys::Oid, c_int)> = OnceLock::new();
+
 /// Says what workers do; to be called as the library is loaded.
 pub fn define(work: Work) {
     WORK.get_or_init(|| work);
@@ -414,7 +426,7 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
         }
         pg_sys::BackgroundWorkerInitializeConnectionByOid(shared.database, shared.session_role, 0);
         configure(shared);
-        pg_sys::SetUserIdAndSecContext(shared.role, shared.security_context);
+        ROLE.get_or_init(|| (shared.role, shared.security_context));
         let order = std::slice::from_raw_parts(base.add(layout.order), shared.order_bytes);
         if let Err(error) = work(&shared.board, order) {
             error.report(pgrx::PgLogLevel::ERROR);
@@ -461,9 +473,15 @@ pub fn transaction<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         }
         pg_sys::SetCurrentStatementStartTimestamp();
         pg_sys::StartTransactionCommand();
+        // No transaction begins in a security context.
+        let (mut own, mut none) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&raw mut own, &raw mut none);
+        let (role, context) = ROLE.get().copied().unwrap_or((own, none));
+        pg_sys::SetUserIdAndSecContext(role, context);
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let done = work()?;
         pg_sys::PopActiveSnapshot();
+        pg_sys::SetUserIdAndSecContext(own, none);
         pg_sys::CommitTransactionCommand();
         Ok(done)
     }

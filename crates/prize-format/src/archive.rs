@@ -42,6 +42,25 @@ pub fn each_packed(
     Ok(())
 }
 
+/// Reads what is left behind the last member: nothing but zeros. `check` is asked now and then whether to go on.
+pub fn drain(path: &Path, mut source: impl Read, check: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: path.into(), source };
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        check()?;
+        match source.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(()),
+            n if buffer[..n].iter().all(|&byte| byte == 0) => {}
+            _ => {
+                return Err(failed(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the archive goes on behind its end",
+                )));
+            }
+        }
+    }
+}
+
 /// The files of one movie's ratings of an archive of so many bytes. Only headers are read. `check` is asked at each
 /// whether to go on.
 pub fn members(

@@ -10,7 +10,7 @@ use crate::record::{Rating, Reason};
 use crate::source::Opened;
 use crate::survey::{Limits, Reject, Shared, Watch};
 use crate::unit::{Segment, SegmentId};
-use crate::{Date, Error, Survey};
+use crate::{Error, Survey};
 
 /// The ratings that are left out.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Known {
     pub fn add(&mut self, movie_id: u32, rating: Rating) -> Result<(), Error> {
         let ratings = self.0.entry(movie_id).or_default();
         ratings.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-        ratings.push(pack(&rating));
+        ratings.push(rating.pack());
         Ok(())
     }
 
@@ -65,11 +65,6 @@ impl Known {
     fn of(&self, movie_id: u32) -> &[u64] {
         self.0.get(&movie_id).map_or(&[], Vec::as_slice)
     }
-}
-
-/// Customer, day and rating in eight bytes, so that a hundred million fit into memory; they sort by customer.
-fn pack(rating: &Rating) -> u64 {
-    u64::from(rating.customer_id) << 32 | u64::from(rating.date.key()) << 3 | u64::from(rating.rating)
 }
 
 /// What one job finds.
@@ -118,9 +113,10 @@ impl Survey {
         let total = jobs.iter().flat_map(|(_, movies)| movies).flat_map(|(_, segments)| *segments);
         let shared = Shared::new(limits, watch, total.map(|segment| segment.bytes).sum());
         shared.expect_rejects(self.rejects.count);
+        let go_on = || watch.go_on();
         let (_, seconds) = shared.run(
             jobs.len(),
-            || Opened::new(&self.files),
+            || Opened::new(&self.files, &go_on),
             |opened, job| {
                 let mut seconds = Seconds::default();
                 for (from, segments) in &jobs[job].1 {
@@ -131,7 +127,15 @@ impl Survey {
                 Ok(seconds)
             },
         );
-        for seconds in seconds.map_err(|(_, error)| error)? {
+        let seconds = seconds.map_err(|(_, error)| match (error, self.rejects.kept.first()) {
+            (Error::TooManyRejects { max, .. }, Some(reject)) => Error::TooManyRejects {
+                max,
+                path: self.files[reject.file].path.clone(),
+                reject: reject.clone(),
+            },
+            (error, _) => error,
+        });
+        for seconds in seconds? {
             self.duplicates.count += seconds.left_out.count;
             self.duplicates.left_out.extend(seconds.left_out.left_out);
             for (file, conflicts) in seconds.conflicts {
@@ -193,15 +197,14 @@ impl Survey {
             let loaded = known.first().filter(|&&rating| rating >> 32 == u64::from(customer_id));
             let (first, rest) = match loaded {
                 Some(&loaded) => (loaded, ratings),
-                None => (pack(&ratings[0].rating), &ratings[1..]),
+                None => (ratings[0].rating.pack(), &ratings[1..]),
             };
             for &Placed { rating, segment, record, line } in rest {
                 seconds.left_out.add(segment, self.segments[segment].records, record);
-                if pack(&rating) != first {
+                if rating.pack() != first {
                     let file = self.segments[segment].file as usize;
                     let text = format!("{},{},{}", rating.customer_id, rating.rating, rating.date);
-                    let (date, rating) =
-                        (Date::from_key((first >> 3) as u32 & 0x1ff_ffff), (first & 7) as u8);
+                    let Rating { date, rating, .. } = Rating::unpack(first);
                     let reject = Reject { file, line, text, reason: Reason::Conflict { rating, date } };
                     if shared.reject() {
                         let path = self.files[file].path.clone();

@@ -29,7 +29,7 @@ pub use ids::{IdSet, RankedIds};
 pub use lines::Line;
 pub use reader::{QualifyingPair, RatingReader, read_probe, read_qualifying};
 pub use record::{Probe, Qualifying, Rating, Reason, Record};
-pub use source::modified;
+pub use source::{ContentCheck, modified};
 pub use survey::{Kind, Limits, Progress, Reject, Rejects, Survey, TextFile, Watch};
 pub use titles::Title;
 pub use unit::{MovieUnit, Unit};

@@ -113,12 +113,13 @@ impl<R: Read> LineReader<R> {
             let skipped = found.map_or(unread.len(), |at| at + 1);
             self.start += skipped;
             self.offset += skipped as u64;
-            if found.is_some() || self.ended {
-                break;
-            }
+            // Wherever the buffer's end falls: both passes must say the same.
             if self.offset - offset > MAX_SKIPPED {
                 let message = format!("line {number} is longer than 16 MB: is the file binary?");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            if found.is_some() || self.ended {
+                break;
             }
             self.fill()?;
         }

@@ -4,7 +4,7 @@ use std::io::Take;
 
 use crate::blocks::{BlockReader, Event, Located};
 use crate::record::{Probe, Qualifying, Rating, Record};
-use crate::source::{Opened, Stream};
+use crate::source::{Checksummed, Opened, Stream};
 use crate::unit::{MovieUnit, Part};
 use crate::{Date, Error, Kind, TextFile};
 
@@ -15,9 +15,9 @@ pub struct RatingReader<'a> {
 }
 
 impl<'a> RatingReader<'a> {
-    /// Reads from the files of a survey, all of them and in its order.
-    pub fn new(files: &'a [TextFile]) -> RatingReader<'a> {
-        RatingReader { files, opened: Opened::new(files) }
+    /// Reads from the files of a survey, all of them and in its order. `check` is asked now and then whether to go on.
+    pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> RatingReader<'a> {
+        RatingReader { files, opened: Opened::new(files, check) }
     }
 
     /// Reads those of a movie's ratings that are to be loaded, sorted by customer, each customer once.
@@ -28,9 +28,13 @@ impl<'a> RatingReader<'a> {
         if movie.parts.iter().any(|part| !self.holds(part)) {
             return Err(Error::DamagedUnit);
         }
+        self.opened.check()?;
+        let wanted = usize::try_from(movie.ratings).map_err(|_| Error::OutOfMemory)?;
+        ratings.try_reserve_exact(wanted).map_err(|_| Error::OutOfMemory)?;
         for part in &movie.parts {
             self.each(movie.movie_id, part, |record, rating| {
-                if !part.is_left_out(record) {
+                // One too many says that the file has changed.
+                if !part.is_left_out(record) && ratings.len() < wanted {
                     ratings.push(rating);
                 }
             })?;
@@ -101,7 +105,7 @@ pub struct QualifyingPair {
 /// is kept, and the first rating that is told. `check` is asked now and then whether to go on.
 pub fn read_qualifying(
     files: &[TextFile],
-    check: &mut dyn FnMut() -> Result<(), Error>,
+    check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<QualifyingPair>, Error> {
     let mut pairs = Vec::new();
     records(files, Kind::Qualifying, check, &mut pairs, |movie_id, pair: Qualifying| QualifyingPair {
@@ -130,7 +134,7 @@ pub fn read_qualifying(
 /// Reads the probe: `(movie, customer)`, sorted, each pair once.
 pub fn read_probe(
     files: &[TextFile],
-    check: &mut dyn FnMut() -> Result<(), Error>,
+    check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<(u32, u32)>, Error> {
     let mut pairs = Vec::new();
     records(files, Kind::Probe, check, &mut pairs, |movie_id, pair: Probe| (movie_id, pair.customer_id))?;
@@ -143,15 +147,15 @@ pub fn read_probe(
 fn records<R: Record, T>(
     files: &[TextFile],
     kind: Kind,
-    check: &mut dyn FnMut() -> Result<(), Error>,
+    check: &(dyn Fn() -> Result<(), Error> + Sync),
     list: &mut Vec<T>,
     item: impl Fn(u32, R) -> T,
 ) -> Result<(), Error> {
-    let mut opened = Opened::new(files);
+    let mut opened = Opened::new(files, check);
     for (at, file) in files.iter().enumerate().filter(|(_, file)| file.kind == kind) {
         let failed = |source| Error::Io { path: file.path.clone(), source };
         list.try_reserve(file.records as usize).map_err(|_| Error::OutOfMemory)?;
-        let mut reader = BlockReader::<_, R>::new(opened.part(at, 0, file.bytes)?);
+        let mut reader = BlockReader::<_, R>::new(Checksummed::new(opened.part(at, 0, file.bytes)?));
         let mut seen = 0;
         while let Some(Located { event, line }) = reader.next().map_err(failed)? {
             if line.number % (64 * 1024) == 0 {
@@ -161,7 +165,7 @@ fn records<R: Record, T>(
             seen += 1;
             list.extend(reader.movie_id().map(|movie_id| item(movie_id, record)));
         }
-        if seen != file.records {
+        if seen != file.records || reader.source().hasher.clone().finalize() != file.checksum {
             return Err(Error::Changed { path: file.path.clone() });
         }
     }

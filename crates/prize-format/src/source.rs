@@ -52,6 +52,10 @@ impl Stream {
         Ok((Stream { path: path.into(), bytes, position: 0 }, modified))
     }
 
+    fn is_plain(&self) -> bool {
+        matches!(self.bytes, Bytes::Plain(_))
+    }
+
     /// How many bytes were read from the disk.
     pub fn read_from_disk(&self) -> u64 {
         match &self.bytes {
@@ -60,8 +64,9 @@ impl Stream {
         }
     }
 
-    /// Goes to a place in what the file holds. In a packed file, forward is reading; backward is reading from the start.
-    pub fn seek(&mut self, position: u64) -> Result<(), Error> {
+    /// Goes to a place in what the file holds. In a packed file, forward is reading, and `check` is asked now and then
+    /// whether to go on; backward is reading from the start.
+    pub fn seek(&mut self, position: u64, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
         let failed = |path: &Path, source| Error::Io { path: path.into(), source };
         match &mut self.bytes {
             Bytes::Plain(file) => {
@@ -72,11 +77,14 @@ impl Stream {
                 if position < self.position {
                     *self = Stream::open(&self.path)?.0;
                 }
-                let wanted = position - self.position;
                 let path = self.path.clone();
-                let skipped = io::copy(&mut self.take(wanted), &mut io::sink());
-                if skipped.map_err(|e| failed(&path, e))? < wanted {
-                    return Err(Error::Changed { path });
+                while self.position < position {
+                    check()?;
+                    let wanted = (position - self.position).min(1 << 20);
+                    let skipped = io::copy(&mut self.take(wanted), &mut io::sink());
+                    if skipped.map_err(|e| failed(&path, e))? < wanted {
+                        return Err(Error::Changed { path });
+                    }
                 }
             }
         }
@@ -100,28 +108,54 @@ pub fn modified(path: &Path) -> Result<Option<i64>, Error> {
     Ok(Stream::open(path)?.1)
 }
 
-impl TextFile {
-    /// Looks whether the text is still the one that was surveyed: [`Error::Changed`] where it is not. `check` is called
-    /// now and then, and may end the process.
-    pub fn check_content(&self, check: &mut dyn FnMut()) -> Result<(), Error> {
-        let failed = |source| Error::Io { path: self.path.clone(), source };
-        let mut stream = Stream::open(&self.path)?.0;
-        stream.seek(self.position)?;
+/// Looks whether files are still those that were surveyed, each file on disk read once where they come in their order.
+#[derive(Default)]
+pub struct ContentCheck(Option<Stream>);
+
+impl ContentCheck {
+    /// [`Error::Changed`] where the text is another. `check` is asked now and then whether to go on.
+    pub fn run(&mut self, file: &TextFile, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
+        let failed = |source| Error::Io { path: file.path.clone(), source };
+        let stream = match &mut self.0 {
+            Some(open) if open.path == file.path => open,
+            other => other.insert(Stream::open(&file.path)?.0),
+        };
+        stream.seek(file.position, check)?;
         // One byte more, to see whether it ends where it did; in an archive, something follows.
-        let more = u64::from(self.member.is_none());
-        let (mut hasher, mut bytes, mut buffer) = (crc32fast::Hasher::new(), 0, vec![0; 256 * 1024]);
-        let mut text = stream.take(self.bytes + more);
-        loop {
-            check();
-            let n = text.read(&mut buffer).map_err(failed)?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&buffer[..n]);
-            bytes += n as u64;
+        let more = u64::from(file.member.is_none());
+        let mut text = Checksummed::new(stream.take(file.bytes + more));
+        let mut buffer = vec![0; 256 * 1024];
+        while text.read(&mut buffer).map_err(failed)? > 0 {
+            check()?;
         }
-        let is_same = bytes == self.bytes && hasher.finalize() == self.checksum;
-        if is_same { Ok(()) } else { Err(Error::Changed { path: self.path.clone() }) }
+        if text.bytes == file.bytes && text.hasher.finalize() == file.checksum {
+            Ok(())
+        } else {
+            Err(Error::Changed { path: file.path.clone() })
+        }
+    }
+}
+
+/// Sums up the bytes that pass through.
+pub struct Checksummed<R> {
+    pub source: R,
+    pub bytes: u64,
+    pub hasher: crc32fast::Hasher,
+}
+
+impl<R> Checksummed<R> {
+    /// Nothing has passed yet.
+    pub fn new(source: R) -> Checksummed<R> {
+        Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() }
+    }
+}
+
+impl<R: Read> Read for Checksummed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(out)?;
+        self.bytes += n as u64;
+        self.hasher.update(&out[..n]);
+        Ok(n)
     }
 }
 
@@ -130,32 +164,54 @@ pub fn is_gzipped(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz")
 }
 
-/// The files of a data set, of which one is open at a time: whoever reads in the order of the files opens each once.
+/// The files of a data set, of which the last few are open: packed ones are read forward, from wherever one is that
+/// was read up to a place before.
 pub struct Opened<'a> {
     files: &'a [TextFile],
-    open: Option<Stream>,
+    check: &'a (dyn Fn() -> Result<(), Error> + Sync),
+    /// The one used last stands last.
+    open: Vec<Stream>,
 }
 
+/// How many files are open at a time.
+const OPEN: usize = 8;
+
 impl<'a> Opened<'a> {
-    /// None is open yet.
-    pub fn new(files: &'a [TextFile]) -> Opened<'a> {
-        Opened { files, open: None }
+    /// None is open yet. `check` is asked now and then whether to go on.
+    pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> Opened<'a> {
+        Opened { files, check, open: Vec::new() }
+    }
+
+    /// Asks whether to go on.
+    pub fn check(&self) -> Result<(), Error> {
+        (self.check)()
     }
 
     /// A part of a text: `bytes` of it from `offset` on. [`Error::Changed`] where the file is not the one that was
     /// surveyed.
     pub fn part(&mut self, file: usize, offset: u64, bytes: u64) -> Result<io::Take<&mut Stream>, Error> {
         let text = &self.files[file];
-        if self.open.as_ref().is_none_or(|open| open.path != text.path) {
-            let (stream, modified) = Stream::open(&text.path)?;
-            if modified != text.modified {
-                return Err(Error::Changed { path: text.path.clone() });
+        let position = text.position + offset;
+        let is_before =
+            |open: &Stream| open.path == text.path && (open.is_plain() || open.position <= position);
+        let nearest = (0..self.open.len()).filter(|&n| is_before(&self.open[n]));
+        let stream = match nearest.max_by_key(|&n| self.open[n].position) {
+            Some(nearest) => self.open.remove(nearest),
+            None => {
+                let (stream, modified) = Stream::open(&text.path)?;
+                if modified != text.modified {
+                    return Err(Error::Changed { path: text.path.clone() });
+                }
+                if self.open.len() == OPEN {
+                    self.open.remove(0);
+                }
+                stream
             }
-            self.open = Some(stream);
-        }
-        let missing = Error::Changed { path: text.path.clone() };
-        let stream = self.open.as_mut().ok_or(missing)?;
-        stream.seek(text.position + offset)?;
+        };
+        self.open.push(stream);
+        let last = self.open.len() - 1;
+        let stream = &mut self.open[last];
+        stream.seek(position, self.check)?;
         Ok(stream.take(bytes))
     }
 }

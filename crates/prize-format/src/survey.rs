@@ -125,6 +125,13 @@ pub struct Watch<'a> {
     pub said: &'a (dyn Fn(Progress) + Sync),
 }
 
+impl Watch<'_> {
+    /// [`Error::Stopped`] where it was told to stop.
+    pub(crate) fn go_on(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
 /// How many rejects are kept when any number of them is allowed, and at the most.
 const KEPT_OF_ANY: u64 = 1000;
 const KEPT_AT_MOST: u64 = 100_000;

@@ -13,7 +13,7 @@ use crate::folder;
 use crate::ids::IdSet;
 use crate::lines::LineReader;
 use crate::record::{Probe, Qualifying, Rating, Reason, Record};
-use crate::source::{Stream, is_gzipped};
+use crate::source::{Checksummed, Stream, is_gzipped};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
 use crate::{Date, Error, Folder, Title};
@@ -126,13 +126,15 @@ pub fn read(
             if found.files.is_empty() {
                 return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
             }
+            // Its checksum stands at its end.
+            archive::drain(path, &mut stream, || shared.advance(number, 0, 0))?;
             shared.advance(number, stream.read_from_disk(), 0)
         }
         Job::Members(path, members) => {
             let (mut stream, modified) = Stream::open(path)?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             for member in members {
-                stream.seek(member.position)?;
+                stream.seek(member.position, &|| Ok(()))?;
                 let from = stream.read_from_disk();
                 reader.told = 0;
                 reader.read(
@@ -172,7 +174,7 @@ impl Reader<'_, '_> {
         let names = file.path.as_os_str().len() + file.member.as_ref().map_or(0, String::len);
         self.shared.take_memory(size_of::<TextFile>() + names)?;
         self.found.files.push(file);
-        let mut source = Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() };
+        let mut source = Checksummed::new(source);
         let (records, result) = match kind {
             Kind::Titles => self.titles(&mut source, &read),
             Kind::Ratings => self.ratings(&mut source, &read),
@@ -380,8 +382,11 @@ impl Sets {
     }
 
     fn is_new_rater(&mut self, customer_id: u32) -> bool {
-        self.rater_list.push(customer_id);
-        self.raters.insert(customer_id)
+        let is_new = self.raters.insert(customer_id);
+        if is_new {
+            self.rater_list.push(customer_id);
+        }
+        is_new
     }
 
     fn forget_raters(&mut self) {
@@ -394,22 +399,6 @@ struct Place {
     start: u64,
     end: u64,
     line: u64,
-}
-
-/// Sums up the bytes that pass through.
-struct Checksummed<R> {
-    source: R,
-    bytes: u64,
-    hasher: crc32fast::Hasher,
-}
-
-impl<R: Read> Read for Checksummed<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.source.read(out)?;
-        self.bytes += n as u64;
-        self.hasher.update(&out[..n]);
-        Ok(n)
-    }
 }
 
 /// Enough of a line to recognise it by, fit for a terminal and a text column.

@@ -121,7 +121,7 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
 
     let mut numbered = Vec::new();
     let mut ratings = Vec::new();
-    let mut reader = RatingReader::new(&survey.files);
+    let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
     for unit in survey.units(way.ratings_each) {
         let kept = Unit::from_bytes(&unit.to_bytes()?)?;
         assert_eq!(kept, unit);
@@ -141,8 +141,8 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
     assert!(ratings.windows(2).all(|w| (w[0].0, w[0].1.customer_id) < (w[1].0, w[1].1.customer_id)));
     assert_eq!(survey.ratings(), ratings.len() as u64 + survey.duplicates());
 
-    let probe = read_probe(&survey.files, &mut || Ok(()))?;
-    let qualifying = read_qualifying(&survey.files, &mut || Ok(()))?;
+    let probe = read_probe(&survey.files, &|| Ok(()))?;
+    let qualifying = read_qualifying(&survey.files, &|| Ok(()))?;
     assert_eq!(probe, survey.probe);
     for (movie_id, rating, is_probe) in &ratings {
         assert!((1..=5).contains(&rating.rating));

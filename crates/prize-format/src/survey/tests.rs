@@ -53,7 +53,7 @@ fn load(survey: &Survey, ratings_each: u64) -> Result<Loaded, Error> {
     let (mut all, mut ratings) = (Vec::new(), Vec::new());
     for unit in survey.units(ratings_each) {
         let unit = Unit::from_bytes(&unit.to_bytes().unwrap()).unwrap();
-        let mut reader = RatingReader::new(&survey.files);
+        let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
         for movie in &unit.movies {
             reader.read(movie, &mut ratings)?;
             all.extend(ratings.iter().zip(movie.first..).map(|(r, number)| {
@@ -90,10 +90,10 @@ fn every_layout_says_the_same() {
     assert!(all.windows(2).all(|w| (w[0].1, w[0].2) < (w[1].1, w[1].2)));
     assert!(all.iter().zip(0..).all(|(rating, number)| rating.0 == number));
     assert_eq!(all.iter().filter(|rating| rating.5).count() as u64, made.probe);
-    let qualifying = read_qualifying(&first.files, &mut || Ok(())).unwrap();
+    let qualifying = read_qualifying(&first.files, &|| Ok(())).unwrap();
     assert_eq!((qualifying.len() as u64, first.qualifying), (made.qualifying, 2 * made.qualifying));
     assert!(qualifying.iter().all(|pair| pair.rating.is_some()));
-    assert_eq!(read_probe(&first.files, &mut || Ok(())).unwrap(), first.probe);
+    assert_eq!(read_probe(&first.files, &|| Ok(())).unwrap(), first.probe);
 
     for layout in [Layout::Files, Layout::Tar, Layout::Combined] {
         for style in [PLAIN, ODD, Style { gzip: false, ..ODD }, Style { gzip: true, ..PLAIN }] {
@@ -104,7 +104,7 @@ fn every_layout_says_the_same() {
                 assert_eq!(load(&second, 3000).unwrap(), all, "{layout:?} {style:?}");
                 assert_eq!((&second.titles, &second.probe), (&first.titles, &first.probe));
                 assert_eq!(second.days, first.days);
-                assert_eq!(read_qualifying(&second.files, &mut || Ok(())).unwrap(), qualifying);
+                assert_eq!(read_qualifying(&second.files, &|| Ok(())).unwrap(), qualifying);
             }
         }
     }
@@ -232,7 +232,10 @@ fn damaged_packings_are_errors_that_name_the_file() {
     let whole = fs::read(&archive).unwrap();
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 0x55;
-    for damaged in [&whole[..whole.len() / 2], &flipped, b"no archive at all", b""] {
+    // Its checksum, which stands before its length at its end.
+    let mut other_sum = whole.clone();
+    other_sum[whole.len() - 8] ^= 1;
+    for damaged in [&whole[..whole.len() / 2], &flipped, &other_sum, b"no archive at all", b""] {
         fs::write(&archive, damaged).unwrap();
         match take(&made, NO_REJECTS).map(drop) {
             Err(Error::Io { path, .. }) | Err(Error::NoRatings { folder: path, .. }) => {
@@ -418,7 +421,29 @@ fn a_unit_of_other_files_is_damaged() {
     let unit = &survey.units(10)[0];
     let shorter = TextFile { bytes: 20, ..survey.files[0].clone() };
     for files in [&[][..], &[shorter]] {
-        let read = RatingReader::new(files).read(&unit.movies[0], &mut Vec::new());
+        let read = RatingReader::new(files, &|| Ok(())).read(&unit.movies[0], &mut Vec::new());
         assert!(matches!(read, Err(Error::DamagedUnit)));
     }
+}
+
+#[test]
+fn packed_files_that_hold_the_same_movies_are_read_forward_side_by_side() {
+    use std::io::Write;
+    let folder = folder(&[]);
+    for (name, rating) in [("combined_data_1.txt.gz", 1), ("combined_data_2.txt.gz", 2)] {
+        let packed = fs::File::create(folder.path().join(name)).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        for movie in 1..=50 {
+            writeln!(packed, "{movie}:\n{},{rating},2001-01-01", movie + rating).unwrap();
+        }
+        packed.finish().unwrap();
+    }
+    let survey = survey(folder.path());
+    let read = load(&survey, 7).unwrap();
+    assert_eq!(read.len(), 100);
+    assert!(
+        read.iter()
+            .zip(0..)
+            .all(|(r, n)| (r.0, r.1, r.2) == (n, n as u32 / 2 + 1, n as u32 / 2 + 2 + n as u32 % 2))
+    );
 }
