@@ -13,7 +13,7 @@ mod train;
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/load.sql", name = "load", requires = [load::progress_of_all]);
+extension_sql_file!("../sql/load.sql", name = "load", requires = [load::netflix_progress]);
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
 

@@ -158,9 +158,9 @@ fn netflix_reset() -> Result<(), ErrorReport> {
 }
 
 /// What long work in this database is at; the view `netflix_progress` shows it.
-#[pg_extern(name = "netflix_progress")]
+#[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
-pub(crate) fn progress_of_all() -> TableIterator<
+pub(crate) fn netflix_progress() -> TableIterator<
     'static,
     (
         name!(pid, i32),
