@@ -10,6 +10,8 @@ use crate::pg::{Error, Report};
 const CHANGED: &str = "Put the file back as it was and call again to go on, or empty the warehouse and load it anew: \
                        SELECT netflix_reset();";
 
+const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -38,6 +40,8 @@ pub enum LoadError {
     Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
     OldSnapshot,
+    #[error("\"{0}\" is no query")]
+    NoQuery(String),
     #[error("there are too many {0} for a key of type int")]
     TooMany(&'static str),
     #[error(transparent)]
@@ -68,6 +72,7 @@ impl Report for LoadError {
             LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
+            LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
                 prize_format::Error::Io { source, .. } => match source.kind() {
@@ -138,6 +143,8 @@ impl Report for LoadError {
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
             }
+            LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
+            LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
                 let packed = |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {

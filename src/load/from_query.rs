@@ -42,6 +42,11 @@ const ROWS_A_TURN: usize = 10_000;
 
 /// Loads the ratings that a query gives; it runs with the caller's search_path.
 pub fn load(sql: &str, max_rejects: Option<u64>) -> Result<ledger::Run, LoadError> {
+    let sql = sql.trim().trim_end_matches([';', ' ', '\n']);
+    // A table's name, or nothing: the server would find fault with a parenthesis that the user never wrote.
+    if !sql.contains(char::is_whitespace) && !sql.starts_with('(') {
+        return Err(LoadError::NoQuery(sql.into()));
+    }
     query::pinned(|| {
         if !catalog::try_lock_load()? {
             return Err(LoadError::Running(None));
@@ -64,8 +69,7 @@ impl Rows {
         let sql = format!(
             "SELECT customer_id::pg_catalog.int8, movie_id::pg_catalog.int8, rating::pg_catalog.float8,
                     rated_on::pg_catalog.date
-             FROM ({}\n) AS ratings",
-            sql.trim_end().trim_end_matches(';')
+             FROM ({sql}\n) AS ratings"
         );
         let mut number = 0;
         query::each_of_any(&sql, |row| {

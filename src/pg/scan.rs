@@ -132,87 +132,24 @@ impl Pages {
         &mut self,
         mut row: impl FnMut(pg_sys::HeapTupleHeader) -> Result<(), E>,
     ) -> Result<(), E> {
-        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let mut rows = [ptr::null_mut(); ROWS_A_PAGE];
+        let mut seen = [ptr::null_mut(); ROWS_A_PAGE];
         // SAFETY: as the caller promises. A page stays where it is while it is pinned, and so do the rows that were
         // visible when it was locked.
         unsafe {
-            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(self.relation, main);
-            // A large table does not take all of the shared buffers.
-            let strategy = match blocks > pg_sys::NBuffers as u32 / 4 {
-                true => pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD),
-                false => ptr::null_mut(),
-            };
-            let mut result = Ok(());
-            for block in 0..blocks {
-                if block.is_multiple_of(PAGES_A_TURN) {
-                    interrupt::check();
-                }
-                let normal = pg_sys::ReadBufferMode::RBM_NORMAL;
-                let buffer = pg_sys::ReadBufferExtended(self.relation, main, block, normal, strategy);
+            each_page(self.relation, |buffer, block| {
+                let mut count = 0;
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-                let count = self.look(buffer, block, &mut rows);
+                for mut tuple in rows(self.relation, buffer, block) {
+                    let is_visible = self.is_known(tuple.t_data) || self.is_visible(&mut tuple, buffer);
+                    if is_visible && count < ROWS_A_PAGE {
+                        seen[count] = tuple.t_data;
+                        count += 1;
+                    }
+                }
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-                result = rows[..count].iter().try_for_each(|&header| row(header));
-                pg_sys::ReleaseBuffer(buffer);
-                if result.is_err() {
-                    break;
-                }
-            }
-            if !strategy.is_null() {
-                pg_sys::FreeAccessStrategy(strategy);
-            }
-            result
+                seen[..count].iter().try_for_each(|&header| row(header))
+            })
         }
-    }
-
-    /// Finds the rows of a page that the snapshot sees. Gives how many there are.
-    ///
-    /// # Safety
-    ///
-    /// The buffer holds this block of the table, pinned and locked.
-    unsafe fn look(
-        &mut self,
-        buffer: pg_sys::Buffer,
-        block: u32,
-        rows: &mut [pg_sys::HeapTupleHeader; ROWS_A_PAGE],
-    ) -> usize {
-        let mut count = 0;
-        // SAFETY: as the caller promises; an item pointer in normal use points to a row of the page.
-        unsafe {
-            let page = pg_sys::BufferGetPage(buffer).cast::<u8>();
-            let header = page.cast::<pg_sys::PageHeaderData>();
-            let first = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);
-            let items =
-                usize::from((*header).pd_lower).saturating_sub(first) / size_of::<pg_sys::ItemIdData>();
-            for offset in 1..=items {
-                let item = *page.add(first).cast::<pg_sys::ItemIdData>().add(offset - 1);
-                if item.lp_flags() != pg_sys::LP_NORMAL {
-                    continue;
-                }
-                let row = page.add(item.lp_off() as usize).cast::<pg_sys::HeapTupleHeaderData>();
-                let is_visible = self.is_known(row) || {
-                    let mut tuple = pg_sys::HeapTupleData {
-                        t_len: item.lp_len(),
-                        t_self: pg_sys::ItemPointerData {
-                            ip_blkid: pg_sys::BlockIdData {
-                                bi_hi: (block >> 16) as u16,
-                                bi_lo: block as u16,
-                            },
-                            ip_posid: offset as u16,
-                        },
-                        t_tableOid: (*self.relation).rd_id,
-                        t_data: row,
-                    };
-                    self.is_visible(&mut tuple, buffer)
-                };
-                if is_visible && count < ROWS_A_PAGE {
-                    rows[count] = row;
-                    count += 1;
-                }
-            }
-        }
-        count
     }
 
     /// Whether it takes no more than a look to see that the snapshot sees a row.
@@ -254,6 +191,78 @@ impl Pages {
             is_visible
         }
     }
+}
+
+/// Hands on a table's pages one after another, each with its number, pinned but not locked. As a sequential scan does, it
+/// does not let a large table take all of the shared buffers.
+///
+/// # Safety
+///
+/// An open heap table. Should an error of the server's be raised, the transaction's end releases the pin.
+pub(super) unsafe fn each_page<E>(
+    relation: pg_sys::Relation,
+    mut page: impl FnMut(pg_sys::Buffer, u32) -> Result<(), E>,
+) -> Result<(), E> {
+    let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+    // SAFETY: as the caller promises.
+    unsafe {
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, main);
+        let strategy = match blocks > pg_sys::NBuffers as u32 / 4 {
+            true => pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD),
+            false => ptr::null_mut(),
+        };
+        let mut result = Ok(());
+        for block in 0..blocks {
+            if block.is_multiple_of(PAGES_A_TURN) {
+                interrupt::check();
+            }
+            let normal = pg_sys::ReadBufferMode::RBM_NORMAL;
+            let buffer = pg_sys::ReadBufferExtended(relation, main, block, normal, strategy);
+            result = page(buffer, block);
+            pg_sys::ReleaseBuffer(buffer);
+            if result.is_err() {
+                break;
+            }
+        }
+        if !strategy.is_null() {
+            pg_sys::FreeAccessStrategy(strategy);
+        }
+        result
+    }
+}
+
+/// The rows of a page, whoever sees them, in the order of their places.
+///
+/// # Safety
+///
+/// The buffer holds this block of the table, and stays pinned and locked as long as the rows are looked for.
+#[inline]
+pub(super) unsafe fn rows(
+    relation: pg_sys::Relation,
+    buffer: pg_sys::Buffer,
+    block: u32,
+) -> impl Iterator<Item = pg_sys::HeapTupleData> {
+    let first = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);
+    let place = pg_sys::BlockIdData { bi_hi: (block >> 16) as u16, bi_lo: block as u16 };
+    // SAFETY: as the caller promises.
+    let (page, table, items) = unsafe {
+        let page = pg_sys::BufferGetPage(buffer).cast::<u8>();
+        let end = (*page.cast::<pg_sys::PageHeaderData>()).pd_lower;
+        let items = usize::from(end).saturating_sub(first) / size_of::<pg_sys::ItemIdData>();
+        (page, (*relation).rd_id, items)
+    };
+    (1..=items).filter_map(move |offset| {
+        // SAFETY: as the caller promises; an item pointer in normal use points to a row of the page.
+        unsafe {
+            let item = *page.add(first).cast::<pg_sys::ItemIdData>().add(offset - 1);
+            (item.lp_flags() == pg_sys::LP_NORMAL).then(|| pg_sys::HeapTupleData {
+                t_len: item.lp_len(),
+                t_self: pg_sys::ItemPointerData { ip_blkid: place, ip_posid: offset as u16 },
+                t_tableOid: table,
+                t_data: page.add(item.lp_off() as usize).cast(),
+            })
+        }
+    })
 }
 
 /// Whether nothing but its inserting transaction decides on who sees a row.

@@ -5,11 +5,7 @@ use pgrx::pg_sys;
 
 use super::key::Key;
 use super::sort::{Entry, Sorter, Unfit};
-use crate::pg::interrupt;
-use crate::pg::scan::{Transactions, is_whole};
-
-/// Pages between two looks for interrupts.
-const PAGES_A_TURN: u32 = 256;
+use crate::pg::scan::{Transactions, each_page, is_whole, rows};
 
 /// Collects all rows that an index must have. [`Unfit`] where there are others than rows that were inserted by
 /// transactions that are over or by this one, and were left alone since.
@@ -18,38 +14,21 @@ const PAGES_A_TURN: u32 = 256;
 ///
 /// A heap table, locked against writers, whose key stands where it is said to.
 pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<Sorter, Unfit> {
-    // SAFETY: as the caller promises. A page is pinned and locked while it is looked at; should an error be raised, the
-    // transaction's end releases both.
+    // SAFETY: as the caller promises. A page is locked while it is looked at.
     unsafe {
-        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, main);
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut reader = Reader {
             key,
             sorter: Sorter::new(key.columns.parts(), blocks, memory),
-            table: (*heap).rd_id,
             horizon: pg_sys::GetOldestNonRemovableTransactionId(heap),
             over: Transactions::default(),
         };
-        // As a sequential scan does, a large table does not take all of the shared buffers.
-        let strategy = if blocks > pg_sys::NBuffers as u32 / 4 {
-            pg_sys::GetAccessStrategy(pg_sys::BufferAccessStrategyType::BAS_BULKREAD)
-        } else {
-            std::ptr::null_mut()
-        };
-        for block in 0..blocks {
-            if block.is_multiple_of(PAGES_A_TURN) {
-                interrupt::check();
-            }
-            let normal = pg_sys::ReadBufferMode::RBM_NORMAL;
-            let buffer = pg_sys::ReadBufferExtended(heap, main, block, normal, strategy);
+        each_page(heap, |buffer, block| {
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-            let read = reader.page(buffer, block);
-            pg_sys::UnlockReleaseBuffer(buffer);
-            read?;
-        }
-        if !strategy.is_null() {
-            pg_sys::FreeAccessStrategy(strategy);
-        }
+            let read = rows(heap, buffer, block).try_for_each(|mut row| reader.row(&mut row, block, buffer));
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            read
+        })?;
         Ok(reader.sorter)
     }
 }
@@ -57,7 +36,6 @@ pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<So
 struct Reader {
     key: Key,
     sorter: Sorter,
-    table: pg_sys::Oid,
     /// Rows that transactions before this one deleted are of no use to anybody.
     horizon: pg_sys::TransactionId,
     /// Transactions that are known to have committed, or to be this one.
@@ -67,28 +45,22 @@ struct Reader {
 impl Reader {
     /// # Safety
     ///
-    /// The buffer holds this block of the table, pinned and locked.
-    unsafe fn page(&mut self, buffer: pg_sys::Buffer, block: u32) -> Result<(), Unfit> {
-        // SAFETY: as the caller promises; an item pointer in normal use points to a row of the page.
+    /// A row of the buffer's page, this block of the table, which is pinned and locked.
+    #[inline]
+    unsafe fn row(
+        &mut self,
+        tuple: &mut pg_sys::HeapTupleData,
+        block: u32,
+        buffer: pg_sys::Buffer,
+    ) -> Result<(), Unfit> {
+        let row = tuple.t_data;
+        // SAFETY: as the caller promises.
         unsafe {
-            let page = pg_sys::BufferGetPage(buffer).cast::<u8>();
-            let header = page.cast::<pg_sys::PageHeaderData>();
-            let first = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);
-            let items =
-                usize::from((*header).pd_lower).saturating_sub(first) / size_of::<pg_sys::ItemIdData>();
-            for offset in 1..=items {
-                let item = *page.add(first).cast::<pg_sys::ItemIdData>().add(offset - 1);
-                if item.lp_flags() != pg_sys::LP_NORMAL {
-                    continue;
+            if self.is_over(row) || self.is_indexed(tuple, buffer)? {
+                if !is_whole(row, self.key.last) {
+                    return Err(Unfit);
                 }
-                let row = page.add(item.lp_off() as usize).cast::<pg_sys::HeapTupleHeaderData>();
-                let offset = offset as u16;
-                if self.is_over(row) || self.is_indexed(row, item.lp_len(), block, offset, buffer)? {
-                    if !is_whole(row, self.key.last) {
-                        return Err(Unfit);
-                    }
-                    self.sorter.push(Entry { key: self.key.of(row), block, offset })?;
-                }
+                self.sorter.push(Entry { key: self.key.of(row), block, offset: tuple.t_self.ip_posid })?;
             }
         }
         Ok(())
@@ -116,30 +88,19 @@ impl Reader {
     ///
     /// # Safety
     ///
-    /// The row at this place of the buffer's page, which is pinned and locked.
+    /// A row of the buffer's page, which is pinned and locked.
     #[inline(never)]
     unsafe fn is_indexed(
         &mut self,
-        row: pg_sys::HeapTupleHeader,
-        length: u32,
-        block: u32,
-        offset: u16,
+        tuple: &mut pg_sys::HeapTupleData,
         buffer: pg_sys::Buffer,
     ) -> Result<bool, Unfit> {
         use pg_sys::HTSV_Result as State;
+        let row = tuple.t_data;
         // SAFETY: as the caller promises.
         unsafe {
-            let mut tuple = pg_sys::HeapTupleData {
-                t_len: length,
-                t_self: pg_sys::ItemPointerData {
-                    ip_blkid: pg_sys::BlockIdData { bi_hi: (block >> 16) as u16, bi_lo: block as u16 },
-                    ip_posid: offset,
-                },
-                t_tableOid: self.table,
-                t_data: row,
-            };
             let inserted_by = (*row).t_choice.t_heap.t_xmin;
-            match pg_sys::HeapTupleSatisfiesVacuum(&raw mut tuple, self.horizon, buffer) {
+            match pg_sys::HeapTupleSatisfiesVacuum(tuple, self.horizon, buffer) {
                 State::HEAPTUPLE_DEAD => Ok(false),
                 State::HEAPTUPLE_LIVE if !is_in_chain(row) => {
                     // The number of one that was frozen may be another's by now.

@@ -45,6 +45,7 @@ SELECT movie_id, title, rating_count, rating_mean, first_rated_on, last_rated_on
 -- Mistakes.
 SELECT * FROM ratings_load(NULL);
 SELECT * FROM ratings_load('');
+SELECT * FROM ratings_load('votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating FROM votes');
 SELECT * FROM ratings_load('SELECT ''x'' AS customer_id, movie_id, rating, rated_on FROM votes');
 SELECT * FROM ratings_load('SELECT * FROM votes) AS v; DROP TABLE votes; SELECT * FROM (SELECT 1');
