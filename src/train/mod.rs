@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use factor::als::{self, Iteration};
-use factor::{RatingMatrix, Ratings};
+use factor::{MatrixBuilder, RatingMatrix, Ratings};
 use pgrx::JsonB;
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -160,13 +160,16 @@ fn train(
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
-    let (mut training, mut probe) = (Ratings::default(), Ratings::default());
+    let (mut training, mut probe) = (MatrixBuilder::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
     ratings::read(Seen::ByTransaction, |customer, movie, rating, is_probe| {
         customers = customers.max(customer as usize + 1);
         movies = movies.max(movie as usize + 1);
-        let list = if is_probe && hold_out { &mut probe } else { &mut training };
-        list.try_push(customer, movie, rating)?;
+        if is_probe && hold_out {
+            probe.try_push(customer, movie, rating)?;
+        } else {
+            training.push(customer, movie, rating)?;
+        }
         // The count was the loads': rows that others inserted are not in it.
         let read = training.len() + probe.len();
         if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
@@ -187,7 +190,7 @@ fn train(
     let outcome = interrupt::run(
         threads,
         |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
-            let matrix = RatingMatrix::new(customers, movies, training, cancelled)?;
+            let matrix = training.build(customers, movies, cancelled)?;
             let model = als::train(&matrix, &probe, params, cancelled, &mut |iteration| say(iteration))?;
             Ok((matrix, model))
         },

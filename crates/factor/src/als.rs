@@ -2,17 +2,19 @@
 //! side held fixed (Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for the
 //! Netflix Prize"), a row's bias being one more unknown of its system.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::error::{check, try_vec};
-use crate::normal_equations::{Kernel, Observed, Ridge, Rows, Scratch, Unsolved};
-use crate::{Error, Errors, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
+use crate::error::check;
+use crate::normal_equations::{AHEAD, Kernel, Observed, Packed, Ridge, Scratch, Unsolved};
+use crate::{Error, Errors, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
 
 /// How to train.
 ///
@@ -58,9 +60,8 @@ pub struct Iteration {
 
 /// Ratings in a unit of work: some milliseconds' worth.
 const RATINGS_A_BLOCK: usize = 8192;
-/// Held-out ratings, and rows of factors to copy, between two looks at the flag.
+/// Held-out ratings between two looks at the flag.
 const HELD_OUT_A_TURN: usize = 16 * 1024;
-const ROWS_A_TURN: usize = 1024;
 /// The standard deviation of the factors that training starts from.
 const START: f32 = 0.03;
 /// Ratings assumed of each row beside its own when it is regularised.
@@ -92,12 +93,12 @@ impl Params {
         held_out: usize,
         threads: usize,
     ) -> usize {
-        let factors =
-            (customers + movies) * size_of::<f32>() * (Rows::stride(self.factors) + self.factors + 1);
+        let factors = (customers + movies) * size_of::<f32>() * (self.factors + 1)
+            + Packed::memory(customers + movies, self.factors);
         let training = RatingMatrix::memory(customers, movies, ratings)
             + factors
             + Scratch::memory(self.factors) * threads;
-        RatingMatrix::memory_of_making(customers, movies, ratings).max(training) + Ratings::memory(held_out)
+        MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
     }
 
     fn ridge(&self, ratings: usize) -> Ridge {
@@ -127,15 +128,17 @@ pub fn train(
     let kernel = Kernel::available()[0];
     let mean = matrix.mean() as f32;
     let mut movies = start(matrix, params)?;
-    let stride = movies.stride;
-    let mut customers =
-        Rows { factors: params.factors, stride, data: try_vec(matrix.by_customer.rows() * stride)? };
-    let half = |side, sparse: &Sparse, others: &Rows, rows: &mut Rows| {
+    let mut customers = Side::zeros(matrix.by_customer.rows(), params.factors)?;
+    let mut packed_movies = Packed::zeros(matrix.by_movie.rows(), params.factors)?;
+    let mut packed_customers = Packed::zeros(matrix.by_customer.rows(), params.factors)?;
+    let half = |side, sparse: &Sparse, others: &Packed, rows: &mut Side| {
         half_sweep(kernel, side, sparse, others, rows, mean, params, cancelled)
     };
     for number in 1..=params.iterations {
-        half("customer", &matrix.by_customer, &movies, &mut customers)?;
-        let error = half("movie", &matrix.by_movie, &customers, &mut movies)?;
+        packed_movies.take(&mut movies, cancelled)?;
+        half("customer", &matrix.by_customer, &packed_movies, &mut customers)?;
+        packed_customers.take(&mut customers, cancelled)?;
+        let error = half("movie", &matrix.by_movie, &packed_customers, &mut movies)?;
         on_iteration(Iteration {
             number,
             train_rmse: (error / matrix.ratings() as f64).sqrt(),
@@ -143,21 +146,20 @@ pub fn train(
             elapsed: started.elapsed(),
         });
     }
-    Ok(Model { mean, customers: side(&customers, cancelled)?, movies: side(&movies, cancelled)? })
+    Ok(Model { mean, customers, movies })
 }
 
 /// Movies' damped biases, and small random factors.
-fn start(matrix: &RatingMatrix, params: &Params) -> Result<Rows, Error> {
-    let factors = params.factors;
-    let stride = Rows::stride(factors);
-    let mut rows = Rows { factors, stride, data: try_vec(matrix.by_movie.rows() * stride)? };
+fn start(matrix: &RatingMatrix, params: &Params) -> Result<Side, Error> {
+    let mut movies = Side::zeros(matrix.by_movie.rows(), params.factors)?;
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(params.seed);
-    for (movie, row) in rows.data.chunks_exact_mut(stride).enumerate() {
-        row[..factors].fill_with(|| START * normal(&mut rng));
-        row[factors] = 1.0;
-        row[factors + 1] = baseline::movie_bias(matrix, movie);
-    }
-    Ok(rows)
+    movies.factors.iter_mut().for_each(|factor| *factor = START * normal(&mut rng));
+    movies
+        .biases
+        .iter_mut()
+        .enumerate()
+        .for_each(|(movie, bias)| *bias = baseline::movie_bias(matrix, movie));
+    Ok(movies)
 }
 
 fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
@@ -170,41 +172,46 @@ fn half_sweep(
     kernel: Kernel,
     side: &'static str,
     sparse: &Sparse,
-    others: &Rows,
-    rows: &mut Rows,
+    others: &Packed,
+    rows: &mut Side,
     mean: f32,
     params: &Params,
     cancelled: &AtomicBool,
 ) -> Result<f64, Error> {
-    let stride = rows.stride;
-    let mut rest = &mut rows.data[..];
-    let blocks = sparse.blocks(RATINGS_A_BLOCK).into_iter().map(|block| {
-        let (out, later) = std::mem::take(&mut rest).split_at_mut(block.len() * stride);
-        rest = later;
-        (block, out)
-    });
-    let blocks = blocks.collect::<Vec<_>>();
-    let solve_block = |scratch: &mut Result<Scratch, Error>,
-                       (block, out): (std::ops::Range<usize>, &mut [f32])| {
-        let scratch = scratch.as_mut().map_err(|error| error.clone())?;
-        let mut error = 0.0;
-        for (row, out) in block.zip(out.chunks_exact_mut(stride)) {
-            check(cancelled)?;
-            let (numbers, ratings) = sparse.row(row);
-            if numbers.is_empty() {
-                out.fill(0.0);
-                out[params.factors] = 1.0;
-                continue;
+    let (mut vectors, mut biases) = (rows.factors.view_mut(), rows.biases.view_mut());
+    let mut blocks = Vec::new();
+    for block in sparse.blocks(RATINGS_A_BLOCK) {
+        let (these, later) = vectors.split_at(Axis(0), block.len());
+        let (their_biases, later_biases) = biases.split_at(Axis(0), block.len());
+        (vectors, biases) = (later, later_biases);
+        blocks.push((block, these, their_biases));
+    }
+    let solve_block =
+        |scratch: &mut Result<Scratch, Error>,
+         (block, mut vectors, mut biases): (Range<usize>, ArrayViewMut2<f32>, ArrayViewMut1<f32>)| {
+            let scratch = scratch.as_mut().map_err(|error| error.clone())?;
+            let mut error = 0.0;
+            for (row, (mut vector, bias)) in block.zip(vectors.rows_mut().into_iter().zip(&mut biases)) {
+                check(cancelled)?;
+                let (numbers, ratings) = sparse.row(row);
+                if numbers.is_empty() {
+                    vector.fill(0.0);
+                    *bias = 0.0;
+                    continue;
+                }
+                let ridge = params.ridge(numbers.len());
+                let ahead = sparse.ahead(row, AHEAD);
+                let observed = Observed { others, numbers, ratings, ahead, mean, ridge };
+                let solved = kernel.solve_row(&observed, scratch, cancelled).map_err(|why| match why {
+                    Unsolved::Singular => Error::Singular { side, row },
+                    Unsolved::Cancelled => Error::Cancelled,
+                })?;
+                vector.iter_mut().zip(solved.factors).for_each(|(to, &factor)| *to = factor);
+                *bias = solved.bias;
+                error += solved.squared_error;
             }
-            let ridge = params.ridge(numbers.len());
-            let observed = Observed { others, numbers, ratings, mean, ridge };
-            error += kernel.solve_row(&observed, scratch, cancelled, out).map_err(|why| match why {
-                Unsolved::Singular => Error::Singular { side, row },
-                Unsolved::Cancelled => Error::Cancelled,
-            })?;
-        }
-        Ok(error)
-    };
+            Ok(error)
+        };
     let errors = blocks
         .into_par_iter()
         .map_init(|| Scratch::new(params.factors), solve_block)
@@ -216,8 +223,8 @@ fn half_sweep(
 fn held_out_rmse(
     held_out: &Ratings,
     mean: f32,
-    customers: &Rows,
-    movies: &Rows,
+    customers: &Side,
+    movies: &Side,
     cancelled: &AtomicBool,
 ) -> Result<Option<f64>, Error> {
     let Ratings { customers: rated_by, movies: rated, values } = held_out;
@@ -226,31 +233,16 @@ fn held_out_rmse(
         check(cancelled)?;
         let mut errors = Errors::default();
         for ((&customer, &movie), &value) in rated_by.iter().zip(rated).zip(values) {
-            let (customer, movie) = (customers.learned(customer as usize), movies.learned(movie as usize));
-            errors.add(crate::cut(crate::score(mean, customer, movie)), value);
+            let (customer, movie) = (customer as usize, movie as usize);
+            let (customer, movie) = (customers.row(customer), movies.row(movie));
+            if let (Some(customer), Some(movie)) = (customer, movie) {
+                errors.add(crate::cut(crate::score(mean, customer, movie)), value);
+            }
         }
         Ok(errors)
     });
     let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
     Ok(errors.metrics().map(|metrics| metrics.rmse))
-}
-
-/// Takes biases and factors out of the form that they are computed in.
-fn side(rows: &Rows, cancelled: &AtomicBool) -> Result<Side, Error> {
-    let Rows { factors, stride, data } = rows;
-    let len = data.len() / stride;
-    let (mut biases, mut vectors) = (try_vec(len)?, try_vec(len * factors)?);
-    let to = vectors.par_chunks_mut(factors * ROWS_A_TURN).zip(biases.par_chunks_mut(ROWS_A_TURN));
-    to.zip(data.par_chunks(stride * ROWS_A_TURN)).try_for_each(|((vectors, biases), rows)| {
-        check(cancelled)?;
-        let to = vectors.chunks_exact_mut(*factors).zip(biases);
-        for ((vector, bias), row) in to.zip(rows.chunks_exact(*stride)) {
-            vector.copy_from_slice(&row[..*factors]);
-            *bias = row[factors + 1];
-        }
-        Ok(())
-    })?;
-    Side::new(biases, vectors, *factors)
 }
 
 #[cfg(test)]
@@ -265,7 +257,7 @@ mod tests {
     fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
         let mut list = Ratings::default();
         ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
-        RatingMatrix::new(customers, movies, list, &GO).unwrap()
+        RatingMatrix::new(customers, movies, &list, &GO).unwrap()
     }
 
     /// Every customer rates most movies, by which of two tastes both are of.
@@ -324,7 +316,10 @@ mod tests {
 
     #[test]
     fn the_objective_never_rises_and_the_error_is_the_models_own() {
-        let matrix = matrix(&two_tastes(), 40, 30);
+        // Tastes are not all that makes ratings.
+        let mood = |c: u32, m: u32, v: u8| if (c * 5 + m * 13).is_multiple_of(4) { 3 } else { v };
+        let ratings = two_tastes().into_iter().map(|(c, m, v)| (c, m, mood(c, m, v))).collect::<Vec<_>>();
+        let matrix = matrix(&ratings, 40, 30);
         let mut before = f64::INFINITY;
         for iterations in 1..8 {
             let params = Params { iterations, ..quick() };
@@ -332,7 +327,8 @@ mod tests {
             let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |i| train_rmse = i.train_rmse)
                 .unwrap();
             let now = objective(&matrix, &model, &params);
-            assert!(now <= before * (1.0 + 1e-5), "{now} after {before}");
+            // But for what is rounded to bfloat16.
+            assert!(now <= before * (1.0 + 1e-4), "{now} after {before}");
             before = now;
             let squares = objective(
                 &matrix,

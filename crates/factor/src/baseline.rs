@@ -50,7 +50,7 @@ mod tests {
             ratings.push(customer, 0, 3);
         }
         ratings.push(0, 1, 5);
-        let matrix = RatingMatrix::new(100, 3, ratings, &AtomicBool::new(false)).unwrap();
+        let matrix = RatingMatrix::new(100, 3, &ratings, &AtomicBool::new(false)).unwrap();
         let model = biases(&matrix).unwrap();
         let mean = 305.0 / 101.0;
         assert!((model.mean - mean).abs() < 1e-6);

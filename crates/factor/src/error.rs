@@ -20,14 +20,12 @@ pub enum Error {
     },
     /// A rating names a customer or movie beyond the matrix.
     #[error(
-        "rating {index} is of customer {customer} and movie {movie} in a matrix of {customers} by {movies}"
+        "there are ratings of customer {customer} or movie {movie} in a matrix of {customers} by {movies}"
     )]
     OutOfBounds {
-        /// Its place in the list, from 0.
-        index: usize,
-        /// Its customer.
+        /// The customer.
         customer: u32,
-        /// Its movie.
+        /// The movie.
         movie: u32,
         /// How many customers there are.
         customers: usize,
@@ -51,14 +49,6 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
-}
-
-/// A vector of this many zeros (or other defaults), or [`Error::OutOfMemory`] instead of an abort.
-pub(crate) fn try_vec<T: Clone + Default>(len: usize) -> Result<Vec<T>, Error> {
-    let mut vec = Vec::new();
-    vec.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
-    vec.resize(len, T::default());
-    Ok(vec)
 }
 
 /// [`Error::Cancelled`] once the flag is set.

@@ -1,9 +1,16 @@
 //! Ratings as a list, and as a sparse matrix that can be walked by customer and by movie.
 
+#![allow(unsafe_code)] // many numbers that are written by all threads, and not before
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use rayon::prelude::*;
+
 use crate::Error;
-use crate::error::{check, try_vec};
+use crate::error::check;
+use crate::memory::{room, try_room, try_vec};
 
 /// A list of ratings in no order: three columns of the same length.
 #[derive(Clone, Debug, Default)]
@@ -79,23 +86,25 @@ impl Sparse {
         self.starts[row + 1] - self.starts[row]
     }
 
+    /// Where a run of rows has its entries.
+    fn entries(&self, rows: &Range<usize>) -> Range<usize> {
+        self.starts[rows.start]..self.starts[rows.end]
+    }
+
     /// A row's ratings: the other side's numbers and the values.
     pub fn row(&self, row: usize) -> (&[u32], &[u8]) {
         let entries = self.starts[row]..self.starts[row + 1];
         (&self.others[entries.clone()], &self.values[entries])
     }
 
+    /// The other side's numbers from a place in a row on, and on into the rows behind it: what will be wanted soon.
+    pub(crate) fn ahead(&self, row: usize, place: usize) -> &[u32] {
+        self.others.get(self.starts[row] + place..).unwrap_or(&[])
+    }
+
     /// The rows in runs of at least `ratings` ratings, the last apart: units of work of about the same size.
-    pub fn blocks(&self, ratings: usize) -> Vec<std::ops::Range<usize>> {
-        let mut blocks = Vec::new();
-        let mut from = 0;
-        for row in 1..=self.rows() {
-            if row == self.rows() || self.starts[row] - self.starts[from] >= ratings {
-                blocks.push(from..row);
-                from = row;
-            }
-        }
-        blocks
+    pub fn blocks(&self, ratings: usize) -> Vec<Range<usize>> {
+        blocks(&self.starts, ratings)
     }
 }
 
@@ -109,40 +118,38 @@ pub struct RatingMatrix {
     mean: f64,
 }
 
-/// Bytes a rating takes in a [`Ratings`], and in each side of a [`RatingMatrix`].
+/// Bytes a rating takes in a [`Ratings`], in a [`MatrixBuilder`], and in each side of a [`RatingMatrix`].
 const BYTES_LISTED: usize = 9;
+const BYTES_COLLECTED: usize = size_of::<Entry>();
 const BYTES_A_SIDE: usize = 5;
 
-/// Entries between two looks at the flag.
+/// Entries, and rows, between two looks at the flag.
 const ENTRIES_A_TURN: usize = 1 << 20;
+const ROWS_A_TURN: usize = 1024;
 
 impl RatingMatrix {
-    /// Sorts ratings into a matrix. The order they come in makes no difference; a pair must not come twice.
+    /// Sorts ratings into a matrix, in rayon's current pool. The order they come in makes no difference; a pair must not
+    /// come twice.
     pub fn new(
         customers: usize,
         movies: usize,
-        ratings: Ratings,
+        ratings: &Ratings,
         cancelled: &AtomicBool,
     ) -> Result<RatingMatrix, Error> {
-        if ratings.is_empty() {
-            return Err(Error::NoRatings);
-        }
-        check_bounds(&ratings, customers, movies, cancelled)?;
-        let total = ratings.values.iter().map(|&value| u64::from(value)).sum::<u64>();
-        let mean = total as f64 / ratings.len() as f64;
-        // Grouping by movie first makes the rows of the second grouping ascend by movie, and its transposition
-        // the rows of the third by customer.
-        let unsorted = group(movies, ratings.iter().map(|(c, m, v)| (m, c, v)), ratings.len(), cancelled)?;
-        drop(ratings);
-        let by_customer = transpose(&unsorted, customers, cancelled)?;
-        drop(unsorted);
-        let by_movie = transpose(&by_customer, movies, cancelled)?;
-        Ok(RatingMatrix { by_customer, by_movie, mean })
+        let mut builder = MatrixBuilder::default();
+        ratings.iter().try_for_each(|(customer, movie, value)| builder.push(customer, movie, value))?;
+        builder.build(customers, movies, cancelled)
     }
 
     /// Whether other ratings are of customers and movies that the matrix has rows for.
     pub fn check(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<(), Error> {
-        check_bounds(ratings, self.by_customer.rows(), self.by_movie.rows(), cancelled)
+        for (index, (customer, movie, _)) in ratings.iter().enumerate() {
+            check_bounds(customer, movie, self.by_customer.rows(), self.by_movie.rows())?;
+            if index.is_multiple_of(ENTRIES_A_TURN) {
+                check(cancelled)?;
+            }
+        }
+        Ok(())
     }
 
     /// How many ratings it holds.
@@ -159,69 +166,257 @@ impl RatingMatrix {
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
         2 * BYTES_A_SIDE * ratings + (customers + movies) * size_of::<usize>()
     }
+}
 
-    /// The most memory, in bytes, that [`RatingMatrix::new`] takes for this many ratings, their list included.
-    pub fn memory_of_making(customers: usize, movies: usize, ratings: usize) -> usize {
-        // The list and its first grouping; later on, two groupings, which are less. Beside them, where each row starts
-        // and where it is to go on.
-        Ratings::memory(ratings) + BYTES_A_SIDE * ratings + 3 * (customers + movies) * size_of::<usize>()
+fn check_bounds(customer: u32, movie: u32, customers: usize, movies: usize) -> Result<(), Error> {
+    match (customer as usize) < customers && (movie as usize) < movies {
+        true => Ok(()),
+        false => Err(Error::OutOfBounds { customer, movie, customers, movies }),
     }
 }
 
-fn check_bounds(
-    ratings: &Ratings,
-    customers: usize,
-    movies: usize,
-    cancelled: &AtomicBool,
-) -> Result<(), Error> {
-    for (index, (customer, movie, _)) in ratings.iter().enumerate() {
-        if customer as usize >= customers || movie as usize >= movies {
-            return Err(Error::OutOfBounds { index, customer, movie, customers, movies });
+/// Collects ratings for a matrix as they come, in groups of neighbouring customers: sorting a group then stays within
+/// the processor's caches, where a matrix as a whole would not.
+#[derive(Debug, Default)]
+pub struct MatrixBuilder {
+    groups: Vec<Vec<Vec<Entry>>>,
+    ratings: usize,
+    total: u64,
+    /// The highest customer and movie.
+    last: (u32, u32),
+}
+
+/// A rating by a customer of the group.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    movie: u32,
+    customer: u16,
+    value: u8,
+}
+
+/// Customers in a group, and ratings that memory is asked for at a time.
+const GROUP: usize = 4096;
+const BLOCK: usize = 8192;
+
+impl MatrixBuilder {
+    /// Adds one, or says that there is no memory for it.
+    #[inline]
+    pub fn push(&mut self, customer: u32, movie: u32, value: u8) -> Result<(), Error> {
+        let group = customer as usize / GROUP;
+        let entry = Entry { movie, customer: (customer as usize % GROUP) as u16, value };
+        match self.groups.get_mut(group).and_then(|group| group.last_mut()) {
+            Some(block) if block.len() < BLOCK => block.push(entry),
+            _ => self.push_into_new_block(group, entry)?,
         }
-        if index.is_multiple_of(ENTRIES_A_TURN) {
+        self.ratings += 1;
+        self.total += u64::from(value);
+        self.last = (self.last.0.max(customer), self.last.1.max(movie));
+        Ok(())
+    }
+
+    #[cold]
+    fn push_into_new_block(&mut self, group: usize, entry: Entry) -> Result<(), Error> {
+        let failed = |_| Error::OutOfMemory { bytes: BLOCK * BYTES_COLLECTED };
+        if group >= self.groups.len() {
+            self.groups.try_reserve(group + 1 - self.groups.len()).map_err(failed)?;
+            self.groups.resize(group + 1, Vec::new());
+        }
+        let mut block = Vec::new();
+        block.try_reserve_exact(BLOCK).map_err(failed)?;
+        block.push(entry);
+        self.groups[group].try_reserve(1).map_err(failed)?;
+        self.groups[group].push(block);
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ratings
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ratings == 0
+    }
+
+    /// The most memory, in bytes, that collecting and building takes for this many ratings, the matrix included, on this
+    /// many threads.
+    pub fn memory(customers: usize, movies: usize, ratings: usize, threads: usize) -> usize {
+        let groups = customers.div_ceil(GROUP);
+        let collected = ratings * BYTES_COLLECTED + groups * BLOCK * BYTES_COLLECTED;
+        // While groups are sorted, one side is there; when both are, the groups are gone. Beside them, each thread has a
+        // group's ratings once more, twice as many as usual.
+        let sorting = (2 * ratings / groups.max(1) * threads).min(ratings) * size_of::<u64>();
+        let one_side = BYTES_A_SIDE * ratings + customers * size_of::<usize>();
+        (collected + one_side + sorting).max(RatingMatrix::memory(customers, movies, ratings))
+    }
+
+    /// The matrix of all ratings collected, in rayon's current pool. A pair must not have come twice.
+    pub fn build(
+        self,
+        customers: usize,
+        movies: usize,
+        cancelled: &AtomicBool,
+    ) -> Result<RatingMatrix, Error> {
+        let MatrixBuilder { groups, ratings, total, last } = self;
+        if ratings == 0 {
+            return Err(Error::NoRatings);
+        }
+        check_bounds(last.0, last.1, customers, movies)?;
+        let mut starts = try_vec(customers + 1)?;
+        let (mut others, mut values) = (try_room(ratings)?, try_room(ratings)?);
+        let mut parts = Vec::new();
+        let (mut start, mut rows, mut free_others, mut free_values) =
+            (0, &mut starts[1..], room(&mut others, ratings), room(&mut values, ratings));
+        // Those behind the last group have no ratings.
+        let empty = customers.div_ceil(GROUP) - groups.len();
+        for group in groups.into_iter().chain(std::iter::repeat_n(Vec::new(), empty)) {
+            let len = group.iter().map(Vec::len).sum::<usize>();
+            let (these_rows, later_rows) = rows.split_at_mut(GROUP.min(rows.len()));
+            let (these_others, later_others) = free_others.split_at_mut(len);
+            let (these_values, later_values) = free_values.split_at_mut(len);
+            (rows, free_others, free_values) = (later_rows, later_others, later_values);
+            parts.push((group, start, these_rows, these_others, these_values));
+            start += len;
+        }
+        parts.into_par_iter().try_for_each(|(group, start, ends, others, values)| {
             check(cancelled)?;
+            sort_group(group, start, ends, others, values)
+        })?;
+        // SAFETY: every group's part was written to its end, and together they are all.
+        unsafe {
+            others.set_len(ratings);
+            values.set_len(ratings);
         }
+        let by_customer = Sparse { starts, others, values };
+        let by_movie = transpose(&by_customer, movies, cancelled)?;
+        Ok(RatingMatrix { by_customer, by_movie, mean: total as f64 / ratings as f64 })
+    }
+}
+
+/// Sorts a group's ratings by customer and movie into its part of the matrix, whose first entry is the matrix's entry
+/// `start`, and notes where each customer's end.
+fn sort_group(
+    group: Vec<Vec<Entry>>,
+    start: usize,
+    ends: &mut [usize],
+    others: &mut [MaybeUninit<u32>],
+    values: &mut [MaybeUninit<u8>],
+) -> Result<(), Error> {
+    let mut free: Vec<usize> = try_vec(ends.len() + 1)?;
+    for entry in group.iter().flatten() {
+        free[usize::from(entry.customer) + 1] += 1;
+    }
+    for row in 0..ends.len() {
+        free[row + 1] += free[row];
+        ends[row] = start + free[row + 1];
+    }
+    let mut sorted: Vec<u64> = try_vec(others.len())?;
+    for entry in group.into_iter().flatten() {
+        let place = &mut free[usize::from(entry.customer)];
+        sorted[*place] = u64::from(entry.movie) << 8 | u64::from(entry.value);
+        *place += 1;
+    }
+    let mut from = 0;
+    for end in ends {
+        let to = *end - start;
+        // Loaded by movie, they are in order but for where two workers took turns: a sort that finds runs.
+        sorted[from..to].sort();
+        from = to;
+    }
+    for ((other, value), entry) in others.iter_mut().zip(values).zip(sorted) {
+        other.write((entry >> 8) as u32);
+        value.write(entry as u8);
     }
     Ok(())
 }
 
-fn transpose(sparse: &Sparse, rows: usize, cancelled: &AtomicBool) -> Result<Sparse, Error> {
-    let entries = (0..sparse.rows()).flat_map(|row| {
-        let (others, values) = sparse.row(row);
-        others.iter().zip(values).map(move |(&other, &value)| (other, row as u32, value))
-    });
-    group(rows, entries, sparse.values.len(), cancelled)
-}
+/// Parts that a transposition is divided into.
+const PARTS: usize = 32;
 
-/// Counting sort of `(row, other, value)` by row, keeping the order within a row.
-fn group(
-    rows: usize,
-    entries: impl Iterator<Item = (u32, u32, u8)> + Clone,
-    len: usize,
-    cancelled: &AtomicBool,
-) -> Result<Sparse, Error> {
-    let watch = |entry: usize| if entry.is_multiple_of(ENTRIES_A_TURN) { check(cancelled) } else { Ok(()) };
+/// Turns the view by one side into the view by the other, of this many rows: the parts of the source at the same time,
+/// each of which knows where its entries of every row belong.
+fn transpose(sparse: &Sparse, rows: usize, cancelled: &AtomicBool) -> Result<Sparse, Error> {
+    let len = sparse.values.len();
+    let parts = sparse.blocks(len.div_ceil(PARTS));
+    let counted = parts.par_iter().map(|part| {
+        let mut counts: Vec<u32> = try_vec(rows)?;
+        for turn in sparse.others[sparse.entries(part)].chunks(ENTRIES_A_TURN) {
+            check(cancelled)?;
+            turn.iter().for_each(|&other| counts[other as usize] += 1);
+        }
+        Ok(counts)
+    });
+    let mut places = counted.collect::<Result<Vec<Vec<u32>>, Error>>()?;
     let mut starts: Vec<usize> = try_vec(rows + 1)?;
-    for (entry, (row, ..)) in entries.clone().enumerate() {
-        watch(entry)?;
-        starts[row as usize + 1] += 1;
-    }
     for row in 0..rows {
-        starts[row + 1] += starts[row];
+        let mut before = 0;
+        for part in &mut places {
+            before += std::mem::replace(&mut part[row], before);
+        }
+        starts[row + 1] = starts[row] + before as usize;
     }
-    let mut free: Vec<usize> = try_vec(rows)?;
-    free.copy_from_slice(&starts[..rows]);
-    let mut others = try_vec(len)?;
-    check(cancelled)?;
-    let mut values = try_vec(len)?;
-    for (entry, (row, other, value)) in entries.enumerate() {
-        watch(entry)?;
-        let place = &mut free[row as usize];
-        others[*place] = other;
-        values[*place] = value;
-        *place += 1;
+
+    let (mut others, mut values) = (try_room::<u32>(len)?, try_room::<u8>(len)?);
+    let (to_others, to_values) = (Shared(others.as_mut_ptr()), Shared(values.as_mut_ptr()));
+    parts.into_par_iter().zip(&mut places).try_for_each(|(part, places)| {
+        for row in part {
+            if row.is_multiple_of(ROWS_A_TURN) {
+                check(cancelled)?;
+            }
+            let (columns, ratings) = sparse.row(row);
+            for (&column, &value) in columns.iter().zip(ratings) {
+                let before = &mut places[column as usize];
+                let place = starts[column as usize] + *before as usize;
+                *before += 1;
+                // SAFETY: there is room for as many entries as were counted; each has its own place.
+                unsafe {
+                    to_others.write(place, row as u32);
+                    to_values.write(place, value);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    // SAFETY: each entry was written to its place.
+    unsafe {
+        others.set_len(len);
+        values.set_len(len);
     }
     Ok(Sparse { starts, others, values })
+}
+
+/// Room that several threads write to, each to other places.
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T);
+
+// SAFETY: what is written is plain numbers; that nobody else writes to the place, who writes promises.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T: Copy> Shared<T> {
+    /// # Safety
+    ///
+    /// The place is within the room, and no other thread writes to it.
+    #[inline]
+    unsafe fn write(&self, place: usize, value: T) {
+        // SAFETY: as the caller promises.
+        unsafe { self.0.add(place).write(value) }
+    }
+}
+
+/// The rows in runs of at least as many entries, the last apart.
+fn blocks(starts: &[usize], entries: usize) -> Vec<Range<usize>> {
+    let mut blocks = Vec::new();
+    let mut from = 0;
+    for row in 1..starts.len() {
+        if row == starts.len() - 1 || starts[row] - starts[from] >= entries {
+            blocks.push(from..row);
+            from = row;
+        }
+    }
+    blocks
 }
 
 #[cfg(test)]
@@ -233,7 +428,10 @@ mod tests {
     proptest! {
         #[test]
         fn holds_each_rating_on_both_sides_in_order(
-            ratings in prop::collection::btree_map((0u32..30, 0u32..20), 1u8..=5, 1..200),
+            ratings in prop::collection::btree_map(
+                (prop_oneof![0u32..30, 0u32..3 * GROUP as u32], 0u32..20), 1u8..=5, 1..200,
+            ),
+            customers in 3 * GROUP..4 * GROUP,
             swaps in prop::collection::vec((0usize..200, 0usize..200), 0..100),
         ) {
             let mut list = ratings.iter().map(|(&(c, m), &v)| (c, m, v)).collect::<Vec<_>>();
@@ -243,7 +441,7 @@ mod tests {
             }
             let mut given = Ratings::default();
             list.iter().for_each(|&(c, m, v)| given.push(c, m, v));
-            let matrix = RatingMatrix::new(30, 20, given, &AtomicBool::new(false)).unwrap();
+            let matrix = RatingMatrix::new(customers, 20, &given, &AtomicBool::new(false)).unwrap();
             let collect = |side: &Sparse, by_customer: bool| {
                 let mut found = BTreeMap::new();
                 for row in 0..side.rows() {
@@ -268,10 +466,10 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_hold() {
         let go = AtomicBool::new(false);
-        assert_eq!(RatingMatrix::new(1, 1, Ratings::default(), &go).unwrap_err(), Error::NoRatings);
+        assert_eq!(RatingMatrix::new(1, 1, &Ratings::default(), &go).unwrap_err(), Error::NoRatings);
         let mut ratings = Ratings::default();
         ratings.push(1, 0, 3);
-        assert!(matches!(RatingMatrix::new(1, 1, ratings.clone(), &go), Err(Error::OutOfBounds { .. })));
-        assert_eq!(RatingMatrix::new(2, 1, ratings, &AtomicBool::new(true)).unwrap_err(), Error::Cancelled);
+        assert!(matches!(RatingMatrix::new(1, 1, &ratings, &go), Err(Error::OutOfBounds { .. })));
+        assert_eq!(RatingMatrix::new(2, 1, &ratings, &AtomicBool::new(true)).unwrap_err(), Error::Cancelled);
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 use crate::Error;
-use crate::error::try_vec;
+use crate::memory::try_vec;
 
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
 /// (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equation 4).

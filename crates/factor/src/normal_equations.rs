@@ -1,49 +1,93 @@
 //! The kernel of alternating least squares: one row's normal equations, from its ratings to its solution.
 //!
-//! A row of the other side is held as `[factors, 1, bias, padding]`. Gathered for a rating `r`, its bias is
-//! replaced by the target `r - mean - bias`; the sum of `z zᵀ` over all gathered `z` then holds the matrix of the
-//! normal equations, the bias's row in it, the right-hand side and the squared targets, in one symmetric update.
+//! Gathered for a rating `r`, a row of the other side becomes `z = [factors, 1, r - mean - bias]`; the sum of `z zᵀ` over
+//! all of them then holds the matrix of the normal equations, the bias's row in it, the right-hand side and the squared
+//! targets, in one symmetric update.
 
 #![allow(unsafe_code)] // calls to functions compiled for instruction sets found at run time
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ndarray::ArrayView1;
+use ndarray::Axis;
+use rayon::prelude::*;
 
-use crate::error::try_vec;
+use crate::error::check;
+use crate::memory::Aligned;
+use crate::products::{MARGIN, Sum, add_products};
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 use crate::vector::{Portable, Vector};
-use crate::{Error, cholesky};
+use crate::{Error, Side, cholesky};
 
-/// Rows are padded to the widest register.
-const PADDING: usize = 16;
 /// Rows gathered before they are multiplied: at 64 floats a row they fill half of a 32 KB L1 cache.
 const GATHERED: usize = 64;
+/// How many ratings ahead rows are asked for.
+pub(crate) const AHEAD: usize = 64;
+/// Rows packed between two looks at the flag.
+const ROWS_A_TURN: usize = 1024;
 
-/// One side's factors and biases, as the kernel reads them.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows {
+/// One side's factors and biases as the kernel reads them: rows of `[factors, 1, zeros, bias]`, each a few whole cache
+/// lines. All but the bias, which takes the last two places, are rounded to bfloat16: half the memory to be fetched, for
+/// which most of the time would be spent, and an RMSE that differs by some 0.00002.
+pub(crate) struct Packed {
     pub factors: usize,
     pub stride: usize,
-    pub data: Vec<f32>,
+    data: Aligned<u16>,
 }
 
-impl Rows {
-    /// Floats a row takes: factors, constant and bias, padded to whole registers.
-    pub fn stride(factors: usize) -> usize {
-        (factors + 2).next_multiple_of(PADDING)
+impl Packed {
+    /// Room for as many rows.
+    pub fn zeros(rows: usize, factors: usize) -> Result<Packed, Error> {
+        let stride = Packed::stride(factors);
+        Ok(Packed { factors, stride, data: Aligned::zeros(rows * stride)? })
     }
 
-    pub fn row(&self, row: usize) -> &[f32] {
+    /// Numbers a row takes.
+    pub fn stride(factors: usize) -> usize {
+        (factors + 4).next_multiple_of(Aligned::<u16>::LINE)
+    }
+
+    /// Bytes that as many rows take.
+    pub fn memory(rows: usize, factors: usize) -> usize {
+        rows * Packed::stride(factors) * size_of::<u16>()
+    }
+
+    /// Takes over a side's factors and biases, of which there are as many. The side's factors become what they are
+    /// rounded to, so that what is solved with them holds for it.
+    pub fn take(&mut self, side: &mut Side, cancelled: &AtomicBool) -> Result<(), Error> {
+        let Packed { factors, stride, .. } = *self;
+        let rows = self.data.par_chunks_mut(stride * ROWS_A_TURN);
+        let vectors = side.factors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
+        let biases = side.biases.axis_chunks_iter(Axis(0), ROWS_A_TURN).into_par_iter();
+        rows.zip(vectors).zip(biases).try_for_each(|((rows, mut vectors), biases)| {
+            check(cancelled)?;
+            for ((row, vector), bias) in rows.chunks_exact_mut(stride).zip(vectors.rows_mut()).zip(biases) {
+                for (half, factor) in row.iter_mut().zip(vector) {
+                    *half = bf16(*factor);
+                    *factor = f32::from_bits(u32::from(*half) << 16);
+                }
+                row[factors] = bf16(1.0);
+                let bits = bias.to_bits();
+                (row[stride - 2], row[stride - 1]) = (bits as u16, (bits >> 16) as u16);
+            }
+            Ok(())
+        })
+    }
+
+    fn row(&self, row: usize) -> &[u16] {
         &self.data[row * self.stride..][..self.stride]
     }
 
-    /// A row's bias and factors.
-    pub fn learned(&self, row: usize) -> (f32, ArrayView1<'_, f32>) {
-        let row = self.row(row);
-        (row[self.factors + 1], ArrayView1::from(&row[..self.factors]))
+    fn bias(&self, row: &[u16]) -> f32 {
+        f32::from_bits(u32::from(row[self.stride - 2]) | u32::from(row[self.stride - 1]) << 16)
     }
+}
+
+/// The nearest number in bfloat16, of two as near the even one. Of a number that is none, any.
+fn bf16(number: f32) -> u16 {
+    let bits = number.to_bits();
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// What a row's unknowns are regularised by: factors and bias.
@@ -56,14 +100,25 @@ pub(crate) struct Ridge {
 /// A row's ratings, and what else its system is made of.
 pub(crate) struct Observed<'a> {
     /// The other side.
-    pub others: &'a Rows,
+    pub others: &'a Packed,
     /// Which of its rows were rated.
     pub numbers: &'a [u32],
     /// As what.
     pub ratings: &'a [u8],
+    /// Which will have to be at hand [`AHEAD`] ratings later, as many as are known.
+    pub ahead: &'a [u32],
     /// The mean of all ratings.
     pub mean: f32,
     pub ridge: Ridge,
+}
+
+/// A row's solution.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Solved<'a> {
+    pub factors: &'a [f32],
+    pub bias: f32,
+    /// Summed up over the row's ratings.
+    pub squared_error: f64,
 }
 
 /// Why a row has no solution.
@@ -77,27 +132,27 @@ pub(crate) enum Unsolved {
 
 /// Room to work in, one a thread.
 pub(crate) struct Scratch {
-    gathered: Vec<f32>,
-    gram: Vec<f32>,
-    column: Vec<f32>,
-    solution: Vec<f32>,
+    gathered: Aligned<f32>,
+    gram: Aligned<f32>,
+    right: Aligned<f32>,
+    solution: Aligned<f32>,
 }
 
 impl Scratch {
     pub fn new(factors: usize) -> Result<Scratch, Error> {
-        let stride = Rows::stride(factors);
+        let stride = Packed::stride(factors);
         Ok(Scratch {
-            gathered: try_vec(GATHERED * stride)?,
-            gram: try_vec(stride * stride)?,
-            column: try_vec(stride)?,
-            solution: try_vec(stride)?,
+            gathered: Aligned::zeros(GATHERED * stride + MARGIN)?,
+            gram: Aligned::zeros(stride * stride + MARGIN)?,
+            right: Aligned::zeros(stride)?,
+            solution: Aligned::zeros(stride)?,
         })
     }
 
     /// Bytes that one takes.
     pub fn memory(factors: usize) -> usize {
-        let stride = Rows::stride(factors);
-        (stride + GATHERED + 2) * stride * size_of::<f32>()
+        let stride = Packed::stride(factors);
+        ((stride + GATHERED + 2) * stride + 2 * MARGIN) * size_of::<f32>()
     }
 }
 
@@ -128,133 +183,130 @@ impl Kernel {
         kernels
     }
 
-    /// Solves for one row: writes `[factors, 1, bias]` into `out`, and gives the row's squared error then.
+    /// Solves for one row.
     ///
     /// `cancelled` is looked at as the ratings are summed up: the most popular movie's take long.
-    pub fn solve_row(
+    pub fn solve_row<'a>(
         self,
         row: &Observed<'_>,
-        scratch: &mut Scratch,
+        scratch: &'a mut Scratch,
         cancelled: &AtomicBool,
-        out: &mut [f32],
-    ) -> Result<f64, Unsolved> {
+    ) -> Result<Solved<'a>, Unsolved> {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` found the instruction set on this machine.
-            Kernel::Avx512 => unsafe { solve_avx512(row, scratch, cancelled, out) },
+            Kernel::Avx512 => unsafe { solve_avx512(row, scratch, cancelled) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kernel::Avx2 => unsafe { solve_avx2(row, scratch, cancelled, out) },
+            Kernel::Avx2 => unsafe { solve_avx2(row, scratch, cancelled) },
             // SAFETY: every machine has this one.
-            Kernel::Portable => unsafe { solve::<Portable, 2>(row, scratch, cancelled, out) },
+            Kernel::Portable => unsafe { solve::<Portable>(row, scratch, cancelled) },
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn solve_avx512(
+fn solve_avx512<'a>(
     row: &Observed<'_>,
-    scratch: &mut Scratch,
+    scratch: &'a mut Scratch,
     cancelled: &AtomicBool,
-    out: &mut [f32],
-) -> Result<f64, Unsolved> {
+) -> Result<Solved<'a>, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx512, 16>(row, scratch, cancelled, out) }
+    unsafe { solve::<Avx512>(row, scratch, cancelled) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn solve_avx2(
+fn solve_avx2<'a>(
     row: &Observed<'_>,
-    scratch: &mut Scratch,
+    scratch: &'a mut Scratch,
     cancelled: &AtomicBool,
-    out: &mut [f32],
-) -> Result<f64, Unsolved> {
+) -> Result<Solved<'a>, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx2, 8>(row, scratch, cancelled, out) }
+    unsafe { solve::<Avx2>(row, scratch, cancelled) }
 }
 
-/// Solves for one row, with products summed up in tiles of `HEIGHT` registers.
+/// Solves for one row.
 ///
 /// # Safety
 ///
 /// The machine must have the instruction set of `V`.
 #[inline(always)]
-unsafe fn solve<V: Vector, const HEIGHT: usize>(
+unsafe fn solve<'a, V: Vector>(
     row: &Observed<'_>,
-    scratch: &mut Scratch,
+    scratch: &'a mut Scratch,
     cancelled: &AtomicBool,
-    out: &mut [f32],
-) -> Result<f64, Unsolved> {
-    let Observed { others, numbers, ratings, mean, ridge } = *row;
-    let Rows { factors, stride, .. } = *others;
+) -> Result<Solved<'a>, Unsolved> {
+    let Observed { others, numbers, ridge, .. } = *row;
+    let Packed { factors, stride, .. } = *others;
     let target = factors + 1;
-    let Scratch { gathered, gram, column, solution } = scratch;
-    gram.fill(0.0);
-    for (numbers, ratings) in numbers.chunks(GATHERED).zip(ratings.chunks(GATHERED)) {
+    let Scratch { gathered, gram, right, solution } = scratch;
+    let unknowns = factors + 1;
+    let mut sum = Sum::Fresh;
+    for from in (0..numbers.len()).step_by(GATHERED) {
         if cancelled.load(Ordering::Relaxed) {
             return Err(Unsolved::Cancelled);
         }
-        let gathered = &mut gathered[..numbers.len() * stride];
-        for ((z, &number), &rating) in gathered.chunks_exact_mut(stride).zip(numbers).zip(ratings) {
-            z.copy_from_slice(others.row(number as usize));
-            z[target] = f32::from(rating) - mean - z[target];
+        let to = (from + GATHERED).min(numbers.len());
+        // SAFETY: the caller promises the instruction set; both rooms are as large as `Scratch` makes them, whole tiles.
+        unsafe {
+            gather::<V>(row, from..to, gathered);
+            let (z, matrix) = (gathered.as_ptr(), gram.as_mut_ptr());
+            add_products::<V>(sum, z, to - from, stride, (0, target + 1), matrix);
         }
-        // SAFETY: the caller promises the instruction set.
-        unsafe { add_products::<V, HEIGHT>(gathered, stride, gram) };
+        sum = Sum::Add;
     }
 
     let squared_targets = gram[target * stride + target];
-    let unknowns = factors + 1;
     for row in 0..factors {
         gram[row * stride + row] += ridge.factors;
     }
     gram[factors * stride + factors] += ridge.bias;
     // The factorisation overwrites the right-hand side, which the error needs once more.
-    column[..unknowns].copy_from_slice(&gram[target * stride..][..unknowns]);
-    out[..unknowns].copy_from_slice(&column[..unknowns]);
-    if !cholesky::solve(gram, stride, unknowns, column, solution) {
+    for row in 0..unknowns {
+        right[row] = gram[row * stride + target];
+    }
+    // SAFETY: the caller promises the instruction set; the matrix has `stride` rows.
+    if !unsafe { cholesky::solve::<V>(gram, stride, unknowns, solution) } {
         return Err(Unsolved::Singular);
     }
 
     // With (A + Λ) x = b, the squared error tᵀt - 2 xᵀb + xᵀA x is tᵀt - xᵀb - xᵀΛ x.
     let mut error = f64::from(squared_targets);
-    for (row, (&x, &b)) in solution[..unknowns].iter().zip(&out[..unknowns]).enumerate() {
+    for (row, (&x, &b)) in solution[..unknowns].iter().zip(&right[..unknowns]).enumerate() {
         let lambda = if row < factors { ridge.factors } else { ridge.bias };
         error -= f64::from(x) * (f64::from(b) + f64::from(lambda) * f64::from(x));
     }
-    out[..factors].copy_from_slice(&solution[..factors]);
-    out[factors] = 1.0;
-    out[target] = solution[factors];
-    Ok(error.max(0.0))
+    Ok(Solved { factors: &solution[..factors], bias: solution[factors], squared_error: error.max(0.0) })
 }
 
-/// Adds the gathered rows' products `z zᵀ` to the lower triangle of `gram`, tile by tile.
+/// Copies the rows rated one behind the other, each rating's target in the bias's place.
 ///
 /// # Safety
 ///
-/// The machine must have the instruction set of `V`.
+/// The machine has the instruction set of `V`; `gathered` has room for as many rows.
 #[inline(always)]
-unsafe fn add_products<V: Vector, const HEIGHT: usize>(gathered: &[f32], stride: usize, gram: &mut [f32]) {
-    for left in (0..stride).step_by(V::LANES) {
-        // Above the diagonal nothing is read: the tiles of a column start where it crosses them.
-        for top in (left / HEIGHT * HEIGHT..stride).step_by(HEIGHT) {
-            // SAFETY: the caller promises the instruction set; a row of `stride` numbers holds each tile whole.
-            unsafe {
-                let mut sums = [V::zero(); HEIGHT];
-                for z in gathered.chunks_exact(stride) {
-                    let across = V::load(&z[left..left + V::LANES]);
-                    let down = &z[top..top + HEIGHT];
-                    for row in 0..HEIGHT {
-                        sums[row] = sums[row].add_product(down[row], across);
-                    }
-                }
-                for (row, sum) in sums.into_iter().enumerate() {
-                    sum.add_to(&mut gram[(top + row) * stride + left..][..V::LANES]);
+unsafe fn gather<V: Vector>(row: &Observed<'_>, ratings: Range<usize>, gathered: &mut [f32]) {
+    let Observed { others, numbers, .. } = *row;
+    let Packed { factors, stride, .. } = *others;
+    for (place, rating) in ratings.enumerate() {
+        let other = others.row(numbers[rating] as usize);
+        let z = &mut gathered[place * stride..][..stride];
+        // SAFETY: rows of whole registers; the caller promises the instruction set.
+        unsafe {
+            if let Some(&ahead) = row.ahead.get(rating) {
+                let ahead = others.data.as_ptr().wrapping_add(ahead as usize * stride);
+                for line in (0..stride).step_by(Aligned::<u16>::LINE) {
+                    V::prefetch(ahead.wrapping_add(line));
                 }
             }
+            for column in (0..stride).step_by(V::LANES) {
+                V::load_bf16(other.as_ptr().add(column)).store(z.as_mut_ptr().add(column));
+            }
         }
+        z[factors + 1] = f32::from(row.ratings[rating]) - row.mean - others.bias(other);
+        z[stride - 2..].fill(0.0);
     }
 }
 
@@ -264,13 +316,14 @@ mod tests {
     use proptest::prelude::*;
 
     /// The same solution in double precision: Gauss-Jordan on equations summed up one product at a time.
-    fn naive(others: &Rows, numbers: &[u32], ratings: &[u8], mean: f32, ridge: Ridge) -> (Vec<f64>, f64) {
-        let n = others.factors + 1;
+    fn naive(others: &Side, numbers: &[u32], ratings: &[u8], mean: f32, ridge: Ridge) -> (Vec<f64>, f64) {
+        let n = others.factors.ncols() + 1;
         let mut a = vec![vec![0.0f64; n + 1]; n];
         let mut targets = Vec::new();
         for (&number, &rating) in numbers.iter().zip(ratings) {
-            let z = others.row(number as usize).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-            let target = f64::from(rating) - f64::from(mean) - z[n];
+            let (bias, factors) = others.row(number as usize).unwrap();
+            let z = factors.iter().chain(&[1.0]).map(|&v| f64::from(v)).collect::<Vec<_>>();
+            let target = f64::from(rating) - f64::from(mean) - f64::from(bias);
             for i in 0..n {
                 for j in 0..n {
                     a[i][j] += z[i] * z[j];
@@ -298,6 +351,19 @@ mod tests {
         (x.clone(), error.sum())
     }
 
+    #[test]
+    fn the_nearest_bfloat16_is_taken() {
+        let there_and_back = |number: f32| f32::from_bits(u32::from(bf16(number)) << 16);
+        for exact in [0.0, 1.0, -1.0, 0.3, 3.1, 1e-30, -7e20] {
+            let error = (there_and_back(exact) - exact).abs();
+            assert!(error <= exact.abs() / 256.0, "{exact}");
+        }
+        assert_eq!(there_and_back(3.140625), 3.140625);
+        assert_eq!(there_and_back(1.0 + 1.0 / 256.0), 1.0);
+        assert_eq!(there_and_back(1.0 + 3.0 / 256.0), 1.0 + 4.0 / 256.0);
+        assert_eq!(there_and_back(-1.0 - 1.1 / 256.0), -1.0 - 2.0 / 256.0);
+    }
+
     proptest! {
         #[test]
         fn every_kernel_agrees_with_the_naive_solution(
@@ -305,31 +371,31 @@ mod tests {
             entries in prop::collection::vec(-1.0f32..1.0, 40 * 32),
             picks in prop::collection::vec((0u32..40, 1u8..=5), 1..150),
         ) {
-            let stride = Rows::stride(factors);
-            let mut others = Rows { factors, stride, data: vec![0.0; 40 * stride] };
-            for (row, values) in others.data.chunks_exact_mut(stride).zip(entries.chunks_exact(32)) {
-                row[..factors].copy_from_slice(&values[..factors]);
-                row[factors] = 1.0;
-                row[factors + 1] = values[31];
+            let mut others = Side::zeros(40, factors).unwrap();
+            for (row, values) in entries.chunks_exact(32).enumerate() {
+                // Numbers that bfloat16 has, so that none is rounded.
+                let number = |&value: &f32| (value * 64.0).round() / 64.0;
+                others.factors.row_mut(row).iter_mut().zip(values).for_each(|(f, v)| *f = number(v));
+                others.biases[row] = values[31];
             }
+            let go = AtomicBool::new(false);
+            let mut packed = Packed::zeros(40, factors).unwrap();
+            packed.take(&mut others, &go).unwrap();
             let (numbers, ratings): (Vec<u32>, Vec<u8>) = picks.into_iter().unzip();
             let ridge = Ridge { factors: 2.0, bias: 0.5 };
             let (expected, expected_error) = naive(&others, &numbers, &ratings, 3.5, ridge);
-            let row = Observed { others: &others, numbers: &numbers, ratings: &ratings, mean: 3.5, ridge };
+            let row = Observed { others: &packed, numbers: &numbers, ratings: &ratings, ahead: &[], mean: 3.5, ridge };
             for kernel in Kernel::available() {
-                let mut out = vec![f32::NAN; stride];
                 let mut scratch = Scratch::new(factors).unwrap();
-                let stopped = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(true), &mut out);
+                let stopped = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(true));
                 prop_assert_eq!(stopped, Err(Unsolved::Cancelled));
-                let error = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(false), &mut out);
-                let error = error.unwrap();
-                prop_assert!((error - expected_error).abs() < 1e-3 * (1.0 + expected_error), "{:?}", kernel);
-                let mut solved = out[..factors].to_vec();
-                solved.push(out[factors + 1]);
-                for (got, want) in solved.iter().zip(&expected) {
+                let solved = kernel.solve_row(&row, &mut scratch, &go).unwrap();
+                let difference = (solved.squared_error - expected_error).abs();
+                prop_assert!(difference < 1e-3 * (1.0 + expected_error), "{:?}", kernel);
+                let unknowns = solved.factors.iter().chain([&solved.bias]);
+                for (got, want) in unknowns.zip(&expected) {
                     prop_assert!((f64::from(*got) - want).abs() < 2e-4, "{:?}: {} for {}", kernel, got, want);
                 }
-                prop_assert_eq!(out[factors], 1.0);
             }
         }
     }

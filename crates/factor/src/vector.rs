@@ -1,4 +1,4 @@
-//! The few operations the kernel needs of a vector register, for each instruction set.
+//! The few operations the kernels need of a vector register, for each instruction set.
 
 #![allow(unsafe_code)] // instruction sets found at run time
 
@@ -6,46 +6,91 @@
 ///
 /// # Safety
 ///
-/// Each function may be called only where the machine has the instruction set.
+/// Each function may be called only where the machine has the instruction set, and with pointers to as many numbers.
 pub(crate) trait Vector: Copy {
     const LANES: usize;
 
-    unsafe fn zero() -> Self;
-    /// Reads the first `LANES` numbers of a slice, which must hold as many.
-    unsafe fn load(from: &[f32]) -> Self;
-    /// `self + factor · other`.
-    unsafe fn add_product(self, factor: f32, other: Self) -> Self;
-    /// Adds to the first `LANES` numbers of a slice, which must hold as many.
-    unsafe fn add_to(self, to: &mut [f32]);
+    unsafe fn splat(number: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// Numbers in bfloat16: the upper half of a float.
+    unsafe fn load_bf16(from: *const u16) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self + one · other`.
+    unsafe fn add_product(self, one: Self, other: Self) -> Self;
+    /// `self - one · other`.
+    unsafe fn sub_product(self, one: Self, other: Self) -> Self;
+    /// Asks for the cache line of an address, which need not be valid, to be brought near.
+    unsafe fn prefetch(at: *const u16);
 }
 
 /// What any machine has: the compiler makes of it what it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 4]);
 
+impl Portable {
+    #[inline(always)]
+    fn zip(self, one: Portable, other: Portable, each: impl Fn(f32, f32, f32) -> f32) -> Portable {
+        let (Portable(a), Portable(b), Portable(c)) = (self, one, other);
+        Portable([
+            each(a[0], b[0], c[0]),
+            each(a[1], b[1], c[1]),
+            each(a[2], b[2], c[2]),
+            each(a[3], b[3], c[3]),
+        ])
+    }
+}
+
 impl Vector for Portable {
     const LANES: usize = 4;
 
     #[inline(always)]
-    unsafe fn zero() -> Portable {
-        Portable([0.0; 4])
+    unsafe fn splat(number: f32) -> Portable {
+        Portable([number; 4])
     }
 
     #[inline(always)]
-    unsafe fn load(from: &[f32]) -> Portable {
-        Portable([from[0], from[1], from[2], from[3]])
+    unsafe fn load(from: *const f32) -> Portable {
+        // SAFETY: the caller promises four numbers.
+        Portable(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
     }
 
     #[inline(always)]
-    unsafe fn add_product(self, factor: f32, other: Portable) -> Portable {
-        let (Portable([a, b, c, d]), Portable([e, f, g, h])) = (self, other);
-        Portable([a + factor * e, b + factor * f, c + factor * g, d + factor * h])
+    unsafe fn load_bf16(from: *const u16) -> Portable {
+        // SAFETY: as above.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        Portable(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
     }
 
     #[inline(always)]
-    unsafe fn add_to(self, to: &mut [f32]) {
-        to.iter_mut().zip(self.0).for_each(|(to, lane)| *to += lane);
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
     }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Portable) -> Portable {
+        self.zip(other, other, |a, b, _| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Portable) -> Portable {
+        self.zip(other, other, |a, b, _| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, one: Portable, other: Portable) -> Portable {
+        self.zip(one, other, |a, b, c| a + b * c)
+    }
+
+    #[inline(always)]
+    unsafe fn sub_product(self, one: Portable, other: Portable) -> Portable {
+        self.zip(one, other, |a, b, c| a - b * c)
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u16) {}
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -56,71 +101,101 @@ mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// Sixteen floats.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(__m512);
+    /// A vector type of `LANES` floats out of an instruction set's functions.
+    macro_rules! vector {
+        ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal,
+         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident) => {
+            $(#[$doc])*
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name($register);
 
-    impl Vector for Avx512 {
-        const LANES: usize = 16;
+            impl Vector for $name {
+                const LANES: usize = $lanes;
 
-        #[inline(always)]
-        unsafe fn zero() -> Avx512 {
-            // SAFETY: the caller promises AVX-512.
-            Avx512(unsafe { _mm512_setzero_ps() })
-        }
+                #[inline(always)]
+                unsafe fn splat(number: f32) -> $name {
+                    // SAFETY: the caller promises the instruction set; and so below.
+                    $name(unsafe { $splat(number) })
+                }
 
-        #[inline(always)]
-        unsafe fn load(from: &[f32]) -> Avx512 {
-            let from = &from[..Self::LANES];
-            // SAFETY: the slice holds as many numbers; the caller promises AVX-512.
-            Avx512(unsafe { _mm512_loadu_ps(from.as_ptr()) })
-        }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> $name {
+                    // SAFETY: the caller promises as many numbers.
+                    $name(unsafe { $load(from) })
+                }
 
-        #[inline(always)]
-        unsafe fn add_product(self, factor: f32, other: Avx512) -> Avx512 {
-            // SAFETY: the caller promises AVX-512.
-            Avx512(unsafe { _mm512_fmadd_ps(_mm512_set1_ps(factor), other.0, self.0) })
-        }
+                #[inline(always)]
+                unsafe fn load_bf16(from: *const u16) -> $name {
+                    // SAFETY: the caller promises as many numbers.
+                    $name(unsafe { $widen(from) })
+                }
 
-        #[inline(always)]
-        unsafe fn add_to(self, to: &mut [f32]) {
-            let to = &mut to[..Self::LANES];
-            // SAFETY: the slice holds as many numbers; the caller promises AVX-512.
-            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), _mm512_add_ps(self.0, _mm512_loadu_ps(to.as_ptr()))) }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    // SAFETY: the caller promises as many numbers.
+                    unsafe { $store(to, self.0) }
+                }
+
+                #[inline(always)]
+                unsafe fn add(self, other: $name) -> $name {
+                    // SAFETY: as above.
+                    $name(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn mul(self, other: $name) -> $name {
+                    // SAFETY: as above.
+                    $name(unsafe { $mul(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn add_product(self, one: $name, other: $name) -> $name {
+                    // SAFETY: as above.
+                    $name(unsafe { $add_product(one.0, other.0, self.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn sub_product(self, one: $name, other: $name) -> $name {
+                    // SAFETY: as above.
+                    $name(unsafe { $sub_product(one.0, other.0, self.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn prefetch(at: *const u16) {
+                    // SAFETY: no address is read.
+                    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+                }
+            }
+        };
+    }
+
+    #[inline(always)]
+    unsafe fn widen16(from: *const u16) -> __m512 {
+        // SAFETY: the caller promises AVX-512 and sixteen halves.
+        unsafe {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                from.cast(),
+            ))))
         }
     }
 
-    /// Eight floats, with fused multiply-add.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    impl Vector for Avx2 {
-        const LANES: usize = 8;
-
-        #[inline(always)]
-        unsafe fn zero() -> Avx2 {
-            // SAFETY: the caller promises AVX2.
-            Avx2(unsafe { _mm256_setzero_ps() })
+    #[inline(always)]
+    unsafe fn widen8(from: *const u16) -> __m256 {
+        // SAFETY: the caller promises AVX2 and eight halves.
+        unsafe {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()))))
         }
+    }
 
-        #[inline(always)]
-        unsafe fn load(from: &[f32]) -> Avx2 {
-            let from = &from[..Self::LANES];
-            // SAFETY: the slice holds as many numbers; the caller promises AVX2.
-            Avx2(unsafe { _mm256_loadu_ps(from.as_ptr()) })
-        }
+    vector! {
+        /// Sixteen floats.
+        Avx512, __m512, 16,
+        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps
+    }
 
-        #[inline(always)]
-        unsafe fn add_product(self, factor: f32, other: Avx2) -> Avx2 {
-            // SAFETY: the caller promises AVX2 and FMA.
-            Avx2(unsafe { _mm256_fmadd_ps(_mm256_set1_ps(factor), other.0, self.0) })
-        }
-
-        #[inline(always)]
-        unsafe fn add_to(self, to: &mut [f32]) {
-            let to = &mut to[..Self::LANES];
-            // SAFETY: the slice holds as many numbers; the caller promises AVX2.
-            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_add_ps(self.0, _mm256_loadu_ps(to.as_ptr()))) }
-        }
+    vector! {
+        /// Eight floats, with fused multiply-add.
+        Avx2, __m256, 8,
+        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps
     }
 }

@@ -1,0 +1,128 @@
+//! How fast a sweep of alternating least squares is, as a share of what the processor can multiply.
+//!
+//! `cargo bench -p factor --bench sweep -- [FACTORS] [CUSTOMERS] [THREADS]`, by default 50, 48,000 and all cores. A
+//! made-up matrix of some 200 ratings a customer, both sides' numbers by a power law, as the Prize's are.
+
+#![allow(missing_docs, unsafe_code)] // calls to functions compiled for instruction sets found at run time
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use factor::{MatrixBuilder, RatingMatrix, Ratings, als};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const MOVIES: usize = 17_770;
+
+fn main() {
+    let numbers = std::env::args().filter_map(|arg| arg.parse().ok()).collect::<Vec<usize>>();
+    let number = |place: usize, default| numbers.get(place).copied().unwrap_or(default);
+    let factors = number(0, 50);
+    let matrix = matrix(number(1, 48_000));
+    let threads = number(2, std::thread::available_parallelism().map_or(1, usize::from));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+    let peak = threads as f64 * peak();
+
+    let params = als::Params { factors, iterations: 5, ..als::Params::default() };
+    let mut ended = Vec::new();
+    let mut rmse = 0.0;
+    pool.install(|| {
+        let hear = &mut |iteration: als::Iteration| {
+            ended.push(iteration.elapsed);
+            rmse = iteration.train_rmse;
+        };
+        als::train(&matrix, &Ratings::default(), &params, &AtomicBool::new(false), hear)
+    })
+    .expect("the matrix can be factorised");
+    // The first sweep touches memory for the first time.
+    let sweep = ended.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(Duration::ZERO).as_secs_f64();
+    // Both halves add a product of factors and constant with themselves for each rating.
+    let flop = 2.0 * matrix.ratings() as f64 * (factors * (factors + 1)) as f64;
+    println!(
+        "{factors} factors, {threads} threads: {sweep:.3} s a sweep, {:.1} GFLOP/s, {:.0} % of {peak:.0}; RMSE {rmse:.5}",
+        flop / sweep / 1e9,
+        flop / sweep / 1e7 / peak
+    );
+}
+
+fn matrix(customers: usize) -> RatingMatrix {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
+    // How often each movie is picked is as in a list in which the n-th stands in proportion to a power of its rank.
+    let mut picks = (0..MOVIES as u32)
+        .flat_map(|movie| {
+            let weight = ((f64::from(movie) + 0.5) / MOVIES as f64 + 0.005).powf(-1.1);
+            std::iter::repeat_n(movie, (8.0 * weight).ceil() as usize)
+        })
+        .collect::<Vec<_>>();
+    picks.shuffle(&mut rng);
+    let mut ratings = MatrixBuilder::default();
+    let mut seen = vec![u32::MAX; MOVIES];
+    for customer in 0..customers as u32 {
+        let rank: f64 = rng.random();
+        let wanted = (25.0 * (rank + 0.002).powf(-0.9)).min(6000.0) as usize;
+        for _ in 0..wanted {
+            let movie = picks[rng.random_range(0..picks.len())];
+            if seen[movie as usize] != customer {
+                seen[movie as usize] = customer;
+                let taste = (customer % 7).abs_diff(movie % 7).min(4) as f64;
+                let value = (5.0 - taste + rng.random_range(-1.0..1.0)).round().clamp(1.0, 5.0) as u8;
+                ratings.push(customer, movie, value).expect("there is memory");
+            }
+        }
+    }
+    let started = Instant::now();
+    let matrix = ratings.build(customers, MOVIES, &AtomicBool::new(false)).expect("within bounds");
+    let (ratings, seconds) = (matrix.ratings(), started.elapsed().as_secs_f64());
+    println!("{ratings} ratings sorted into a matrix, on all threads: {seconds:.3} s");
+    matrix
+}
+
+/// What one thread can do when it does nothing but multiply and add in registers, in GFLOP/s.
+fn peak() -> f64 {
+    const TURNS: usize = 20_000_000;
+    let started = Instant::now();
+    #[cfg(target_arch = "x86_64")]
+    let flop_a_turn = {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: found on this machine.
+            unsafe { multiply_avx512(TURNS) }
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: found on this machine.
+            unsafe { multiply_avx2(TURNS) }
+        } else {
+            return f64::NAN;
+        }
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    return f64::NAN;
+    TURNS as f64 * flop_a_turn as f64 / started.elapsed().as_secs_f64() / 1e9
+}
+
+const CHAINS: usize = 12;
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn multiply_avx512(turns: usize) -> usize {
+    use std::arch::x86_64::*;
+    let factor = _mm512_set1_ps(std::hint::black_box(0.5));
+    let mut sums = [_mm512_set1_ps(1.0); CHAINS];
+    for _ in 0..turns {
+        sums.iter_mut().for_each(|sum| *sum = _mm512_fmadd_ps(*sum, factor, factor));
+    }
+    std::hint::black_box(sums);
+    CHAINS * 2 * 16
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn multiply_avx2(turns: usize) -> usize {
+    use std::arch::x86_64::*;
+    let factor = _mm256_set1_ps(std::hint::black_box(0.5));
+    let mut sums = [_mm256_set1_ps(1.0); CHAINS];
+    for _ in 0..turns {
+        sums.iter_mut().for_each(|sum| *sum = _mm256_fmadd_ps(*sum, factor, factor));
+    }
+    std::hint::black_box(sums);
+    CHAINS * 2 * 8
+}

@@ -1,0 +1,95 @@
+//! Room for many numbers: asked for, not taken for granted, and laid out as processors like it.
+
+#![allow(unsafe_code)] // numbers of other types than the lines are made of, and advice to the system
+
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+
+use crate::Error;
+
+/// A vector of this many zeros (or other defaults), or [`Error::OutOfMemory`] instead of an abort.
+pub(crate) fn try_vec<T: Clone + Default>(len: usize) -> Result<Vec<T>, Error> {
+    let mut vec = try_room(len)?;
+    vec.resize(len, T::default());
+    Ok(vec)
+}
+
+/// An empty vector with room for this many, which the system has not given yet: it does when they are written to, to all
+/// threads at the same time.
+pub(crate) fn try_room<T>(len: usize) -> Result<Vec<T>, Error> {
+    let mut vec = Vec::<T>::new();
+    let bytes = len.saturating_mul(size_of::<T>());
+    vec.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes })?;
+    advise_huge_pages(vec.as_mut_ptr().cast(), bytes);
+    Ok(vec)
+}
+
+/// The room that [`try_room`] made for this many.
+pub(crate) fn room<T>(vec: &mut Vec<T>, len: usize) -> &mut [MaybeUninit<T>] {
+    &mut vec.spare_capacity_mut()[..len]
+}
+
+/// Asks for pages of 2 MB where there are many of 4 KB: rows of a large matrix are gone to in no order, and the processor
+/// knows the places of a few thousand pages only.
+fn advise_huge_pages(start: *mut u8, bytes: usize) {
+    const HUGE: usize = 2 << 20;
+    #[cfg(target_os = "linux")]
+    if bytes >= 2 * HUGE {
+        let skipped = start.align_offset(HUGE);
+        let whole = bytes.saturating_sub(skipped) / HUGE * HUGE;
+        // SAFETY: whole pages of memory that is ours. Advice that is not taken changes nothing.
+        unsafe { libc::madvise(start.wrapping_add(skipped).cast(), whole, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes, HUGE);
+}
+
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// A type of which any bits are a value.
+///
+/// # Safety
+///
+/// It must be so, and a line must hold a whole number of them.
+pub(crate) unsafe trait Plain: Copy {}
+// SAFETY: any four, or two, bytes are one.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+
+/// As many numbers as it was made for, and some more up to a whole line. They begin where a cache line does: registers that
+/// are loaded from them never cross one.
+pub(crate) struct Aligned<T> {
+    lines: Vec<Line>,
+    of: std::marker::PhantomData<T>,
+}
+
+impl<T: Plain> Aligned<T> {
+    /// Numbers in a line.
+    pub const LINE: usize = size_of::<Line>() / size_of::<T>();
+
+    /// At least as many zeros.
+    pub fn zeros(len: usize) -> Result<Aligned<T>, Error> {
+        Ok(Aligned { lines: try_vec(len.div_ceil(Self::LINE))?, of: std::marker::PhantomData })
+    }
+}
+
+impl<T: Plain> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines hold as many numbers, and any bits are one.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * Self::LINE) }
+    }
+}
+
+impl<T: Plain> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.lines.len() * Self::LINE)
+        }
+    }
+}
