@@ -62,6 +62,11 @@ pub struct Iteration {
 const RATINGS_A_BLOCK: usize = 8192;
 /// Held-out ratings between two looks at the flag.
 const HELD_OUT_A_TURN: usize = 16 * 1024;
+/// From this many ratings on, training begins with one customer in [`SAMPLED`], for [`SAMPLE_SWEEPS`] sweeps: that is enough
+/// to learn the movies roughly, for a tenth of the time.
+const SAMPLED_FROM: usize = 5_000_000;
+const SAMPLED: usize = 10;
+const SAMPLE_SWEEPS: usize = 3;
 /// The standard deviation of the factors that training starts from.
 const START: f32 = 0.03;
 /// Ratings assumed of each row beside its own when it is regularised.
@@ -95,7 +100,15 @@ impl Params {
     ) -> usize {
         let factors = (customers + movies) * size_of::<f32>() * (self.factors + 1)
             + Packed::memory(customers + movies, self.factors);
+        let sample = if ratings < SAMPLED_FROM {
+            0
+        } else {
+            // Hashes do not divide evenly, nor do customers rate as much as each other.
+            let (customers, ratings) = (2 * customers / SAMPLED, 2 * ratings / SAMPLED);
+            RatingMatrix::memory(customers, movies, ratings)
+        };
         let training = RatingMatrix::memory(customers, movies, ratings)
+            + sample
             + factors
             + Scratch::memory(self.factors) * threads;
         MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
@@ -122,31 +135,42 @@ pub fn train(
     cancelled: &AtomicBool,
     on_iteration: &mut dyn FnMut(Iteration),
 ) -> Result<Model, Error> {
+    train_from(SAMPLED_FROM, matrix, held_out, params, cancelled, on_iteration)
+}
+
+/// [`train`], beginning with a sample of no fewer ratings than this.
+fn train_from(
+    sampled_from: usize,
+    matrix: &RatingMatrix,
+    held_out: &Ratings,
+    params: &Params,
+    cancelled: &AtomicBool,
+    on_iteration: &mut dyn FnMut(Iteration),
+) -> Result<Model, Error> {
     params.check()?;
     matrix.check(held_out, cancelled)?;
     let started = Instant::now();
-    let kernel = Kernel::available()[0];
-    let mean = matrix.mean() as f32;
+    let solver = Solver { kernel: Kernel::available()[0], mean: matrix.mean() as f32, params, cancelled };
     let mut movies = start(matrix, params)?;
-    let mut customers = Side::zeros(matrix.by_customer.rows(), params.factors)?;
-    let mut packed_movies = Packed::zeros(matrix.by_movie.rows(), params.factors)?;
-    let mut packed_customers = Packed::zeros(matrix.by_customer.rows(), params.factors)?;
-    let half = |side, sparse: &Sparse, others: &Packed, rows: &mut Side| {
-        half_sweep(kernel, side, sparse, others, rows, mean, params, cancelled)
-    };
+    if matrix.ratings() >= sampled_from {
+        let sample = matrix.sample(SAMPLED, cancelled)?;
+        let mut sides = Sides::new(&sample, movies, params.factors)?;
+        for _ in 0..SAMPLE_SWEEPS {
+            solver.sweep(&sample, &mut sides)?;
+        }
+        movies = sides.movies;
+    }
+    let mut sides = Sides::new(matrix, movies, params.factors)?;
     for number in 1..=params.iterations {
-        packed_movies.take(&mut movies, cancelled)?;
-        half("customer", &matrix.by_customer, &packed_movies, &mut customers)?;
-        packed_customers.take(&mut customers, cancelled)?;
-        let error = half("movie", &matrix.by_movie, &packed_customers, &mut movies)?;
+        let error = solver.sweep(matrix, &mut sides)?;
         on_iteration(Iteration {
             number,
             train_rmse: (error / matrix.ratings() as f64).sqrt(),
-            held_out_rmse: held_out_rmse(held_out, mean, &customers, &movies, cancelled)?,
+            held_out_rmse: solver.held_out_rmse(held_out, &sides)?,
             elapsed: started.elapsed(),
         });
     }
-    Ok(Model { mean, customers, movies })
+    Ok(Model { mean: solver.mean, customers: sides.customers, movies: sides.movies })
 }
 
 /// Movies' damped biases, and small random factors.
@@ -166,29 +190,68 @@ fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
     StandardNormal.sample(rng)
 }
 
-/// Solves every row of one side; gives the sum of squared errors. Rows without ratings become zero.
-#[allow(clippy::too_many_arguments)]
-fn half_sweep(
-    kernel: Kernel,
-    side: &'static str,
-    sparse: &Sparse,
-    others: &Packed,
-    rows: &mut Side,
-    mean: f32,
-    params: &Params,
-    cancelled: &AtomicBool,
-) -> Result<f64, Error> {
-    let (mut vectors, mut biases) = (rows.factors.view_mut(), rows.biases.view_mut());
-    let mut blocks = Vec::new();
-    for block in sparse.blocks(RATINGS_A_BLOCK) {
-        let (these, later) = vectors.split_at(Axis(0), block.len());
-        let (their_biases, later_biases) = biases.split_at(Axis(0), block.len());
-        (vectors, biases) = (later, later_biases);
-        blocks.push((block, these, their_biases));
+/// What is learned of both sides, and the same as the kernel reads it.
+struct Sides {
+    customers: Side,
+    movies: Side,
+    packed_customers: Packed,
+    packed_movies: Packed,
+}
+
+impl Sides {
+    /// To begin with these movies.
+    fn new(matrix: &RatingMatrix, movies: Side, factors: usize) -> Result<Sides, Error> {
+        let customers = matrix.by_customer.rows();
+        Ok(Sides {
+            customers: Side::zeros(customers, factors)?,
+            packed_customers: Packed::zeros(customers, factors)?,
+            packed_movies: Packed::zeros(matrix.by_movie.rows(), factors)?,
+            movies,
+        })
     }
-    let solve_block =
-        |scratch: &mut Result<Scratch, Error>,
-         (block, mut vectors, mut biases): (Range<usize>, ArrayViewMut2<f32>, ArrayViewMut1<f32>)| {
+}
+
+/// What all systems have in common.
+struct Solver<'a> {
+    kernel: Kernel,
+    mean: f32,
+    params: &'a Params,
+    cancelled: &'a AtomicBool,
+}
+
+impl Solver<'_> {
+    /// Solves for all customers, and then for all movies; gives the sum of squared errors after that.
+    fn sweep(&self, matrix: &RatingMatrix, sides: &mut Sides) -> Result<f64, Error> {
+        let Sides { customers, movies, packed_customers, packed_movies } = sides;
+        packed_movies.take(movies, self.cancelled)?;
+        self.half_sweep("customer", &matrix.by_customer, packed_movies, customers)?;
+        packed_customers.take(customers, self.cancelled)?;
+        self.half_sweep("movie", &matrix.by_movie, packed_customers, movies)
+    }
+
+    /// Solves every row of one side; gives the sum of squared errors. Rows without ratings become zero.
+    fn half_sweep(
+        &self,
+        side: &'static str,
+        sparse: &Sparse,
+        others: &Packed,
+        rows: &mut Side,
+    ) -> Result<f64, Error> {
+        let Solver { kernel, mean, params, cancelled } = *self;
+        let (mut vectors, mut biases) = (rows.factors.view_mut(), rows.biases.view_mut());
+        let mut blocks = Vec::new();
+        for block in sparse.blocks(RATINGS_A_BLOCK) {
+            let (these, later) = vectors.split_at(Axis(0), block.len());
+            let (their_biases, later_biases) = biases.split_at(Axis(0), block.len());
+            (vectors, biases) = (later, later_biases);
+            blocks.push((block, these, their_biases));
+        }
+        let solve_block = |scratch: &mut Result<Scratch, Error>,
+                           (block, mut vectors, mut biases): (
+            Range<usize>,
+            ArrayViewMut2<f32>,
+            ArrayViewMut1<f32>,
+        )| {
             let scratch = scratch.as_mut().map_err(|error| error.clone())?;
             let mut error = 0.0;
             for (row, (mut vector, bias)) in block.zip(vectors.rows_mut().into_iter().zip(&mut biases)) {
@@ -212,37 +275,33 @@ fn half_sweep(
             }
             Ok(error)
         };
-    let errors = blocks
-        .into_par_iter()
-        .map_init(|| Scratch::new(params.factors), solve_block)
-        .collect::<Vec<Result<f64, Error>>>();
-    // Summed up in the blocks' order, which no number of threads changes; so is the first of several failures.
-    errors.into_iter().sum()
-}
+        let errors = blocks
+            .into_par_iter()
+            .map_init(|| Scratch::new(params.factors), solve_block)
+            .collect::<Vec<Result<f64, Error>>>();
+        // Summed up in the blocks' order, which no number of threads changes; so is the first of several failures.
+        errors.into_iter().sum()
+    }
 
-fn held_out_rmse(
-    held_out: &Ratings,
-    mean: f32,
-    customers: &Side,
-    movies: &Side,
-    cancelled: &AtomicBool,
-) -> Result<Option<f64>, Error> {
-    let Ratings { customers: rated_by, movies: rated, values } = held_out;
-    let chunks = rated_by.par_chunks(HELD_OUT_A_TURN).zip(rated.par_chunks(HELD_OUT_A_TURN));
-    let errors = chunks.zip(values.par_chunks(HELD_OUT_A_TURN)).map(|((rated_by, rated), values)| {
-        check(cancelled)?;
-        let mut errors = Errors::default();
-        for ((&customer, &movie), &value) in rated_by.iter().zip(rated).zip(values) {
-            let (customer, movie) = (customer as usize, movie as usize);
-            let (customer, movie) = (customers.row(customer), movies.row(movie));
-            if let (Some(customer), Some(movie)) = (customer, movie) {
-                errors.add(crate::cut(crate::score(mean, customer, movie)), value);
+    /// The RMSE on ratings that are not trained on, if there are any.
+    fn held_out_rmse(&self, held_out: &Ratings, sides: &Sides) -> Result<Option<f64>, Error> {
+        let Ratings { customers: rated_by, movies: rated, values } = held_out;
+        let chunks = rated_by.par_chunks(HELD_OUT_A_TURN).zip(rated.par_chunks(HELD_OUT_A_TURN));
+        let errors = chunks.zip(values.par_chunks(HELD_OUT_A_TURN)).map(|((rated_by, rated), values)| {
+            check(self.cancelled)?;
+            let mut errors = Errors::default();
+            for ((&customer, &movie), &value) in rated_by.iter().zip(rated).zip(values) {
+                let (customer, movie) = (customer as usize, movie as usize);
+                let (customer, movie) = (sides.customers.row(customer), sides.movies.row(movie));
+                if let (Some(customer), Some(movie)) = (customer, movie) {
+                    errors.add(crate::cut(crate::score(self.mean, customer, movie)), value);
+                }
             }
-        }
-        Ok(errors)
-    });
-    let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
-    Ok(errors.metrics().map(|metrics| metrics.rmse))
+            Ok(errors)
+        });
+        let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
+        Ok(errors.metrics().map(|metrics| metrics.rmse))
+    }
 }
 
 #[cfg(test)]
@@ -354,7 +413,7 @@ mod tests {
         let mut held_out = Ratings::default();
         held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
         assert!(held_out.len() > HELD_OUT_A_TURN);
-        let bits = |threads: usize, seed: u64| {
+        let bits = |threads: usize, seed: u64, sampled_from: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let params = Params { seed, iterations: 3, ..quick() };
             let (model, errors) = pool.install(|| {
@@ -362,15 +421,18 @@ mod tests {
                 let hear = &mut |iteration: Iteration| {
                     errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
                 };
-                (train(&matrix, &held_out, &params, &GO, hear).unwrap(), errors)
+                (train_from(sampled_from, &matrix, &held_out, &params, &GO, hear).unwrap(), errors)
             });
             let numbers = model.customers.factors.iter().chain(&model.movies.factors);
             let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
             (numbers.map(|number| number.to_bits()).collect::<Vec<_>>(), errors)
         };
-        assert_eq!(bits(1, 42), bits(2, 42));
-        assert_eq!(bits(1, 42), bits(3, 42));
-        assert_ne!(bits(1, 42), bits(1, 43));
+        for sampled_from in [usize::MAX, 0] {
+            assert_eq!(bits(1, 42, sampled_from), bits(2, 42, sampled_from));
+            assert_eq!(bits(1, 42, sampled_from), bits(3, 42, sampled_from));
+        }
+        assert_ne!(bits(1, 42, usize::MAX), bits(1, 43, usize::MAX));
+        assert_ne!(bits(1, 42, usize::MAX), bits(1, 42, 0));
     }
 
     #[test]
@@ -399,6 +461,28 @@ mod tests {
         assert!((model.predict(99, 99) - matrix.mean() as f32).abs() < 1e-6);
         let stopped = train(&matrix, &Ratings::default(), &quick(), &AtomicBool::new(true), &mut |_| {});
         assert_eq!(stopped.unwrap_err(), Error::Cancelled);
+    }
+
+    #[test]
+    fn a_sample_is_a_good_start() {
+        let mut ratings = Vec::new();
+        for customer in 0..2000u32 {
+            let rated = (0..30u32).filter(|movie| (customer * 7 + movie * 3) % 5 != 0);
+            ratings.extend(
+                rated.map(|m| (customer, m, if customer % 2 == m % 2 { 5 } else { 1 + (m % 2) as u8 })),
+            );
+        }
+        let matrix = matrix(&ratings, 2000, 30);
+        let first_rmse = |sampled_from| {
+            let params = Params { iterations: 1, ..quick() };
+            let mut rmse = 0.0;
+            train_from(sampled_from, &matrix, &Ratings::default(), &params, &GO, &mut |i| {
+                rmse = i.train_rmse
+            })
+            .unwrap();
+            rmse
+        };
+        assert!(first_rmse(0) < first_rmse(usize::MAX), "{} {}", first_rmse(0), first_rmse(usize::MAX));
     }
 
     proptest! {

@@ -152,6 +152,32 @@ impl RatingMatrix {
         Ok(())
     }
 
+    /// The ratings of one customer in so many, whoever a hash of its number picks, as a matrix of these customers alone
+    /// and all movies. Its mean is that of all.
+    pub(crate) fn sample(&self, one_in: usize, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
+        let customers =
+            (0..self.by_customer.rows()).filter(|&customer| hash(customer).is_multiple_of(one_in as u64));
+        let customers = customers.collect::<Vec<_>>();
+        let ratings = customers.iter().map(|&customer| self.by_customer.count(customer)).sum();
+        let mut by_customer = Sparse {
+            starts: try_room(customers.len() + 1)?,
+            others: try_room(ratings)?,
+            values: try_room(ratings)?,
+        };
+        by_customer.starts.push(0);
+        for (number, customer) in customers.into_iter().enumerate() {
+            if number.is_multiple_of(ROWS_A_TURN) {
+                check(cancelled)?;
+            }
+            let (movies, values) = self.by_customer.row(customer);
+            by_customer.others.extend_from_slice(movies);
+            by_customer.values.extend_from_slice(values);
+            by_customer.starts.push(by_customer.values.len());
+        }
+        let by_movie = transpose(&by_customer, self.by_movie.rows(), cancelled)?;
+        Ok(RatingMatrix { by_customer, by_movie, mean: self.mean })
+    }
+
     /// How many ratings it holds.
     pub fn ratings(&self) -> usize {
         self.by_customer.values.len()
@@ -166,6 +192,14 @@ impl RatingMatrix {
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
         2 * BYTES_A_SIDE * ratings + (customers + movies) * size_of::<usize>()
     }
+}
+
+/// Scatters numbers that follow each other (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+fn hash(number: usize) -> u64 {
+    let mut hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }
 
 fn check_bounds(customer: u32, movie: u32, customers: usize, movies: usize) -> Result<(), Error> {
@@ -461,6 +495,25 @@ mod tests {
             let blocks = matrix.by_movie.blocks(7);
             prop_assert!(blocks.iter().cloned().flatten().eq(0..20));
         }
+    }
+
+    #[test]
+    fn a_sample_holds_all_that_some_customers_rated() {
+        let mut ratings = Ratings::default();
+        (0..3000u32)
+            .for_each(|c| (0..1 + c % 4).for_each(|m| ratings.push(c, (c + m) % 10, 1 + (c % 5) as u8)));
+        let go = AtomicBool::new(false);
+        let matrix = RatingMatrix::new(3000, 10, &ratings, &go).unwrap();
+        let sample = matrix.sample(10, &go).unwrap();
+        let customers = sample.by_customer.rows();
+        assert!((200..400).contains(&customers), "{customers}");
+        let mut all = (0..3000).map(|row| matrix.by_customer.row(row));
+        for row in 0..customers {
+            let row = sample.by_customer.row(row);
+            assert!(all.any(|of_all| of_all == row));
+        }
+        assert_eq!(sample.by_movie.values.len(), sample.by_customer.values.len());
+        assert_eq!((sample.by_movie.rows(), sample.mean()), (10, matrix.mean()));
     }
 
     #[test]
