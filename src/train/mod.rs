@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use factor::als::{self, Iteration};
-use factor::{MatrixBuilder, RatingMatrix, Ratings};
+use factor::{HoldOut, MatrixBuilder, Metrics, RatingMatrix, Ratings};
 use pgrx::JsonB;
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -20,7 +20,9 @@ enum TrainError {
     TrainOn(String),
     #[error("the model's name must be 1 to {LONGEST_NAME} bytes long, not {0}")]
     Name(usize),
-    #[error("all {0} ratings are of the probe and held out")]
+    #[error("hold_out must be a share of the ratings from 0 to below 1, not {0}")]
+    HoldOut(f64),
+    #[error("all {0} ratings are held out")]
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
@@ -31,7 +33,9 @@ enum TrainError {
 impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
-            TrainError::TrainOn(_) | TrainError::Name(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            TrainError::TrainOn(_) | TrainError::HoldOut(_) | TrainError::Name(_) => {
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+            }
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
@@ -48,8 +52,10 @@ impl Report for TrainError {
     fn hint(&self) -> Option<String> {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
-            TrainError::Name(_) => None,
-            TrainError::AllHeldOut(_) => Some("Train on all of them: train_on => 'all'.".into()),
+            TrainError::HoldOut(_) | TrainError::Name(_) => None,
+            TrainError::AllHeldOut(_) => {
+                Some("Train on the probe, too: train_on => 'all'; or hold out less.".into())
+            }
             TrainError::Singular { .. } => Some("Raise regularization and bias_regularization.".into()),
             TrainError::Pg(error) => error.hint(),
         }
@@ -90,6 +96,8 @@ fn train_als(
     iterations: default!(Option<i32>, 15),
     regularization: default!(Option<f32>, 0.06),
     bias_regularization: default!(Option<f32>, 0.02),
+    tolerance: default!(Option<f32>, 0.0),
+    hold_out: default!(Option<f32>, 0.0),
     train_on: default!(Option<&str>, "'train'"),
     seed: default!(Option<i64>, 42),
     deploy: default!(Option<bool>, "NULL"),
@@ -117,10 +125,12 @@ fn train_als(
         iterations: count("iterations", iterations, default.iterations).map_err(report)?,
         regularization: regularization.map_or(default.regularization, decimal),
         bias_regularization: bias_regularization.map_or(default.bias_regularization, decimal),
+        tolerance: tolerance.map_or(default.tolerance, decimal),
         seed: seed.map_or(default.seed, |seed| seed as u64),
     };
-    let trained =
-        train(model.unwrap_or("als"), &params, train_on.unwrap_or("train"), deploy).map_err(report)?;
+    let hold_out = hold_out.map_or(0.0, decimal);
+    let trained = train(model.unwrap_or("als"), &params, hold_out, train_on.unwrap_or("train"), deploy)
+        .map_err(report)?;
     Ok(TableIterator::once((
         trained.name,
         trained.version,
@@ -137,16 +147,21 @@ fn train_als(
 fn train(
     name: &str,
     params: &als::Params,
+    hold_out: f64,
     train_on: &str,
     deploy: Option<bool>,
 ) -> Result<Trained, TrainError> {
     let started = Instant::now();
     catalog::require_writable(c"train_als()");
-    let hold_out = match train_on {
+    let spares_probe = match train_on {
         "train" => true,
         "all" => false,
         other => return Err(TrainError::TrainOn(other.into())),
     };
+    if !(0.0..1.0).contains(&hold_out) {
+        return Err(TrainError::HoldOut(hold_out));
+    }
+    let held = HoldOut::new(hold_out, params.seed);
     if !(1..=LONGEST_NAME).contains(&name.len()) {
         return Err(TrainError::Name(name.len()));
     }
@@ -160,52 +175,59 @@ fn train(
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
-    let (mut training, mut probe) = (MatrixBuilder::default(), Ratings::default());
+    let mut training = MatrixBuilder::default();
+    let (mut probe, mut held_out) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
     ratings::read(Seen::ByTransaction, |customer, movie, rating, is_probe| {
         customers = customers.max(customer as usize + 1);
         movies = movies.max(movie as usize + 1);
-        if is_probe && hold_out {
+        if is_probe && spares_probe {
             probe.try_push(customer, movie, rating)?;
+        } else if held.contains(customer, movie) {
+            held_out.try_push(customer, movie, rating)?;
         } else {
             training.push(customer, movie, rating)?;
         }
         // The count was the loads': rows that others inserted are not in it.
-        let read = training.len() + probe.len();
+        let spared = probe.len() + held_out.len();
+        let read = training.len() + spared;
         if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
-            pg::check_memory("training", memory(customers, movies, training.len(), probe.len()))?;
+            pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
         }
         Ok(())
     })?;
-    pg::check_memory("training", memory(customers, movies, training.len(), probe.len()))?;
-    if training.is_empty() && !probe.is_empty() {
-        return Err(TrainError::AllHeldOut(probe.len()));
+    let spared = probe.len() + held_out.len();
+    pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
+    if training.is_empty() && spared > 0 {
+        return Err(TrainError::AllHeldOut(spared));
     }
     if training.is_empty() {
         return Err(factor::Error::NoRatings.into());
     }
-    notice!("training on {} ratings, holding out {}", training.len(), probe.len());
+    notice!("training on {} ratings, holding out {spared}", training.len());
 
-    let mut last = None;
+    // Sweeps are judged by what was held out for that, or else by the probe.
+    let judge = if held_out.is_empty() { "probe" } else { "held-out" };
     let outcome = interrupt::run(
         threads,
         |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = training.build(customers, movies, cancelled)?;
-            let model = als::train(&matrix, &probe, params, cancelled, &mut |iteration| say(iteration))?;
-            Ok((matrix, model))
+            let judges = if held_out.is_empty() { &probe } else { &held_out };
+            let trained = als::train(&matrix, judges, params, cancelled, &mut |iteration| say(iteration))?;
+            let on_probe = trained.model.judge(&probe, cancelled)?;
+            Ok((matrix, trained, on_probe))
         },
-        |iteration| {
-            notice!("{}", describe(&iteration, params.iterations));
-            last = Some(iteration);
-        },
+        |iteration| notice!("{}", describe(&iteration, params.iterations, judge)),
     )?;
-    let (matrix, model): (RatingMatrix, factor::Model) = outcome.map_err(name_row)?;
-    let last = last.ok_or(Error::Null("iterations"))?;
+    let (matrix, als::Trained { model, iteration }, on_probe): (RatingMatrix, _, Option<Metrics>) =
+        outcome.map_err(name_row)?;
     let json = serde_json::json!({
         "factors": params.factors,
         "iterations": params.iterations,
         "regularization": params.regularization,
         "bias_regularization": params.bias_regularization,
+        "tolerance": params.tolerance,
+        "hold_out": hold_out,
         "train_on": train_on,
         "seed": params.seed as i64,
     });
@@ -214,9 +236,9 @@ fn train(
         algorithm: "als",
         params: json.clone(),
         ratings: matrix.ratings(),
-        iterations: last.number,
-        train_rmse: last.train_rmse,
-        probe_rmse: last.held_out_rmse,
+        iterations: iteration.number,
+        train_rmse: iteration.train_rmse,
+        probe_rmse: on_probe.map(|metrics| metrics.rmse),
         started,
         deploy,
     };
@@ -255,10 +277,10 @@ fn name_row(error: factor::Error) -> TrainError {
     }
 }
 
-fn describe(iteration: &Iteration, of: usize) -> String {
+fn describe(iteration: &Iteration, of: usize, judge: &str) -> String {
     let Iteration { number, train_rmse, held_out_rmse, elapsed } = iteration;
-    let probe = held_out_rmse.map_or(String::new(), |rmse| format!(", probe RMSE {rmse:.4}"));
-    format!("iteration {number}/{of}: train RMSE {train_rmse:.4}{probe}, {:.1} s", elapsed.as_secs_f64())
+    let judged = held_out_rmse.map_or(String::new(), |rmse| format!(", {judge} RMSE {rmse:.4}"));
+    format!("iteration {number}/{of}: train RMSE {train_rmse:.4}{judged}, {:.1} s", elapsed.as_secs_f64())
 }
 
 /// The number that was written, not the nearest one of single precision: 0.06, not 0.05999999865889549.

@@ -13,8 +13,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use crate::error::check;
+use crate::model::judge;
 use crate::normal_equations::{AHEAD, Kernel, Observed, Packed, Ridge, Scratch, Unsolved};
-use crate::{Error, Errors, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
+use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
 
 /// How to train.
 ///
@@ -24,6 +25,7 @@ use crate::{Error, Errors, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sp
 /// | `iterations` | 15 | 1 to 1000 | sweeps over both sides |
 /// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + 60) |
 /// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
+/// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
 /// | `seed` | 42 | any | where the factors start |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
@@ -35,13 +37,23 @@ pub struct Params {
     pub regularization: f64,
     /// λ of the biases.
     pub bias_regularization: f64,
+    /// By how much a sweep must lower the error on held-out ratings, or on those trained on where none are held out, for
+    /// training to go on. Where that rises, what was learned before is the result.
+    pub tolerance: f64,
     /// Where the factors start.
     pub seed: u64,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { factors: 50, iterations: 15, regularization: 0.06, bias_regularization: 0.02, seed: 42 }
+        Params {
+            factors: 50,
+            iterations: 15,
+            regularization: 0.06,
+            bias_regularization: 0.02,
+            tolerance: 0.0,
+            seed: 42,
+        }
     }
 }
 
@@ -58,10 +70,24 @@ pub struct Iteration {
     pub elapsed: Duration,
 }
 
+impl Iteration {
+    /// The error that decides on whether to go on.
+    fn rmse(&self) -> f64 {
+        self.held_out_rmse.unwrap_or(self.train_rmse)
+    }
+}
+
+/// What training gives.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The model.
+    pub model: Model,
+    /// The sweep that it is of: the last one, or the one before that where an error rose.
+    pub iteration: Iteration,
+}
+
 /// Ratings in a unit of work: some milliseconds' worth.
 const RATINGS_A_BLOCK: usize = 8192;
-/// Held-out ratings between two looks at the flag.
-const HELD_OUT_A_TURN: usize = 16 * 1024;
 /// From this many ratings on, training begins with one customer in [`SAMPLED`], for [`SAMPLE_SWEEPS`] sweeps: that is enough
 /// to learn the movies roughly, for a tenth of the time.
 const SAMPLED_FROM: usize = 5_000_000;
@@ -79,14 +105,15 @@ impl Params {
             true => Ok(()),
             false => Err(Error::Parameter { name, value: value.to_string(), range }),
         };
-        let real = |name, value: f64| match (0.0..=1e6).contains(&value) {
+        let real = |name, value: f64, most: f64, range| match (0.0..=most).contains(&value) {
             true => Ok(()),
-            false => Err(Error::Parameter { name, value: value.to_string(), range: "from 0 to 1000000" }),
+            false => Err(Error::Parameter { name, value: value.to_string(), range }),
         };
         whole("factors", self.factors, 1024, "from 1 to 1024")?;
         whole("iterations", self.iterations, 1000, "from 1 to 1000")?;
-        real("regularization", self.regularization)?;
-        real("bias_regularization", self.bias_regularization)
+        real("regularization", self.regularization, 1e6, "from 0 to 1000000")?;
+        real("bias_regularization", self.bias_regularization, 1e6, "from 0 to 1000000")?;
+        real("tolerance", self.tolerance, 1.0, "from 0 to 1")
     }
 
     /// Bytes that training on this many ratings takes at its height, the matrix and its making included.
@@ -98,7 +125,8 @@ impl Params {
         held_out: usize,
         threads: usize,
     ) -> usize {
-        let factors = (customers + movies) * size_of::<f32>() * (self.factors + 1)
+        let copies = if self.tolerance > 0.0 { 2 } else { 1 };
+        let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
             + Packed::memory(customers + movies, self.factors);
         let sample = if ratings < SAMPLED_FROM {
             0
@@ -134,7 +162,7 @@ pub fn train(
     params: &Params,
     cancelled: &AtomicBool,
     on_iteration: &mut dyn FnMut(Iteration),
-) -> Result<Model, Error> {
+) -> Result<Trained, Error> {
     train_from(SAMPLED_FROM, matrix, held_out, params, cancelled, on_iteration)
 }
 
@@ -146,7 +174,7 @@ fn train_from(
     params: &Params,
     cancelled: &AtomicBool,
     on_iteration: &mut dyn FnMut(Iteration),
-) -> Result<Model, Error> {
+) -> Result<Trained, Error> {
     params.check()?;
     matrix.check(held_out, cancelled)?;
     let started = Instant::now();
@@ -161,16 +189,32 @@ fn train_from(
         movies = sides.movies;
     }
     let mut sides = Sides::new(matrix, movies, params.factors)?;
-    for number in 1..=params.iterations {
+    let mut before: Option<Trained> = None;
+    let mut number = 0;
+    loop {
+        number += 1;
         let error = solver.sweep(matrix, &mut sides)?;
-        on_iteration(Iteration {
+        let held_out = judge(solver.mean, &sides.customers, &sides.movies, held_out, cancelled)?;
+        let iteration = Iteration {
             number,
             train_rmse: (error / matrix.ratings() as f64).sqrt(),
-            held_out_rmse: solver.held_out_rmse(held_out, &sides)?,
+            held_out_rmse: held_out.map(|metrics| metrics.rmse),
             elapsed: started.elapsed(),
-        });
+        };
+        on_iteration(iteration);
+        let gain = before.as_ref().map(|before| before.iteration.rmse() - iteration.rmse());
+        if let Some(before) = before.take_if(|_| gain.is_some_and(|gain| gain < 0.0)) {
+            return Ok(before);
+        }
+        if number == params.iterations || gain.is_some_and(|gain| gain < params.tolerance) {
+            let model = Model { mean: solver.mean, customers: sides.customers, movies: sides.movies };
+            return Ok(Trained { model, iteration });
+        }
+        if params.tolerance > 0.0 {
+            let (customers, movies) = (sides.customers.try_clone()?, sides.movies.try_clone()?);
+            before = Some(Trained { model: Model { mean: solver.mean, customers, movies }, iteration });
+        }
     }
-    Ok(Model { mean: solver.mean, customers: sides.customers, movies: sides.movies })
 }
 
 /// Movies' damped biases, and small random factors.
@@ -282,26 +326,6 @@ impl Solver<'_> {
         // Summed up in the blocks' order, which no number of threads changes; so is the first of several failures.
         errors.into_iter().sum()
     }
-
-    /// The RMSE on ratings that are not trained on, if there are any.
-    fn held_out_rmse(&self, held_out: &Ratings, sides: &Sides) -> Result<Option<f64>, Error> {
-        let Ratings { customers: rated_by, movies: rated, values } = held_out;
-        let chunks = rated_by.par_chunks(HELD_OUT_A_TURN).zip(rated.par_chunks(HELD_OUT_A_TURN));
-        let errors = chunks.zip(values.par_chunks(HELD_OUT_A_TURN)).map(|((rated_by, rated), values)| {
-            check(self.cancelled)?;
-            let mut errors = Errors::default();
-            for ((&customer, &movie), &value) in rated_by.iter().zip(rated).zip(values) {
-                let (customer, movie) = (customer as usize, movie as usize);
-                let (customer, movie) = (sides.customers.row(customer), sides.movies.row(movie));
-                if let (Some(customer), Some(movie)) = (customer, movie) {
-                    errors.add(crate::cut(crate::score(self.mean, customer, movie)), value);
-                }
-            }
-            Ok(errors)
-        });
-        let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
-        Ok(errors.metrics().map(|metrics| metrics.rmse))
-    }
 }
 
 #[cfg(test)]
@@ -361,7 +385,7 @@ mod tests {
         held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
         let mut last = None;
         let model =
-            train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap();
+            train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap().model;
         let last = last.unwrap();
         let biases = baseline::biases(&matrix).unwrap();
         let rmse = |model: &Model| {
@@ -384,7 +408,8 @@ mod tests {
             let params = Params { iterations, ..quick() };
             let mut train_rmse = 0.0;
             let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |i| train_rmse = i.train_rmse)
-                .unwrap();
+                .unwrap()
+                .model;
             let now = objective(&matrix, &model, &params);
             // But for what is rounded to bfloat16.
             assert!(now <= before * (1.0 + 1e-4), "{now} after {before}");
@@ -412,7 +437,7 @@ mod tests {
         assert!(matrix.by_movie.blocks(RATINGS_A_BLOCK).len() > 4);
         let mut held_out = Ratings::default();
         held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
-        assert!(held_out.len() > HELD_OUT_A_TURN);
+        assert!(held_out.len() > 16 * 1024);
         let bits = |threads: usize, seed: u64, sampled_from: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let params = Params { seed, iterations: 3, ..quick() };
@@ -421,7 +446,7 @@ mod tests {
                 let hear = &mut |iteration: Iteration| {
                     errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
                 };
-                (train_from(sampled_from, &matrix, &held_out, &params, &GO, hear).unwrap(), errors)
+                (train_from(sampled_from, &matrix, &held_out, &params, &GO, hear).unwrap().model, errors)
             });
             let numbers = model.customers.factors.iter().chain(&model.movies.factors);
             let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
@@ -433,6 +458,35 @@ mod tests {
         }
         assert_ne!(bits(1, 42, usize::MAX), bits(1, 43, usize::MAX));
         assert_ne!(bits(1, 42, usize::MAX), bits(1, 42, 0));
+    }
+
+    #[test]
+    fn training_ends_where_it_is_best() {
+        // Nothing but noise: what is learned of it helps nowhere else.
+        let stars = |c: u32, m: u32| 1 + ((c * 31 + m + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5;
+        let pairs = (0..60u32).flat_map(|customer| (0..40u32).map(move |movie| (customer, movie)));
+        let (held, kept): (Vec<_>, Vec<_>) =
+            pairs.map(|(c, m)| (c, m, stars(c, m))).partition(|(c, m, _)| (c + m * 3).is_multiple_of(4));
+        let matrix = matrix(&kept, 60, 40);
+        let mut held_out = Ratings::default();
+        held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+        let train = |tolerance: f64| {
+            let params = Params { tolerance, iterations: 30, regularization: 1e-3, ..quick() };
+            let mut curve = Vec::new();
+            let trained =
+                train(&matrix, &held_out, &params, &GO, &mut |i| curve.push(i.held_out_rmse.unwrap()));
+            (trained.unwrap(), curve)
+        };
+        let (whole, curve) = train(0.0);
+        assert_eq!((whole.iteration.number, curve.len()), (30, 30));
+        let rise = curve.windows(2).position(|pair| pair[1] > pair[0]).unwrap();
+        let (trained, shorter) = train(1e-9);
+        assert_eq!((trained.iteration.number, shorter.len()), (rise + 1, rise + 2));
+        let judged = trained.model.judge(&held_out, &GO).unwrap().unwrap();
+        assert_eq!((Some(judged.rmse), judged.rmse), (trained.iteration.held_out_rmse, curve[rise]));
+        // A sweep that gains little is the last one, and is kept.
+        let (trained, shorter) = train(1.0);
+        assert_eq!((trained.iteration.number, shorter.len()), (if rise == 0 { 1 } else { 2 }, 2));
     }
 
     #[test]
@@ -452,7 +506,7 @@ mod tests {
     #[test]
     fn rows_without_ratings_are_zero_and_cancels_are_heard() {
         let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1)], 5, 4);
-        let model = train(&matrix, &Ratings::default(), &quick(), &GO, &mut |_| {}).unwrap();
+        let model = train(&matrix, &Ratings::default(), &quick(), &GO, &mut |_| {}).unwrap().model;
         for row in [1, 2, 4] {
             let (bias, factors) = model.customers.row(row).unwrap();
             assert!(bias == 0.0 && factors.iter().all(|&f| f == 0.0));
@@ -494,7 +548,7 @@ mod tests {
             let ratings = ratings.into_iter().map(|((c, m), v)| (c, m, v)).collect::<Vec<_>>();
             let matrix = matrix(&ratings, 8, 6);
             let params = Params { factors, iterations: 3, seed, ..Params::default() };
-            let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap();
+            let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap().model;
             for side in [&model.customers, &model.movies] {
                 prop_assert!(side.biases.iter().chain(&side.factors).all(|number| number.abs() < 100.0));
             }
@@ -515,6 +569,7 @@ mod tests {
         for bad in [-0.1, f64::NAN, f64::INFINITY] {
             assert_eq!(name(Params { regularization: bad, ..default() }), "regularization");
             assert_eq!(name(Params { bias_regularization: bad, ..default() }), "bias_regularization");
+            assert_eq!(name(Params { tolerance: bad, ..default() }), "tolerance");
         }
     }
 }

@@ -17,6 +17,7 @@ mod metrics;
 mod model;
 mod normal_equations;
 mod products;
+mod split;
 mod top_n;
 mod vector;
 
@@ -24,4 +25,5 @@ pub use error::Error;
 pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
 pub use model::{Model, Side, cut, score};
+pub use split::HoldOut;
 pub use top_n::top_n;

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::error::check;
 use crate::memory::{room, try_room, try_vec};
+use crate::split::hash;
 
 /// A list of ratings in no order: three columns of the same length.
 #[derive(Clone, Debug, Default)]
@@ -155,8 +156,8 @@ impl RatingMatrix {
     /// The ratings of one customer in so many, whoever a hash of its number picks, as a matrix of these customers alone
     /// and all movies. Its mean is that of all.
     pub(crate) fn sample(&self, one_in: usize, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
-        let customers =
-            (0..self.by_customer.rows()).filter(|&customer| hash(customer).is_multiple_of(one_in as u64));
+        let customers = (0..self.by_customer.rows())
+            .filter(|&customer| hash(customer as u64).is_multiple_of(one_in as u64));
         let customers = customers.collect::<Vec<_>>();
         let ratings = customers.iter().map(|&customer| self.by_customer.count(customer)).sum();
         let mut by_customer = Sparse {
@@ -192,14 +193,6 @@ impl RatingMatrix {
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
         2 * BYTES_A_SIDE * ratings + (customers + movies) * size_of::<usize>()
     }
-}
-
-/// Scatters numbers that follow each other (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
-fn hash(number: usize) -> u64 {
-    let mut hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }
 
 fn check_bounds(customer: u32, movie: u32, customers: usize, movies: usize) -> Result<(), Error> {

@@ -53,6 +53,13 @@ SELECT model, ratings, probe_rmse FROM train_als('everything', factors => 2, ite
 SELECT version, probe_rmse < 1 AS judged FROM train_als('everything', factors => 2, iterations => 1);
 SELECT version, is_deployed FROM model WHERE name = 'everything' ORDER BY version;
 
+-- Training ends when a sweep gains little, on the probe or on ratings held out for that.
+SELECT iterations BETWEEN 2 AND 14 AS ended_early, ratings FROM train_als('short', factors => 10, tolerance => 0.001);
+SELECT iterations BETWEEN 2 AND 14 AS ended_early, ratings BETWEEN 970000 AND 980000 AS held_out, probe_rmse < 0.95 AS judged
+FROM train_als('short', factors => 10, tolerance => 0.001, hold_out => 0.01);
+SELECT iterations BETWEEN 2 AND 14 AS ended_early, probe_rmse
+FROM train_als('short', factors => 10, tolerance => 0.001, hold_out => 0.01, train_on => 'all');
+
 -- Parameters out of range.
 SELECT * FROM train_als(factors => 0);
 SELECT * FROM train_als(factors => 2000);
@@ -60,6 +67,9 @@ SELECT * FROM train_als(iterations => -1);
 SELECT * FROM train_als(regularization => -0.1);
 SELECT * FROM train_als(regularization => 'NaN');
 SELECT * FROM train_als(bias_regularization => 'infinity');
+SELECT * FROM train_als(tolerance => 2);
+SELECT * FROM train_als(hold_out => 1);
+SELECT * FROM train_als(hold_out => 'NaN');
 SELECT * FROM train_als(train_on => 'probe');
 SELECT * FROM train_als(model => '');
 SELECT * FROM train_als(model => repeat('model', 100));

@@ -1,0 +1,52 @@
+//! Which ratings are held out.
+
+/// Scatters numbers that follow each other (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+pub(crate) fn hash(number: u64) -> u64 {
+    let mut hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+/// A share of all pairs of customer and movie, from 0 to 1, picked by a hash: whether one is held out depends on nothing but
+/// itself and the seed.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldOut {
+    seed: u64,
+    below: u64,
+}
+
+impl HoldOut {
+    /// Holds out this share.
+    pub fn new(share: f64, seed: u64) -> HoldOut {
+        // The product is cut at the highest number: a share of 1 misses one pair in 2⁶⁴.
+        HoldOut { seed: hash(seed), below: (share * 2f64.powi(64)) as u64 }
+    }
+
+    /// Whether a pair is held out.
+    #[inline]
+    pub fn contains(&self, customer: u32, movie: u32) -> bool {
+        hash((u64::from(customer) << 32 | u64::from(movie)) ^ self.seed) < self.below
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_held_out_evenly() {
+        let count = |share: f64, seed: u64, customers: std::ops::Range<u32>| {
+            let hold_out = HoldOut::new(share, seed);
+            let pairs = customers.flat_map(|customer| (0..100).map(move |movie| (customer, movie)));
+            pairs.filter(|&(customer, movie)| hold_out.contains(customer, movie)).count()
+        };
+        assert_eq!((count(0.0, 1, 0..1000), count(1.0, 1, 0..1000)), (0, 100_000));
+        for seed in 0..20 {
+            assert!((9_500..10_500).contains(&count(0.1, seed, 0..1000)), "{seed}");
+            assert!((100..400).contains(&count(0.025, seed, 500..600)), "{seed}");
+        }
+        let picked = |seed: u64| (0..1000).filter(move |&movie| HoldOut::new(0.1, seed).contains(7, movie));
+        assert!(!picked(1).eq(picked(2)));
+    }
+}
