@@ -22,6 +22,7 @@ check:
 # Full size: 40 GB of disk, a quarter of an hour.
 bench:
 	@benches/load.sh
+	@benches/train.sh
 
 fuzz:
 	@scripts/fuzz.sh $(FOR)

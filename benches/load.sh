@@ -9,44 +9,24 @@
 # The whole set needs 40 GB of disk. Prints a table in Markdown; README.md keeps what it printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toolchain.sh
-. scripts/cluster.sh
+. benches/warehouse.sh
 
 workers=${WORKERS:-2}
-dir=${BENCH:-/var/tmp/netflix_rec_bench}
 sizes=("$@")
 [ ${#sizes[@]} -gt 0 ] || sizes=(1000000 10000000 100480507)
 
 main() {
-    mkdir -p -m 755 "$dir"
-    local pg_config size
-    pg_config=$(private_postgres "$dir")
-    pgrx_home "$PWD/target/pgrx" "$pg_config"
-    export PGRX_PG_CONFIG_PATH=$pg_config PATH="$(dirname "$PG_CONFIG"):$PATH"
-    say "building"
-    cargo pgrx install --release --pg-config "$pg_config" --no-default-features --features "$PG_FEATURE" >"$dir/install.log" 2>&1 ||
-        { tail -n 40 "$dir/install.log" >&2; exit 1; }
-    cargo build --quiet --release --locked -p prize-format
-    stop_cluster "$dir"
-    rm -rf "$dir/data"
-    start_cluster "$dir" "wal_level = replica" "max_wal_senders = 10" "shared_buffers = 2GB" "max_wal_size = 8GB" "maintenance_work_mem = 1GB"
-    trap 'stop_cluster "$dir"' EXIT
-    printf '\n%s, %s cores, PostgreSQL %s, %s workers\n\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
-        "$(nproc)" "$(query postgres 'SHOW server_version')" "$workers"
+    local size
+    start_warehouse
+    printf '%s workers\n\n' "$workers"
     echo "| ratings | load s | µs a rating | read | insert | index, count | rest | workers' memory MB | peer s | copy | keys | foreign keys | load / peer |"
     echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for size in "${sizes[@]}"; do measure "$size"; done
 }
 
-query() { psql -X -q -At -v ON_ERROR_STOP=1 -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d "$1" -c "${2}"; }
-
 measure() {
-    local ratings=$1 sample=$dir/sample_$1
-    if [ ! -d "$sample" ]; then
-        target/release/prize-sample "$sample.new" --ratings "$ratings" >/dev/null
-        chmod -R a+rX "$sample.new"
-        mv "$sample.new" "$sample"
-    fi
+    local ratings=$1 sample
+    sample=$(sample "$1")
     local name
     for name in loaded copied; do
         query postgres "DROP DATABASE IF EXISTS $name"
@@ -88,9 +68,6 @@ measure() {
         "$(calculate "$load * 1000000 / $ratings")" "$read" "$insert" "$index" "$(calculate "$load - $read - $insert - $index")" "$memory" \
         "$peer" "$copy" "$keys" "$foreign" "$(calculate "$load / $peer")"
 }
-
-now() { date +%s.%N; }
-calculate() { awk "BEGIN { print $1 }"; }
 
 # How long statements take, one after another, each a transaction.
 seconds() {

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# How long train_als takes, from the rows in the table to the model in the table, and how good the model is after each sweep;
+# beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there.
+#
+# usage: train.sh [RATINGS ...]     default: 10000000 100480507, the last one the Prize's own size
+#
+#   FACTORS=50    REGULARIZATION=0.045    SWEEPS=6    THREADS=(all cores)    PEERS="libmf cmfrec"    BENCH=/var/tmp/netflix_rec_bench
+#
+# cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings. The whole set needs 25 GB of
+# disk. Prints two tables in Markdown; README.md keeps what they were.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. benches/warehouse.sh
+
+factors=${FACTORS:-50}
+regularization=${REGULARIZATION:-0.045}
+sweeps=${SWEEPS:-6}
+threads=${THREADS:-$(nproc)}
+peers=${PEERS-libmf cmfrec}
+sizes=("$@")
+[ ${#sizes[@]} -gt 0 ] || sizes=(10000000 100480507)
+
+main() {
+    local size
+    start_warehouse
+    local peak
+    peak=$(cargo bench --quiet --locked -p factor --bench sweep -- 50 2000 "$threads" | sed -n 's/.* % of \([0-9]*\);.*/\1/p')
+    printf '%s threads, %s factors, %s GFLOP/s at most\n\n' "$threads" "$factors" "$peak"
+    build_peers
+    echo "| ratings | read s | sort s | first sweep s | a sweep s | GFLOP/s | of the peak | write s | all s | memory MB | probe RMSE after each sweep |"
+    echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    for size in "${sizes[@]}"; do measure "$size" "$peak"; done
+    echo
+    echo "| ratings | peer | s | a sweep or epoch s | probe RMSE |"
+    echo "| ---: | --- | ---: | ---: | ---: |"
+    cat "$dir/peers.md"
+}
+
+measure() {
+    local ratings=$1 peak=$2
+    PGOPTIONS="-c client_min_messages=warning" query postgres "DROP DATABASE IF EXISTS trained"
+    query postgres "CREATE DATABASE trained"
+    query trained "CREATE EXTENSION netflix_rec"
+    PGOPTIONS="-c client_min_messages=warning" query trained "SELECT FROM netflix_load('$(sample "$ratings")')"
+    query postgres CHECKPOINT
+    sync
+    watch_training "$ratings" "$peak"
+    if [ -n "$peers" ]; then
+        local columns="customer_key - 1, movie_key - 1, rating"
+        # As they come, by movie: LIBMF shuffles them, and cmfrec's matrix has its own order.
+        query trained "\\copy (SELECT $columns FROM fact_ratings WHERE NOT is_probe) TO '$dir/train.txt' (DELIMITER ' ')"
+        query trained "\\copy (SELECT $columns FROM fact_ratings WHERE is_probe) TO '$dir/probe.txt' (DELIMITER ' ')"
+        run_peers "$ratings" >>"$dir/peers.md"
+        rm "$dir/train.txt" "$dir/probe.txt"
+    fi
+    query postgres "DROP DATABASE trained"
+}
+
+# Trains, listens to its notices, and prints a row of the first table.
+watch_training() {
+    python3 - "$(socket_dir "$dir")" "$socket_port" "$1" "$2" "$factors" "$regularization" "$sweeps" "$threads" <<'PYTHON'
+import os, re, subprocess, sys, threading, time
+
+socket, port, ratings, peak, factors, regularization, sweeps, threads = sys.argv[1:]
+environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.max_memory=16GB")
+psql = subprocess.Popen(
+    ["psql", "-X", "-q", "-At", "-h", socket, "-p", port, "-U", "postgres", "-d", "trained"], env=environment,
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+psql.stdin.write("SELECT pg_backend_pid();\n")
+pid, memory = int(psql.stdout.readline()), [0]
+
+def watch():
+    while psql.poll() is None:
+        try:
+            resident = re.search(r"RssAnon:\s*(\d+)", open(f"/proc/{pid}/status").read())
+        except OSError:
+            return
+        memory[0] = max(memory[0], int(resident[1]) // 1024)
+        time.sleep(0.02)
+
+threading.Thread(target=watch, daemon=True).start()
+started, marks, ended, curve = time.time(), {}, [], []
+psql.stdin.write(f"SELECT 'done', ratings FROM train_als(factors => {factors}, "
+                 f"iterations => {sweeps}, regularization => {regularization}, bias_regularization => {regularization} / 3);\n\\q\n")
+trained = 0
+for line in psql.stdout:
+    now = time.time() - started
+    if found := re.search(r"iteration (\d+)/.*probe RMSE ([\d.]+), ([\d.]+) s", line):
+        ended.append(float(found[3]))
+        curve.append(found[2])
+        marks.setdefault("sorted", now - float(found[3]))
+    elif "training on" in line:
+        marks["read"] = now
+    elif "writing" in line:
+        marks["written"] = now
+    elif line.startswith("done|"):
+        trained, marks["done"] = int(line.split("|")[1]), now
+    elif "ERROR" in line:
+        sys.exit(line)
+sweep = min(later - earlier for earlier, later in zip(ended, ended[1:]))
+gflop = 2 * trained * int(factors) * (int(factors) + 1) / sweep / 1e9
+print(f"| {ratings} | {marks['read']:.1f} | {marks['sorted'] - marks['read']:.1f} | {ended[0]:.1f} | {sweep:.2f} | {gflop:.0f} | "
+      f"{100 * gflop / float(peak):.0f} % | {marks['done'] - marks['written']:.1f} | {marks['done']:.1f} | {memory[0]} | {' '.join(curve)} |", flush=True)
+PYTHON
+}
+
+build_peers() {
+    : >"$dir/peers.md"
+    case " $peers " in *" libmf "*)
+        say "building LIBMF"
+        CXXFLAGS="-O3 -march=native -DUSEAVX -mavx" cargo build --quiet --release --locked --manifest-path benches/libmf/Cargo.toml --target-dir "$dir/libmf" ;;
+    esac
+    case " $peers " in *" cmfrec "*)
+        if [ ! -x "$dir/cmfrec/bin/python3" ]; then
+            say "installing cmfrec"
+            python3 -m venv "$dir/cmfrec"
+            "$dir/cmfrec/bin/pip" install --quiet "cmfrec==3.5.1.post14" pandas threadpoolctl "setuptools<80" >"$dir/cmfrec.log" 2>&1 ||
+                { tail -n 20 "$dir/cmfrec.log" >&2; exit 1; }
+        fi ;;
+    esac
+}
+
+# Prints rows of the second table.
+run_peers() {
+    local ratings=$1 peer solver seconds rmse
+    for peer in $peers; do
+        case $peer in
+        libmf)
+            read -r seconds rmse < <("$dir/libmf/release/libmf-peer" "$dir/train.txt" "$dir/probe.txt" "$factors" 20 0.05 0.05 "$threads")
+            printf '| %d | LIBMF, 20 epochs | %.1f | %.2f | %s |\n' "$ratings" "$seconds" "$(calculate "$seconds / 20")" "$rmse" ;;
+        cmfrec)
+            [ "$ratings" -le 10000000 ] || continue
+            for solver in cholesky cg; do
+                read -r seconds rmse < <("$dir/cmfrec/bin/python3" benches/cmfrec_peer.py "$dir/train.txt" "$dir/probe.txt" "$factors" 5 0.05 "$threads" "$solver")
+                printf '| %d | cmfrec, %s, 5 sweeps | %.1f | %.2f | %s |\n' "$ratings" "$solver" "$seconds" "$(calculate "$seconds / 5")" "$rmse"
+            done ;;
+        *) fail "no such peer: $peer" ;;
+        esac
+    done
+}
+
+main

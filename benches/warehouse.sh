@@ -1,0 +1,41 @@
+# What the benchmarks share, to be sourced: the extension's release build on a private server, samples, and a clock.
+
+dir=${BENCH:-/var/tmp/netflix_rec_bench}
+. scripts/toolchain.sh
+. scripts/cluster.sh
+
+# Builds all and starts an empty cluster, which ends with the script.
+start_warehouse() {
+    local pg_config
+    mkdir -p -m 755 "$dir"
+    pg_config=$(private_postgres "$dir")
+    pgrx_home "$PWD/target/pgrx" "$pg_config"
+    export PGRX_PG_CONFIG_PATH=$pg_config PATH="$(dirname "$PG_CONFIG"):$PATH"
+    say "building"
+    cargo pgrx install --release --pg-config "$pg_config" --no-default-features --features "$PG_FEATURE" >"$dir/install.log" 2>&1 ||
+        { tail -n 40 "$dir/install.log" >&2; exit 1; }
+    cargo build --quiet --release --locked -p prize-format
+    stop_cluster "$dir"
+    rm -rf "$dir/data"
+    start_cluster "$dir" "wal_level = replica" "max_wal_senders = 10" "shared_buffers = 2GB" "max_wal_size = 8GB" "maintenance_work_mem = 1GB"
+    trap 'stop_cluster "$dir"' EXIT
+    printf '\n%s, %s cores, PostgreSQL %s, ' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
+        "$(query postgres 'SHOW server_version')"
+}
+
+# The folder of a sample of this many ratings, which is made the first time.
+sample() {
+    local folder=$dir/sample_$1
+    if [ ! -d "$folder" ]; then
+        rm -rf "$folder.new"
+        target/release/prize-sample "$folder.new" --ratings "$1" >/dev/null
+        chmod -R a+rX "$folder.new"
+        mv "$folder.new" "$folder"
+    fi
+    echo "$folder"
+}
+
+query() { psql -X -q -At -v ON_ERROR_STOP=1 -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d "$1" -c "${2}"; }
+
+now() { date +%s.%N; }
+calculate() { awk "BEGIN { print $1 }"; }
