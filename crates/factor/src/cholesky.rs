@@ -18,8 +18,8 @@ const PANEL: usize = 2 * ROWS;
 ///
 /// # Safety
 ///
-/// The machine has the instruction set of `V`; `system` has `stride` rows and [`MARGIN`] more numbers; `n` is less than `stride`, which is a
-/// multiple of [`ROWS`] and of the register's lanes.
+/// The machine has the instruction set of `V`; `system` has `stride` rows and [`MARGIN`] more numbers; `n` is less than
+/// `stride`, which is a multiple of [`ROWS`] and of the register's lanes.
 #[inline(always)]
 pub(crate) unsafe fn solve<V: Vector>(system: &mut [f32], stride: usize, n: usize, x: &mut [f32]) -> bool {
     debug_assert!(n < stride && system.len() >= stride * stride + MARGIN && x.len() >= stride);

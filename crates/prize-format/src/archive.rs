@@ -61,8 +61,8 @@ pub fn drain(path: &Path, mut source: impl Read, check: impl Fn() -> Result<(), 
     }
 }
 
-/// The files of one movie's ratings of an archive of so many bytes. Only headers are read. `check` is asked at each
-/// whether to go on.
+/// The files of one movie's ratings of an archive of so many bytes. Only headers are read, and what is left behind the last
+/// member: nothing but zeros. `check` is asked at each whether to go on.
 pub fn members(
     path: &Path,
     source: impl Read + Seek,
@@ -73,6 +73,7 @@ pub fn members(
     let end = Cell::new(MAX_HEADERS);
     let mut archive = tar::Archive::new(Bounded { source, position: 0, end: &end });
     let mut members = Vec::new();
+    let mut last = 0;
     for entry in archive.entries_with_seek().map_err(failed)? {
         check()?;
         let entry = entry.map_err(failed)?;
@@ -84,7 +85,11 @@ pub fn members(
         }
         end.set(ends.saturating_add(MAX_HEADERS));
         members.extend(member(&entry).map_err(failed)?);
+        last = ends;
     }
+    let Bounded { mut source, .. } = archive.into_inner();
+    source.seek(SeekFrom::Start(last)).map_err(failed)?;
+    drain(path, source, check)?;
     Ok(members)
 }
 
@@ -155,11 +160,13 @@ mod tests {
     fn names(archive: &[u8]) -> Result<Vec<(String, u64, u64)>, String> {
         let path = Path::new("a.tar");
         let mut packed = Vec::new();
-        let result = each_packed(path, archive, |member, text| {
+        let mut source = archive;
+        let result = each_packed(path, &mut source, |member, text| {
             assert!(io::copy(text, &mut io::sink()).unwrap() <= member.bytes);
             packed.push(member);
             Ok(())
-        });
+        })
+        .and_then(|()| drain(path, source, || Ok(())));
         let plain = members(path, io::Cursor::new(archive), archive.len() as u64, || Ok(()));
         assert_eq!(result.is_ok(), plain.is_ok());
         let plain = plain.map_err(|error| error.to_string())?;
@@ -195,5 +202,18 @@ mod tests {
         };
         assert_eq!(cut(&[b'x'; 1000]).unwrap().len(), 2);
         assert_eq!(cut(&[b'x'; 512]), Err(why("the archive ends within a member")));
+    }
+
+    #[test]
+    fn nothing_may_come_behind_the_end() {
+        let ratings = entry(FILE, "mv_1.txt", b"1:\n", 3);
+        let end = vec![0; 10 * BLOCK as usize];
+        assert_eq!(names(&[ratings.clone(), end.clone()].concat()).unwrap().len(), 1);
+        assert_eq!(names(&[]).unwrap().len(), 0);
+        // A header that was overwritten, or a second archive behind the first.
+        for end in [&end[..BLOCK as usize], &end] {
+            let archive = [&ratings[..], end, &entry(FILE, "mv_2.txt", b"2:\n", 3)].concat();
+            assert_eq!(names(&archive), Err(why("the archive goes on behind its end")));
+        }
     }
 }
