@@ -4,8 +4,26 @@ COMMENT ON FUNCTION netflix_load(text, int, bigint) IS 'Loads a folder of the Ne
 COMMENT ON FUNCTION ratings_load(text, bigint) IS 'Loads the ratings that a query gives: columns customer_id, movie_id, rating, rated_on';
 COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, so that another data set can be loaded';
 COMMENT ON FUNCTION netflix_progress() IS 'Long work under way in this database: see the view of the same name';
-COMMENT ON FUNCTION train_als(text, int, int, real, real, real, real, text, bigint, bool) IS
-    'Trains a model by alternating least squares and stores it as a new version of its name';
+COMMENT ON FUNCTION train(text, jsonb, text, text, real, bool) IS
+    'Trains a model by an algorithm of this name, with parameters as JSON, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_als(text, int, int, real, real, real, real, int, real, real, text, bigint, bool) IS
+    'Trains a model by alternating least squares, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_svd(text, int, int, real, real, real, real, real, real, text, bigint, bool) IS
+    'Trains a model by stochastic gradient descent, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_svdpp(text, int, int, real, real, real, bool, real, real, text, bigint, bool) IS
+    'Trains a model that also learns from who rated what, by alternating least squares, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_bpmf(text, int, int, int, bool, real, text, bigint, bool) IS
+    'Trains a model of samples whose predictions are averaged, by Gibbs sampling, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_truncated_svd(text, int, int, int, text, real, text, bigint, bool) IS
+    'Trains a model by a randomised truncated singular value decomposition, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_baseline(text, text, real, real, real, text, bool) IS
+    'Trains a model of no factors: the mean, damped biases, or popularity, and stores it as a new version of its name';
+COMMENT ON FUNCTION train_estimate(text, jsonb) IS 'Memory and time that a training would take';
+COMMENT ON FUNCTION training_curve(text, int) IS 'How each iteration of a model''s training went';
+COMMENT ON FUNCTION singular_values(text) IS 'What a truncated singular value decomposition found, the largest first';
+COMMENT ON FUNCTION model_id(text, int) IS 'Key of a version of a model, the deployed one where none is said';
+COMMENT ON FUNCTION predict_rating(int, int, text) IS
+    'The rating predicted; of a Bayesian model, how far its samples scatter about it';
 COMMENT ON FUNCTION evaluate(text, text) IS
     'Compares a model''s predictions with the ratings of a split: probe, train or all; mape is in percent';
 COMMENT ON FUNCTION recommend(int, int, text, bool) IS

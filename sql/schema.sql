@@ -208,13 +208,17 @@ CREATE TABLE model (
     version      int NOT NULL CHECK (version > 0),
     algorithm    text NOT NULL,
     params       jsonb NOT NULL,
+    train_on     text NOT NULL CHECK (train_on IN ('train', 'all')),
+    hold_out     double precision NOT NULL,
     is_deployed  bool NOT NULL,
     factors      int NOT NULL,
+    samples      int NOT NULL CHECK (samples > 0),
     global_mean  real NOT NULL,
     ratings      bigint NOT NULL,
     iterations   int NOT NULL,
     train_rmse   double precision NOT NULL,
     probe_rmse   double precision,
+    summary      jsonb,
     elapsed      interval NOT NULL,
     trained_at   timestamptz NOT NULL DEFAULT now(),
     trained_by   name NOT NULL DEFAULT current_user,
@@ -227,16 +231,35 @@ COMMENT ON COLUMN model.name IS 'The name it was trained under';
 COMMENT ON COLUMN model.version IS 'Counted within the name, from 1';
 COMMENT ON COLUMN model.algorithm IS 'How it was trained';
 COMMENT ON COLUMN model.params IS 'With which parameters';
+COMMENT ON COLUMN model.train_on IS '''train'': on the ratings that are not of the probe; ''all'': on those, too';
+COMMENT ON COLUMN model.hold_out IS 'Share of these held out, to judge iterations by';
 COMMENT ON COLUMN model.is_deployed IS 'Whether this version answers for its name';
 COMMENT ON COLUMN model.factors IS 'Length of each factor vector';
+COMMENT ON COLUMN model.samples IS 'Samples that stand side by side in each vector, if it is a Bayesian model; 1 otherwise';
 COMMENT ON COLUMN model.global_mean IS 'Mean of the ratings trained on';
 COMMENT ON COLUMN model.ratings IS 'How many ratings it was trained on';
-COMMENT ON COLUMN model.iterations IS 'How many sweeps were made';
-COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last sweep';
+COMMENT ON COLUMN model.iterations IS 'How many iterations were made';
+COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
+COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
 COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN model.trained_at IS 'When';
 COMMENT ON COLUMN model.trained_by IS 'By which role';
+
+CREATE TABLE model_iteration (
+    model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
+    iteration      int NOT NULL,
+    train_rmse     double precision NOT NULL,
+    held_out_rmse  double precision,
+    seconds        double precision NOT NULL,
+    PRIMARY KEY (model_id, iteration)
+);
+COMMENT ON TABLE model_iteration IS 'How each iteration of a training went';
+COMMENT ON COLUMN model_iteration.model_id IS 'The model';
+COMMENT ON COLUMN model_iteration.iteration IS 'Counted from 1';
+COMMENT ON COLUMN model_iteration.train_rmse IS 'RMSE on the ratings trained on';
+COMMENT ON COLUMN model_iteration.held_out_rmse IS 'RMSE on the ratings held out or, where none are, on the probe';
+COMMENT ON COLUMN model_iteration.seconds IS 'From the start of the first iteration to the end of this one';
 
 CREATE TABLE customer_factors (
     model_id      int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -277,5 +300,6 @@ SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('model_iteration', '');
 SELECT pg_catalog.pg_extension_config_dump('customer_factors', '');
 SELECT pg_catalog.pg_extension_config_dump('movie_factors', '');

@@ -72,7 +72,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
     if !["probe", "train", "all"].contains(&split) {
         return Err(EvaluateError::Split(split.into()));
     }
-    let row = model::find(name)?;
+    let row = model::find(name, None)?;
     let size = ratings::size(Seen::ByStatement)?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
     pg::require_memory("evaluation", floats * size_of::<f32>())?;
@@ -80,6 +80,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         mean: row.global_mean,
         customers: model::read_side(&row, "customer_factors", size.customers)?,
         movies: model::read_side(&row, "movie_factors", size.movies)?,
+        samples: row.samples,
     };
     let mut errors = Errors::default();
     ratings::read(Seen::ByStatement, |customer, movie, rating, is_probe| {

@@ -192,7 +192,7 @@ fn load(
     }
     if !catalog::try_lock_load()? {
         return Err(LoadError::Running(
-            progress::entries().into_iter().next().map(|entry| (entry.pid, entry.phase)),
+            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
         ));
     }
     let unfinished = ledger::unfinished()?;

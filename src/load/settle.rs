@@ -99,13 +99,14 @@ pub fn reset() -> Result<(), LoadError> {
     catalog::require_writable(c"netflix_reset()");
     if !catalog::try_lock_load()? {
         return Err(LoadError::Running(
-            progress::entries().into_iter().next().map(|entry| (entry.pid, entry.phase)),
+            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
         ));
     }
     query::run(
         "TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying, @extschema@.dim_date, @extschema@.dim_movie,
                   @extschema@.dim_customer, @extschema@.load_run, @extschema@.load_file, @extschema@.load_unit,
-                  @extschema@.load_reject, @extschema@.model, @extschema@.customer_factors, @extschema@.movie_factors
+                  @extschema@.load_reject, @extschema@.model, @extschema@.model_iteration, @extschema@.customer_factors,
+                  @extschema@.movie_factors
          RESTART IDENTITY",
         &[],
     )?;

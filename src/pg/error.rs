@@ -65,6 +65,9 @@ pub enum Error {
     /// No model of this name.
     #[error("model \"{name}\" does not exist")]
     NoModel { name: String, known: Vec<String> },
+    /// No such version of the name.
+    #[error("model \"{name}\" has no version {version}")]
+    NoVersion { name: String, version: i32 },
     /// There are no models at all.
     #[error("there is no trained model yet")]
     NoModels,
@@ -109,7 +112,9 @@ impl Report for Error {
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-            Error::NoModel { .. } | Error::NoModels => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            Error::NoModel { .. } | Error::NoVersion { .. } | Error::NoModels => {
+                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
+            }
             Error::NotDeployed { .. } | Error::NoneDeployed { .. } => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
@@ -117,8 +122,13 @@ impl Report for Error {
             Error::NullArgument(_) => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::Factor(error) => match error {
                 factor::Error::NoRatings => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-                factor::Error::Parameter { .. } => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                factor::Error::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                factor::Error::Parameter { .. } | factor::Error::Params { .. } => {
+                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+                }
+                factor::Error::Algorithm { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+                factor::Error::Singular { .. }
+                | factor::Error::Diverged { .. }
+                | factor::Error::NoConvergence => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                 factor::Error::OutOfMemory { .. } => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
                 factor::Error::Cancelled => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
                 factor::Error::OutOfBounds { .. } => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -164,7 +174,12 @@ impl Report for Error {
             Error::Factor(factor::Error::NoRatings) => {
                 "Load some first: SELECT * FROM netflix_load('/path/to/the/files');".into()
             }
-            Error::Factor(factor::Error::Singular { .. }) => "Raise the regularization.".into(),
+            Error::Factor(factor::Error::Singular { .. } | factor::Error::NoConvergence) => {
+                "Raise the regularization, or ask for fewer factors.".into()
+            }
+            Error::Factor(factor::Error::Diverged { .. }) => {
+                "Lower learning_rate, or raise regularization.".into()
+            }
             Error::Factor(factor::Error::OutOfMemory { .. }) => {
                 "Ask for fewer factors, or free memory on the server.".into()
             }

@@ -7,6 +7,7 @@ use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
 
 use super::bulk::{self, BulkInsert};
 use super::catalog::{self, Privilege, Table, TableColumn};
+use super::progress::Shown;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
 
@@ -15,18 +16,24 @@ use super::{Error, guc, interrupt, query};
 pub struct ModelRow {
     pub model_id: i32,
     pub factors: usize,
+    pub samples: usize,
     pub global_mean: f32,
 }
 
 /// What is known of a new model beside its factors.
 pub struct NewModel<'a> {
     pub name: &'a str,
-    pub algorithm: &'a str,
+    pub algorithm: &'static str,
     pub params: serde_json::Value,
+    pub train_on: &'a str,
+    pub hold_out: f64,
     pub ratings: usize,
     pub iterations: usize,
     pub train_rmse: f64,
     pub probe_rmse: Option<f64>,
+    /// What the algorithm has to tell.
+    pub summary: Option<serde_json::Value>,
+    pub curve: Vec<factor::Iteration>,
     pub started: std::time::Instant,
     /// Whether to deploy it; `None` to do so where no version of its name is deployed or the one that is has a higher
     /// probe RMSE.
@@ -44,19 +51,21 @@ pub const FACTORS: [bulk::Column; 4] = [
 /// Rows read between two looks for interrupts.
 const ROWS_A_TURN: usize = 1024;
 
-/// Finds the deployed version of a model; the default one where none is named.
-pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
+/// Finds a version of a model, the deployed one where none is said; the default model where none is named.
+pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error> {
     catalog::require("model", &[Privilege::Select])?;
     let default = guc::default_model();
     let name = name.or(default.as_deref());
     let found = query::select(
         Seen::ByStatement,
-        "SELECT model_id, factors, global_mean FROM @extschema@.model
-         WHERE is_deployed AND name = coalesce($1, name) ORDER BY model_id DESC LIMIT 1",
-        &[name.into()],
-        |row| match (row.get::<i32>(1)?, row.get::<i32>(2)?, row.get::<f32>(3)?) {
-            (Some(model_id), Some(factors), Some(global_mean)) => {
-                Ok(ModelRow { model_id, factors: factors as usize, global_mean })
+        "SELECT model_id, factors, samples, global_mean FROM @extschema@.model
+         WHERE name = coalesce($1, name) AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
+         ORDER BY is_deployed DESC, model_id DESC LIMIT 1",
+        &[name.into(), version.into()],
+        |row| match (row.get::<i32>(1)?, row.get::<i32>(2)?, row.get::<i32>(3)?, row.get::<f32>(4)?) {
+            (Some(model_id), Some(factors), Some(samples), Some(global_mean)) => {
+                let (factors, samples) = (factors as usize, samples as usize);
+                Ok(ModelRow { model_id, factors, samples, global_mean })
             }
             _ => Err(Error::Null("model")),
         },
@@ -70,6 +79,9 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
     })?;
     match (name, known) {
         (_, known) if known.is_empty() => Err(Error::NoModels),
+        (Some(name), known) if known.iter().any(|known| known == name) && version.is_some() => {
+            Err(Error::NoVersion { name: name.into(), version: version.unwrap_or_default() })
+        }
         (Some(name), known) if known.iter().any(|known| known == name) => {
             Err(Error::NotDeployed { name: name.into() })
         }
@@ -78,9 +90,28 @@ pub fn find(name: Option<&str>) -> Result<ModelRow, Error> {
     }
 }
 
+/// How each iteration of a model's training went: number, errors on ratings trained on and held out, seconds.
+pub fn curve(name: Option<&str>, version: Option<i32>) -> Result<Vec<(i32, f64, Option<f64>, f64)>, Error> {
+    catalog::require("model_iteration", &[Privilege::Select])?;
+    let row = find(name, version)?;
+    query::select(
+        Seen::ByStatement,
+        "SELECT iteration, train_rmse, held_out_rmse, seconds FROM @extschema@.model_iteration
+         WHERE model_id = $1 ORDER BY iteration",
+        &[row.model_id.into()],
+        |row| match (row.get::<i32>(1)?, row.get::<f64>(2)?, row.get::<f64>(3)?, row.get::<f64>(4)?) {
+            (Some(iteration), Some(train), held_out, Some(seconds)) => {
+                Ok((iteration, train, held_out, seconds))
+            }
+            _ => Err(Error::Null("model_iteration")),
+        },
+    )
+}
+
 /// Checks that the role may write models: better before an hour's training than after it.
 pub fn require_write() -> Result<(), Error> {
     catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
+    catalog::require("model_iteration", &[Privilege::Insert])?;
     bulk::check("customer_factors", &FACTORS)?;
     bulk::check("movie_factors", &FACTORS)
 }
@@ -91,6 +122,7 @@ pub fn write(
     new: &NewModel<'_>,
     model: &factor::Model,
     trained: impl Fn(&'static str, usize) -> bool,
+    progress: &Shown,
 ) -> Result<i32, Error> {
     // Versions are counted: of two trainings under one name, the second to end waits for the first.
     catalog::lock_writers("model")?;
@@ -129,8 +161,9 @@ pub fn write(
     }
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
-                            iterations, train_rmse, probe_rmse, elapsed)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12)) RETURNING model_id",
+                            iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16)
+         RETURNING model_id",
         &[
             new.name.into(),
             version.into(),
@@ -144,9 +177,16 @@ pub fn write(
             new.train_rmse.into(),
             new.probe_rmse.into(),
             new.started.elapsed().as_secs_f64().into(),
+            new.train_on.into(),
+            new.hold_out.into(),
+            (model.samples as i32).into(),
+            new.summary.clone().map(JsonB).into(),
         ],
     )?
     .ok_or(Error::Null("model"))?;
+    write_curve(model_id, &new.curve)?;
+    let all = (model.customers.biases.len() + model.movies.biases.len()) as u64;
+    let (mut written, mut seen) = (0, 0);
     for (table, dimension, key, side) in [
         ("customer_factors", "dim_customer", "customer_key", &model.customers),
         ("movie_factors", "dim_movie", "movie_key", &model.movies),
@@ -168,11 +208,35 @@ pub fn write(
                     let key = row as i32 + 1;
                     [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
                 });
+                written += 1;
+            }
+            seen += 1;
+            if row.is_multiple_of(ROWS_A_TURN) {
+                progress.update(seen, all, written);
             }
         }
         rows.finish();
     }
     Ok(version)
+}
+
+fn write_curve(model_id: i32, curve: &[factor::Iteration]) -> Result<(), Error> {
+    let column = |of: fn(&factor::Iteration) -> Option<f64>| curve.iter().map(of).collect::<Vec<_>>();
+    query::run_one::<i64>(
+        "WITH written AS (
+             INSERT INTO @extschema@.model_iteration (model_id, iteration, train_rmse, held_out_rmse, seconds)
+             SELECT $1, * FROM unnest($2::int[], $3::float8[], $4::float8[], $5::float8[]) RETURNING 1
+         )
+         SELECT count(*) FROM written",
+        &[
+            model_id.into(),
+            curve.iter().map(|iteration| iteration.number as i32).collect::<Vec<_>>().into(),
+            column(|iteration| Some(iteration.train_rmse)).into(),
+            column(|iteration| iteration.held_out_rmse).into(),
+            column(|iteration| Some(iteration.elapsed.as_secs_f64())).into(),
+        ],
+    )?;
+    Ok(())
 }
 
 fn array(factors: ArrayView1<'_, f32>) -> Option<pgrx::pg_sys::Datum> {
@@ -269,11 +333,9 @@ pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<fac
     Ok(side)
 }
 
-/// One customer's bias and factors, where the model has them.
-pub fn read_customer(row: &ModelRow, customer_key: i32) -> Result<Option<(f32, Vec<f32>)>, Error> {
+/// One customer's or movie's bias and factors, where the model has them.
+pub fn read_row(row: &ModelRow, table: &'static str, key: i32) -> Result<Option<(f32, Vec<f32>)>, Error> {
     let mut found = None;
-    read(row, "customer_factors", Some(customer_key), |_, bias, factors| {
-        found = Some((bias, factors.to_vec()));
-    })?;
+    read(row, table, Some(key), |_, bias, factors| found = Some((bias, factors.to_vec())))?;
     Ok(found)
 }

@@ -12,11 +12,21 @@ pub enum Phase {
     LoadingRatings = 2,
     BuildingIndexes = 3,
     Finishing = 4,
+    ReadingRatings = 5,
+    Training = 6,
+    WritingModel = 7,
 }
 
 impl Phase {
-    const ALL: [Phase; 4] =
-        [Phase::ReadingFiles, Phase::LoadingRatings, Phase::BuildingIndexes, Phase::Finishing];
+    const ALL: [Phase; 7] = [
+        Phase::ReadingFiles,
+        Phase::LoadingRatings,
+        Phase::BuildingIndexes,
+        Phase::Finishing,
+        Phase::ReadingRatings,
+        Phase::Training,
+        Phase::WritingModel,
+    ];
 
     /// What it is called in `netflix_progress`, and what it counts.
     pub fn names(self) -> (&'static str, &'static str) {
@@ -25,6 +35,9 @@ impl Phase {
             Phase::LoadingRatings => ("loading ratings", "bytes"),
             Phase::BuildingIndexes => ("building indexes", "tasks"),
             Phase::Finishing => ("finishing", "tasks"),
+            Phase::ReadingRatings => ("reading ratings", "ratings"),
+            Phase::Training => ("training", "iterations"),
+            Phase::WritingModel => ("writing the model", "rows"),
         }
     }
 }
@@ -123,6 +136,8 @@ impl Drop for ShownAsCopy {
 pub struct Entry {
     pub pid: i32,
     pub role: Option<String>,
+    /// Whether it is a load.
+    pub is_load: bool,
     pub phase: &'static str,
     pub unit: &'static str,
     pub done: i64,
@@ -155,12 +170,14 @@ pub fn entries() -> Vec<Entry> {
             }
             let param = |number: c_int| slot.st_progress_param[number as usize];
             let phase = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE));
+            let is_load = phase.is_none_or(|phase| (phase as i64) < Phase::ReadingRatings as i64);
             let (phase, unit) = phase.map_or(("starting", ""), Phase::names);
             let role = pg_sys::GetUserNameFromId(slot.st_userid, true);
             let role = (!role.is_null()).then(|| CStr::from_ptr(role).to_string_lossy().into_owned());
             entries.push(Entry {
                 pid: slot.st_procpid,
                 role,
+                is_load,
                 phase,
                 unit,
                 done: param(DONE),

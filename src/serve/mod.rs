@@ -86,14 +86,14 @@ fn best_movies(
     if n < 1 {
         return Err(ServeError::TooFew(n));
     }
-    let row = model::find(name)?;
+    let row = model::find(name, None)?;
     let customer_key = customer_key(customer_id)?;
     let seen = match customer_key {
         Some(key) if remove_seen => seen(key)?,
         _ => Vec::new(),
     };
     let customer = match customer_key {
-        Some(key) => model::read_customer(&row, key)?,
+        Some(key) => model::read_row(&row, "customer_factors", key)?,
         None => None,
     };
     let scores = match customer {
@@ -111,6 +111,44 @@ fn best_movies(
     let unseen = scores.into_iter().filter(|(key, _)| seen.binary_search(key).is_err());
     let candidates = unseen.filter_map(|(key, score)| Some((*movie_ids.get(&key)?, score)));
     Ok(describe(&top_n(n as usize, candidates))?)
+}
+
+/// The rating predicted, from 1 to 5. Beside it, of a Bayesian model, the standard deviation of what its samples predict: how
+/// unsure the model is of the mean of such ratings, not how far one of them may be from it.
+///
+/// Of a customer or a movie that the model does not know, the other's bias is all that is predicted by. None of NULLs.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, pg_temp)]
+fn predict_rating(
+    customer_id: Option<i32>,
+    movie_id: Option<i32>,
+    model: default!(Option<&str>, "NULL"),
+) -> Result<
+    TableIterator<'static, (name!(predicted_rating, f32), name!(predicted_sd, Option<f32>))>,
+    ErrorReport,
+> {
+    let (Some(customer_id), Some(movie_id)) = (customer_id, movie_id) else {
+        return Ok(TableIterator::empty());
+    };
+    Ok(TableIterator::once(predict(customer_id, movie_id, model).map_err(report)?))
+}
+
+fn predict(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<(f32, Option<f32>), ServeError> {
+    let row = model::find(name, None)?;
+    let movie_key = "SELECT movie_key FROM @extschema@.dim_movie WHERE movie_id = $1";
+    let movie_key = query::select_one(Seen::ByStatement, movie_key, &[movie_id.into()])?;
+    let of = |table, key: Option<i32>| key.map_or(Ok(None), |key| model::read_row(&row, table, key));
+    let customer = of("customer_factors", customer_key(customer_id)?)?;
+    let movie = of("movie_factors", movie_key)?;
+    Ok(match (&customer, &movie) {
+        (Some((b_u, p)), Some((b_i, q))) => {
+            let (p, q) = (ArrayView1::from(p), ArrayView1::from(q));
+            let score = factor::score(row.global_mean, (*b_u, p), (*b_i, q));
+            (factor::cut(score), factor::deviation(p, q, row.samples))
+        }
+        (Some((bias, _)), None) | (None, Some((bias, _))) => (factor::cut(row.global_mean + bias), None),
+        (None, None) => (row.global_mean, None),
+    })
 }
 
 fn customer_key(customer_id: i32) -> Result<Option<i32>, Error> {

@@ -1,15 +1,16 @@
-//! Trains models on the warehouse's ratings: `train_als`.
+//! Trains models on the warehouse's ratings: `train`, `train_estimate`, `training_curve`. What each algorithm has a function
+//! for by its own name, with named arguments, is SQL around `train`.
 
 use std::time::Instant;
 
-use factor::als::{self, Iteration};
-use factor::{HoldOut, MatrixBuilder, Metrics, RatingMatrix, Ratings};
+use factor::{Algorithm, HoldOut, Iteration, MatrixBuilder, Metrics, RatingMatrix, Ratings, Run, Size};
 use pgrx::JsonB;
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::model::NewModel;
+use crate::pg::progress::{Phase, Shown};
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
 
@@ -22,8 +23,10 @@ enum TrainError {
     Name(usize),
     #[error("hold_out must be a share of the ratings from 0 to below 1, not {0}")]
     HoldOut(f64),
-    #[error("all {0} ratings are held out")]
+    #[error("all {0} ratings are of the probe or held out")]
     AllHeldOut(usize),
+    #[error("{error}")]
+    Algorithm { error: factor::Error },
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
     #[error(transparent)]
@@ -37,6 +40,7 @@ impl Report for TrainError {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            TrainError::Algorithm { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
         }
@@ -53,8 +57,9 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::HoldOut(_) | TrainError::Name(_) => None,
+            TrainError::Algorithm { .. } => Some(format!("There is: {}.", Algorithm::NAMES.join(", "))),
             TrainError::AllHeldOut(_) => {
-                Some("Train on the probe, too: train_on => 'all'; or hold out less.".into())
+                Some("Hold out less, or train on the probe, too: train_on => 'all'.".into())
             }
             TrainError::Singular { .. } => Some("Raise regularization and bias_regularization.".into()),
             TrainError::Pg(error) => error.hint(),
@@ -74,32 +79,15 @@ const LONGEST_NAME: usize = 255;
 /// Ratings between two looks at the memory, where there are more than were counted.
 const RATINGS_A_TURN: usize = 64 * 1024;
 
-/// A trained model, as the SQL function shows it.
-struct Trained {
-    name: String,
-    version: i32,
-    params: serde_json::Value,
-    ratings: usize,
-    iterations: usize,
-    train_rmse: f64,
-    probe_rmse: Option<f64>,
-    started: Instant,
-}
-
-/// Trains a model by alternating least squares.
+/// Trains a model by an algorithm of this name.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
-#[allow(clippy::too_many_arguments)] // they are named in SQL
-fn train_als(
-    model: default!(Option<&str>, "'als'"),
-    factors: default!(Option<i32>, 50),
-    iterations: default!(Option<i32>, 15),
-    regularization: default!(Option<f32>, 0.06),
-    bias_regularization: default!(Option<f32>, 0.02),
-    tolerance: default!(Option<f32>, 0.0),
-    hold_out: default!(Option<f32>, 0.0),
+fn train(
+    algorithm: Option<&str>,
+    params: default!(Option<JsonB>, "'{}'"),
+    model: default!(Option<&str>, "NULL"),
     train_on: default!(Option<&str>, "'train'"),
-    seed: default!(Option<i64>, 42),
+    hold_out: default!(Option<f32>, 0.0),
     deploy: default!(Option<bool>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -118,63 +106,181 @@ fn train_als(
     >,
     ErrorReport,
 > {
-    // A NULL stands for the default.
-    let default = als::Params::default();
-    let params = als::Params {
-        factors: count("factors", factors, default.factors).map_err(report)?,
-        iterations: count("iterations", iterations, default.iterations).map_err(report)?,
-        regularization: regularization.map_or(default.regularization, decimal),
-        bias_regularization: bias_regularization.map_or(default.bias_regularization, decimal),
-        tolerance: tolerance.map_or(default.tolerance, decimal),
-        seed: seed.map_or(default.seed, |seed| seed as u64),
+    let algorithm = parse(algorithm, params).map_err(report)?;
+    let request = Request {
+        name: model.unwrap_or(algorithm.name()),
+        train_on: train_on.unwrap_or("train"),
+        hold_out: hold_out.map_or(0.0, decimal),
+        deploy,
     };
-    let hold_out = hold_out.map_or(0.0, decimal);
-    let trained = train(model.unwrap_or("als"), &params, hold_out, train_on.unwrap_or("train"), deploy)
-        .map_err(report)?;
+    let (new, version) = fit(&algorithm, &request).map_err(report)?;
     Ok(TableIterator::once((
-        trained.name,
-        trained.version,
-        "als",
-        JsonB(trained.params),
-        trained.ratings as i64,
-        trained.iterations as i32,
-        trained.train_rmse,
-        trained.probe_rmse,
-        pg::interval(trained.started.elapsed()),
+        new.name.into(),
+        version,
+        new.algorithm,
+        JsonB(new.params),
+        new.ratings as i64,
+        new.iterations as i32,
+        new.train_rmse,
+        new.probe_rmse,
+        pg::interval(new.started.elapsed()),
     )))
 }
 
-fn train(
-    name: &str,
-    params: &als::Params,
+/// What a training with these parameters would take: memory at its height, and time from rows to rows.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn train_estimate(
+    algorithm: Option<&str>,
+    params: default!(Option<JsonB>, "'{}'"),
+) -> Result<TableIterator<'static, (name!(bytes, i64), name!(seconds, f64))>, ErrorReport> {
+    let (bytes, seconds) =
+        parse(algorithm, params).and_then(|algorithm| estimate(&algorithm)).map_err(report)?;
+    Ok(TableIterator::once((bytes as i64, seconds)))
+}
+
+/// How each iteration of a training went.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, pg_temp)]
+fn training_curve(
+    model: default!(Option<&str>, "NULL"),
+    version: default!(Option<i32>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(iteration, i32),
+            name!(train_rmse, f64),
+            name!(held_out_rmse, Option<f64>),
+            name!(seconds, f64),
+        ),
+    >,
+    ErrorReport,
+> {
+    Ok(TableIterator::new(model::curve(model, version).map_err(report)?))
+}
+
+/// The key of a version of a model.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, pg_temp)]
+fn model_id(
+    model: default!(Option<&str>, "NULL"),
+    version: default!(Option<i32>, "NULL"),
+) -> Result<i32, ErrorReport> {
+    Ok(model::find(model, version).map_err(report)?.model_id)
+}
+
+/// What is asked for beside the algorithm.
+struct Request<'a> {
+    name: &'a str,
+    train_on: &'a str,
     hold_out: f64,
-    train_on: &str,
     deploy: Option<bool>,
-) -> Result<Trained, TrainError> {
+}
+
+fn parse(algorithm: Option<&str>, params: Option<JsonB>) -> Result<Algorithm, TrainError> {
+    let algorithm = algorithm.ok_or(Error::NullArgument("algorithm"))?;
+    let params = params.map_or_else(|| serde_json::json!({}), |JsonB(params)| params);
+    Algorithm::parse(algorithm, &params).map_err(|error| match error {
+        factor::Error::Algorithm { .. } => TrainError::Algorithm { error },
+        error => error.into(),
+    })
+}
+
+/// Reads the ratings, trains, writes the model, and gives what was written and the version that it became.
+fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>, i32), TrainError> {
     let started = Instant::now();
-    catalog::require_writable(c"train_als()");
-    let spares_probe = match train_on {
+    let Request { name, train_on, hold_out, deploy } = *request;
+    catalog::require_writable(c"train()");
+    if !(1..=LONGEST_NAME).contains(&name.len()) {
+        return Err(TrainError::Name(name.len()));
+    }
+    model::require_write()?;
+    let threads = guc::threads();
+    let progress = Shown::start();
+    let Split { training, probe, held_out, customers, movies } = read(algorithm, request, &progress)?;
+    notice!("training on {} ratings, holding out {}", training.len(), probe.len() + held_out.len());
+
+    // Iterations are judged by what was held out for that, or else by the probe.
+    let judge = if held_out.is_empty() { "probe" } else { "held-out" };
+    let of = algorithm.iterations();
+    let mut curve = Vec::new();
+    progress.enter(Phase::Training);
+    progress.update(0, of as u64, 0);
+    let outcome = interrupt::run(
+        threads,
+        |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
+            let matrix = training.build(customers, movies, cancelled)?;
+            let judges = if held_out.is_empty() { &probe } else { &held_out };
+            let on_iteration = &mut |iteration| say(iteration);
+            let (trained, summary) =
+                algorithm.train(&matrix, &mut Run { held_out: judges, cancelled, on_iteration })?;
+            let on_probe = trained.model.judge(&probe, cancelled)?;
+            Ok((matrix, trained, summary, on_probe))
+        },
+        |iteration| {
+            progress.update(iteration.number as u64, of as u64, 0);
+            notice!("{}", describe(&iteration, of, judge));
+            curve.push(iteration);
+        },
+    )?;
+    let (matrix, trained, summary, on_probe): (RatingMatrix, _, _, Option<Metrics>) =
+        outcome.map_err(name_row)?;
+    let factor::Trained { model, iteration } = trained;
+    let new = NewModel {
+        name,
+        algorithm: algorithm.name(),
+        params: algorithm.params(),
+        train_on,
+        hold_out,
+        ratings: matrix.ratings(),
+        iterations: iteration.number,
+        train_rmse: iteration.train_rmse,
+        probe_rmse: on_probe.map(|metrics| metrics.rmse),
+        summary,
+        curve,
+        started,
+        deploy,
+    };
+    let trained = |table: &str, row: usize| match table {
+        "movie_factors" => matrix.by_movie.count(row) > 0,
+        _ => matrix.by_customer.count(row) > 0,
+    };
+    notice!("writing the model");
+    progress.enter(Phase::WritingModel);
+    let version = model::write(&new, &model, trained, &progress)?;
+    Ok((new, version))
+}
+
+/// The warehouse's ratings, by what they are for.
+struct Split {
+    training: MatrixBuilder,
+    probe: Ratings,
+    held_out: Ratings,
+    customers: usize,
+    movies: usize,
+}
+
+fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Result<Split, TrainError> {
+    let spares_probe = match request.train_on {
         "train" => true,
         "all" => false,
         other => return Err(TrainError::TrainOn(other.into())),
     };
-    if !(0.0..1.0).contains(&hold_out) {
-        return Err(TrainError::HoldOut(hold_out));
+    if !(0.0..1.0).contains(&request.hold_out) {
+        return Err(TrainError::HoldOut(request.hold_out));
     }
-    let held = HoldOut::new(hold_out, params.seed);
-    if !(1..=LONGEST_NAME).contains(&name.len()) {
-        return Err(TrainError::Name(name.len()));
-    }
-    params.check()?;
-    model::require_write()?;
+    let held = HoldOut::new(request.hold_out, algorithm.seed().unwrap_or_default() as u64);
     let size = ratings::size(Seen::ByTransaction)?;
     let threads = guc::threads();
     let memory = |customers: usize, movies: usize, ratings, held_out| {
-        params.memory(size.customers.max(customers), size.movies.max(movies), ratings, held_out, threads)
+        let (customers, movies) = (size.customers.max(customers), size.movies.max(movies));
+        algorithm.memory(Size { customers, movies, ratings, held_out, threads })
     };
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
+    progress.enter(Phase::ReadingRatings);
     let mut training = MatrixBuilder::default();
     let (mut probe, mut held_out) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
@@ -188,11 +294,14 @@ fn train(
         } else {
             training.push(customer, movie, rating)?;
         }
-        // The count was the loads': rows that others inserted are not in it.
         let spared = probe.len() + held_out.len();
         let read = training.len() + spared;
-        if read > size.ratings && read.is_multiple_of(RATINGS_A_TURN) {
-            pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
+        if read.is_multiple_of(RATINGS_A_TURN) {
+            progress.update(read as u64, size.ratings as u64, read as u64);
+            // The count was the loads': rows that others inserted are not in it.
+            if read > size.ratings {
+                pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
+            }
         }
         Ok(())
     })?;
@@ -204,67 +313,22 @@ fn train(
     if training.is_empty() {
         return Err(factor::Error::NoRatings.into());
     }
-    notice!("training on {} ratings, holding out {spared}", training.len());
-
-    // Sweeps are judged by what was held out for that, or else by the probe.
-    let judge = if held_out.is_empty() { "probe" } else { "held-out" };
-    let outcome = interrupt::run(
-        threads,
-        |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
-            let matrix = training.build(customers, movies, cancelled)?;
-            let judges = if held_out.is_empty() { &probe } else { &held_out };
-            let trained = als::train(&matrix, judges, params, cancelled, &mut |iteration| say(iteration))?;
-            let on_probe = trained.model.judge(&probe, cancelled)?;
-            Ok((matrix, trained, on_probe))
-        },
-        |iteration| notice!("{}", describe(&iteration, params.iterations, judge)),
-    )?;
-    let (matrix, als::Trained { model, iteration }, on_probe): (RatingMatrix, _, Option<Metrics>) =
-        outcome.map_err(name_row)?;
-    let json = serde_json::json!({
-        "factors": params.factors,
-        "iterations": params.iterations,
-        "regularization": params.regularization,
-        "bias_regularization": params.bias_regularization,
-        "tolerance": params.tolerance,
-        "hold_out": hold_out,
-        "train_on": train_on,
-        "seed": params.seed as i64,
-    });
-    let new = NewModel {
-        name,
-        algorithm: "als",
-        params: json.clone(),
-        ratings: matrix.ratings(),
-        iterations: iteration.number,
-        train_rmse: iteration.train_rmse,
-        probe_rmse: on_probe.map(|metrics| metrics.rmse),
-        started,
-        deploy,
-    };
-    let trained = |table: &str, row: usize| match table {
-        "movie_factors" => matrix.by_movie.count(row) > 0,
-        _ => matrix.by_customer.count(row) > 0,
-    };
-    notice!("writing the model");
-    let version = model::write(&new, &model, trained)?;
-    Ok(Trained {
-        name: name.into(),
-        version,
-        params: json,
-        ratings: new.ratings,
-        iterations: new.iterations,
-        train_rmse: new.train_rmse,
-        probe_rmse: new.probe_rmse,
-        started,
-    })
+    Ok(Split { training, probe, held_out, customers, movies })
 }
 
-/// A parameter that counts something: the crate's type for it has no negative numbers.
-fn count(name: &'static str, given: Option<i32>, default: usize) -> Result<usize, Error> {
-    let Some(given) = given else { return Ok(default) };
-    usize::try_from(given)
-        .map_err(|_| factor::Error::Parameter { name, value: given.to_string(), range: "at least 1" }.into())
+/// Ratings read and sorted a second, and rows written, as `benches/train.sh` finds them on two cores.
+const READ_A_SECOND: f64 = 15e6;
+const WRITTEN_A_SECOND: f64 = 250e3;
+
+fn estimate(algorithm: &Algorithm) -> Result<(usize, f64), TrainError> {
+    let ratings::Size { customers, movies, ratings } = ratings::size(Seen::ByTransaction)?;
+    let threads = guc::threads();
+    let size = Size { customers, movies, ratings, held_out: 0, threads };
+    let job = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| algorithm.estimate(size, cancelled);
+    let training = interrupt::run(threads, job, |()| {})??;
+    let rows = (customers + movies) as f64;
+    let seconds = training.as_secs_f64() + ratings as f64 / READ_A_SECOND + rows / WRITTEN_A_SECOND;
+    Ok((algorithm.memory(size), seconds))
 }
 
 /// Says which customer or movie a row of the matrix is.

@@ -1,14 +1,16 @@
-//! How fast a sweep of alternating least squares is, as a share of what the processor can multiply.
+//! How fast a sweep of alternating least squares is, or an epoch of stochastic gradient descent: in ratings a second, and
+//! as a share of what the processor can multiply.
 //!
-//! `cargo bench -p factor --bench sweep -- [FACTORS] [CUSTOMERS] [THREADS]`, by default 50, 48,000 and all cores. A
-//! made-up matrix of some 200 ratings a customer, both sides' numbers by a power law, as the Prize's are.
+//! `cargo bench -p factor --bench sweep -- [als|svd] [FACTORS] [CUSTOMERS] [THREADS]`, by default als, 50, 48,000 and all
+//! cores. A made-up matrix, the numbers of ratings of both sides by a power law, as the Prize's are: some 100 ratings a
+//! customer, half of the Prize's.
 
 #![allow(missing_docs, unsafe_code)] // calls to functions compiled for instruction sets found at run time
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use factor::{MatrixBuilder, RatingMatrix, Ratings, als};
+use factor::{Iteration, MatrixBuilder, RatingMatrix, Ratings, Run, als, svd};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -16,31 +18,42 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 const MOVIES: usize = 17_770;
 
 fn main() {
-    let numbers = std::env::args().filter_map(|arg| arg.parse().ok()).collect::<Vec<usize>>();
+    let args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect::<Vec<_>>();
+    let numbers = args.iter().filter_map(|arg| arg.parse().ok()).collect::<Vec<usize>>();
     let number = |place: usize, default| numbers.get(place).copied().unwrap_or(default);
+    let is_svd = args.first().is_some_and(|algorithm| algorithm == "svd");
     let factors = number(0, 50);
     let matrix = matrix(number(1, 48_000));
     let threads = number(2, std::thread::available_parallelism().map_or(1, usize::from));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
     let peak = threads as f64 * peak();
 
-    let params = als::Params { factors, iterations: 5, ..als::Params::default() };
     let mut ended = Vec::new();
     let mut rmse = 0.0;
     pool.install(|| {
-        let hear = &mut |iteration: als::Iteration| {
+        let hear = &mut |iteration: Iteration| {
             ended.push(iteration.elapsed);
             rmse = iteration.train_rmse;
         };
-        als::train(&matrix, &Ratings::default(), &params, &AtomicBool::new(false), hear)
+        let (held_out, cancelled) = (Ratings::default(), AtomicBool::new(false));
+        let run = &mut Run { held_out: &held_out, cancelled: &cancelled, on_iteration: hear };
+        if is_svd {
+            svd::train(&matrix, &svd::Params { factors, iterations: 5, ..svd::Params::default() }, run)
+        } else {
+            als::train(&matrix, &als::Params { factors, iterations: 5, ..als::Params::default() }, run)
+        }
     })
     .expect("the matrix can be factorised");
-    // The first sweep touches memory for the first time.
+    // The first touches memory for the first time.
     let sweep = ended.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(Duration::ZERO).as_secs_f64();
-    // Both halves add a product of factors and constant with themselves for each rating.
-    let flop = 2.0 * matrix.ratings() as f64 * (factors * (factors + 1)) as f64;
+    let ratings = matrix.ratings() as f64;
+    // Both halves of a sweep of least squares add a product of factors and constant with themselves for each rating. A
+    // step of gradient descent shrinks both rows, adds a product to each, and multiplies one with the next.
+    let flop = ratings * if is_svd { 8 * (factors + 2) } else { 2 * factors * (factors + 1) } as f64;
     println!(
-        "{factors} factors, {threads} threads: {sweep:.3} s a sweep, {:.1} GFLOP/s, {:.0} % of {peak:.0}; RMSE {rmse:.5}",
+        "{}, {factors} factors, {threads} threads: {sweep:.3} s a sweep, {:.1} million ratings a second, {:.1} GFLOP/s, {:.0} % of {peak:.0}; RMSE {rmse:.5}",
+        if is_svd { "svd" } else { "als" },
+        ratings / sweep / 1e6,
         flop / sweep / 1e9,
         flop / sweep / 1e7 / peak
     );

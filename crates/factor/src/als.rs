@@ -2,20 +2,16 @@
 //! side held fixed (Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for the
 //! Netflix Prize"), a row's bias being one more unknown of its system.
 
-use std::ops::Range;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
-use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
-use rand::SeedableRng;
-use rand_distr::{Distribution, StandardNormal};
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use crate::error::check;
-use crate::model::judge;
-use crate::normal_equations::{AHEAD, Kernel, Observed, Packed, Ridge, Scratch, Unsolved};
-use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sparse, baseline};
+use crate::half_sweep::HalfSweep;
+use crate::implicit::Implicit;
+use crate::normal_equations::{Packed, Prior, Scratch};
+use crate::parameter::{count, lenient, real, whole};
+use crate::training::{Course, ridge, start};
+use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained};
 
 /// How to train.
 ///
@@ -25,23 +21,42 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Side, Sparse, ba
 /// | `iterations` | 15 | 1 to 1000 | sweeps over both sides |
 /// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + 60) |
 /// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
+/// | `implicit_weight` | 0 | 0 to 1e6 | weight of the matrix of who rated what, factorised along; 0: it is not |
+/// | `implicit_regularization` | 10 | 0 to 1e6 | λ of the vectors that explain it |
+/// | `cg_steps` | 0 | 0 to 100 | steps of conjugate gradient a row and sweep; 0: rows are solved exactly |
 /// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
 /// | `seed` | 42 | any | where the factors start |
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// Length of each vector.
+    #[serde(deserialize_with = "count")]
     pub factors: usize,
     /// Sweeps over both sides.
+    #[serde(deserialize_with = "count")]
     pub iterations: usize,
     /// λ of the factors.
+    #[serde(deserialize_with = "lenient")]
     pub regularization: f64,
     /// λ of the biases.
+    #[serde(deserialize_with = "lenient")]
     pub bias_regularization: f64,
+    /// How much the errors of who-rated-what weigh beside those of the ratings: cmfrec's `w_implicit`.
+    #[serde(deserialize_with = "lenient")]
+    pub implicit_weight: f64,
+    /// λ of the vectors that explain who rated what.
+    #[serde(deserialize_with = "lenient")]
+    pub implicit_regularization: f64,
+    /// How often a conjugate gradient is followed for each row and sweep, instead of solving exactly: worth it where there
+    /// are hundreds of factors.
+    #[serde(deserialize_with = "count")]
+    pub cg_steps: usize,
     /// By how much a sweep must lower the error on held-out ratings, or on those trained on where none are held out, for
     /// training to go on. Where that rises, what was learned before is the result.
+    #[serde(deserialize_with = "lenient")]
     pub tolerance: f64,
     /// Where the factors start.
-    pub seed: u64,
+    pub seed: i64,
 }
 
 impl Default for Params {
@@ -51,83 +66,40 @@ impl Default for Params {
             iterations: 15,
             regularization: 0.06,
             bias_regularization: 0.02,
+            implicit_weight: 0.0,
+            implicit_regularization: 10.0,
+            cg_steps: 0,
             tolerance: 0.0,
             seed: 42,
         }
     }
 }
 
-/// How a sweep went.
-#[derive(Clone, Copy, Debug)]
-pub struct Iteration {
-    /// Counted from 1.
-    pub number: usize,
-    /// RMSE on the ratings trained on.
-    pub train_rmse: f64,
-    /// RMSE on the ratings held out, if there are any.
-    pub held_out_rmse: Option<f64>,
-    /// Since training began.
-    pub elapsed: Duration,
-}
-
-impl Iteration {
-    /// The error that decides on whether to go on.
-    fn rmse(&self) -> f64 {
-        self.held_out_rmse.unwrap_or(self.train_rmse)
-    }
-}
-
-/// What training gives.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    /// The model.
-    pub model: Model,
-    /// The sweep that it is of: the last one, or the one before that where an error rose.
-    pub iteration: Iteration,
-}
-
-/// Ratings in a unit of work: some milliseconds' worth.
-const RATINGS_A_BLOCK: usize = 8192;
 /// From this many ratings on, training begins with one customer in [`SAMPLED`], for [`SAMPLE_SWEEPS`] sweeps: that is enough
 /// to learn the movies roughly, for a tenth of the time.
 const SAMPLED_FROM: usize = 5_000_000;
 const SAMPLED: usize = 10;
 const SAMPLE_SWEEPS: usize = 3;
-/// The standard deviation of the factors that training starts from.
-const START: f32 = 0.03;
-/// Ratings assumed of each row beside its own when it is regularised.
-const PRIOR_COUNT: f64 = 60.0;
-
 impl Params {
     /// Checks each parameter's range.
     pub fn check(&self) -> Result<(), Error> {
-        let whole = |name, value: usize, most: usize, range| match (1..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::Parameter { name, value: value.to_string(), range }),
-        };
-        let real = |name, value: f64, most: f64, range| match (0.0..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::Parameter { name, value: value.to_string(), range }),
-        };
-        whole("factors", self.factors, 1024, "from 1 to 1024")?;
-        whole("iterations", self.iterations, 1000, "from 1 to 1000")?;
-        real("regularization", self.regularization, 1e6, "from 0 to 1000000")?;
-        real("bias_regularization", self.bias_regularization, 1e6, "from 0 to 1000000")?;
-        real("tolerance", self.tolerance, 1.0, "from 0 to 1")
+        whole("factors", self.factors, 1..=1024)?;
+        whole("iterations", self.iterations, 1..=1000)?;
+        real("regularization", self.regularization, 0.0..=1e6)?;
+        real("bias_regularization", self.bias_regularization, 0.0..=1e6)?;
+        real("implicit_weight", self.implicit_weight, 0.0..=1e6)?;
+        real("implicit_regularization", self.implicit_regularization, 0.0..=1e6)?;
+        whole("cg_steps", self.cg_steps, 0..=100)?;
+        real("tolerance", self.tolerance, 0.0..=1.0)
     }
 
-    /// Bytes that training on this many ratings takes at its height, the matrix and its making included.
-    pub fn memory(
-        &self,
-        customers: usize,
-        movies: usize,
-        ratings: usize,
-        held_out: usize,
-        threads: usize,
-    ) -> usize {
+    /// Bytes that training takes at its height, the matrix and its making included.
+    pub fn memory(&self, size: Size) -> usize {
+        let Size { customers, movies, ratings, held_out, threads } = size;
         let copies = if self.tolerance > 0.0 { 2 } else { 1 };
         let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
-            + Packed::memory(customers + movies, self.factors);
+            + Packed::memory(customers + movies, self.factors)
+            + if self.implicit_weight > 0.0 { Implicit::memory(customers + movies, self.factors) } else { 0 };
         let sample = if ratings < SAMPLED_FROM {
             0
         } else {
@@ -142,196 +114,115 @@ impl Params {
         MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
     }
 
-    fn ridge(&self, ratings: usize) -> Ridge {
-        let weight = ratings as f64 + PRIOR_COUNT;
-        Ridge {
-            factors: (self.regularization * weight) as f32,
-            bias: (self.bias_regularization * weight) as f32,
-        }
+    /// Regularises a row of so many ratings.
+    fn regularise(&self, ratings: usize, prior: &mut Prior) {
+        prior.ridge = ridge(self.regularization, ratings);
+        prior.bias_ridge = ridge(self.bias_regularization, ratings);
     }
 }
 
 /// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
 /// whatever the number of threads.
-///
-/// `on_iteration` hears of each sweep, with its error on `held_out` where that is not empty. `cancelled` is looked at
-/// all the time but while one system is factorised.
-pub fn train(
-    matrix: &RatingMatrix,
-    held_out: &Ratings,
-    params: &Params,
-    cancelled: &AtomicBool,
-    on_iteration: &mut dyn FnMut(Iteration),
-) -> Result<Trained, Error> {
-    train_from(SAMPLED_FROM, matrix, held_out, params, cancelled, on_iteration)
+pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Result<Trained, Error> {
+    train_from(SAMPLED_FROM, matrix, params, run)
 }
 
 /// [`train`], beginning with a sample of no fewer ratings than this.
 fn train_from(
     sampled_from: usize,
     matrix: &RatingMatrix,
-    held_out: &Ratings,
     params: &Params,
-    cancelled: &AtomicBool,
-    on_iteration: &mut dyn FnMut(Iteration),
+    run: &mut Run<'_>,
 ) -> Result<Trained, Error> {
     params.check()?;
-    matrix.check(held_out, cancelled)?;
-    let started = Instant::now();
-    let solver = Solver { kernel: Kernel::available()[0], mean: matrix.mean() as f32, params, cancelled };
-    let mut movies = start(matrix, params)?;
+    let cancelled = run.cancelled;
+    let mut course = Course::new(matrix, run, params.iterations, params.tolerance)?;
+    let mut movies = start(matrix, params.factors, params.seed, cancelled)?;
     if matrix.ratings() >= sampled_from {
         let sample = matrix.sample(SAMPLED, cancelled)?;
-        let mut sides = Sides::new(&sample, movies, params.factors)?;
+        let mut sides = Sides::new(&sample, movies, params)?;
         for _ in 0..SAMPLE_SWEEPS {
-            solver.sweep(&sample, &mut sides)?;
+            sides.sweep(&sample, params, cancelled)?;
         }
-        movies = sides.movies;
+        movies = sides.model.movies;
     }
-    let mut sides = Sides::new(matrix, movies, params.factors)?;
-    let mut before: Option<Trained> = None;
-    let mut number = 0;
+    let mut sides = Sides::new(matrix, movies, params)?;
     loop {
-        number += 1;
-        let error = solver.sweep(matrix, &mut sides)?;
-        let held_out = judge(solver.mean, &sides.customers, &sides.movies, held_out, cancelled)?;
-        let iteration = Iteration {
-            number,
-            train_rmse: (error / matrix.ratings() as f64).sqrt(),
-            held_out_rmse: held_out.map(|metrics| metrics.rmse),
-            elapsed: started.elapsed(),
-        };
-        on_iteration(iteration);
-        let gain = before.as_ref().map(|before| before.iteration.rmse() - iteration.rmse());
-        if let Some(before) = before.take_if(|_| gain.is_some_and(|gain| gain < 0.0)) {
-            return Ok(before);
-        }
-        if number == params.iterations || gain.is_some_and(|gain| gain < params.tolerance) {
-            let model = Model { mean: solver.mean, customers: sides.customers, movies: sides.movies };
-            return Ok(Trained { model, iteration });
-        }
-        if params.tolerance > 0.0 {
-            let (customers, movies) = (sides.customers.try_clone()?, sides.movies.try_clone()?);
-            before = Some(Trained { model: Model { mean: solver.mean, customers, movies }, iteration });
+        let error = sides.sweep(matrix, params, cancelled)?;
+        let train_rmse = (error / matrix.ratings() as f64).sqrt();
+        if let Some(trained) = course.iterate(&mut sides.model, train_rmse)? {
+            return Ok(trained);
         }
     }
-}
-
-/// Movies' damped biases, and small random factors.
-fn start(matrix: &RatingMatrix, params: &Params) -> Result<Side, Error> {
-    let mut movies = Side::zeros(matrix.by_movie.rows(), params.factors)?;
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(params.seed);
-    movies.factors.iter_mut().for_each(|factor| *factor = START * normal(&mut rng));
-    movies
-        .biases
-        .iter_mut()
-        .enumerate()
-        .for_each(|(movie, bias)| *bias = baseline::movie_bias(matrix, movie));
-    Ok(movies)
-}
-
-fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
-    StandardNormal.sample(rng)
 }
 
 /// What is learned of both sides, and the same as the kernel reads it.
 struct Sides {
-    customers: Side,
-    movies: Side,
+    model: Model,
     packed_customers: Packed,
     packed_movies: Packed,
+    /// What movies tell of the customers who rated them, and customers of the movies.
+    implicit: Option<(Implicit, Implicit)>,
 }
 
 impl Sides {
     /// To begin with these movies.
-    fn new(matrix: &RatingMatrix, movies: Side, factors: usize) -> Result<Sides, Error> {
-        let customers = matrix.by_customer.rows();
+    fn new(matrix: &RatingMatrix, movies: Side, params: &Params) -> Result<Sides, Error> {
+        let Params { factors, implicit_weight, implicit_regularization, .. } = *params;
+        let (customers, mean) = (matrix.by_customer.rows(), matrix.mean() as f32);
+        let implicit = |rows| Implicit::new(rows, factors, implicit_weight, implicit_regularization);
         Ok(Sides {
-            customers: Side::zeros(customers, factors)?,
             packed_customers: Packed::zeros(customers, factors)?,
             packed_movies: Packed::zeros(matrix.by_movie.rows(), factors)?,
-            movies,
+            implicit: match implicit_weight > 0.0 {
+                true => Some((implicit(matrix.by_movie.rows())?, implicit(customers)?)),
+                false => None,
+            },
+            model: Model { mean, customers: Side::zeros(customers, factors)?, movies, samples: 1 },
         })
     }
-}
 
-/// What all systems have in common.
-struct Solver<'a> {
-    kernel: Kernel,
-    mean: f32,
-    params: &'a Params,
-    cancelled: &'a AtomicBool,
-}
-
-impl Solver<'_> {
     /// Solves for all customers, and then for all movies; gives the sum of squared errors after that.
-    fn sweep(&self, matrix: &RatingMatrix, sides: &mut Sides) -> Result<f64, Error> {
-        let Sides { customers, movies, packed_customers, packed_movies } = sides;
-        packed_movies.take(movies, self.cancelled)?;
-        self.half_sweep("customer", &matrix.by_customer, packed_movies, customers)?;
-        packed_customers.take(customers, self.cancelled)?;
-        self.half_sweep("movie", &matrix.by_movie, packed_customers, movies)
-    }
-
-    /// Solves every row of one side; gives the sum of squared errors. Rows without ratings become zero.
-    fn half_sweep(
-        &self,
-        side: &'static str,
-        sparse: &Sparse,
-        others: &Packed,
-        rows: &mut Side,
+    fn sweep(
+        &mut self,
+        matrix: &RatingMatrix,
+        params: &Params,
+        cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Solver { kernel, mean, params, cancelled } = *self;
-        let (mut vectors, mut biases) = (rows.factors.view_mut(), rows.biases.view_mut());
-        let mut blocks = Vec::new();
-        for block in sparse.blocks(RATINGS_A_BLOCK) {
-            let (these, later) = vectors.split_at(Axis(0), block.len());
-            let (their_biases, later_biases) = biases.split_at(Axis(0), block.len());
-            (vectors, biases) = (later, later_biases);
-            blocks.push((block, these, their_biases));
-        }
-        let solve_block = |scratch: &mut Result<Scratch, Error>,
-                           (block, mut vectors, mut biases): (
-            Range<usize>,
-            ArrayViewMut2<f32>,
-            ArrayViewMut1<f32>,
-        )| {
-            let scratch = scratch.as_mut().map_err(|error| error.clone())?;
-            let mut error = 0.0;
-            for (row, (mut vector, bias)) in block.zip(vectors.rows_mut().into_iter().zip(&mut biases)) {
-                check(cancelled)?;
-                let (numbers, ratings) = sparse.row(row);
-                if numbers.is_empty() {
-                    vector.fill(0.0);
-                    *bias = 0.0;
-                    continue;
+        let Sides { model: Model { mean, customers, movies, .. }, packed_customers, packed_movies, implicit } =
+            self;
+        let RatingMatrix { by_customer, by_movie, .. } = matrix;
+        let half = |side, sparse, others, told: Option<&Implicit>, rows: &mut Side| {
+            let precision = told.map(|told| &told.precision[..]);
+            let half =
+                HalfSweep { side, sparse, others, mean: *mean, precision, steps: params.cg_steps, cancelled };
+            half.solve(rows, |row, prior| {
+                params.regularise(sparse.count(row), prior);
+                if let Some(told) = told {
+                    told.pull(sparse.row(row).0, &mut prior.pull[..params.factors]);
                 }
-                let ridge = params.ridge(numbers.len());
-                let ahead = sparse.ahead(row, AHEAD);
-                let observed = Observed { others, numbers, ratings, ahead, mean, ridge };
-                let solved = kernel.solve_row(&observed, scratch, cancelled).map_err(|why| match why {
-                    Unsolved::Singular => Error::Singular { side, row },
-                    Unsolved::Cancelled => Error::Cancelled,
-                })?;
-                vector.iter_mut().zip(solved.factors).for_each(|(to, &factor)| *to = factor);
-                *bias = solved.bias;
-                error += solved.squared_error;
-            }
-            Ok(error)
+            })
         };
-        let errors = blocks
-            .into_par_iter()
-            .map_init(|| Scratch::new(params.factors), solve_block)
-            .collect::<Vec<Result<f64, Error>>>();
-        // Summed up in the blocks' order, which no number of threads changes; so is the first of several failures.
-        errors.into_iter().sum()
+        packed_movies.take(movies, cancelled)?;
+        // In the first sweep nothing is known of customers, nor of what movies tell of them.
+        if let Some((of_movies, _)) = implicit {
+            of_movies.learn(by_movie, customers.factors.view(), cancelled)?;
+        }
+        let told = implicit.as_ref().map(|(of_movies, _)| of_movies);
+        half("customer", by_customer, packed_movies, told, customers)?;
+        packed_customers.take(customers, cancelled)?;
+        if let Some((_, of_customers)) = implicit {
+            of_customers.learn(by_customer, movies.factors.view(), cancelled)?;
+        }
+        let told = implicit.as_ref().map(|(_, of_customers)| of_customers);
+        half("movie", by_movie, packed_customers, told, movies)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metrics;
+    use crate::{Iteration, Metrics};
     use proptest::prelude::*;
     use std::sync::atomic::Ordering;
 
@@ -341,6 +232,17 @@ mod tests {
         let mut list = Ratings::default();
         ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
         RatingMatrix::new(customers, movies, &list, &GO).unwrap()
+    }
+
+    /// Trains, and hears of each iteration.
+    fn train(
+        matrix: &RatingMatrix,
+        held_out: &Ratings,
+        params: &Params,
+        cancelled: &AtomicBool,
+        on_iteration: &mut dyn FnMut(Iteration),
+    ) -> Result<Trained, Error> {
+        super::train(matrix, params, &mut Run { held_out, cancelled, on_iteration })
     }
 
     /// Every customer rates most movies, by which of two tastes both are of.
@@ -368,9 +270,10 @@ mod tests {
         }
         for (sparse, side) in [(&matrix.by_customer, &model.customers), (&matrix.by_movie, &model.movies)] {
             for row in 0..sparse.rows() {
-                let ridge = params.ridge(sparse.count(row));
+                let mut prior = Prior::none(params.factors).unwrap();
+                params.regularise(sparse.count(row), &mut prior);
                 let (bias, factors) = side.row(row).unwrap();
-                sum += f64::from(ridge.bias * bias * bias + ridge.factors * factors.dot(&factors));
+                sum += f64::from(prior.bias_ridge * bias * bias + prior.ridge * factors.dot(&factors));
             }
         }
         sum
@@ -387,7 +290,7 @@ mod tests {
         let model =
             train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap().model;
         let last = last.unwrap();
-        let biases = baseline::biases(&matrix).unwrap();
+        let biases = crate::baseline::biases(&matrix, &Default::default(), &GO).unwrap();
         let rmse = |model: &Model| {
             let pairs = held_out.iter().map(|(c, m, v)| (model.predict(c as usize, m as usize), v));
             Metrics::of(pairs).unwrap().rmse
@@ -434,11 +337,11 @@ mod tests {
         let ratings = rated.map(|(c, m)| (c, m, stars((c, m)))).collect::<Vec<_>>();
         let (held, kept): (Vec<_>, Vec<_>) = ratings.iter().partition(|(c, m, _)| (c + m) % 3 == 0);
         let matrix = matrix(&kept, 600, 150);
-        assert!(matrix.by_movie.blocks(RATINGS_A_BLOCK).len() > 4);
+        assert!(matrix.by_movie.blocks(crate::half_sweep::RATINGS_A_BLOCK).len() > 4);
         let mut held_out = Ratings::default();
         held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
         assert!(held_out.len() > 16 * 1024);
-        let bits = |threads: usize, seed: u64, sampled_from: usize| {
+        let bits = |threads: usize, seed: i64, sampled_from: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let params = Params { seed, iterations: 3, ..quick() };
             let (model, errors) = pool.install(|| {
@@ -446,7 +349,8 @@ mod tests {
                 let hear = &mut |iteration: Iteration| {
                     errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
                 };
-                (train_from(sampled_from, &matrix, &held_out, &params, &GO, hear).unwrap().model, errors)
+                let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: hear };
+                (train_from(sampled_from, &matrix, &params, run).unwrap().model, errors)
             });
             let numbers = model.customers.factors.iter().chain(&model.movies.factors);
             let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
@@ -530,10 +434,9 @@ mod tests {
         let first_rmse = |sampled_from| {
             let params = Params { iterations: 1, ..quick() };
             let mut rmse = 0.0;
-            train_from(sampled_from, &matrix, &Ratings::default(), &params, &GO, &mut |i| {
-                rmse = i.train_rmse
-            })
-            .unwrap();
+            let (held_out, on_iteration) = (Ratings::default(), &mut |i: Iteration| rmse = i.train_rmse);
+            let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration };
+            train_from(sampled_from, &matrix, &params, run).unwrap();
             rmse
         };
         assert!(first_rmse(0) < first_rmse(usize::MAX), "{} {}", first_rmse(0), first_rmse(usize::MAX));
@@ -543,7 +446,7 @@ mod tests {
         #[test]
         fn any_ratings_give_finite_factors(
             ratings in prop::collection::btree_map((0u32..8, 0u32..6), 1u8..=5, 1..40),
-            factors in 1usize..20, seed: u64,
+            factors in 1usize..20, seed: i64,
         ) {
             let ratings = ratings.into_iter().map(|((c, m), v)| (c, m, v)).collect::<Vec<_>>();
             let matrix = matrix(&ratings, 8, 6);

@@ -10,18 +10,24 @@ const SINGULAR: f32 = 1e-6;
 /// Rows eliminated together before the rest of the matrix hears of it.
 const PANEL: usize = 2 * ROWS;
 
-/// Solves `A x = b` for `A` of `n` by `n`, in place, as `A = UᵀU`.
+/// The first half of solving `A x = b` for `A` of `n` by `n`, in place: `A` becomes `U`, where `A = UᵀU`, and `b` becomes
+/// `U⁻ᵀ b`, which leaves [`substitute`] to do.
 ///
-/// `system` holds the upper triangle of `A` in rows of `stride` numbers, and `b` as column `n`: eliminated along, it comes
-/// out as `U⁻ᵀ b`, which leaves the backward substitution alone to do. `x` takes the solution and is at least `stride`
-/// numbers long. Returns whether `A` was positive definite, so far as single precision can tell.
+/// `system` holds the upper triangle of `A` in rows of `stride` numbers, and `b` as column `n`, which is eliminated along.
+/// `x` is at least `stride` numbers long, and has the reciprocals of U's diagonal then. Returns whether `A` was positive
+/// definite, so far as single precision can tell.
 ///
 /// # Safety
 ///
 /// The machine has the instruction set of `V`; `system` has `stride` rows and [`MARGIN`] more numbers; `n` is less than
 /// `stride`, which is a multiple of [`ROWS`] and of the register's lanes.
 #[inline(always)]
-pub(crate) unsafe fn solve<V: Vector>(system: &mut [f32], stride: usize, n: usize, x: &mut [f32]) -> bool {
+pub(crate) unsafe fn eliminate<V: Vector>(
+    system: &mut [f32],
+    stride: usize,
+    n: usize,
+    x: &mut [f32],
+) -> bool {
     debug_assert!(n < stride && system.len() >= stride * stride + MARGIN && x.len() >= stride);
     // What each diagonal entry was, until its row is eliminated; then the reciprocal of what it became.
     for row in 0..n {
@@ -64,6 +70,13 @@ pub(crate) unsafe fn solve<V: Vector>(system: &mut [f32], stride: usize, n: usiz
             }
         }
     }
+    true
+}
+
+/// The second half: `x`, which [`eliminate`] has left reciprocals in, becomes the solution of `U x = c`, where `c` is the
+/// system's column `n`.
+#[inline(always)]
+pub(crate) fn substitute(system: &[f32], stride: usize, n: usize, x: &mut [f32]) {
     // By panels, too: what the unknowns behind it contribute to its rows does not have to be waited for.
     for panel in (0..n).step_by(PANEL).rev() {
         let end = (panel + PANEL).min(n);
@@ -80,7 +93,6 @@ pub(crate) unsafe fn solve<V: Vector>(system: &mut [f32], stride: usize, n: usiz
             }
         }
     }
-    true
 }
 
 /// A scalar product in eight sums, which a compiler may not make of one.
@@ -105,7 +117,9 @@ mod tests {
 
     fn solve_portably(system: &mut [f32], stride: usize, n: usize, x: &mut [f32]) -> bool {
         // SAFETY: every machine has this instruction set; the systems below are as large as they have to be.
-        unsafe { solve::<Portable>(system, stride, n, x) }
+        let is_regular = unsafe { eliminate::<Portable>(system, stride, n, x) };
+        substitute(system, stride, n, x);
+        is_regular
     }
 
     proptest! {

@@ -16,7 +16,19 @@ pub enum Error {
         /// What it was.
         value: String,
         /// What it may be.
-        range: &'static str,
+        range: String,
+    },
+    /// There is no such algorithm.
+    #[error("there is no algorithm \"{name}\"")]
+    Algorithm {
+        /// What was asked for.
+        name: String,
+    },
+    /// A parameter is unknown, or no number where it has to be one.
+    #[error("{text}")]
+    Params {
+        /// Which one, and why.
+        text: String,
     },
     /// A rating names a customer or movie beyond the matrix.
     #[error(
@@ -40,6 +52,15 @@ pub enum Error {
         /// Its number, from 0.
         row: usize,
     },
+    /// Gradient descent went steps so long that errors grew instead of shrinking.
+    #[error("training diverged in iteration {iteration}: errors or factors grew beyond all bounds")]
+    Diverged {
+        /// Which one, from 1.
+        iteration: usize,
+    },
+    /// A dense decomposition did not come to an end: its entries are no finite numbers.
+    #[error("a dense decomposition did not converge")]
+    NoConvergence,
     /// The system would not give this much memory.
     #[error("could not allocate {bytes} bytes")]
     OutOfMemory {

@@ -1,29 +1,49 @@
-//! Rating matrices and their factorisation: alternating least squares, damped biases, metrics and top-n lists.
+//! Rating matrices and their factorisation, metrics and top-n lists.
 //!
 //! ```text
-//! MatrixBuilder ─> RatingMatrix ─> als::train ─> Model ─> predict, top_n, Metrics
-//!                  (CSR + CSC)
+//! MatrixBuilder ─> RatingMatrix ─> Algorithm::train ─> Model ─> predict, top_n, Metrics
+//!                  (CSR + CSC)     (als, svd, svdpp, bpmf, truncated_svd, baseline)
 //! ```
 //!
 //! Customers and movies are numbered from 0. Nothing here knows where ratings come from or where factors go.
 
+mod algorithm;
 pub mod als;
 pub mod baseline;
+pub mod bpmf;
 mod cholesky;
+mod conjugate_gradient;
+mod dense;
+mod descent;
 mod error;
+mod estimate;
+mod gibbs;
+mod half_sweep;
+mod implicit;
+mod link;
 mod matrix;
 mod memory;
 mod metrics;
 mod model;
 mod normal_equations;
+mod orthonormal;
+mod parameter;
 mod products;
+mod sparse_product;
 mod split;
+mod strata;
+pub mod svd;
+pub mod svdpp;
 mod top_n;
+mod training;
+pub mod truncated_svd;
 mod vector;
 
+pub use algorithm::Algorithm;
 pub use error::Error;
 pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
-pub use model::{Model, Side, cut, score};
+pub use model::{Model, Side, cut, deviation, score};
 pub use split::HoldOut;
 pub use top_n::top_n;
+pub use training::{Iteration, Run, Size, Trained};

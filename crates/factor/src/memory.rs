@@ -5,6 +5,8 @@
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
+use ndarray::Array2;
+
 use crate::Error;
 
 /// A vector of this many zeros (or other defaults), or [`Error::OutOfMemory`] instead of an abort.
@@ -12,6 +14,14 @@ pub(crate) fn try_vec<T: Clone + Default>(len: usize) -> Result<Vec<T>, Error> {
     let mut vec = try_room(len)?;
     vec.resize(len, T::default());
     Ok(vec)
+}
+
+/// A matrix of zeros (or other defaults), or [`Error::OutOfMemory`].
+pub(crate) fn zeros<T: Clone + Default>((rows, columns): (usize, usize)) -> Result<Array2<T>, Error> {
+    let len = rows.saturating_mul(columns);
+    // A matrix of more numbers than there are addresses is all that could fail.
+    let failed = |_| Error::OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) };
+    Array2::from_shape_vec((rows, columns), try_vec(len)?).map_err(failed)
 }
 
 /// An empty vector with room for this many, which the system has not given yet: it does when they are written to, to all

@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use crate::error::check;
 use crate::memory::try_vec;
-use crate::{Error, Errors, Metrics, Ratings};
+use crate::{Error, Errors, Metrics, RatingMatrix, Ratings};
 
 /// Ratings judged between two looks at the flag.
 const RATINGS_A_TURN: usize = 16 * 1024;
 
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
 /// (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equation 4).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     /// The mean of the ratings trained on.
     pub mean: f32,
@@ -22,10 +22,12 @@ pub struct Model {
     pub customers: Side,
     /// Movies' biases and factors; zero where there was no rating to learn from.
     pub movies: Side,
+    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`crate::bpmf`].
+    pub samples: usize,
 }
 
 /// The biases (rows) and factors (rows × factors) of one side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Side {
     /// One a row.
     pub biases: Array1<f32>,
@@ -70,47 +72,87 @@ impl Side {
 impl Model {
     /// The rating predicted, from 1 to 5. A customer or movie beyond the model's adds nothing.
     pub fn predict(&self, customer: usize, movie: usize) -> f32 {
-        predict(self.mean, &self.customers, &self.movies, customer, movie)
+        cut(match (self.customers.row(customer), self.movies.row(movie)) {
+            (Some(customer), Some(movie)) => score(self.mean, customer, movie),
+            (Some((bias, _)), None) | (None, Some((bias, _))) => self.mean + bias,
+            (None, None) => self.mean,
+        })
+    }
+
+    /// The score of a customer and a movie that the model has rows for, not cut to the scale.
+    pub(crate) fn score(&self, customer: usize, movie: usize) -> f32 {
+        let (b_u, p) = (self.customers.biases[customer], self.customers.factors.row(customer));
+        let (b_i, q) = (self.movies.biases[movie], self.movies.factors.row(movie));
+        score(self.mean, (b_u, p), (b_i, q))
+    }
+
+    /// How far the samples of a Bayesian model scatter about their mean in what they predict, before that is cut to the
+    /// scale: their standard deviation, in stars. None of a model without samples, and where it knows nothing of the customer
+    /// or the movie.
+    pub fn deviation(&self, customer: usize, movie: usize) -> Option<f32> {
+        let (customer, movie) = (self.customers.row(customer)?.1, self.movies.row(movie)?.1);
+        deviation(customer, movie, self.samples)
+    }
+
+    /// The sum of squared errors over a matrix, of predictions not cut to the scale; in rayon's current pool.
+    pub(crate) fn squared_error(&self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<f64, Error> {
+        let sparse = &matrix.by_customer;
+        let sums = sparse.blocks(RATINGS_A_TURN).into_par_iter().map(|rows| {
+            let mut sum = 0.0;
+            for row in rows {
+                check(cancelled)?;
+                let (movies, values) = sparse.row(row);
+                for (&movie, &value) in movies.iter().zip(values) {
+                    let error = f64::from(self.score(row, movie as usize)) - f64::from(value);
+                    sum += error * error;
+                }
+            }
+            Ok(sum)
+        });
+        // Summed up in the blocks' order, which no number of threads changes.
+        sums.collect::<Vec<Result<f64, Error>>>().into_iter().sum()
     }
 
     /// How well its predictions meet ratings, in rayon's current pool; none where there are no ratings.
     pub fn judge(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
-        judge(self.mean, &self.customers, &self.movies, ratings, cancelled)
+        let numbers = (0..ratings.len()).into_par_iter().step_by(RATINGS_A_TURN);
+        let errors = numbers.map(|from| {
+            check(cancelled)?;
+            let mut errors = Errors::default();
+            for (customer, movie, value) in ratings.iter().skip(from).take(RATINGS_A_TURN) {
+                errors.add(self.predict(customer as usize, movie as usize), value);
+            }
+            Ok(errors)
+        });
+        let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
+        Ok(errors.metrics())
     }
-}
 
-/// How well predictions meet ratings, in rayon's current pool; none where there are no ratings.
-pub(crate) fn judge(
-    mean: f32,
-    customers: &Side,
-    movies: &Side,
-    ratings: &Ratings,
-    cancelled: &AtomicBool,
-) -> Result<Option<Metrics>, Error> {
-    let numbers = (0..ratings.len()).into_par_iter().step_by(RATINGS_A_TURN);
-    let errors = numbers.map(|from| {
-        check(cancelled)?;
-        let mut errors = Errors::default();
-        for (customer, movie, value) in ratings.iter().skip(from).take(RATINGS_A_TURN) {
-            errors.add(predict(mean, customers, movies, customer as usize, movie as usize), value);
-        }
-        Ok(errors)
-    });
-    let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
-    Ok(errors.metrics())
-}
-
-fn predict(mean: f32, customers: &Side, movies: &Side, customer: usize, movie: usize) -> f32 {
-    cut(match (customers.row(customer), movies.row(movie)) {
-        (Some(customer), Some(movie)) => score(mean, customer, movie),
-        (Some((bias, _)), None) | (None, Some((bias, _))) => mean + bias,
-        (None, None) => mean,
-    })
+    /// Another one of the same, or [`Error::OutOfMemory`].
+    pub(crate) fn try_clone(&self) -> Result<Model, Error> {
+        let (customers, movies) = (self.customers.try_clone()?, self.movies.try_clone()?);
+        Ok(Model { mean: self.mean, customers, movies, samples: self.samples })
+    }
 }
 
 /// `mean + b_u + b_i + p_u · q_i`, not yet cut to the scale, of a customer's and a movie's bias and factors.
 pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, ArrayView1<'_, f32>)) -> f32 {
     mean + b_u + b_i + p.dot(&q)
+}
+
+/// [`Model::deviation`] of a customer's and a movie's factors; none where either is all zeros.
+pub fn deviation(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>, samples: usize) -> Option<f32> {
+    let length = p.len().checked_div(samples).filter(|&length| samples > 1 && length > 0)?;
+    if p.iter().all(|&entry| entry == 0.0) || q.iter().all(|&entry| entry == 0.0) {
+        return None;
+    }
+    let (parts, others) = (p.exact_chunks(length), q.exact_chunks(length));
+    // Each part is one over the root of their number in length.
+    let products = parts.into_iter().zip(others).map(|(p, q)| f64::from(p.dot(&q)) * samples as f64);
+    let products = products.collect::<Vec<_>>();
+    let mean = products.iter().sum::<f64>() / samples as f64;
+    let squares = products.iter().map(|product| (product - mean).powi(2)).sum::<f64>();
+    Some((squares / (samples - 1) as f64).sqrt() as f32)
 }
 
 /// Cuts a score to the scale of ratings.

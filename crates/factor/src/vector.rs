@@ -21,8 +21,12 @@ pub(crate) trait Vector: Copy {
     unsafe fn add_product(self, one: Self, other: Self) -> Self;
     /// `self - one · other`.
     unsafe fn sub_product(self, one: Self, other: Self) -> Self;
+    /// All lanes together: one half added to the other, until one is left.
+    unsafe fn sum(self) -> f32;
     /// Asks for the cache line of an address, which need not be valid, to be brought near.
     unsafe fn prefetch(at: *const u16);
+    /// Asks for it to be brought as near as can be.
+    unsafe fn prefetch_near(at: *const f32);
 }
 
 /// What any machine has: the compiler makes of it what it can.
@@ -90,7 +94,16 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let Portable([a, b, c, d]) = self;
+        (a + c) + (b + d)
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(_: *const u16) {}
+
+    #[inline(always)]
+    unsafe fn prefetch_near(_: *const f32) {}
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -104,7 +117,7 @@ mod x86 {
     /// A vector type of `LANES` floats out of an instruction set's functions.
     macro_rules! vector {
         ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal,
-         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident) => {
+         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident, $sum:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
             pub(crate) struct $name($register);
@@ -161,9 +174,21 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                unsafe fn sum(self) -> f32 {
+                    // SAFETY: as above.
+                    unsafe { $sum(self.0) }
+                }
+
+                #[inline(always)]
                 unsafe fn prefetch(at: *const u16) {
                     // SAFETY: no address is read.
                     unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+                }
+
+                #[inline(always)]
+                unsafe fn prefetch_near(at: *const f32) {
+                    // SAFETY: no address is read.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
                 }
             }
         };
@@ -187,15 +212,34 @@ mod x86 {
         }
     }
 
+    #[inline(always)]
+    unsafe fn sum16(all: __m512) -> f32 {
+        // SAFETY: the caller promises AVX-512, which goes with AVX2.
+        unsafe {
+            let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(all)));
+            sum8(_mm256_add_ps(_mm512_castps512_ps256(all), high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum8(all: __m256) -> f32 {
+        // SAFETY: the caller promises AVX2.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
     vector! {
         /// Sixteen floats.
         Avx512, __m512, 16,
-        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps
+        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, sum16
     }
 
     vector! {
         /// Eight floats, with fused multiply-add.
         Avx2, __m256, 8,
-        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps
+        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, sum8
     }
 }

@@ -341,9 +341,9 @@ mod tests {
     fn long_values_are_stored_out_of_line() {
         Spi::run("INSERT INTO dim_customer VALUES (1, 1, 0)").unwrap();
         let model = Spi::get_one::<i32>(
-            "INSERT INTO model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
-                                iterations, train_rmse, elapsed)
-             VALUES ('long', 1, 'als', '{}', false, 3000, 3, 1, 1, 1, '1 s') RETURNING model_id",
+            "INSERT INTO model (name, version, algorithm, params, train_on, hold_out, is_deployed, factors, samples,
+                                global_mean, ratings, iterations, train_rmse, elapsed)
+             VALUES ('long', 1, 'als', '{}', 'all', 0, false, 3000, 1, 3, 1, 1, 1, '1 s') RETURNING model_id",
         );
         let model = model.unwrap().unwrap();
         let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();

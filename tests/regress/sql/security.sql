@@ -51,7 +51,8 @@ SELECT rank, movie_id FROM warehouse.recommend(42);
 SELECT n FROM warehouse.evaluate();
 SELECT * FROM warehouse.train_als(factors => 2);
 RESET ROLE;
-GRANT INSERT, UPDATE ON warehouse.model, warehouse.customer_factors, warehouse.movie_factors TO regress_analyst;
+GRANT INSERT, UPDATE ON warehouse.model, warehouse.model_iteration, warehouse.customer_factors, warehouse.movie_factors
+TO regress_analyst;
 SET ROLE regress_analyst;
 SELECT version FROM warehouse.train_als(factors => 2);
 RESET ROLE;

@@ -1,0 +1,154 @@
+//! The one door to all algorithms: a name and parameters as JSON, checked.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Error, RatingMatrix, Run, Size, Trained, als, baseline, bpmf, svd, svdpp, truncated_svd};
+
+/// An algorithm and its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Algorithm {
+    /// See [`als`].
+    Als(als::Params),
+    /// See [`svd`].
+    Svd(svd::Params),
+    /// See [`svdpp`].
+    Svdpp(svdpp::Params),
+    /// See [`bpmf`].
+    Bpmf(bpmf::Params),
+    /// See [`truncated_svd`].
+    TruncatedSvd(truncated_svd::Params),
+    /// See [`baseline`].
+    Baseline(baseline::Params),
+}
+
+impl Algorithm {
+    /// All names.
+    pub const NAMES: [&str; 6] = ["als", "svd", "svdpp", "bpmf", "truncated_svd", "baseline"];
+
+    /// Reads and checks parameters, a JSON object; what it does not name has its default. [`Error::Algorithm`] and
+    /// [`Error::Params`] where a name is unknown or a value of the wrong type, [`Error::Parameter`] where it is out of range.
+    pub fn parse(name: &str, params: &Value) -> Result<Algorithm, Error> {
+        let algorithm = match name {
+            "als" => Algorithm::Als(read(params)?),
+            "svd" => Algorithm::Svd(read(params)?),
+            "svdpp" => Algorithm::Svdpp(read(params)?),
+            "bpmf" => Algorithm::Bpmf(read(params)?),
+            "truncated_svd" => Algorithm::TruncatedSvd(read(params)?),
+            "baseline" => Algorithm::Baseline(read(params)?),
+            _ => return Err(Error::Algorithm { name: name.into() }),
+        };
+        match &algorithm {
+            Algorithm::Als(params) => params.check(),
+            Algorithm::Svd(params) => params.check(),
+            Algorithm::Svdpp(params) => params.check(),
+            Algorithm::Bpmf(params) => params.check(),
+            Algorithm::TruncatedSvd(params) => params.check(),
+            Algorithm::Baseline(params) => params.check(),
+        }?;
+        Ok(algorithm)
+    }
+
+    /// Its name, one of [`Algorithm::NAMES`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Algorithm::Als(_) => "als",
+            Algorithm::Svd(_) => "svd",
+            Algorithm::Svdpp(_) => "svdpp",
+            Algorithm::Bpmf(_) => "bpmf",
+            Algorithm::TruncatedSvd(_) => "truncated_svd",
+            Algorithm::Baseline(_) => "baseline",
+        }
+    }
+
+    /// All parameters, as [`Algorithm::parse`] reads them.
+    pub fn params(&self) -> Value {
+        let params = match self {
+            Algorithm::Als(params) => serde_json::to_value(params),
+            Algorithm::Svd(params) => serde_json::to_value(params),
+            Algorithm::Svdpp(params) => serde_json::to_value(params),
+            Algorithm::Bpmf(params) => serde_json::to_value(params),
+            Algorithm::TruncatedSvd(params) => serde_json::to_value(params),
+            Algorithm::Baseline(params) => serde_json::to_value(params),
+        };
+        // Numbers, words and booleans: all of them are JSON.
+        params.unwrap_or_default()
+    }
+
+    /// How many iterations it will report, at the most.
+    pub fn iterations(&self) -> usize {
+        match self {
+            Algorithm::Als(params) => params.iterations,
+            Algorithm::Svd(params) => params.iterations,
+            Algorithm::Svdpp(params) => params.iterations,
+            Algorithm::Bpmf(params) => params.burn_in + params.samples,
+            Algorithm::TruncatedSvd(_) | Algorithm::Baseline(_) => 1,
+        }
+    }
+
+    /// The seed of its random numbers, where it has one.
+    pub fn seed(&self) -> Option<i64> {
+        match self {
+            Algorithm::Als(params) => Some(params.seed),
+            Algorithm::Svd(params) => Some(params.seed),
+            Algorithm::Svdpp(params) => Some(params.seed),
+            Algorithm::Bpmf(params) => Some(params.seed),
+            Algorithm::TruncatedSvd(params) => Some(params.seed),
+            Algorithm::Baseline(_) => None,
+        }
+    }
+
+    /// Bytes that training takes at its height, the matrix and its making included.
+    pub fn memory(&self, size: Size) -> usize {
+        match self {
+            Algorithm::Als(params) => params.memory(size),
+            Algorithm::Svd(params) => params.memory(size),
+            Algorithm::Svdpp(params) => params.memory(size),
+            Algorithm::Bpmf(params) => params.memory(size),
+            Algorithm::TruncatedSvd(params) => params.memory(size),
+            Algorithm::Baseline(params) => params.memory(size),
+        }
+    }
+
+    /// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
+    /// whatever the number of threads. Beside it, what there is to tell of it: of a truncated singular value decomposition
+    /// its [`truncated_svd::Spectrum`].
+    pub fn train(&self, matrix: &RatingMatrix, run: &mut Run<'_>) -> Result<(Trained, Option<Value>), Error> {
+        let trained = match self {
+            Algorithm::Als(params) => als::train(matrix, params, run),
+            Algorithm::Svd(params) => svd::train(matrix, params, run),
+            Algorithm::Svdpp(params) => svdpp::train(matrix, params, run),
+            Algorithm::Bpmf(params) => bpmf::train(matrix, params, run),
+            Algorithm::Baseline(params) => baseline::train(matrix, params, run),
+            Algorithm::TruncatedSvd(params) => {
+                let (trained, spectrum) = truncated_svd::train(matrix, params, run)?;
+                return Ok((trained, serde_json::to_value(spectrum).ok()));
+            }
+        };
+        Ok((trained?, None))
+    }
+}
+
+/// Reads parameters, and says which of them is wrong.
+fn read<T: DeserializeOwned>(params: &Value) -> Result<T, Error> {
+    if !params.is_object() {
+        return Err(Error::Params { text: "parameters must be a JSON object".into() });
+    }
+    serde_path_to_error::deserialize(params).map_err(|error| {
+        let path = error.path().to_string();
+        let text = match error.inner().to_string().replace('`', "\"") {
+            // It is named there.
+            text if text.starts_with("unknown field") => {
+                text.replacen("unknown field", "unknown parameter", 1)
+            }
+            text => match text.strip_prefix("it must ") {
+                Some(what) => format!("{path} must {what}"),
+                None => format!("parameter {path}: {text}"),
+            },
+        };
+        Error::Params { text }
+    })
+}
+
+#[cfg(test)]
+mod tests;

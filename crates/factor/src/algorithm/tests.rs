@@ -1,0 +1,250 @@
+//! What holds of every algorithm.
+
+use super::*;
+use crate::Ratings;
+use serde_json::json;
+use std::sync::atomic::AtomicBool;
+
+fn message(name: &str, params: Value) -> String {
+    Algorithm::parse(name, &params).unwrap_err().to_string()
+}
+
+#[test]
+fn parameters_come_back_as_they_went_in() {
+    for name in Algorithm::NAMES {
+        let default = Algorithm::parse(name, &json!({})).unwrap();
+        assert_eq!(default.name(), name);
+        assert_eq!(Algorithm::parse(name, &default.params()), Ok(default.clone()));
+        if name != "baseline" {
+            let other = Algorithm::parse(name, &json!({"factors": 7.0, "seed": -3})).unwrap();
+            assert_eq!((other.params()["factors"].as_u64(), other.seed()), (Some(7), Some(-3)));
+            assert_ne!(other, default);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    assert_eq!(message("alz", json!({})), "there is no algorithm \"alz\"");
+    assert_eq!(message("als", json!([3])), "parameters must be a JSON object");
+    let unknown = message("als", json!({"facters": 3}));
+    assert!(unknown.starts_with("unknown parameter \"facters\", expected one of \"factors\", "), "{unknown}");
+    assert_eq!(message("als", json!({"factors": "many"})), "factors must be a number");
+    assert_eq!(
+        message("als", json!({"factors": -1})),
+        "factors must be a whole number that is not negative, not -1"
+    );
+    assert_eq!(message("als", json!({"factors": 0})), "factors must be from 1 to 1024, not 0");
+    assert_eq!(message("svd", json!({"decay": 1.5})), "decay must be from 0 to 1, not 1.5");
+    assert_eq!(message("svd", json!({"decay": null})), "decay must be a number");
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        assert_eq!(
+            message("svdpp", json!({"regularization": number})),
+            format!("regularization must be from 0 to 1000000, not {number}")
+        );
+    }
+    assert!(
+        message("baseline", json!({"kind": "best"})).starts_with("parameter kind: unknown variant \"best\"")
+    );
+}
+
+/// What every algorithm makes of the smallest data sets: numbers, and no panic.
+#[test]
+fn the_smallest_matrices_can_be_learned() {
+    let go = AtomicBool::new(false);
+    let sets: [&[(u32, u32, u8)]; 4] = [
+        &[(0, 0, 3)],
+        // One customer; one movie.
+        &[(0, 0, 5), (0, 1, 1), (0, 3, 2)],
+        &[(0, 0, 5), (1, 0, 1), (3, 0, 2)],
+        // All alike.
+        &[(0, 0, 4), (0, 1, 4), (1, 0, 4), (1, 1, 4), (2, 1, 4)],
+    ];
+    for (number, set) in sets.into_iter().enumerate() {
+        let mut list = Ratings::default();
+        set.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
+        let matrix = RatingMatrix::new(5, 4, &list, &go).unwrap();
+        for name in Algorithm::NAMES {
+            let factors = if name == "truncated_svd" { 1 } else { 8 };
+            let params = if name == "baseline" { json!({}) } else { json!({"factors": factors}) };
+            let algorithm = Algorithm::parse(name, &params).unwrap();
+            let run = &mut Run { held_out: &list, cancelled: &go, on_iteration: &mut |_| {} };
+            let (trained, _) = algorithm.train(&matrix, run).unwrap();
+            let sides = [&trained.model.customers, &trained.model.movies];
+            let numbers = sides.iter().flat_map(|side| side.biases.iter().chain(&side.factors));
+            assert!(numbers.clone().all(|number| number.is_finite()), "{name} {number}");
+            let rmse = trained.iteration.held_out_rmse.unwrap();
+            assert!(rmse.is_finite() && rmse < 2.0, "{name} {number}: {rmse}");
+            assert!(trained.model.predict(4, 2).is_finite());
+        }
+    }
+}
+
+/// Two tastes, some kind customers, and moods that these do not explain.
+fn ratings(customers: u32, movies: u32) -> (RatingMatrix, Ratings) {
+    let (mut kept, mut held) = (Ratings::default(), Ratings::default());
+    for customer in 0..customers {
+        for movie in 0..movies {
+            let noise = crate::split::hash(u64::from(customer * movies + movie));
+            // Everybody rates what is to their taste, and some of the rest.
+            let likes = customer % 2 == movie % 2;
+            if noise % 10 < if likes { 6 } else { 3 } {
+                let kindness = u8::from(customer % 3 == 0);
+                let value = (if likes { 4 } else { 2 } + (noise >> 8) as u8 % 2 + kindness).min(5);
+                let list = if noise >> 16 & 7 == 0 { &mut held } else { &mut kept };
+                list.push(customer, movie, value);
+            }
+        }
+    }
+    (RatingMatrix::new(customers as usize, movies as usize, &kept, &GO).unwrap(), held)
+}
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// Each algorithm, and what it offers, with parameters for a test.
+fn all() -> Vec<Algorithm> {
+    let params = [
+        ("als", json!({"factors": 5, "iterations": 5, "implicit_weight": 0.5, "implicit_regularization": 1})),
+        ("als", json!({"factors": 5, "iterations": 5, "cg_steps": 3})),
+        ("svd", json!({"factors": 5, "iterations": 10})),
+        ("svdpp", json!({"factors": 5, "iterations": 10, "regularization": 0.03})),
+        ("svdpp", json!({"factors": 5, "iterations": 10, "regularization": 0.03, "link_movies": false})),
+        ("bpmf", json!({"factors": 4, "burn_in": 3, "samples": 8})),
+        ("bpmf", json!({"factors": 4, "burn_in": 3, "samples": 8, "links": false})),
+        ("truncated_svd", json!({"factors": 2})),
+        ("baseline", json!({})),
+    ];
+    params.iter().map(|(name, params)| Algorithm::parse(name, params).unwrap()).collect()
+}
+
+fn bits(model: &crate::Model) -> Vec<u32> {
+    let numbers = model.customers.factors.iter().chain(&model.movies.factors);
+    let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
+    numbers.map(|number| number.to_bits()).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+    // Enough for several blocks of rows and of ratings.
+    let (matrix, held_out) = ratings(1500, 60);
+    assert!(matrix.by_movie.blocks(8192).len() > 3);
+    for algorithm in all() {
+        let trained = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut curve = Vec::new();
+            let (trained, summary) = pool.install(|| {
+                let on_iteration = &mut |iteration: crate::Iteration| {
+                    curve.push((iteration.train_rmse.to_bits(), iteration.held_out_rmse.map(f64::to_bits)));
+                };
+                let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration };
+                algorithm.train(&matrix, run).unwrap()
+            });
+            (bits(&trained.model), curve, summary)
+        };
+        let alone = trained(1);
+        assert_eq!(alone.1.len(), algorithm.iterations());
+        assert!(alone == trained(2) && alone == trained(3), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn every_algorithm_learns_more_than_the_mean() {
+    let (matrix, held_out) = ratings(300, 60);
+    let judge = |algorithm: &Algorithm| {
+        let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
+        let trained = algorithm.train(&matrix, run).unwrap().0;
+        let judged = trained.model.judge(&held_out, &GO).unwrap().unwrap().rmse;
+        assert_eq!(trained.iteration.held_out_rmse, Some(judged), "{algorithm:?}");
+        // Of the model that was made, not of one before it. (Gradient descent sees errors as they were.)
+        if !matches!(algorithm, Algorithm::Svd(_)) {
+            let error = trained.model.squared_error(&matrix, &GO).unwrap();
+            let rmse = (error / matrix.ratings() as f64).sqrt();
+            assert!((rmse - trained.iteration.train_rmse).abs() < 1e-3, "{algorithm:?}: {rmse}");
+        }
+        judged
+    };
+    let mean = judge(&Algorithm::parse("baseline", &json!({"kind": "mean"})).unwrap());
+    for algorithm in all() {
+        let rmse = judge(&algorithm);
+        let most = match algorithm {
+            Algorithm::Baseline(_) => mean,
+            // Missing ratings count as average there.
+            Algorithm::TruncatedSvd(_) => 0.95 * mean,
+            _ => 0.8 * mean,
+        };
+        assert!(rmse < most, "{algorithm:?}: {rmse}, {mean}");
+    }
+}
+
+#[test]
+fn a_cancel_is_heard_before_and_in_the_middle() {
+    let (matrix, held_out) = ratings(300, 60);
+    for algorithm in all() {
+        let stopped = AtomicBool::new(true);
+        let run = &mut Run { held_out: &held_out, cancelled: &stopped, on_iteration: &mut |_| {} };
+        assert_eq!(algorithm.train(&matrix, run).unwrap_err(), Error::Cancelled, "{algorithm:?}");
+        if algorithm.iterations() > 2 {
+            let (cancelled, mut heard) = (AtomicBool::new(false), 0);
+            let on_iteration = &mut |iteration: crate::Iteration| {
+                heard = iteration.number;
+                cancelled.store(heard == 2, std::sync::atomic::Ordering::Relaxed);
+            };
+            let run = &mut Run { held_out: &held_out, cancelled: &cancelled, on_iteration };
+            assert_eq!(algorithm.train(&matrix, run).unwrap_err(), Error::Cancelled, "{algorithm:?}");
+            assert_eq!(heard, 2, "{algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_declared_for_every_algorithm() {
+    let size = Size { customers: 10_000, movies: 1000, ratings: 1_000_000, held_out: 1000, threads: 2 };
+    for algorithm in all() {
+        let least = RatingMatrix::memory(10_000, 1000, 1_000_000);
+        assert!((least..200 << 20).contains(&algorithm.memory(size)), "{algorithm:?}");
+        let more = Size { ratings: 2_000_000, ..size };
+        assert!(algorithm.memory(more) > algorithm.memory(size), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn samples_scatter_most_where_least_is_known() {
+    let (matrix, _) = ratings(300, 60);
+    let mut list = Ratings::default();
+    for customer in 0..300 {
+        let (movies, values) = matrix.by_customer.row(customer);
+        // The first customers have two ratings each.
+        let most = if customer < 50 { 2 } else { 60 };
+        movies
+            .iter()
+            .zip(values)
+            .take(most)
+            .for_each(|(&movie, &value)| list.push(customer as u32, movie, value));
+    }
+    let matrix = RatingMatrix::new(301, 61, &list, &GO).unwrap();
+    let algorithm = Algorithm::parse("bpmf", &json!({"factors": 3, "samples": 30})).unwrap();
+    let run = &mut Run { held_out: &Ratings::default(), cancelled: &GO, on_iteration: &mut |_| {} };
+    let model = algorithm.train(&matrix, run).unwrap().0.model;
+    let mean = |customers: std::ops::Range<usize>| {
+        let number = customers.len() as f32 * 60.0;
+        let pairs = customers.flat_map(|customer| (0..60).map(move |movie| (customer, movie)));
+        pairs.map(|(customer, movie)| model.deviation(customer, movie).unwrap()).sum::<f32>() / number
+    };
+    let (few, many) = (mean(0..50), mean(50..300));
+    assert!(few > 1.3 * many && many > 0.01, "{few} {many}");
+    // By hand, of one pair: parts are a root of the number of samples too small, twice.
+    let (p, q) = (model.customers.factors.row(60), model.movies.factors.row(7));
+    let parts = p.iter().zip(&q).map(|(p, q)| p * q * 30.0).collect::<Vec<_>>();
+    let parts = parts.chunks(5).map(|part| part.iter().sum::<f32>()).collect::<Vec<_>>();
+    let mean = parts.iter().sum::<f32>() / 30.0;
+    let variance = parts.iter().map(|part| (part - mean).powi(2)).sum::<f32>() / 29.0;
+    assert!((model.deviation(60, 7).unwrap() - variance.sqrt()).abs() < 1e-4);
+    // Of those that it knows nothing of, and of other models, there is none.
+    assert_eq!(
+        (model.deviation(300, 7), model.deviation(7, 60), model.deviation(999, 0)),
+        (None, None, None)
+    );
+    let run = &mut Run { held_out: &Ratings::default(), cancelled: &GO, on_iteration: &mut |_| {} };
+    let als = Algorithm::parse("als", &json!({"factors": 3, "iterations": 2})).unwrap();
+    assert_eq!(als.train(&matrix, run).unwrap().0.model.deviation(60, 7), None);
+}

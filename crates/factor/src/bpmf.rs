@@ -1,0 +1,189 @@
+//! Bayesian matrix factorisation by Gibbs sampling (Salakhutdinov and Mnih 2008, "Bayesian probabilistic matrix factorization
+//! using Markov chain Monte Carlo"): instead of one model, samples of all models that explain the ratings, whose predictions
+//! are averaged.
+//!
+//! A row's factors and bias together have a normal prior, whose mean and precision are sampled along, as is the precision of
+//! the ratings. A sample of a row is the solution of its normal equations and noise, by the kernel of [`crate::als`], from
+//! which sampling starts. With links, the prior's mean depends on which movies a customer rated, and on who rated a movie
+//! (as in [`crate::svdpp`]), by vectors that are sampled as Simm et al. do (2015, "Macau: scalable Bayesian multi-relational
+//! factorization with side information using MCMC", section 2.2).
+
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gibbs::Sampler;
+use crate::normal_equations::{Packed, Scratch};
+use crate::parameter::{count, whole};
+use crate::training::Course;
+use crate::{
+    Error, Errors, Iteration, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained, als, cut,
+};
+
+/// How to train.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `factors` | 20 | 1 to 256 | length of each customer's and movie's vector |
+/// | `burn_in` | 20 | 0 to 1000 | sweeps before samples are kept |
+/// | `samples` | 50 | 2 to 1000 | sweeps whose samples are kept, side by side: a model takes `samples · (factors + 2)` numbers a row |
+/// | `links` | true | | whether rows are expected by which others they meet |
+/// | `seed` | 42 | any | where the factors start, and the noise |
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// Length of each vector.
+    #[serde(deserialize_with = "count")]
+    pub factors: usize,
+    /// Sweeps before samples are kept.
+    #[serde(deserialize_with = "count")]
+    pub burn_in: usize,
+    /// Sweeps whose samples are kept.
+    #[serde(deserialize_with = "count")]
+    pub samples: usize,
+    /// Whether the prior's mean depends on who rated what.
+    pub links: bool,
+    /// Where the factors start, and the noise.
+    pub seed: i64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params { factors: 20, burn_in: 20, samples: 50, links: true, seed: 42 }
+    }
+}
+
+/// Sweeps of alternating least squares that sampling starts from.
+const START_SWEEPS: usize = 5;
+
+impl Params {
+    /// Checks each parameter's range.
+    pub fn check(&self) -> Result<(), Error> {
+        whole("factors", self.factors, 1..=256)?;
+        whole("burn_in", self.burn_in, 0..=1000)?;
+        whole("samples", self.samples, 2..=1000)
+    }
+
+    /// Bytes that training takes at its height, the matrix and its making included.
+    pub fn memory(&self, size: Size) -> usize {
+        let Size { customers, movies, ratings, held_out, threads } = size;
+        let kept = (customers + movies) * (self.samples * (self.factors + 2) + 1) * size_of::<f32>();
+        let sampled = Sampler::memory(customers, movies, self.factors, self.links)
+            + Packed::memory(customers + movies, self.factors);
+        let training = RatingMatrix::memory(customers, movies, ratings)
+            + kept
+            + sampled
+            + Scratch::memory(self.factors) * threads;
+        let sums = held_out * size_of::<f64>();
+        let start = als::Params { factors: self.factors, ..als::Params::default() };
+        start
+            .memory(size)
+            .max(training + Ratings::memory(held_out) + sums)
+            .max(MatrixBuilder::memory(customers, movies, ratings, threads))
+    }
+}
+
+/// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
+/// whatever the number of threads.
+///
+/// A sweep's training error is that of its sample; its error on ratings held out, that of the mean of the samples kept so
+/// far. The model's own errors are those of the mean of all.
+pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Result<Trained, Error> {
+    params.check()?;
+    let (cancelled, held_out) = (run.cancelled, run.held_out);
+    let iterations = params.burn_in + params.samples;
+    let mut course = Course::new(matrix, run, iterations, 0.0)?;
+    let mut sampler = Sampler::new(matrix, start(matrix, params, cancelled)?, params.links, params.seed)?;
+    let mut kept = Kept::new(matrix, params)?;
+    let mut sums = vec![0.0; held_out.len()];
+    for number in 1..=iterations {
+        let error = sampler.sweep(matrix, number, cancelled)?;
+        let is_kept = number > params.burn_in;
+        if number <= params.burn_in + 1 {
+            sums.fill(0.0);
+        }
+        let mut errors = Errors::default();
+        let count = number.saturating_sub(params.burn_in).max(1) as f64;
+        for (sum, (customer, movie, value)) in sums.iter_mut().zip(held_out.iter()) {
+            *sum += f64::from(sampler.model.score(customer as usize, movie as usize));
+            errors.add(cut((*sum / count) as f32), value);
+        }
+        if is_kept {
+            kept.keep(&sampler.model, number - params.burn_in - 1);
+        }
+        let train_rmse = (error / matrix.ratings() as f64).sqrt();
+        course.hear(train_rmse, errors.metrics().map(|metrics| metrics.rmse));
+    }
+    let model = kept.finish(matrix);
+    let error = model.squared_error(matrix, cancelled)?;
+    let train_rmse = (error / matrix.ratings() as f64).sqrt();
+    let judged = model.judge(held_out, cancelled)?;
+    let iteration = Iteration {
+        number: iterations,
+        train_rmse,
+        held_out_rmse: judged.map(|metrics| metrics.rmse),
+        elapsed: course.elapsed(),
+    };
+    Ok(Trained { model, iteration })
+}
+
+fn start(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Model, Error> {
+    let Params { factors, seed, .. } = *params;
+    let quick = als::Params { factors, seed, iterations: START_SWEEPS, ..als::Params::default() };
+    let run = &mut Run { held_out: &Ratings::default(), cancelled, on_iteration: &mut |_| {} };
+    Ok(als::train(matrix, &quick, run)?.model)
+}
+
+/// Samples side by side. A customer's part in each is `[p, b_u, 1] / √samples` and a movie's `[q, 1, b_i] / √samples`, so that
+/// the product of two whole rows is the mean of the samples' predictions, less the mean of all ratings. In the end the biases'
+/// means are taken out of them, and become the model's biases.
+struct Kept {
+    model: Model,
+    factors: usize,
+}
+
+impl Kept {
+    fn new(matrix: &RatingMatrix, params: &Params) -> Result<Kept, Error> {
+        let Params { factors, samples, .. } = *params;
+        let side = |rows| Side::zeros(rows, samples * (factors + 2));
+        let (customers, movies) = (side(matrix.by_customer.rows())?, side(matrix.by_movie.rows())?);
+        Ok(Kept { model: Model { mean: matrix.mean() as f32, customers, movies, samples }, factors })
+    }
+
+    fn keep(&mut self, sample: &Model, number: usize) {
+        let Kept { model: Model { customers, movies, samples, .. }, factors } = self;
+        let scale = 1.0 / (*samples as f32).sqrt();
+        for (to, from, bias, one) in [(customers, &sample.customers, 0, 1), (movies, &sample.movies, 1, 0)] {
+            for (row, mut to) in to.factors.rows_mut().into_iter().enumerate() {
+                let start = number * (*factors + 2);
+                for (column, &factor) in from.factors.row(row).iter().enumerate() {
+                    to[start + column] = scale * factor;
+                }
+                to[start + *factors + bias] = scale * from.biases[row];
+                to[start + *factors + one] = scale;
+            }
+        }
+    }
+
+    fn finish(self, matrix: &RatingMatrix) -> Model {
+        let Kept { mut model, factors } = self;
+        let samples = model.samples;
+        let sides =
+            [(&mut model.customers, &matrix.by_customer, 0), (&mut model.movies, &matrix.by_movie, 1)];
+        for (side, sparse, bias) in sides {
+            for (row, (mut vector, mean)) in
+                side.factors.rows_mut().into_iter().zip(&mut side.biases).enumerate()
+            {
+                if sparse.count(row) == 0 {
+                    vector.fill(0.0);
+                    continue;
+                }
+                let biases = || (0..samples).map(|sample| sample * (factors + 2) + factors + bias);
+                let scaled = biases().map(|at| f64::from(vector[at])).sum::<f64>() / samples as f64;
+                biases().for_each(|at| vector[at] -= scaled as f32);
+                *mean = (scaled * (samples as f64).sqrt()) as f32;
+            }
+        }
+        model
+    }
+}

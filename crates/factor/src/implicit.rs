@@ -1,0 +1,78 @@
+//! What the mere choice of movies tells: the matrix of who rated what, 1 where there is a rating and 0 elsewhere, is
+//! factorised along with the ratings' (Cortes 2018, "Cold-start recommendations in collective matrix factorization", as
+//! `add_implicit_features` of his cmfrec).
+
+use std::sync::atomic::AtomicBool;
+
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use crate::dense::{gram, inverse, strided};
+use crate::memory::{try_vec, zeros};
+use crate::normal_equations::Packed;
+use crate::sparse_product::multiply;
+use crate::{Error, Sparse};
+
+/// Rows multiplied at a time.
+const ROWS_A_TURN: usize = 1024;
+
+/// A vector `c_j` for each row `j` of one side, so that a row `i` of the other side, of factors `x_i`, has `x_i · c_j ≈ 1` where
+/// the two meet in a rating and 0 where they do not.
+pub(crate) struct Implicit {
+    weight: f32,
+    regularization: f64,
+    vectors: Array2<f32>,
+    /// The sum of `weight · c cᵀ`, which every system of the other side has in common.
+    pub precision: Vec<f32>,
+}
+
+impl Implicit {
+    /// Of zeros, for so many rows, whose errors count `weight` times as much as those of ratings.
+    pub fn new(rows: usize, factors: usize, weight: f64, regularization: f64) -> Result<Implicit, Error> {
+        let stride = Packed::stride(factors);
+        Ok(Implicit {
+            weight: weight as f32,
+            regularization,
+            vectors: zeros((rows, factors))?,
+            precision: try_vec(stride * stride)?,
+        })
+    }
+
+    /// Bytes that one takes.
+    pub fn memory(rows: usize, factors: usize) -> usize {
+        (rows * factors + Packed::stride(factors).pow(2)) * size_of::<f32>()
+    }
+
+    /// Solves for all vectors, given the other side's factors: `(w XᵀX + λ) c_j = w Σ x_i` over those that `j` meets. `sparse`
+    /// has a row for each vector.
+    pub fn learn(
+        &mut self,
+        sparse: &Sparse,
+        others: ArrayView2<'_, f32>,
+        cancelled: &AtomicBool,
+    ) -> Result<(), Error> {
+        let mut matrix = gram(others, cancelled)? * f64::from(self.weight);
+        matrix.diag_mut().iter_mut().for_each(|diagonal| *diagonal += self.regularization);
+        // Without regularisation there may be none: then nothing is told.
+        let inverse = inverse(&matrix).unwrap_or_else(|| Array2::zeros(matrix.dim()));
+        let inverse = inverse.mapv(|entry| entry as f32 * self.weight);
+        multiply(sparse, |_, _, _| 1.0, others, self.vectors.view_mut(), cancelled)?;
+        self.vectors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter().for_each(|mut rows| {
+            let product = rows.dot(&inverse);
+            rows.assign(&product);
+        });
+        let stride = Packed::stride(self.vectors.ncols());
+        self.precision = strided(&gram(self.vectors.view(), cancelled)?, stride, f64::from(self.weight));
+        Ok(())
+    }
+
+    /// Writes by how much a row's factors are pulled to what it meets: the sum of `weight · c_j`.
+    pub fn pull(&self, numbers: &[u32], pull: &mut [f32]) {
+        pull.fill(0.0);
+        for &number in numbers {
+            let vector = self.vectors.row(number as usize);
+            pull.iter_mut().zip(vector).for_each(|(pull, &entry)| *pull += entry);
+        }
+        pull.iter_mut().for_each(|pull| *pull *= self.weight);
+    }
+}

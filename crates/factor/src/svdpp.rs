@@ -1,0 +1,184 @@
+//! SVD++ (Koren 2008, "Factorization meets the neighborhood", equation 15), solved by alternating least squares.
+//!
+//! A customer's factors there are `p_u + Σ y_j / √|N(u)|` over the movies rated. Taken together they are a vector with a
+//! prior, whose mean is what the sum says: the least-squares systems are those of [`crate::als`] with another right-hand side,
+//! and the vectors `y` a regression between sweeps. The same is done for movies, by the customers who rated them.
+
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use crate::half_sweep::HalfSweep;
+use crate::link::Link;
+use crate::normal_equations::{Packed, Prior, Scratch};
+use crate::parameter::{count, lenient, real, whole};
+use crate::training::{Course, ridge, start};
+use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
+
+/// How to train.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `factors` | 20 | 1 to 1024 | length of each customer's and movie's vector |
+/// | `iterations` | 20 | 1 to 1000 | sweeps over both sides |
+/// | `regularization` | 0.1 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + 60) |
+/// | `bias_regularization` | 0.017 | 0 to 1e6 | the same for the biases' squares |
+/// | `link_regularization` | 2 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of `regularization` |
+/// | `link_movies` | true | | whether movies' factors, too, are expected by who rated them; Koren's model has the customers' alone |
+/// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
+/// | `seed` | 42 | any | where the factors start |
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// Length of each vector.
+    #[serde(deserialize_with = "count")]
+    pub factors: usize,
+    /// Sweeps over both sides.
+    #[serde(deserialize_with = "count")]
+    pub iterations: usize,
+    /// λ of the factors, about their expected values.
+    #[serde(deserialize_with = "lenient")]
+    pub regularization: f64,
+    /// λ of the biases.
+    #[serde(deserialize_with = "lenient")]
+    pub bias_regularization: f64,
+    /// λ of the vectors that say what is expected.
+    #[serde(deserialize_with = "lenient")]
+    pub link_regularization: f64,
+    /// Whether movies are linked, too.
+    pub link_movies: bool,
+    /// As in [`crate::als::Params`].
+    #[serde(deserialize_with = "lenient")]
+    pub tolerance: f64,
+    /// Where the factors start.
+    pub seed: i64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            factors: 20,
+            iterations: 20,
+            regularization: 0.1,
+            bias_regularization: 0.017,
+            link_regularization: 2.0,
+            link_movies: true,
+            tolerance: 0.0,
+            seed: 42,
+        }
+    }
+}
+
+impl Params {
+    /// Checks each parameter's range.
+    pub fn check(&self) -> Result<(), Error> {
+        whole("factors", self.factors, 1..=1024)?;
+        whole("iterations", self.iterations, 1..=1000)?;
+        real("regularization", self.regularization, 0.0..=1e6)?;
+        real("bias_regularization", self.bias_regularization, 0.0..=1e6)?;
+        real("link_regularization", self.link_regularization, 0.0..=1e6)?;
+        real("tolerance", self.tolerance, 0.0..=1.0)
+    }
+
+    /// Bytes that training takes at its height, the matrix and its making included.
+    pub fn memory(&self, size: Size) -> usize {
+        let Size { customers, movies, ratings, held_out, threads } = size;
+        let copies = if self.tolerance > 0.0 { 2 } else { 1 };
+        let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
+            + Packed::memory(customers + movies, self.factors);
+        let links = Link::memory(customers, movies, self.factors)
+            + if self.link_movies { Link::memory(movies, customers, self.factors) } else { 0 };
+        let training = RatingMatrix::memory(customers, movies, ratings)
+            + factors
+            + links
+            + Scratch::memory(self.factors) * threads;
+        MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
+    }
+}
+
+/// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
+/// whatever the number of threads.
+pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Result<Trained, Error> {
+    params.check()?;
+    let cancelled = run.cancelled;
+    let mut course = Course::new(matrix, run, params.iterations, params.tolerance)?;
+    let mut linked = Linked::new(matrix, params, cancelled)?;
+    loop {
+        let error = linked.sweep(matrix, params, cancelled)?;
+        let train_rmse = (error / matrix.ratings() as f64).sqrt();
+        if let Some(trained) = course.iterate(&mut linked.model, train_rmse)? {
+            return Ok(trained);
+        }
+    }
+}
+
+/// What is learned of both sides, and what each tells of the other.
+struct Linked {
+    model: Model,
+    packed_customers: Packed,
+    packed_movies: Packed,
+    of_movies: Link,
+    of_customers: Option<Link>,
+}
+
+impl Linked {
+    fn new(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Linked, Error> {
+        let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
+        let factors = params.factors;
+        Ok(Linked {
+            packed_customers: Packed::zeros(customers, factors)?,
+            packed_movies: Packed::zeros(movies, factors)?,
+            of_movies: Link::new(movies, factors)?,
+            of_customers: if params.link_movies { Some(Link::new(customers, factors)?) } else { None },
+            model: Model {
+                mean: matrix.mean() as f32,
+                customers: Side::zeros(customers, factors)?,
+                movies: start(matrix, factors, params.seed, cancelled)?,
+                samples: 1,
+            },
+        })
+    }
+
+    /// Solves for all customers and then for all movies, and after each for what is expected of them; gives the sum of squared
+    /// errors.
+    fn sweep(
+        &mut self,
+        matrix: &RatingMatrix,
+        params: &Params,
+        cancelled: &AtomicBool,
+    ) -> Result<f64, Error> {
+        let Linked { model: Model { mean, customers, movies, .. }, packed_customers, packed_movies, .. } =
+            self;
+        let (of_movies, of_customers) = (&mut self.of_movies, &mut self.of_customers);
+        let half =
+            |side, (sparse, turned): (&Sparse, &Sparse), others, link: Option<&mut Link>, rows: &mut Side| {
+                let (mean, cancelled) = (*mean, cancelled);
+                let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
+                let known = link.as_deref();
+                let error = half.solve(rows, |row, prior: &mut Prior| {
+                    prior.ridge = ridge(params.regularization, sparse.count(row));
+                    prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row));
+                    if let Some(link) = known {
+                        let pull = &mut prior.pull[..params.factors];
+                        link.expect(sparse.row(row).0, pull);
+                        pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
+                    }
+                })?;
+                if let Some(link) = link {
+                    link.learn(
+                        (sparse, turned),
+                        rows.factors.view(),
+                        params.link_regularization,
+                        None,
+                        cancelled,
+                    )?;
+                }
+                Ok(error)
+            };
+        let (by_customer, by_movie) = (&matrix.by_customer, &matrix.by_movie);
+        packed_movies.take(movies, cancelled)?;
+        half("customer", (by_customer, by_movie), packed_movies, Some(of_movies), customers)?;
+        packed_customers.take(customers, cancelled)?;
+        half("movie", (by_movie, by_customer), packed_customers, of_customers.as_mut(), movies)
+    }
+}

@@ -1,0 +1,99 @@
+-- train: a function for each algorithm, with named arguments. A NULL stands for the default, which is the crate's own.
+
+CREATE FUNCTION @extschema@.train_als(
+    model text DEFAULT 'als', factors int DEFAULT 50, iterations int DEFAULT 15,
+    regularization real DEFAULT 0.06, bias_regularization real DEFAULT 0.02, implicit_weight real DEFAULT 0,
+    implicit_regularization real DEFAULT 10, cg_steps int DEFAULT 0, tolerance real DEFAULT 0,
+    hold_out real DEFAULT 0, train_on text DEFAULT 'train', seed bigint DEFAULT 42,
+    deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('als', jsonb_strip_nulls(jsonb_build_object(
+        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'implicit_weight', $6,
+        'implicit_regularization', $7, 'cg_steps', $8, 'tolerance', $9, 'seed', $12
+    )), $1, $11, $10, $13)
+$$;
+
+CREATE FUNCTION @extschema@.train_svd(
+    model text DEFAULT 'svd', factors int DEFAULT 50, iterations int DEFAULT 20,
+    learning_rate real DEFAULT 0.02, decay real DEFAULT 0.95, regularization real DEFAULT 0.03,
+    bias_regularization real DEFAULT 0.05, tolerance real DEFAULT 0, hold_out real DEFAULT 0,
+    train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('svd', jsonb_strip_nulls(jsonb_build_object(
+        'factors', $2, 'iterations', $3, 'learning_rate', $4, 'decay', $5, 'regularization', $6,
+        'bias_regularization', $7, 'tolerance', $8, 'seed', $11
+    )), $1, $10, $9, $12)
+$$;
+
+CREATE FUNCTION @extschema@.train_svdpp(
+    model text DEFAULT 'svdpp', factors int DEFAULT 20, iterations int DEFAULT 20,
+    regularization real DEFAULT 0.1, bias_regularization real DEFAULT 0.017, link_regularization real DEFAULT 2,
+    link_movies bool DEFAULT true, tolerance real DEFAULT 0, hold_out real DEFAULT 0,
+    train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('svdpp', jsonb_strip_nulls(jsonb_build_object(
+        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'link_regularization', $6,
+        'link_movies', $7, 'tolerance', $8, 'seed', $11
+    )), $1, $10, $9, $12)
+$$;
+
+CREATE FUNCTION @extschema@.train_bpmf(
+    model text DEFAULT 'bpmf', factors int DEFAULT 20, burn_in int DEFAULT 20,
+    samples int DEFAULT 50, links bool DEFAULT true, hold_out real DEFAULT 0,
+    train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('bpmf', jsonb_strip_nulls(jsonb_build_object(
+        'factors', $2, 'burn_in', $3, 'samples', $4, 'links', $5, 'seed', $8
+    )), $1, $7, $6, $9)
+$$;
+
+CREATE FUNCTION @extschema@.train_truncated_svd(
+    model text DEFAULT 'truncated_svd', factors int DEFAULT 50, iterations int DEFAULT 5,
+    oversampling int DEFAULT 10, center text DEFAULT 'biases', hold_out real DEFAULT 0,
+    train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('truncated_svd', jsonb_strip_nulls(jsonb_build_object(
+        'factors', $2, 'iterations', $3, 'oversampling', $4, 'center', $5, 'seed', $8
+    )), $1, $7, $6, $9)
+$$;
+
+CREATE FUNCTION @extschema@.train_baseline(
+    model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping real DEFAULT 10,
+    movie_damping real DEFAULT 25, hold_out real DEFAULT 0, train_on text DEFAULT 'train',
+    deploy bool DEFAULT NULL
+) RETURNS TABLE (
+    model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
+    probe_rmse float8, elapsed interval
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+    SELECT * FROM @extschema@.train('baseline', jsonb_strip_nulls(jsonb_build_object(
+        'kind', $2, 'customer_damping', $3, 'movie_damping', $4
+    )), $1, $6, $5, $7)
+$$;
+
+CREATE FUNCTION @extschema@.singular_values(model text DEFAULT NULL) RETURNS TABLE (
+    component int, singular_value float8, explained_variance float8, explained_variance_ratio float8
+) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.component::int, s.value::float8, s.variance::float8, s.ratio::float8
+    FROM @extschema@.model AS m,
+         ROWS FROM (jsonb_array_elements_text(m.summary -> 'singular_values'),
+                    jsonb_array_elements_text(m.summary -> 'explained_variance'),
+                    jsonb_array_elements_text(m.summary -> 'explained_variance_ratio'))
+         WITH ORDINALITY AS s (value, variance, ratio, component)
+    WHERE m.model_id = @extschema@.model_id($1)
+    ORDER BY s.component
+$$;
