@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# How long train_als takes, from the rows in the table to the model in the table, and how good the model is after each sweep;
-# beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there.
+# How long training takes, from the rows in the table to the model in the table, and how good the model is after each
+# iteration; beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there.
 #
 # usage: train.sh [RATINGS ...]     default: 10000000 100480507, the last one the Prize's own size
 #
 #   FACTORS=50    REGULARIZATION=0.045    SWEEPS=6    THREADS=(all cores)    PEERS="libmf cmfrec"    BENCH=/var/tmp/netflix_rec_bench
 #
-# cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings. The whole set needs 25 GB of
-# disk. Prints two tables in Markdown; README.md keeps what they were.
+# cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings, as are the algorithms that learn
+# from who rated what. The whole set needs 25 GB of disk. Prints two tables in Markdown; README.md keeps what they were.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh
@@ -27,8 +27,8 @@ main() {
     peak=$(cargo bench --quiet --locked -p factor --bench sweep -- 50 2000 "$threads" | sed -n 's/.* % of \([0-9]*\);.*/\1/p')
     printf '%s threads, %s factors, %s GFLOP/s at most\n\n' "$threads" "$factors" "$peak"
     build_peers
-    echo "| ratings | read s | sort s | first sweep s | a sweep s | GFLOP/s | of the peak | write s | all s | memory MB | probe RMSE after each sweep |"
-    echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    echo "| ratings | algorithm | read s | sort s | first iteration s | an iteration s | GFLOP/s | of the peak | write s | all s | memory MB | probe RMSE after iterations |"
+    echo "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for size in "${sizes[@]}"; do measure "$size" "$peak"; done
     echo
     echo "| ratings | peer | s | a sweep or epoch s | probe RMSE |"
@@ -44,7 +44,15 @@ measure() {
     PGOPTIONS="-c client_min_messages=warning" query trained "SELECT FROM netflix_load('$(sample "$ratings")')"
     query postgres CHECKPOINT
     sync
-    watch_training "$ratings" "$peak"
+    watch_training "$ratings" "$peak" als "{\"factors\": $factors, \"iterations\": $sweeps, \"regularization\": $regularization, \"bias_regularization\": $(calculate "$regularization / 3")}"
+    watch_training "$ratings" "$peak" svd "{\"factors\": $factors}"
+    if [ "$ratings" -le 10000000 ]; then
+        watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3, "cg_steps": 3}'
+        watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3}'
+        watch_training "$ratings" "$peak" svdpp '{"iterations": 10, "regularization": 0.06}'
+        watch_training "$ratings" "$peak" bpmf '{"burn_in": 5, "samples": 15, "links": false}'
+        watch_training "$ratings" "$peak" truncated_svd '{}'
+    fi
     if [ -n "$peers" ]; then
         local columns="customer_key - 1, movie_key - 1, rating"
         # As they come, by movie: LIBMF shuffles them, and cmfrec's matrix has its own order.
@@ -58,10 +66,10 @@ measure() {
 
 # Trains, listens to its notices, and prints a row of the first table.
 watch_training() {
-    python3 - "$(socket_dir "$dir")" "$socket_port" "$1" "$2" "$factors" "$regularization" "$sweeps" "$threads" <<'PYTHON'
-import os, re, subprocess, sys, threading, time
+    python3 - "$(socket_dir "$dir")" "$socket_port" "$1" "$2" "$3" "$4" "$threads" <<'PYTHON'
+import json, os, re, subprocess, sys, threading, time
 
-socket, port, ratings, peak, factors, regularization, sweeps, threads = sys.argv[1:]
+socket, port, ratings, peak, algorithm, params, threads = sys.argv[1:]
 environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.max_memory=16GB")
 psql = subprocess.Popen(
     ["psql", "-X", "-q", "-At", "-h", socket, "-p", port, "-U", "postgres", "-d", "trained"], env=environment,
@@ -80,8 +88,7 @@ def watch():
 
 threading.Thread(target=watch, daemon=True).start()
 started, marks, ended, curve = time.time(), {}, [], []
-psql.stdin.write(f"SELECT 'done', ratings FROM train_als(factors => {factors}, "
-                 f"iterations => {sweeps}, regularization => {regularization}, bias_regularization => {regularization} / 3);\n\\q\n")
+psql.stdin.write(f"SELECT 'done', ratings FROM train('{algorithm}', '{params}', deploy => false);\n\\q\n")
 trained = 0
 for line in psql.stdout:
     now = time.time() - started
@@ -97,10 +104,15 @@ for line in psql.stdout:
         trained, marks["done"] = int(line.split("|")[1]), now
     elif "ERROR" in line:
         sys.exit(line)
-sweep = min(later - earlier for earlier, later in zip(ended, ended[1:]))
-gflop = 2 * trained * int(factors) * (int(factors) + 1) / sweep / 1e9
-print(f"| {ratings} | {marks['read']:.1f} | {marks['sorted'] - marks['read']:.1f} | {ended[0]:.1f} | {sweep:.2f} | {gflop:.0f} | "
-      f"{100 * gflop / float(peak):.0f} % | {marks['done'] - marks['written']:.1f} | {marks['done']:.1f} | {memory[0]} | {' '.join(curve)} |", flush=True)
+each = min((later - earlier for earlier, later in zip(ended, ended[1:])), default=ended[0])
+work = share = ""
+if algorithm == "als" and "cg_steps" not in params:
+    factors = json.loads(params)["factors"]
+    gflop = 2 * trained * factors * (factors + 1) / each / 1e9
+    work, share = f"{gflop:.0f}", f"{100 * gflop / float(peak):.0f} %"
+curve = [rmse for number, rmse in enumerate(curve, 1) if number < 7 or number % 5 == 0 or number == len(curve)]
+print(f"| {ratings} | {algorithm} `{params}` | {marks['read']:.1f} | {marks['sorted'] - marks['read']:.1f} | {ended[0]:.1f} | {each:.2f} | "
+      f"{work} | {share} | {marks['done'] - marks['written']:.1f} | {marks['done']:.1f} | {memory[0]} | {' '.join(curve)} |", flush=True)
 PYTHON
 }
 

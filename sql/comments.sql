@@ -6,7 +6,7 @@ COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, so 
 COMMENT ON FUNCTION netflix_progress() IS 'Long work under way in this database: see the view of the same name';
 COMMENT ON FUNCTION train(text, jsonb, text, text, real, bool) IS
     'Trains a model by an algorithm of this name, with parameters as JSON, and stores it as a new version of its name';
-COMMENT ON FUNCTION train_als(text, int, int, real, real, real, real, int, real, real, text, bigint, bool) IS
+COMMENT ON FUNCTION train_als(text, int, int, real, real, real, real, real, int, real, real, text, bigint, bool) IS
     'Trains a model by alternating least squares, and stores it as a new version of its name';
 COMMENT ON FUNCTION train_svd(text, int, int, real, real, real, real, real, real, text, bigint, bool) IS
     'Trains a model by stochastic gradient descent, and stores it as a new version of its name';

@@ -2,18 +2,18 @@
 
 CREATE FUNCTION @extschema@.train_als(
     model text DEFAULT 'als', factors int DEFAULT 50, iterations int DEFAULT 15,
-    regularization real DEFAULT 0.06, bias_regularization real DEFAULT 0.02, implicit_weight real DEFAULT 0,
-    implicit_regularization real DEFAULT 10, cg_steps int DEFAULT 0, tolerance real DEFAULT 0,
-    hold_out real DEFAULT 0, train_on text DEFAULT 'train', seed bigint DEFAULT 42,
-    deploy bool DEFAULT NULL
+    regularization real DEFAULT 0.06, bias_regularization real DEFAULT 0.02, prior_count real DEFAULT 60,
+    implicit_weight real DEFAULT 0, implicit_regularization real DEFAULT 10, cg_steps int DEFAULT 0,
+    tolerance real DEFAULT 0, hold_out real DEFAULT 0, train_on text DEFAULT 'train',
+    seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM @extschema@.train('als', jsonb_strip_nulls(jsonb_build_object(
-        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'implicit_weight', $6,
-        'implicit_regularization', $7, 'cg_steps', $8, 'tolerance', $9, 'seed', $12
-    )), $1, $11, $10, $13)
+        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'prior_count', $6,
+        'implicit_weight', $7, 'implicit_regularization', $8, 'cg_steps', $9, 'tolerance', $10, 'seed', $13
+    )), $1, $12, $11, $14)
 $$;
 
 CREATE FUNCTION @extschema@.train_svd(

@@ -10,7 +10,7 @@ use crate::half_sweep::HalfSweep;
 use crate::implicit::Implicit;
 use crate::normal_equations::{Packed, Prior, Scratch};
 use crate::parameter::{count, lenient, real, whole};
-use crate::training::{Course, ridge, start};
+use crate::training::{Course, PRIOR_COUNT, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained};
 
 /// How to train.
@@ -19,8 +19,9 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | --- | --- | --- | --- |
 /// | `factors` | 50 | 1 to 1024 | length of each customer's and movie's vector |
 /// | `iterations` | 15 | 1 to 1000 | sweeps over both sides |
-/// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + 60) |
+/// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + `prior_count`) |
 /// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
+/// | `prior_count` | 60 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
 /// | `implicit_weight` | 0 | 0 to 1e6 | weight of the matrix of who rated what, factorised along; 0: it is not |
 /// | `implicit_regularization` | 10 | 0 to 1e6 | λ of the vectors that explain it |
 /// | `cg_steps` | 0 | 0 to 100 | steps of conjugate gradient a row and sweep; 0: rows are solved exactly |
@@ -41,6 +42,9 @@ pub struct Params {
     /// λ of the biases.
     #[serde(deserialize_with = "lenient")]
     pub bias_regularization: f64,
+    /// Ratings assumed of each row beside its own when it is regularised: those with few are drawn to the mean the more.
+    #[serde(deserialize_with = "lenient")]
+    pub prior_count: f64,
     /// How much the errors of who-rated-what weigh beside those of the ratings: cmfrec's `w_implicit`.
     #[serde(deserialize_with = "lenient")]
     pub implicit_weight: f64,
@@ -66,6 +70,7 @@ impl Default for Params {
             iterations: 15,
             regularization: 0.06,
             bias_regularization: 0.02,
+            prior_count: PRIOR_COUNT,
             implicit_weight: 0.0,
             implicit_regularization: 10.0,
             cg_steps: 0,
@@ -87,6 +92,7 @@ impl Params {
         whole("iterations", self.iterations, 1..=1000)?;
         real("regularization", self.regularization, 0.0..=1e6)?;
         real("bias_regularization", self.bias_regularization, 0.0..=1e6)?;
+        real("prior_count", self.prior_count, 0.0..=1e6)?;
         real("implicit_weight", self.implicit_weight, 0.0..=1e6)?;
         real("implicit_regularization", self.implicit_regularization, 0.0..=1e6)?;
         whole("cg_steps", self.cg_steps, 0..=100)?;
@@ -116,8 +122,8 @@ impl Params {
 
     /// Regularises a row of so many ratings.
     fn regularise(&self, ratings: usize, prior: &mut Prior) {
-        prior.ridge = ridge(self.regularization, ratings);
-        prior.bias_ridge = ridge(self.bias_regularization, ratings);
+        prior.ridge = ridge(self.regularization, ratings, self.prior_count);
+        prior.bias_ridge = ridge(self.bias_regularization, ratings, self.prior_count);
     }
 }
 

@@ -20,15 +20,28 @@ pub(crate) struct Walk<'a> {
     pub gradient: &'a mut [f32],
 }
 
+/// The vectors `z` of a row's ratings, all or some at a time.
+pub(crate) trait Gathered<V: Vector> {
+    /// Writes the sum of `z zᵀ d` over all of them into `out`, and gives the sum of the `(zᵀ d)²`; none if asked to stop.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instruction set of `V`; `d` and `out` are as long as a `z`.
+    unsafe fn project(&mut self, d: &[f32], out: &mut [f32]) -> Option<f64>;
+}
+
 /// Follows the gradient for [`Observed::steps`] steps, and gives the sum of squared errors there; none where the system has
-/// no single solution, or the flag that `pass` looks at was set, which it tells by `None`.
+/// no single solution, or it was asked to stop. The target stands in `z` behind the unknowns: a `d` of the unknowns and -1
+/// gives errors.
 ///
-/// `pass` writes into its second argument the sum of `z zᵀ d` over the row's ratings for its first, `d`, and gives the sum
-/// of the `(zᵀ d)²`. The target stands in `z` behind the unknowns: a `d` of the unknowns and -1 gives errors.
-pub(crate) fn follow(
+/// # Safety
+///
+/// The machine has the instruction set of `V`; all of `walk` is as long as a `z`.
+#[inline(always)]
+pub(crate) unsafe fn follow<V: Vector>(
     row: &Observed<'_>,
     walk: Walk<'_>,
-    mut pass: impl FnMut(&[f32], &mut [f32]) -> Option<f64>,
+    rows: &mut impl Gathered<V>,
 ) -> Option<f64> {
     let Walk { x, residual, direction, product, gradient } = walk;
     let Observed { prior, precision, .. } = *row;
@@ -41,7 +54,8 @@ pub(crate) fn follow(
     direction.fill(0.0);
     direction[..unknowns].copy_from_slice(&x[..unknowns]);
     direction[unknowns] = -1.0;
-    let mut error = pass(direction, product)?;
+    // SAFETY: as the caller promises; and so below.
+    let mut error = unsafe { rows.project(direction, product) }?;
     for n in 0..unknowns {
         gradient[n] = -product[n];
         residual[n] = prior.pull[n] + gradient[n] - regularise(x, n);
@@ -54,7 +68,8 @@ pub(crate) fn follow(
         if length <= solved {
             break;
         }
-        let squares = pass(direction, product)?;
+        // SAFETY: as above.
+        let squares = unsafe { rows.project(direction, product) }?;
         let curvature = (0..unknowns).map(|n| direction[n] * regularise(direction, n)).sum::<f32>();
         let curvature = squares + f64::from(curvature);
         let step = length / curvature;

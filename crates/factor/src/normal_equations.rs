@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
-use crate::conjugate_gradient::{Walk, add_projections};
+use crate::conjugate_gradient::{Gathered, Walk, add_projections};
 use crate::error::check;
 use crate::memory::{Aligned, try_vec};
 use crate::products::{MARGIN, Sum, add_products};
@@ -335,7 +335,7 @@ unsafe fn follow<'a, V: Vector>(
     scratch: &'a mut Scratch,
     cancelled: &AtomicBool,
 ) -> Result<Solved<'a>, Unsolved> {
-    let Observed { others, numbers, start, .. } = *row;
+    let Observed { others, start, .. } = *row;
     let Packed { factors, stride, .. } = *others;
     let Scratch { gathered, gram, right, solution } = scratch;
     solution.fill(0.0);
@@ -350,31 +350,45 @@ unsafe fn follow<'a, V: Vector>(
         product,
         gradient: &mut rest[..stride],
     };
-    let mut is_gathered = false;
-    let pass = |direction: &[f32], product: &mut [f32]| {
-        product.fill(0.0);
+    let mut rows = Rows { row, gathered, is_gathered: false, cancelled };
+    // SAFETY: the caller promises the instruction set; all are `stride` numbers long.
+    let Some(error) = (unsafe { conjugate_gradient::follow::<V>(row, walk, &mut rows) }) else {
+        return Err(if cancelled.load(Ordering::Relaxed) { Unsolved::Cancelled } else { Unsolved::Singular });
+    };
+    Ok(Solved { factors: &solution[..factors], bias: solution[factors], squared_error: error.max(0.0) })
+}
+
+/// A row's ratings, gathered as many at a time as there is room for.
+struct Rows<'a, 'b> {
+    row: &'a Observed<'b>,
+    gathered: &'a mut Aligned<f32>,
+    /// Whether all of them are there: a few ratings' rows stay where they are from step to step.
+    is_gathered: bool,
+    cancelled: &'a AtomicBool,
+}
+
+impl<V: Vector> Gathered<V> for Rows<'_, '_> {
+    #[inline(always)]
+    unsafe fn project(&mut self, d: &[f32], out: &mut [f32]) -> Option<f64> {
+        let (numbers, stride) = (self.row.numbers, self.row.others.stride);
+        out.fill(0.0);
         let mut squares = 0.0;
         for from in (0..numbers.len()).step_by(GATHERED) {
-            if cancelled.load(Ordering::Relaxed) {
+            if self.cancelled.load(Ordering::Relaxed) {
                 return None;
             }
             let to = (from + GATHERED).min(numbers.len());
             // SAFETY: the caller promises the instruction set; the room is as large as `Scratch` makes it.
             unsafe {
-                // A few ratings' rows stay where they are from step to step.
-                if !is_gathered {
-                    gather::<V>(row, from..to, gathered);
-                    is_gathered = to == numbers.len() && from == 0;
+                if !self.is_gathered {
+                    gather::<V>(self.row, from..to, self.gathered);
+                    self.is_gathered = to - from == numbers.len();
                 }
-                squares += add_projections::<V>(gathered.as_ptr(), to - from, stride, direction, product);
+                squares += add_projections::<V>(self.gathered.as_ptr(), to - from, stride, d, out);
             }
         }
         Some(squares)
-    };
-    let Some(error) = conjugate_gradient::follow(row, walk, pass) else {
-        return Err(if cancelled.load(Ordering::Relaxed) { Unsolved::Cancelled } else { Unsolved::Singular });
-    };
-    Ok(Solved { factors: &solution[..factors], bias: solution[factors], squared_error: error.max(0.0) })
+    }
 }
 
 /// Copies the rows rated one behind the other, each rating's target in the bias's place.

@@ -12,7 +12,7 @@ use crate::half_sweep::HalfSweep;
 use crate::link::Link;
 use crate::normal_equations::{Packed, Prior, Scratch};
 use crate::parameter::{count, lenient, real, whole};
-use crate::training::{Course, ridge, start};
+use crate::training::{Course, PRIOR_COUNT, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
 
 /// How to train.
@@ -156,8 +156,8 @@ impl Linked {
                 let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
                 let known = link.as_deref();
                 let error = half.solve(rows, |row, prior: &mut Prior| {
-                    prior.ridge = ridge(params.regularization, sparse.count(row));
-                    prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row));
+                    prior.ridge = ridge(params.regularization, sparse.count(row), PRIOR_COUNT);
+                    prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), PRIOR_COUNT);
                     if let Some(link) = known {
                         let pull = &mut prior.pull[..params.factors];
                         link.expect(sparse.row(row).0, pull);
