@@ -47,7 +47,11 @@ main() {
     [ -n "$peers" ] || return 0
     install_peers
     local peer
-    for peer in $peers; do "$dir/movielens/bin/python3" benches/movielens_peers.py "$movielens" "$peer"; done
+    # What they say on the way is for when they fail.
+    for peer in $peers; do
+        "$dir/movielens/bin/python3" benches/movielens_peers.py "$movielens" "$peer" 2>"$dir/movielens.log" ||
+            { tail -n 20 "$dir/movielens.log" >&2; exit 1; }
+    done
 }
 
 load_fold() {

@@ -74,7 +74,7 @@ def myfm(train, test):
     model = library.MyFMRegressor(rank=10, random_seed=1)
     groups = [CUSTOMERS, MOVIES]
     target = train.rating.to_numpy(float)
-    model.fit(one_hot(train), target, n_iter=200, n_kept_samples=180, group_shapes=groups, callback_default_freq=1000)
+    model.fit(one_hot(train), target, n_iter=200, n_kept_samples=180, group_shapes=groups)
     return model.predict(one_hot(test))
 
 

@@ -12,8 +12,10 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::check;
 use crate::gibbs::Sampler;
-use crate::normal_equations::{Packed, Scratch};
+use crate::normal_equations::Scratch;
+use crate::packed::Packed;
 use crate::parameter::{count, whole};
 use crate::training::Course;
 use crate::{
@@ -114,7 +116,7 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
         course.hear(train_rmse, errors.metrics().map(|metrics| metrics.rmse));
     }
-    let model = kept.finish(matrix);
+    let model = kept.finish(matrix, cancelled)?;
     let error = model.squared_error(matrix, cancelled)?;
     let train_rmse = (error / matrix.ratings() as f64).sqrt();
     let judged = model.judge(held_out, cancelled)?;
@@ -165,7 +167,7 @@ impl Kept {
         }
     }
 
-    fn finish(self, matrix: &RatingMatrix) -> Model {
+    fn finish(self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<Model, Error> {
         let Kept { mut model, factors } = self;
         let samples = model.samples;
         let sides =
@@ -174,6 +176,7 @@ impl Kept {
             for (row, (mut vector, mean)) in
                 side.factors.rows_mut().into_iter().zip(&mut side.biases).enumerate()
             {
+                check(cancelled)?;
                 if sparse.count(row) == 0 {
                     vector.fill(0.0);
                     continue;
@@ -184,6 +187,6 @@ impl Kept {
                 *mean = (scaled * (samples as f64).sqrt()) as f32;
             }
         }
-        model
+        Ok(model)
     }
 }

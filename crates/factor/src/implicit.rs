@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::dense::{gram, inverse, strided};
 use crate::memory::{try_vec, zeros};
-use crate::normal_equations::Packed;
+use crate::packed::Packed;
 use crate::sparse_product::multiply;
 use crate::{Error, Sparse};
 

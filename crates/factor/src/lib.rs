@@ -27,6 +27,7 @@ mod metrics;
 mod model;
 mod normal_equations;
 mod orthonormal;
+mod packed;
 mod parameter;
 mod products;
 mod sparse_product;

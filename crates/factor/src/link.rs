@@ -82,11 +82,12 @@ impl Link {
         apply(self.vectors.view(), &mut product)?;
         combine(&mut residual, product.view(), &vec![-1.0; unknowns], cancelled)?;
         // How much of each vector's diagonal is left to others: popular rows have most.
-        let scales = (0..others).map(|row| {
+        let scales = (0..others).into_par_iter().map(|row| {
+            check(cancelled)?;
             let met = turned.row(row).0.iter().map(|&other| 1.0 / sparse.count(other as usize) as f64);
-            (1.0 / (met.sum::<f64>() + regularization).max(f64::MIN_POSITIVE)) as f32
+            Ok((1.0 / (met.sum::<f64>() + regularization).max(f64::MIN_POSITIVE)) as f32)
         });
-        let scales = scales.collect::<Vec<_>>();
+        let scales = scales.collect::<Result<Vec<_>, Error>>()?;
         let scaled = |residual: &Array2<f32>, to: &mut Array2<f32>| {
             for ((mut to, from), &scale) in to.rows_mut().into_iter().zip(residual.rows()).zip(&scales) {
                 to.iter_mut().zip(from).for_each(|(to, &from)| *to = scale * from);

@@ -9,88 +9,21 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ndarray::{ArrayView1, Axis};
-use rayon::prelude::*;
+use ndarray::ArrayView1;
 
 use crate::conjugate_gradient::{Gathered, Walk, add_projections};
-use crate::error::check;
 use crate::memory::{Aligned, try_vec};
+use crate::packed::Packed;
 use crate::products::{MARGIN, Sum, add_products};
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 use crate::vector::{Portable, Vector};
-use crate::{Error, Side, cholesky, conjugate_gradient};
+use crate::{Error, cholesky, conjugate_gradient};
 
 /// Rows gathered before they are multiplied: at 64 floats a row they fill half of a 32 KB L1 cache.
 const GATHERED: usize = 64;
 /// How many ratings ahead rows are asked for.
 pub(crate) const AHEAD: usize = 64;
-/// Rows packed between two looks at the flag.
-const ROWS_A_TURN: usize = 1024;
-
-/// One side's factors and biases as the kernel reads them: rows of `[factors, 1, zeros, bias]`, each a few whole cache
-/// lines. All but the bias, which takes the last two places, are rounded to bfloat16: half the memory to be fetched, for
-/// which most of the time would be spent, and an RMSE that differs by some 0.00002.
-pub(crate) struct Packed {
-    pub factors: usize,
-    pub stride: usize,
-    data: Aligned<u16>,
-}
-
-impl Packed {
-    /// Room for as many rows.
-    pub fn zeros(rows: usize, factors: usize) -> Result<Packed, Error> {
-        let stride = Packed::stride(factors);
-        Ok(Packed { factors, stride, data: Aligned::zeros(rows * stride)? })
-    }
-
-    /// Numbers a row takes.
-    pub fn stride(factors: usize) -> usize {
-        (factors + 4).next_multiple_of(Aligned::<u16>::LINE)
-    }
-
-    /// Bytes that as many rows take.
-    pub fn memory(rows: usize, factors: usize) -> usize {
-        rows * Packed::stride(factors) * size_of::<u16>()
-    }
-
-    /// Takes over a side's factors and biases, of which there are as many. The side's factors become what they are
-    /// rounded to, so that what is solved with them holds for it.
-    pub fn take(&mut self, side: &mut Side, cancelled: &AtomicBool) -> Result<(), Error> {
-        let Packed { factors, stride, .. } = *self;
-        let rows = self.data.par_chunks_mut(stride * ROWS_A_TURN);
-        let vectors = side.factors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
-        let biases = side.biases.axis_chunks_iter(Axis(0), ROWS_A_TURN).into_par_iter();
-        rows.zip(vectors).zip(biases).try_for_each(|((rows, mut vectors), biases)| {
-            check(cancelled)?;
-            for ((row, vector), bias) in rows.chunks_exact_mut(stride).zip(vectors.rows_mut()).zip(biases) {
-                for (half, factor) in row.iter_mut().zip(vector) {
-                    *half = bf16(*factor);
-                    *factor = f32::from_bits(u32::from(*half) << 16);
-                }
-                row[factors] = bf16(1.0);
-                let bits = bias.to_bits();
-                (row[stride - 2], row[stride - 1]) = (bits as u16, (bits >> 16) as u16);
-            }
-            Ok(())
-        })
-    }
-
-    fn row(&self, row: usize) -> &[u16] {
-        &self.data[row * self.stride..][..self.stride]
-    }
-
-    fn bias(&self, row: &[u16]) -> f32 {
-        f32::from_bits(u32::from(row[self.stride - 2]) | u32::from(row[self.stride - 1]) << 16)
-    }
-}
-
-/// The nearest number in bfloat16, of two as near the even one. Of a number that is none, any.
-fn bf16(number: f32) -> u16 {
-    let bits = number.to_bits();
-    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
-}
-
 /// What is held of a row's unknowns before its ratings are looked at: its factors and, behind them, its bias. Solved for is
 /// the minimum of the squared errors, plus each unknown's square times its ridge, less twice its product with `pull`.
 /// A prior mean `m` under a ridge `λ` pulls by `λ m`.
@@ -423,6 +356,7 @@ unsafe fn gather<V: Vector>(row: &Observed<'_>, ratings: Range<usize>, gathered:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Side;
     use proptest::prelude::*;
 
     /// The same solution in double precision: Gauss-Jordan on equations summed up one product at a time.
@@ -465,19 +399,6 @@ mod tests {
             (t - predicted).powi(2)
         });
         (x.clone(), error.sum())
-    }
-
-    #[test]
-    fn the_nearest_bfloat16_is_taken() {
-        let there_and_back = |number: f32| f32::from_bits(u32::from(bf16(number)) << 16);
-        for exact in [0.0, 1.0, -1.0, 0.3, 3.1, 1e-30, -7e20] {
-            let error = (there_and_back(exact) - exact).abs();
-            assert!(error <= exact.abs() / 256.0, "{exact}");
-        }
-        assert_eq!(there_and_back(3.140625), 3.140625);
-        assert_eq!(there_and_back(1.0 + 1.0 / 256.0), 1.0);
-        assert_eq!(there_and_back(1.0 + 3.0 / 256.0), 1.0 + 4.0 / 256.0);
-        assert_eq!(there_and_back(-1.0 - 1.1 / 256.0), -1.0 - 2.0 / 256.0);
     }
 
     proptest! {

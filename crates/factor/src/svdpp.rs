@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
-use crate::normal_equations::{Packed, Prior, Scratch};
+use crate::normal_equations::{Prior, Scratch};
+use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, whole};
 use crate::training::{Course, PRIOR_COUNT, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
