@@ -6,8 +6,12 @@ use std::time::Duration;
 use crate::split::hash;
 use crate::{Algorithm, Error, MatrixBuilder, RatingMatrix, Ratings, Run, Size};
 
-/// Ratings of the made-up matrix, at the most.
+/// Ratings of the made-up matrix, at the most, where vectors are short; and at the least, where a rating of vectors twice as
+/// long takes four times as long.
 const RATINGS: usize = 300_000;
+const FEWEST_RATINGS: usize = 3000;
+/// Factors up to which a vector is short.
+const FEW_FACTORS: f64 = 64.0;
 /// Iterations gone through.
 const ITERATIONS: usize = 3;
 /// By how much rows that no cache holds make a large matrix slower.
@@ -15,12 +19,14 @@ const MISSES: f64 = 1.3;
 
 impl Algorithm {
     /// How long training will take, in rayon's current pool, without the making of the matrix: a tenth of a second's work
-    /// for most algorithms, and within a factor of two of the truth.
+    /// for most algorithms, and within a factor of two of the truth up to some hundreds of factors; too long beyond.
     pub fn estimate(&self, size: Size, cancelled: &AtomicBool) -> Result<Duration, Error> {
         if size.ratings == 0 {
             return Err(Error::NoRatings);
         }
-        let matrix = made_up(size, cancelled)?;
+        let longer = (self.factors() as f64 / FEW_FACTORS).max(1.0);
+        let most = ((RATINGS as f64 / (longer * longer)) as usize).max(FEWEST_RATINGS);
+        let matrix = made_up(size, most, cancelled)?;
         let (mut ended, held_out) = (Vec::new(), Ratings::default());
         let hear = &mut |iteration: crate::Iteration| ended.push(iteration.elapsed);
         let run = &mut Run { held_out: &held_out, cancelled, on_iteration: hear };
@@ -29,6 +35,18 @@ impl Algorithm {
         let scale = size.ratings as f64 / matrix.ratings() as f64;
         let misses = if scale > 1.0 { MISSES } else { 1.0 };
         Ok(each.mul_f64(scale * misses * self.iterations() as f64))
+    }
+
+    /// Numbers in a vector that is solved for.
+    fn factors(&self) -> usize {
+        match self {
+            Algorithm::Als(params) => params.factors,
+            Algorithm::Svd(params) => params.factors,
+            Algorithm::Svdpp(params) => params.factors,
+            Algorithm::Bpmf(params) => params.factors,
+            Algorithm::TruncatedSvd(params) => params.factors,
+            Algorithm::Baseline(_) => 0,
+        }
     }
 
     /// The same, but for fewer iterations, and no more factors than a small matrix has.
@@ -48,12 +66,15 @@ impl Algorithm {
     }
 }
 
-/// A matrix of as many ratings a customer, but fewer customers.
-fn made_up(size: Size, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
+/// A matrix of as many ratings a customer, and about as many a movie, but fewer of both.
+fn made_up(size: Size, most: usize, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
     let Size { customers, movies, ratings, .. } = size;
     let (customers, movies) = (customers.max(1), movies.max(1));
     let each = (ratings / customers).clamp(1, movies);
-    let customers = (RATINGS / each).clamp(1, customers);
+    let customers = (most / each).clamp(1, customers);
+    let movies = (movies as f64 * (customers * each) as f64 / ratings as f64) as usize;
+    // No customer rates a movie twice.
+    let movies = movies.max(each);
     let mut builder = MatrixBuilder::default();
     for customer in 0..customers {
         // Evenly apart, from somewhere on, so that no pair comes twice; the ratings are noise.
