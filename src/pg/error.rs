@@ -157,7 +157,7 @@ impl Report for Error {
                 "Undo the change, or drop and create the extension.".into()
             }
             Error::MemoryLimit { what: "training", .. } => {
-                "Raise netflix_rec.max_memory, or ask for fewer factors.".into()
+                "Raise netflix_rec.max_memory, or ask for fewer factors or samples.".into()
             }
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
@@ -176,6 +176,9 @@ impl Report for Error {
             }
             Error::Factor(factor::Error::Singular { .. } | factor::Error::NoConvergence) => {
                 "Raise the regularization, or ask for fewer factors.".into()
+            }
+            Error::Factor(factor::Error::Algorithm { .. }) => {
+                format!("There is: {}.", factor::Algorithm::NAMES.join(", "))
             }
             Error::Factor(factor::Error::Diverged { .. }) => {
                 "Lower learning_rate, or raise regularization.".into()

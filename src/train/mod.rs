@@ -25,8 +25,6 @@ enum TrainError {
     HoldOut(f64),
     #[error("all {0} ratings are of the probe or held out")]
     AllHeldOut(usize),
-    #[error("{error}")]
-    Algorithm { error: factor::Error },
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
     #[error(transparent)]
@@ -40,7 +38,6 @@ impl Report for TrainError {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-            TrainError::Algorithm { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
         }
@@ -57,7 +54,6 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::HoldOut(_) | TrainError::Name(_) => None,
-            TrainError::Algorithm { .. } => Some(format!("There is: {}.", Algorithm::NAMES.join(", "))),
             TrainError::AllHeldOut(_) => {
                 Some("Hold out less, or train on the probe, too: train_on => 'all'.".into())
             }
@@ -181,10 +177,7 @@ struct Request<'a> {
 fn parse(algorithm: Option<&str>, params: Option<JsonB>) -> Result<Algorithm, TrainError> {
     let algorithm = algorithm.ok_or(Error::NullArgument("algorithm"))?;
     let params = params.map_or_else(|| serde_json::json!({}), |JsonB(params)| params);
-    Algorithm::parse(algorithm, &params).map_err(|error| match error {
-        factor::Error::Algorithm { .. } => TrainError::Algorithm { error },
-        error => error.into(),
-    })
+    Ok(Algorithm::parse(algorithm, &params)?)
 }
 
 /// Reads the ratings, trains, writes the model, and gives what was written and the version that it became.

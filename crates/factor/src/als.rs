@@ -10,7 +10,7 @@ use crate::half_sweep::HalfSweep;
 use crate::implicit::Implicit;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
-use crate::parameter::{count, lenient, real, whole};
+use crate::parameter::{count, lenient, real, seed, whole};
 use crate::training::{Course, PRIOR_COUNT, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained};
 
@@ -61,6 +61,7 @@ pub struct Params {
     #[serde(deserialize_with = "lenient")]
     pub tolerance: f64,
     /// Where the factors start.
+    #[serde(deserialize_with = "seed")]
     pub seed: i64,
 }
 

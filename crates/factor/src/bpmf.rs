@@ -16,7 +16,7 @@ use crate::error::check;
 use crate::gibbs::Sampler;
 use crate::normal_equations::Scratch;
 use crate::packed::Packed;
-use crate::parameter::{count, whole};
+use crate::parameter::{count, seed, whole};
 use crate::training::Course;
 use crate::{
     Error, Errors, Iteration, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained, als, cut,
@@ -46,6 +46,7 @@ pub struct Params {
     /// Whether the prior's mean depends on who rated what.
     pub links: bool,
     /// Where the factors start, and the noise.
+    #[serde(deserialize_with = "seed")]
     pub seed: i64,
 }
 

@@ -58,3 +58,14 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
     }
     Err(D::Error::custom(format!("it must be a whole number that is not negative, not {number}")))
 }
+
+/// Reads the seed of random numbers.
+pub(crate) fn seed<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "it must be a whole number of 64 bits")]
+    enum Seed {
+        Whole(i64),
+    }
+    let Seed::Whole(seed) = Seed::deserialize(from)?;
+    Ok(seed)
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::descent::Pace;
 use crate::model::SCALE;
 use crate::normal_equations::Kernel;
-use crate::parameter::{count, lenient, real, whole};
+use crate::parameter::{count, lenient, real, seed, whole};
 use crate::strata::Strata;
 use crate::training::{Course, PRIOR_COUNT, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained};
@@ -50,6 +50,7 @@ pub struct Params {
     #[serde(deserialize_with = "lenient")]
     pub tolerance: f64,
     /// Where the factors start.
+    #[serde(deserialize_with = "seed")]
     pub seed: i64,
 }
 

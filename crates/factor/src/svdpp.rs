@@ -12,7 +12,7 @@ use crate::half_sweep::HalfSweep;
 use crate::link::Link;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
-use crate::parameter::{count, lenient, real, whole};
+use crate::parameter::{count, lenient, real, seed, whole};
 use crate::training::{Course, PRIOR_COUNT, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
 
@@ -52,6 +52,7 @@ pub struct Params {
     #[serde(deserialize_with = "lenient")]
     pub tolerance: f64,
     /// Where the factors start.
+    #[serde(deserialize_with = "seed")]
     pub seed: i64,
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::check;
 use crate::memory::zeros;
 use crate::orthonormal::{Singular, multiply_tall, orthonormalize, singular_values};
-use crate::parameter::{count, whole};
+use crate::parameter::{count, seed, whole};
 use crate::sparse_product::multiply;
 use crate::training::{Course, generator};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
@@ -45,6 +45,7 @@ pub struct Params {
     /// What is taken off each rating.
     pub center: Center,
     /// Where the search starts.
+    #[serde(deserialize_with = "seed")]
     pub seed: i64,
 }
 

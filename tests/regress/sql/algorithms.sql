@@ -106,6 +106,7 @@ SELECT * FROM train(NULL);
 SELECT * FROM train('als', '{"facters": 10}');
 SELECT * FROM train('als', '{"factors": "ten"}');
 SELECT * FROM train('als', '{"factors": 1.5}');
+SELECT * FROM train('als', '{"seed": 1.5}');
 SELECT * FROM train('als', '[10]');
 SELECT * FROM train('svdpp', '{"link_movies": "perhaps"}');
 SELECT * FROM train_estimate('bpmf', '{"samples": 1}');
@@ -113,6 +114,12 @@ SELECT * FROM train_baseline(kind => 'best');
 SELECT * FROM train_truncated_svd(center => 'left');
 SELECT * FROM train_svd(learning_rate => 0);
 SELECT * FROM train_svd(decay => 1.1);
+-- More samples than there is room for.
+SET netflix_rec.max_memory = '100MB';
+SET netflix_rec.threads = 2;
+SELECT * FROM train_bpmf(samples => 1000);
+RESET netflix_rec.max_memory;
+RESET netflix_rec.threads;
 -- A rate at which errors grow is found out: in which iteration, and what to do.
 SELECT * FROM train_svd(learning_rate => 1, factors => 10);
 \echo :SQLSTATE

@@ -37,6 +37,7 @@ fn what_is_wrong_is_named() {
     assert_eq!(message("als", json!({"factors": 0})), "factors must be from 1 to 1024, not 0");
     assert_eq!(message("svd", json!({"decay": 1.5})), "decay must be from 0 to 1, not 1.5");
     assert_eq!(message("svd", json!({"decay": null})), "decay must be a number");
+    assert_eq!(message("svd", json!({"seed": 1.5})), "seed must be a whole number of 64 bits");
     for number in ["NaN", "Infinity", "-Infinity"] {
         assert_eq!(
             message("svdpp", json!({"regularization": number})),
