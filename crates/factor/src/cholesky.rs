@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // vector registers
 
-use crate::products::{MARGIN, ROWS, Sum, add_products};
+use crate::products::{MARGIN, ROWS, Subtracted, Sum, add_products};
 use crate::vector::Vector;
 
 /// The share of a diagonal entry that must be left for its column to count as independent of those before it.
@@ -66,7 +66,7 @@ pub(crate) unsafe fn eliminate<V: Vector>(
             let rows = system.as_mut_ptr();
             let z = rows.add(panel * stride);
             if end < n {
-                add_products::<V>(Sum::Subtract, z, end - panel, stride, (end, n + 1), rows);
+                add_products::<V, Subtracted>(Sum::Kept, z, end - panel, stride, (end, n + 1), rows);
             }
         }
     }

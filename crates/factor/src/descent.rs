@@ -81,7 +81,7 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` found the instruction set on this machine.
-            Kernel::Avx512 => unsafe { descend_avx512(block, pace, cancelled) },
+            Kernel::Avx512 | Kernel::Avx512Bf16 => unsafe { descend_avx512(block, pace, cancelled) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Kernel::Avx2 => unsafe { descend_avx2(block, pace, cancelled) },

@@ -7,7 +7,8 @@ use ndarray::{ArrayViewMut1, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::error::check;
-use crate::normal_equations::{AHEAD, Kernel, Observed, Prior, Scratch, Unsolved};
+use crate::gather::AHEAD;
+use crate::normal_equations::{Kernel, Observed, Prior, Scratch, Unsolved};
 use crate::packed::Packed;
 use crate::{Error, Side, Sparse};
 

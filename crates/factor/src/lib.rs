@@ -17,6 +17,7 @@ mod dense;
 mod descent;
 mod error;
 mod estimate;
+mod gather;
 mod gibbs;
 mod half_sweep;
 mod implicit;

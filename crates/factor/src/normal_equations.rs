@@ -6,24 +6,20 @@
 
 #![allow(unsafe_code)] // calls to functions compiled for instruction sets found at run time
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::ArrayView1;
 
 use crate::conjugate_gradient::{Gathered, Walk, add_projections};
+use crate::gather::{Floats, Form, GATHERED, Pairs, gather};
 use crate::memory::{Aligned, try_vec};
 use crate::packed::Packed;
-use crate::products::{MARGIN, Sum, add_products};
+use crate::products::{MARGIN, Sum};
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 use crate::vector::{Portable, Vector};
 use crate::{Error, cholesky, conjugate_gradient};
 
-/// Rows gathered before they are multiplied: at 64 floats a row they fill half of a 32 KB L1 cache.
-const GATHERED: usize = 64;
-/// How many ratings ahead rows are asked for.
-pub(crate) const AHEAD: usize = 64;
 /// What is held of a row's unknowns before its ratings are looked at: its factors and, behind them, its bias. Solved for is
 /// the minimum of the squared errors, plus each unknown's square times its ridge, less twice its product with `pull`.
 /// A prior mean `m` under a ridge `λ` pulls by `λ m`.
@@ -119,6 +115,9 @@ impl Scratch {
 /// The instruction sets the kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kernel {
+    /// AVX-512 with products of bfloat16 numbers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -133,6 +132,9 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
+                if is_x86_feature_detected!("avx512bf16") {
+                    kernels.push(Kernel::Avx512Bf16);
+                }
                 kernels.push(Kernel::Avx512);
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -155,14 +157,28 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` found the instruction set on this machine.
+            Kernel::Avx512Bf16 => unsafe { solve_avx512_bf16(row, scratch, cancelled) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
             Kernel::Avx512 => unsafe { solve_avx512(row, scratch, cancelled) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Kernel::Avx2 => unsafe { solve_avx2(row, scratch, cancelled) },
             // SAFETY: every machine has this one.
-            Kernel::Portable => unsafe { solve::<Portable>(row, scratch, cancelled) },
+            Kernel::Portable => unsafe { solve::<Portable, Floats>(row, scratch, cancelled) },
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn solve_avx512_bf16<'a>(
+    row: &Observed<'_>,
+    scratch: &'a mut Scratch,
+    cancelled: &AtomicBool,
+) -> Result<Solved<'a>, Unsolved> {
+    // SAFETY: this function is compiled for the instruction set.
+    unsafe { solve::<Avx512, Pairs>(row, scratch, cancelled) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -173,7 +189,7 @@ fn solve_avx512<'a>(
     cancelled: &AtomicBool,
 ) -> Result<Solved<'a>, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx512>(row, scratch, cancelled) }
+    unsafe { solve::<Avx512, Floats>(row, scratch, cancelled) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -184,7 +200,7 @@ fn solve_avx2<'a>(
     cancelled: &AtomicBool,
 ) -> Result<Solved<'a>, Unsolved> {
     // SAFETY: this function is compiled for the instruction set.
-    unsafe { solve::<Avx2>(row, scratch, cancelled) }
+    unsafe { solve::<Avx2, Floats>(row, scratch, cancelled) }
 }
 
 /// Solves for one row.
@@ -193,7 +209,7 @@ fn solve_avx2<'a>(
 ///
 /// The machine must have the instruction set of `V`.
 #[inline(always)]
-unsafe fn solve<'a, V: Vector>(
+unsafe fn solve<'a, V: Vector, F: Form<V>>(
     row: &Observed<'_>,
     scratch: &'a mut Scratch,
     cancelled: &AtomicBool,
@@ -208,19 +224,16 @@ unsafe fn solve<'a, V: Vector>(
     let Scratch { gathered, gram, right, solution } = scratch;
     let unknowns = factors + 1;
     let mut sum = Sum::Fresh;
-    for from in (0..numbers.len()).step_by(GATHERED) {
+    for from in (0..numbers.len()).step_by(F::GATHERED) {
         if cancelled.load(Ordering::Relaxed) {
             return Err(Unsolved::Cancelled);
         }
-        let to = (from + GATHERED).min(numbers.len());
+        let to = (from + F::GATHERED).min(numbers.len());
         // SAFETY: the caller promises the instruction set; both rooms are as large as `Scratch` makes them, whole tiles.
-        unsafe {
-            gather::<V>(row, from..to, gathered);
-            let (z, matrix) = (gathered.as_ptr(), gram.as_mut_ptr());
-            add_products::<V>(sum, z, to - from, stride, (0, target + 1), matrix);
-        }
-        sum = Sum::Add;
+        unsafe { F::add_products(row, from..to, gathered, sum, gram) };
+        sum = Sum::Kept;
     }
+    F::join_targets(gram, stride, target);
 
     let squared_targets = gram[target * stride + target];
     for row in 0..unknowns {
@@ -324,194 +337,5 @@ impl<V: Vector> Gathered<V> for Rows<'_, '_> {
     }
 }
 
-/// Copies the rows rated one behind the other, each rating's target in the bias's place.
-///
-/// # Safety
-///
-/// The machine has the instruction set of `V`; `gathered` has room for as many rows.
-#[inline(always)]
-unsafe fn gather<V: Vector>(row: &Observed<'_>, ratings: Range<usize>, gathered: &mut [f32]) {
-    let Observed { others, numbers, .. } = *row;
-    let Packed { factors, stride, .. } = *others;
-    for (place, rating) in ratings.enumerate() {
-        let other = others.row(numbers[rating] as usize);
-        let z = &mut gathered[place * stride..][..stride];
-        // SAFETY: rows of whole registers; the caller promises the instruction set.
-        unsafe {
-            if let Some(&ahead) = row.ahead.get(rating) {
-                let ahead = others.data.as_ptr().wrapping_add(ahead as usize * stride);
-                for line in (0..stride).step_by(Aligned::<u16>::LINE) {
-                    V::prefetch(ahead.wrapping_add(line));
-                }
-            }
-            for column in (0..stride).step_by(V::LANES) {
-                V::load_bf16(other.as_ptr().add(column)).store(z.as_mut_ptr().add(column));
-            }
-        }
-        z[factors + 1] = f32::from(row.ratings[rating]) - row.mean - others.bias(other);
-        z[stride - 2..].fill(0.0);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Side;
-    use proptest::prelude::*;
-
-    /// The same solution in double precision: Gauss-Jordan on equations summed up one product at a time.
-    fn naive(others: &Side, row: &Observed<'_>) -> (Vec<f64>, f64) {
-        let Observed { numbers, ratings, mean, prior, precision, .. } = *row;
-        let n = others.factors.ncols() + 1;
-        let stride = Packed::stride(n - 1);
-        let mut a = vec![vec![0.0f64; n + 1]; n];
-        let mut targets = Vec::new();
-        for (&number, &rating) in numbers.iter().zip(ratings) {
-            let (bias, factors) = others.row(number as usize).unwrap();
-            let z = factors.iter().chain(&[1.0]).map(|&v| f64::from(v)).collect::<Vec<_>>();
-            let target = f64::from(rating) - f64::from(mean) - f64::from(bias);
-            for i in 0..n {
-                for j in 0..n {
-                    a[i][j] += z[i] * z[j];
-                }
-                a[i][n] += z[i] * target;
-            }
-            targets.push((z, target));
-        }
-        for (i, row) in a.iter_mut().enumerate() {
-            row[i] += f64::from(if i < n - 1 { prior.ridge } else { prior.bias_ridge });
-            row[n] += f64::from(prior.pull[i]);
-            if let Some(precision) = precision {
-                (0..n).for_each(|j| row[j] += f64::from(precision[i.min(j) * stride + i.max(j)]));
-            }
-        }
-        for pivot in 0..n {
-            let scaled = a[pivot].iter().map(|v| v / a[pivot][pivot]).collect::<Vec<_>>();
-            for (i, row) in a.iter_mut().enumerate() {
-                let factor = if i == pivot { 0.0 } else { row[pivot] };
-                row.iter_mut().zip(&scaled).for_each(|(v, s)| *v -= factor * s);
-            }
-            a[pivot] = scaled;
-        }
-        let x = a.iter().map(|row| row[n]).collect::<Vec<_>>();
-        let error = targets.iter().map(|(z, t)| {
-            let predicted = z.iter().zip(&x).map(|(z, x)| z * x).sum::<f64>();
-            (t - predicted).powi(2)
-        });
-        (x.clone(), error.sum())
-    }
-
-    proptest! {
-        #[test]
-        fn every_kernel_agrees_with_the_naive_solution(
-            factors in prop_oneof![1usize..20, Just(30), Just(31)],
-            entries in prop::collection::vec(-1.0f32..1.0, 40 * 32),
-            picks in prop::collection::vec((0u32..40, 1u8..=5), 1..150),
-            pull in prop::collection::vec(-2.0f32..2.0, 32),
-            is_precise: bool,
-        ) {
-            let mut others = Side::zeros(40, factors).unwrap();
-            for (row, values) in entries.chunks_exact(32).enumerate() {
-                // Numbers that bfloat16 has, so that none is rounded.
-                let number = |&value: &f32| (value * 64.0).round() / 64.0;
-                others.factors.row_mut(row).iter_mut().zip(values).for_each(|(f, v)| *f = number(v));
-                others.biases[row] = values[31];
-            }
-            let go = AtomicBool::new(false);
-            let mut packed = Packed::zeros(40, factors).unwrap();
-            packed.take(&mut others, &go).unwrap();
-            let (numbers, ratings): (Vec<u32>, Vec<u8>) = picks.into_iter().unzip();
-            let stride = packed.stride;
-            let mut prior = Prior::none(factors).unwrap();
-            (prior.ridge, prior.bias_ridge) = (2.0, 0.5);
-            prior.pull.copy_from_slice(&pull[..factors + 1]);
-            // Some products: positive semidefinite. Nothing below the diagonal may be looked at.
-            let entry = |i: usize, j: usize| (0..3).map(|p| entries[p * 32 + i] * entries[p * 32 + j]).sum::<f32>();
-            let precision = (0..stride * stride)
-                .map(|at| (at / stride, at % stride))
-                .map(|(i, j)| if i <= j && j <= factors { entry(i, j) } else { f32::NAN })
-                .collect::<Vec<_>>();
-            let precision = is_precise.then_some(&precision[..]);
-            let zero = vec![0.0; factors];
-            let start = (ArrayView1::from(&zero), 0.0);
-            let row = Observed {
-                others: &packed, numbers: &numbers, ratings: &ratings, ahead: &[], mean: 3.5, prior: &prior, precision, steps: 0, start,
-            };
-            let (expected, expected_error) = naive(&others, &row);
-            let close = |solved: &Solved<'_>, tolerance: f64| {
-                let difference = (solved.squared_error - expected_error).abs();
-                let unknowns = solved.factors.iter().chain([&solved.bias]).zip(&expected);
-                let worst = unknowns.map(|(&got, &want)| (f64::from(got) - want).abs()).fold(0.0, f64::max);
-                difference < 10.0 * tolerance * (1.0 + expected_error) && worst < tolerance
-            };
-            for kernel in Kernel::available() {
-                let mut scratch = Scratch::new(factors).unwrap();
-                let stopped = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(true));
-                prop_assert_eq!(stopped, Err(Unsolved::Cancelled));
-                let solved = kernel.solve_row(&row, &mut scratch, &go).unwrap();
-                prop_assert!(close(&solved, 3e-4), "{:?}: {:?} for {:?}", kernel, solved, expected);
-                // As many steps as unknowns, and some for rounding.
-                let row = Observed { steps: factors + 10, ..row };
-                let stopped = kernel.solve_row(&row, &mut scratch, &AtomicBool::new(true));
-                prop_assert_eq!(stopped, Err(Unsolved::Cancelled));
-                let followed = kernel.solve_row(&row, &mut scratch, &go).unwrap();
-                prop_assert!(close(&followed, 3e-4), "{:?}: {:?} for {:?}", kernel, followed, expected);
-            }
-        }
-    }
-
-    #[test]
-    fn samples_scatter_as_the_posterior_does() {
-        let (factors, go) = (2, AtomicBool::new(false));
-        let mut others = Side::zeros(3, factors).unwrap();
-        others.factors.assign(&ndarray::array![[1.0, 0.5], [-0.5, 1.0], [0.25, -2.0]]);
-        let mut packed = Packed::zeros(3, factors).unwrap();
-        packed.take(&mut others, &go).unwrap();
-        let mut prior = Prior::none(factors).unwrap();
-        (prior.ridge, prior.bias_ridge) = (1.5, 0.75);
-        // The matrix by hand: z = [factors, 1].
-        let mut matrix = ndarray::Array2::from_diag(&ndarray::array![1.5f64, 1.5, 0.75]);
-        for row in others.factors.rows() {
-            let z = ndarray::array![f64::from(row[0]), f64::from(row[1]), 1.0];
-            (0..3).for_each(|i| (0..3).for_each(|j| matrix[(i, j)] += z[i] * z[j]));
-        }
-        let mut rng = crate::training::generator(1);
-        let zero = [0.0; 2];
-        let solve = |prior: &Prior| {
-            let start = (ArrayView1::from(&zero), 0.0);
-            let row = Observed {
-                others: &packed,
-                numbers: &[0, 1, 2],
-                ratings: &[5, 2, 3],
-                ahead: &[],
-                mean: 3.0,
-                prior,
-                precision: None,
-                steps: 0,
-                start,
-            };
-            let mut scratch = Scratch::new(factors).unwrap();
-            let solved = Kernel::available()[0].solve_row(&row, &mut scratch, &go).unwrap();
-            ndarray::array![
-                f64::from(solved.factors[0]),
-                f64::from(solved.factors[1]),
-                f64::from(solved.bias)
-            ]
-        };
-        let mean = solve(&prior);
-        let mut covariance = ndarray::Array2::<f64>::zeros((3, 3));
-        const SAMPLES: usize = 20_000;
-        for _ in 0..SAMPLES {
-            prior.noise.iter_mut().for_each(|noise| {
-                *noise = rand_distr::Distribution::sample(&rand_distr::StandardNormal, &mut rng)
-            });
-            let off = solve(&prior) - &mean;
-            (0..3).for_each(|i| (0..3).for_each(|j| covariance[(i, j)] += off[i] * off[j] / SAMPLES as f64));
-        }
-        // The covariance is the matrix's inverse.
-        let identity = covariance.dot(&matrix);
-        for ((i, j), value) in identity.indexed_iter() {
-            assert!((value - f64::from(u8::from(i == j))).abs() < 0.05, "{identity}");
-        }
-    }
-}
+mod tests;

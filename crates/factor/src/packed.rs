@@ -72,7 +72,8 @@ impl Packed {
 }
 
 /// The nearest number in bfloat16, of two as near the even one. Of a number that is none, any.
-fn bf16(number: f32) -> u16 {
+#[inline(always)]
+pub(crate) fn bf16(number: f32) -> u16 {
     let bits = number.to_bits();
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }

@@ -3,17 +3,58 @@
 #![allow(unsafe_code)] // vector registers
 #![allow(clippy::needless_range_loop)] // so the compiler keeps each sum in its register
 
-use crate::vector::Vector;
+use crate::vector::{PairVector, Vector};
 
-/// What a tile's sums begin with, and which way products count.
+/// What becomes of a product.
+///
+/// # Safety
+///
+/// Its function may be called only where the machine has the instruction set of `V`.
+pub(crate) trait Product<V> {
+    unsafe fn take(sum: V, one: V, other: V) -> V;
+}
+
+/// It is added.
+pub(crate) struct Added;
+
+/// It is taken away.
+pub(crate) struct Subtracted;
+
+/// The products of two bfloat16 numbers in each lane are added: each `z` is two vectors, as [`PairVector::load_pairs`]
+/// lays them out.
+pub(crate) struct AddedPairs;
+
+impl<V: Vector> Product<V> for Added {
+    #[inline(always)]
+    unsafe fn take(sum: V, one: V, other: V) -> V {
+        // SAFETY: as the caller promises; and so below.
+        unsafe { sum.add_product(one, other) }
+    }
+}
+
+impl<V: Vector> Product<V> for Subtracted {
+    #[inline(always)]
+    unsafe fn take(sum: V, one: V, other: V) -> V {
+        // SAFETY: as above.
+        unsafe { sum.sub_product(one, other) }
+    }
+}
+
+impl<V: PairVector> Product<V> for AddedPairs {
+    #[inline(always)]
+    unsafe fn take(sum: V, one: V, other: V) -> V {
+        // SAFETY: as above.
+        unsafe { sum.add_pair_product(one, other) }
+    }
+}
+
+/// What sums begin with.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Sum {
-    /// With nothing.
+    /// Nothing.
     Fresh,
-    /// With what stands there, and are added to it.
-    Add,
-    /// With what stands there, and are taken from it.
-    Subtract,
+    /// What stands there.
+    Kept,
 }
 
 /// Rows that are gone through together.
@@ -22,7 +63,7 @@ pub(crate) const ROWS: usize = 4;
 /// Numbers beyond the last row's end that may be touched: of the vectors read, of the matrix written to.
 pub(crate) const MARGIN: usize = 16;
 
-/// Sums up `z zᵀ` over `count` vectors `z` that stand `stride` numbers apart, into the upper triangle of a square matrix
+/// Sums up `z zᵀ`, as `P` says, over `count` vectors `z` that stand `stride` numbers apart, into the upper triangle of a square matrix
 /// whose rows are as far apart, from row and column `from` up to `used`. What stands below the diagonal, or from `used`
 /// on, may be overwritten.
 ///
@@ -36,7 +77,7 @@ pub(crate) const MARGIN: usize = 16;
 /// `stride` rows, and [`MARGIN`] more; no vector is a row that is written to. `stride` is a multiple of the register's
 /// lanes and of [`ROWS`], `from` of [`ROWS`]; `used` is at most `stride`.
 #[inline(always)]
-pub(crate) unsafe fn add_products<V: Vector>(
+pub(crate) unsafe fn add_products<V: Vector, P: Product<V>>(
     sum: Sum,
     z: *const f32,
     count: usize,
@@ -53,22 +94,16 @@ pub(crate) unsafe fn add_products<V: Vector>(
             // diagonal.
             unsafe {
                 match (sum, is_single) {
-                    (Sum::Fresh, false) => tile.add::<V, 2, 1, FRESH>(),
-                    (Sum::Add, false) => tile.add::<V, 2, 1, ADD>(),
-                    (Sum::Subtract, false) => tile.add::<V, 2, 1, SUBTRACT>(),
-                    (Sum::Fresh, true) => tile.add::<V, 1, 2, FRESH>(),
-                    (Sum::Add, true) => tile.add::<V, 1, 2, ADD>(),
-                    (Sum::Subtract, true) => tile.add::<V, 1, 2, SUBTRACT>(),
+                    (Sum::Fresh, false) => tile.add::<V, P, 2, 1, true>(),
+                    (Sum::Kept, false) => tile.add::<V, P, 2, 1, false>(),
+                    (Sum::Fresh, true) => tile.add::<V, P, 1, 2, true>(),
+                    (Sum::Kept, true) => tile.add::<V, P, 1, 2, false>(),
                 }
             }
             left += 2 * V::LANES;
         }
     }
 }
-
-const FRESH: u8 = 0;
-const ADD: u8 = 1;
-const SUBTRACT: u8 = 2;
 
 struct Tile {
     z: *const f32,
@@ -86,14 +121,16 @@ impl Tile {
     ///
     /// As for [`add_products`].
     #[inline(always)]
-    unsafe fn add<V: Vector, const WIDTH: usize, const SUMS: usize, const SUM: u8>(self) {
+    unsafe fn add<V: Vector, P: Product<V>, const WIDTH: usize, const SUMS: usize, const IS_FRESH: bool>(
+        self,
+    ) {
         let Tile { z, count, stride, top, left, matrix } = self;
         // SAFETY: as the caller promises.
         unsafe {
             let place =
                 |row: usize, column: usize| matrix.add((top + row) * stride + left + column * V::LANES);
             let mut sums = [[[V::splat(0.0); WIDTH]; ROWS]; SUMS];
-            if SUM != FRESH {
+            if !IS_FRESH {
                 for row in 0..ROWS {
                     for column in 0..WIDTH {
                         sums[0][row][column] = V::load(place(row, column));
@@ -104,13 +141,13 @@ impl Tile {
             let mut rest = count;
             while rest >= SUMS {
                 for turn in 0..SUMS {
-                    Self::add_vector::<V, WIDTH, SUM>(&mut sums[turn], down, across);
+                    Self::add_vector::<V, P, WIDTH>(&mut sums[turn], down, across);
                     (down, across) = (down.add(stride), across.add(stride));
                 }
                 rest -= SUMS;
             }
             if rest > 0 {
-                Self::add_vector::<V, WIDTH, SUM>(&mut sums[0], down, across);
+                Self::add_vector::<V, P, WIDTH>(&mut sums[0], down, across);
             }
             for row in 0..ROWS {
                 for column in 0..WIDTH {
@@ -128,7 +165,7 @@ impl Tile {
     ///
     /// As for [`add_products`].
     #[inline(always)]
-    unsafe fn add_vector<V: Vector, const WIDTH: usize, const SUM: u8>(
+    unsafe fn add_vector<V: Vector, P: Product<V>, const WIDTH: usize>(
         sums: &mut [[V; WIDTH]; ROWS],
         down: *const f32,
         across: *const f32,
@@ -142,11 +179,7 @@ impl Tile {
             for row in 0..ROWS {
                 let factor = V::splat(*down.add(row));
                 for column in 0..WIDTH {
-                    let sum = sums[row][column];
-                    sums[row][column] = match SUM {
-                        SUBTRACT => sum.sub_product(factor, right[column]),
-                        _ => sum.add_product(factor, right[column]),
-                    };
+                    sums[row][column] = P::take(sums[row][column], factor, right[column]);
                 }
             }
         }

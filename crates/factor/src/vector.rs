@@ -29,6 +29,19 @@ pub(crate) trait Vector: Copy {
     unsafe fn prefetch_near(at: *const f32);
 }
 
+/// A register that multiplies bfloat16 numbers, too, two of them in each lane: twice the products for an instruction.
+///
+/// # Safety
+///
+/// As for [`Vector`]; the instruction set has these products.
+pub(crate) trait PairVector: Vector {
+    /// Two rows' numbers, each lane's from the first row in its lower half and from the other in its upper one.
+    unsafe fn load_pairs(first: *const u16, second: *const u16) -> Self;
+    /// `self + one · other`, where a lane's product is that of the lower halves and that of the upper ones. Of lanes of
+    /// such pairs, `splat`, `load` and `store` keep every bit.
+    unsafe fn add_pair_product(self, one: Self, other: Self) -> Self;
+}
+
 /// What any machine has: the compiler makes of it what it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 4]);
@@ -106,13 +119,32 @@ impl Vector for Portable {
     unsafe fn prefetch_near(_: *const f32) {}
 }
 
+/// Slower than floats where no instruction does it: here so that tests reach, on any machine, all but that instruction.
+#[cfg(test)]
+impl PairVector for Portable {
+    unsafe fn load_pairs(first: *const u16, second: *const u16) -> Portable {
+        // SAFETY: the caller promises four numbers in each.
+        let (first, second) = unsafe { (first.cast::<[u16; 4]>().read(), second.cast::<[u16; 4]>().read()) };
+        Portable(std::array::from_fn(|lane| {
+            f32::from_bits(u32::from(first[lane]) | u32::from(second[lane]) << 16)
+        }))
+    }
+
+    unsafe fn add_pair_product(self, one: Portable, other: Portable) -> Portable {
+        let lower = |pair: f32| f32::from_bits(pair.to_bits() << 16);
+        let upper = |pair: f32| f32::from_bits(pair.to_bits() & 0xffff_0000);
+        self.zip(one, other, |sum, a, b| sum + (lower(a) * lower(b) + upper(a) * upper(b)))
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Vector;
+    use super::{PairVector, Vector};
     use std::arch::x86_64::*;
+    use std::mem::transmute;
 
     /// A vector type of `LANES` floats out of an instruction set's functions.
     macro_rules! vector {
@@ -202,6 +234,30 @@ mod x86 {
                 from.cast(),
             ))))
         }
+    }
+
+    impl PairVector for Avx512 {
+        #[inline(always)]
+        unsafe fn load_pairs(first: *const u16, second: *const u16) -> Avx512 {
+            // SAFETY: the caller promises AVX-512 and sixteen numbers in each.
+            unsafe {
+                let lower = _mm512_cvtepu16_epi32(_mm256_loadu_si256(first.cast()));
+                let upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(second.cast()));
+                Avx512(_mm512_castsi512_ps(_mm512_or_si512(lower, _mm512_slli_epi32::<16>(upper))))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_pair_product(self, one: Avx512, other: Avx512) -> Avx512 {
+            // SAFETY: the caller promises AVX-512 with bfloat16.
+            unsafe { Avx512(_mm512_dpbf16_ps(self.0, pairs(one.0), pairs(other.0))) }
+        }
+    }
+
+    #[inline(always)]
+    fn pairs(register: __m512) -> __m512bh {
+        // SAFETY: both are 512 bits, any of which are valid.
+        unsafe { transmute::<__m512, __m512bh>(register) }
     }
 
     #[inline(always)]

@@ -1,0 +1,167 @@
+use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicBool;
+
+use rayon::prelude::*;
+
+use super::{BYTES_A_SIDE, RatingMatrix, Sparse, check_bounds, transpose};
+use crate::Error;
+use crate::error::check;
+use crate::memory::{room, try_room, try_vec};
+
+/// Collects ratings for a matrix as they come, in groups of neighbouring customers: sorting a group then stays within
+/// the processor's caches, where a matrix as a whole would not.
+#[derive(Debug, Default)]
+pub struct MatrixBuilder {
+    groups: Vec<Vec<Vec<Entry>>>,
+    ratings: usize,
+    total: u64,
+    /// The highest customer and movie.
+    last: (u32, u32),
+}
+
+/// A rating by a customer of the group.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    movie: u32,
+    customer: u16,
+    value: u8,
+}
+
+/// Customers in a group, and ratings that memory is asked for at a time.
+pub(super) const GROUP: usize = 4096;
+const BLOCK: usize = 8192;
+/// Bytes a rating takes here.
+const BYTES_COLLECTED: usize = size_of::<Entry>();
+
+impl MatrixBuilder {
+    /// Adds one, or says that there is no memory for it.
+    #[inline]
+    pub fn push(&mut self, customer: u32, movie: u32, value: u8) -> Result<(), Error> {
+        let group = customer as usize / GROUP;
+        let entry = Entry { movie, customer: (customer as usize % GROUP) as u16, value };
+        match self.groups.get_mut(group).and_then(|group| group.last_mut()) {
+            Some(block) if block.len() < BLOCK => block.push(entry),
+            _ => self.push_into_new_block(group, entry)?,
+        }
+        self.ratings += 1;
+        self.total += u64::from(value);
+        self.last = (self.last.0.max(customer), self.last.1.max(movie));
+        Ok(())
+    }
+
+    #[cold]
+    fn push_into_new_block(&mut self, group: usize, entry: Entry) -> Result<(), Error> {
+        let failed = |_| Error::OutOfMemory { bytes: BLOCK * BYTES_COLLECTED };
+        if group >= self.groups.len() {
+            self.groups.try_reserve(group + 1 - self.groups.len()).map_err(failed)?;
+            self.groups.resize(group + 1, Vec::new());
+        }
+        let mut block = Vec::new();
+        block.try_reserve_exact(BLOCK).map_err(failed)?;
+        block.push(entry);
+        self.groups[group].try_reserve(1).map_err(failed)?;
+        self.groups[group].push(block);
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ratings
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ratings == 0
+    }
+
+    /// The most memory, in bytes, that collecting and building takes for this many ratings, the matrix included, on this
+    /// many threads.
+    pub fn memory(customers: usize, movies: usize, ratings: usize, threads: usize) -> usize {
+        let groups = customers.div_ceil(GROUP);
+        let collected = ratings * BYTES_COLLECTED + groups * BLOCK * BYTES_COLLECTED;
+        // While groups are sorted, one side is there; when both are, the groups are gone. Beside them, each thread has a
+        // group's ratings once more, twice as many as usual.
+        let sorting = (2 * ratings / groups.max(1) * threads).min(ratings) * size_of::<u64>();
+        let one_side = BYTES_A_SIDE * ratings + customers * size_of::<usize>();
+        (collected + one_side + sorting).max(RatingMatrix::memory(customers, movies, ratings))
+    }
+
+    /// The matrix of all ratings collected, in rayon's current pool. A pair must not have come twice.
+    pub fn build(
+        self,
+        customers: usize,
+        movies: usize,
+        cancelled: &AtomicBool,
+    ) -> Result<RatingMatrix, Error> {
+        let MatrixBuilder { groups, ratings, total, last } = self;
+        if ratings == 0 {
+            return Err(Error::NoRatings);
+        }
+        check_bounds(last.0, last.1, customers, movies)?;
+        let mut starts = try_vec(customers + 1)?;
+        let (mut others, mut values) = (try_room(ratings)?, try_room(ratings)?);
+        let mut parts = Vec::new();
+        let (mut start, mut rows, mut free_others, mut free_values) =
+            (0, &mut starts[1..], room(&mut others, ratings), room(&mut values, ratings));
+        // Those behind the last group have no ratings.
+        let empty = customers.div_ceil(GROUP) - groups.len();
+        for group in groups.into_iter().chain(std::iter::repeat_n(Vec::new(), empty)) {
+            let len = group.iter().map(Vec::len).sum::<usize>();
+            let (these_rows, later_rows) = rows.split_at_mut(GROUP.min(rows.len()));
+            let (these_others, later_others) = free_others.split_at_mut(len);
+            let (these_values, later_values) = free_values.split_at_mut(len);
+            (rows, free_others, free_values) = (later_rows, later_others, later_values);
+            parts.push((group, start, these_rows, these_others, these_values));
+            start += len;
+        }
+        parts.into_par_iter().try_for_each(|(group, start, ends, others, values)| {
+            check(cancelled)?;
+            sort_group(group, start, ends, others, values)
+        })?;
+        // SAFETY: every group's part was written to its end, and together they are all.
+        unsafe {
+            others.set_len(ratings);
+            values.set_len(ratings);
+        }
+        let by_customer = Sparse { starts, others, values };
+        let by_movie = transpose(&by_customer, movies, cancelled)?;
+        Ok(RatingMatrix { by_customer, by_movie, mean: total as f64 / ratings as f64 })
+    }
+}
+
+/// Sorts a group's ratings by customer and movie into its part of the matrix, whose first entry is the matrix's entry
+/// `start`, and notes where each customer's end.
+fn sort_group(
+    group: Vec<Vec<Entry>>,
+    start: usize,
+    ends: &mut [usize],
+    others: &mut [MaybeUninit<u32>],
+    values: &mut [MaybeUninit<u8>],
+) -> Result<(), Error> {
+    let mut free: Vec<usize> = try_vec(ends.len() + 1)?;
+    for entry in group.iter().flatten() {
+        free[usize::from(entry.customer) + 1] += 1;
+    }
+    for row in 0..ends.len() {
+        free[row + 1] += free[row];
+        ends[row] = start + free[row + 1];
+    }
+    let mut sorted: Vec<u64> = try_vec(others.len())?;
+    for entry in group.into_iter().flatten() {
+        let place = &mut free[usize::from(entry.customer)];
+        sorted[*place] = u64::from(entry.movie) << 8 | u64::from(entry.value);
+        *place += 1;
+    }
+    let mut from = 0;
+    for end in ends {
+        let to = *end - start;
+        // Loaded by movie, they are in order but for where two workers took turns: a sort that finds runs.
+        sorted[from..to].sort();
+        from = to;
+    }
+    for ((other, value), entry) in others.iter_mut().zip(values).zip(sorted) {
+        other.write((entry >> 8) as u32);
+        value.write(entry as u8);
+    }
+    Ok(())
+}
