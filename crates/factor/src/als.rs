@@ -8,18 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::half_sweep::HalfSweep;
 use crate::implicit::Implicit;
+use crate::memory::try_clone;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, seed, whole};
 use crate::training::{Course, PRIOR_COUNT, ridge, start};
-use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained};
+use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
 
 /// How to train.
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
 /// | `factors` | 50 | 1 to 1024 | length of each customer's and movie's vector |
-/// | `iterations` | 15 | 1 to 1000 | sweeps over both sides |
+/// | `iterations` | 15 | 1 to 1000 | sweeps over both sides, customers last |
 /// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + `prior_count`) |
 /// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
 /// | `prior_count` | 60 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
@@ -127,6 +128,12 @@ impl Params {
         prior.ridge = ridge(self.regularization, ratings, self.prior_count);
         prior.bias_ridge = ridge(self.bias_regularization, ratings, self.prior_count);
     }
+
+    /// The ridges of a row's factors and bias.
+    pub(crate) fn ridges(&self, ratings: usize) -> (f64, f64) {
+        let of = |regularization| f64::from(ridge(regularization, ratings, self.prior_count));
+        (of(self.regularization), of(self.bias_regularization))
+    }
 }
 
 /// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
@@ -150,13 +157,18 @@ fn train_from(
         let sample = matrix.sample(SAMPLED, cancelled)?;
         let mut sides = Sides::new(&sample, movies, params)?;
         for _ in 0..SAMPLE_SWEEPS {
-            sides.sweep(&sample, params, cancelled)?;
+            sides.solve_customers(&sample, params, cancelled)?;
+            sides.solve_movies(&sample, params, cancelled)?;
         }
         movies = sides.model.movies;
     }
     let mut sides = Sides::new(matrix, movies, params)?;
+    sides.solve_customers(matrix, params, cancelled)?;
     loop {
-        let error = sides.sweep(matrix, params, cancelled)?;
+        sides.solve_movies(matrix, params, cancelled)?;
+        // Last, so that a customer's factors are what the model's own movies make of the ratings: a customer's who comes later
+        // can be found in the same way.
+        let error = sides.solve_customers(matrix, params, cancelled)?;
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
         if let Some(trained) = course.iterate(&mut sides.model, train_rmse)? {
             return Ok(trained);
@@ -186,44 +198,78 @@ impl Sides {
                 true => Some((implicit(matrix.by_movie.rows())?, implicit(customers)?)),
                 false => None,
             },
-            model: Model { mean, customers: Side::zeros(customers, factors)?, movies, samples: 1 },
+            model: Model {
+                mean,
+                customers: Side::zeros(customers, factors)?,
+                movies,
+                samples: 1,
+                links: None,
+            },
         })
     }
 
-    /// Solves for all customers, and then for all movies; gives the sum of squared errors after that.
-    fn sweep(
+    /// Solves for all customers; gives the sum of squared errors after that.
+    fn solve_customers(
         &mut self,
         matrix: &RatingMatrix,
         params: &Params,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Sides { model: Model { mean, customers, movies, .. }, packed_customers, packed_movies, implicit } =
-            self;
-        let RatingMatrix { by_customer, by_movie, .. } = matrix;
-        let half = |side, sparse, others, told: Option<&Implicit>, rows: &mut Side| {
-            let precision = told.map(|told| &told.precision[..]);
-            let half =
-                HalfSweep { side, sparse, others, mean: *mean, precision, steps: params.cg_steps, cancelled };
-            half.solve(rows, |row, prior| {
-                params.regularise(sparse.count(row), prior);
-                if let Some(told) = told {
-                    told.pull(sparse.row(row).0, &mut prior.pull[..params.factors]);
-                }
-            })
-        };
+        let Sides { model: Model { mean, customers, movies, links, .. }, packed_movies, implicit, .. } = self;
         packed_movies.take(movies, cancelled)?;
-        // In the first sweep nothing is known of customers, nor of what movies tell of them.
-        if let Some((of_movies, _)) = implicit {
-            of_movies.learn(by_movie, customers.factors.view(), cancelled)?;
+        let mut told = implicit.as_mut().map(|(of_movies, _)| of_movies);
+        if let Some(of_movies) = &mut told {
+            of_movies.learn(&matrix.by_movie, customers.factors.view(), cancelled)?;
         }
-        let told = implicit.as_ref().map(|(of_movies, _)| of_movies);
-        half("customer", by_customer, packed_movies, told, customers)?;
+        let half = Half { side: "customer", sparse: &matrix.by_customer, others: packed_movies, mean: *mean };
+        let error = half.solve(told.as_deref(), customers, params, cancelled)?;
+        *links = told.map(|told| try_clone(&told.vectors)).transpose()?;
+        Ok(error)
+    }
+
+    /// Solves for all movies, as [`Sides::solve_customers`].
+    fn solve_movies(
+        &mut self,
+        matrix: &RatingMatrix,
+        params: &Params,
+        cancelled: &AtomicBool,
+    ) -> Result<f64, Error> {
+        let Sides { model: Model { mean, customers, movies, .. }, packed_customers, implicit, .. } = self;
         packed_customers.take(customers, cancelled)?;
-        if let Some((_, of_customers)) = implicit {
-            of_customers.learn(by_customer, movies.factors.view(), cancelled)?;
+        let mut told = implicit.as_mut().map(|(_, of_customers)| of_customers);
+        if let Some(of_customers) = &mut told {
+            of_customers.learn(&matrix.by_customer, movies.factors.view(), cancelled)?;
         }
-        let told = implicit.as_ref().map(|(_, of_customers)| of_customers);
-        half("movie", by_movie, packed_customers, told, movies)
+        let half = Half { side: "movie", sparse: &matrix.by_movie, others: packed_customers, mean: *mean };
+        half.solve(told.as_deref(), movies, params, cancelled)
+    }
+}
+
+/// One side to be solved for, by the other.
+struct Half<'a> {
+    side: &'static str,
+    sparse: &'a Sparse,
+    others: &'a Packed,
+    mean: f32,
+}
+
+impl Half<'_> {
+    fn solve(
+        &self,
+        told: Option<&Implicit>,
+        rows: &mut Side,
+        params: &Params,
+        cancelled: &AtomicBool,
+    ) -> Result<f64, Error> {
+        let Half { side, sparse, others, mean } = *self;
+        let precision = told.map(|told| &told.precision[..]);
+        let half = HalfSweep { side, sparse, others, mean, precision, steps: params.cg_steps, cancelled };
+        half.solve(rows, |row, prior| {
+            params.regularise(sparse.count(row), prior);
+            if let Some(told) = told {
+                told.pull(sparse.row(row).0, &mut prior.pull[..params.factors]);
+            }
+        })
     }
 }
 

@@ -96,7 +96,7 @@ pub fn damped_mean(count: u64, mean: f64, usual: f64, damping: f64) -> f64 {
 fn mean(matrix: &RatingMatrix) -> Result<Model, Error> {
     let customers = Side::zeros(matrix.by_customer.rows(), 0)?;
     let movies = Side::zeros(matrix.by_movie.rows(), 0)?;
-    Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1 })
+    Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None })
 }
 
 /// Damped biases, movies first (Koren 2010, "Factor in the neighbors", section 2.1): a model of no factors.

@@ -150,7 +150,10 @@ impl Kept {
         let Params { factors, samples, .. } = *params;
         let side = |rows| Side::zeros(rows, samples * (factors + 2));
         let (customers, movies) = (side(matrix.by_customer.rows())?, side(matrix.by_movie.rows())?);
-        Ok(Kept { model: Model { mean: matrix.mean() as f32, customers, movies, samples }, factors })
+        Ok(Kept {
+            model: Model { mean: matrix.mean() as f32, customers, movies, samples, links: None },
+            factors,
+        })
     }
 
     fn keep(&mut self, sample: &Model, number: usize) {

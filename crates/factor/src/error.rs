@@ -61,6 +61,18 @@ pub enum Error {
     /// A dense decomposition did not come to an end: its entries are no finite numbers.
     #[error("a dense decomposition did not converge")]
     NoConvergence,
+    /// A customer's factors are no linear map of ratings.
+    #[error("a customer cannot be folded into a model by {algorithm}")]
+    NoFoldIn {
+        /// The algorithm.
+        algorithm: &'static str,
+    },
+    /// Without regularisation, a customer's ratings allow of many solutions.
+    #[error("{ratings} ratings do not determine a customer's factors without regularization")]
+    Undetermined {
+        /// How many there are.
+        ratings: usize,
+    },
     /// The system would not give this much memory.
     #[error("could not allocate {bytes} bytes")]
     OutOfMemory {

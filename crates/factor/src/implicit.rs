@@ -21,7 +21,7 @@ const ROWS_A_TURN: usize = 1024;
 pub(crate) struct Implicit {
     weight: f32,
     regularization: f64,
-    vectors: Array2<f32>,
+    pub vectors: Array2<f32>,
     /// The sum of `weight · c cᵀ`, which every system of the other side has in common.
     pub precision: Vec<f32>,
 }

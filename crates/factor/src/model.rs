@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 
 use crate::error::check;
-use crate::memory::try_vec;
+use crate::memory::{try_clone, try_vec};
 use crate::{Error, Errors, Metrics, RatingMatrix, Ratings};
 
 /// Ratings judged between two looks at the flag.
@@ -24,6 +24,9 @@ pub struct Model {
     pub movies: Side,
     /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`crate::bpmf`].
     pub samples: usize,
+    /// What each movie tells of those who rated it, whatever their ratings (movies × factors): of models that learn from who
+    /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`].
+    pub links: Option<Array2<f32>>,
 }
 
 /// The biases (rows) and factors (rows × factors) of one side.
@@ -131,7 +134,8 @@ impl Model {
     /// Another one of the same, or [`Error::OutOfMemory`].
     pub(crate) fn try_clone(&self) -> Result<Model, Error> {
         let (customers, movies) = (self.customers.try_clone()?, self.movies.try_clone()?);
-        Ok(Model { mean: self.mean, customers, movies, samples: self.samples })
+        let links = self.links.as_ref().map(try_clone).transpose()?;
+        Ok(Model { mean: self.mean, customers, movies, samples: self.samples, links })
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
+use crate::memory::try_clone;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, seed, whole};
@@ -105,8 +106,11 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     let cancelled = run.cancelled;
     let mut course = Course::new(matrix, run, params.iterations, params.tolerance)?;
     let mut linked = Linked::new(matrix, params, cancelled)?;
+    linked.solve_customers(matrix, params, false, cancelled)?;
     loop {
-        let error = linked.sweep(matrix, params, cancelled)?;
+        linked.solve_movies(matrix, params, course.number > 0, cancelled)?;
+        // Last, as of plain least squares.
+        let error = linked.solve_customers(matrix, params, true, cancelled)?;
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
         if let Some(trained) = course.iterate(&mut linked.model, train_rmse)? {
             return Ok(trained);
@@ -137,50 +141,94 @@ impl Linked {
                 customers: Side::zeros(customers, factors)?,
                 movies: start(matrix, factors, params.seed, cancelled)?,
                 samples: 1,
+                links: None,
             },
         })
     }
 
-    /// Solves for all customers and then for all movies, and after each for what is expected of them; gives the sum of squared
+    /// Solves for all customers, after what is expected of them if they were solved for before; gives the sum of squared
     /// errors.
-    fn sweep(
+    fn solve_customers(
         &mut self,
         matrix: &RatingMatrix,
         params: &Params,
+        are_solved: bool,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Linked { model: Model { mean, customers, movies, .. }, packed_customers, packed_movies, .. } =
+        let Linked { model: Model { mean, customers, movies, links, .. }, packed_movies, of_movies, .. } =
             self;
-        let (of_movies, of_customers) = (&mut self.of_movies, &mut self.of_customers);
-        let half =
-            |side, (sparse, turned): (&Sparse, &Sparse), others, link: Option<&mut Link>, rows: &mut Side| {
-                let (mean, cancelled) = (*mean, cancelled);
-                let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
-                let known = link.as_deref();
-                let error = half.solve(rows, |row, prior: &mut Prior| {
-                    prior.ridge = ridge(params.regularization, sparse.count(row), PRIOR_COUNT);
-                    prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), PRIOR_COUNT);
-                    if let Some(link) = known {
-                        let pull = &mut prior.pull[..params.factors];
-                        link.expect(sparse.row(row).0, pull);
-                        pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
-                    }
-                })?;
-                if let Some(link) = link {
-                    link.learn(
-                        (sparse, turned),
-                        rows.factors.view(),
-                        params.link_regularization,
-                        None,
-                        cancelled,
-                    )?;
-                }
-                Ok(error)
-            };
-        let (by_customer, by_movie) = (&matrix.by_customer, &matrix.by_movie);
         packed_movies.take(movies, cancelled)?;
-        half("customer", (by_customer, by_movie), packed_movies, Some(of_movies), customers)?;
+        let half = Half {
+            side: "customer",
+            sparse: &matrix.by_customer,
+            turned: &matrix.by_movie,
+            others: packed_movies,
+            mean: *mean,
+        };
+        let error = half.solve(Some((of_movies, are_solved)), customers, params, cancelled)?;
+        *links = Some(try_clone(&of_movies.vectors)?);
+        Ok(error)
+    }
+
+    /// Solves for all movies, as [`Linked::solve_customers`].
+    fn solve_movies(
+        &mut self,
+        matrix: &RatingMatrix,
+        params: &Params,
+        are_solved: bool,
+        cancelled: &AtomicBool,
+    ) -> Result<f64, Error> {
+        let Linked { model: Model { mean, customers, movies, .. }, packed_customers, of_customers, .. } =
+            self;
         packed_customers.take(customers, cancelled)?;
-        half("movie", (by_movie, by_customer), packed_customers, of_customers.as_mut(), movies)
+        let half = Half {
+            side: "movie",
+            sparse: &matrix.by_movie,
+            turned: &matrix.by_customer,
+            others: packed_customers,
+            mean: *mean,
+        };
+        half.solve(of_customers.as_mut().map(|link| (link, are_solved)), movies, params, cancelled)
+    }
+}
+
+/// One side to be solved for, by the other.
+struct Half<'a> {
+    side: &'static str,
+    sparse: &'a Sparse,
+    turned: &'a Sparse,
+    others: &'a Packed,
+    mean: f32,
+}
+
+impl Half<'_> {
+    /// Solves for the rows, after learning what is expected of them from what they are, if they were solved for before.
+    fn solve(
+        &self,
+        link: Option<(&mut Link, bool)>,
+        rows: &mut Side,
+        params: &Params,
+        cancelled: &AtomicBool,
+    ) -> Result<f64, Error> {
+        let Half { side, sparse, turned, others, mean } = *self;
+        let link = match link {
+            // Rows that were not solved for yet tell nothing.
+            Some((link, true)) => {
+                let factors = rows.factors.view();
+                link.learn((sparse, turned), factors, params.link_regularization, None, cancelled)?;
+                Some(&*link)
+            }
+            link => link.map(|(link, _)| &*link),
+        };
+        let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
+        half.solve(rows, |row, prior: &mut Prior| {
+            prior.ridge = ridge(params.regularization, sparse.count(row), PRIOR_COUNT);
+            prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), PRIOR_COUNT);
+            if let Some(link) = link {
+                let pull = &mut prior.pull[..params.factors];
+                link.expect(sparse.row(row).0, pull);
+                pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
+            }
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// Turned round, so that the heap's greatest is the one to drop first.
+#[derive(Clone, Debug)]
 struct Worst(f32, i32);
 
 impl Ord for Worst {
@@ -26,19 +27,53 @@ impl PartialEq for Worst {
 
 impl Eq for Worst {}
 
-/// The `n` ids with the highest scores, best first, ties by the smaller id. Takes one pass and memory for `n`.
-pub fn top_n(n: usize, scores: impl Iterator<Item = (i32, f32)>) -> Vec<(i32, f32)> {
-    let mut best = BinaryHeap::new();
-    for (id, score) in scores {
+/// The `n` ids with the highest scores of those that were pushed, ties by the smaller id. Takes memory for `n` at most.
+#[derive(Clone, Debug)]
+pub struct Best {
+    n: usize,
+    heap: BinaryHeap<Worst>,
+}
+
+impl Best {
+    /// None yet.
+    pub fn new(n: usize) -> Best {
+        Best { n, heap: BinaryHeap::new() }
+    }
+
+    /// Takes note of one.
+    #[inline]
+    pub fn push(&mut self, id: i32, score: f32) {
         let candidate = Worst(score, id);
-        if best.len() < n {
-            best.push(candidate);
-        } else if best.peek().is_some_and(|worst| candidate < *worst) {
-            best.pop();
-            best.push(candidate);
+        if self.heap.len() < self.n {
+            self.heap.push(candidate);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && candidate < *worst
+        {
+            *worst = candidate;
         }
     }
-    best.into_sorted_vec().into_iter().map(|Worst(score, id)| (id, score)).collect()
+
+    /// The score below which none will be taken any more.
+    #[inline]
+    pub fn threshold(&self) -> f32 {
+        match self.heap.peek() {
+            Some(worst) if self.heap.len() >= self.n => worst.0,
+            None if self.n == 0 => f32::INFINITY,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Best first.
+    pub fn into_sorted(self) -> Vec<(i32, f32)> {
+        self.heap.into_sorted_vec().into_iter().map(|Worst(score, id)| (id, score)).collect()
+    }
+}
+
+/// The `n` ids with the highest scores, best first, ties by the smaller id. Takes one pass and memory for `n`.
+pub fn top_n(n: usize, scores: impl Iterator<Item = (i32, f32)>) -> Vec<(i32, f32)> {
+    let mut best = Best::new(n);
+    scores.for_each(|(id, score)| best.push(id, score));
+    best.into_sorted()
 }
 
 #[cfg(test)]
@@ -53,7 +88,11 @@ mod tests {
             let mut naive = scores.clone().collect::<Vec<_>>();
             naive.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             naive.truncate(n);
-            prop_assert_eq!(top_n(n, scores), naive);
+            prop_assert_eq!(top_n(n, scores.clone()), &naive[..]);
+            let mut best = Best::new(n);
+            scores.for_each(|(id, score)| best.push(id, score));
+            let threshold = if n == 0 { f32::INFINITY } else { naive.get(n - 1).map_or(f32::NEG_INFINITY, |last| last.1) };
+            prop_assert_eq!(best.threshold(), threshold);
         }
     }
 }

@@ -143,7 +143,13 @@ fn rated(sparse: &Sparse) -> usize {
 fn centre(matrix: &RatingMatrix, center: Center, cancelled: &AtomicBool) -> Result<Model, Error> {
     let none = |mean| {
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
-        Ok(Model { mean, customers: Side::zeros(customers, 0)?, movies: Side::zeros(movies, 0)?, samples: 1 })
+        Ok(Model {
+            mean,
+            customers: Side::zeros(customers, 0)?,
+            movies: Side::zeros(movies, 0)?,
+            samples: 1,
+            links: None,
+        })
     };
     match center {
         Center::Biases => baseline::biases(matrix, &baseline::Params::default(), cancelled),

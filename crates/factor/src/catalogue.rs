@@ -1,0 +1,312 @@
+//! All movies of a model, laid out to be scored at once for a customer, or for many.
+
+#![allow(unsafe_code)] // vector registers
+
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+
+use ndarray::ArrayView1;
+use rayon::prelude::*;
+
+use crate::error::check;
+use crate::memory::Aligned;
+use crate::normal_equations::Kernel;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{Avx2, Avx512};
+use crate::vector::{Portable, Vector};
+use crate::{Best, Error, Side};
+
+/// Movies side by side in a block: a multiple of two registers of any kind.
+const BLOCK: usize = 32;
+/// Customers scored together: with two registers a customer, as many sums as registers hold.
+const TOGETHER: usize = 6;
+/// Customers that a block of movies is scored for while it is in the first cache.
+const CUSTOMERS_A_TURN: usize = 48;
+
+/// Biases and factors of movies, numbered from 0. Block by block, the bias of each of its movies, and then one factor of
+/// each after the other: whole registers of movies are scored without their lanes ever meeting.
+///
+/// A movie's score for a customer is the same to the last bit however many customers are scored with it: bias plus `base`,
+/// and then the products of the factors in order.
+pub struct Catalogue {
+    movies: usize,
+    factors: usize,
+    data: Aligned<f32>,
+}
+
+/// What movies are scored for: where a score starts (the mean and the customer's bias), and the customer's factors.
+#[derive(Clone, Copy, Debug)]
+pub struct Taste<'a> {
+    /// Added to each movie's bias.
+    pub base: f32,
+    /// As many as the movies have.
+    pub factors: &'a [f32],
+}
+
+impl Catalogue {
+    /// Room for as many movies: all zeros.
+    pub fn zeros(movies: usize, factors: usize) -> Result<Catalogue, Error> {
+        let numbers = movies.div_ceil(BLOCK).saturating_mul(BLOCK * (factors + 1));
+        Ok(Catalogue { movies, factors, data: Aligned::zeros(numbers)? })
+    }
+
+    /// Bytes that as many movies take.
+    pub fn memory(movies: usize, factors: usize) -> usize {
+        movies.div_ceil(BLOCK) * BLOCK * (factors + 1) * size_of::<f32>()
+    }
+
+    /// How many movies there are.
+    pub fn movies(&self) -> usize {
+        self.movies
+    }
+
+    /// How many factors each has.
+    pub fn factors(&self) -> usize {
+        self.factors
+    }
+
+    /// Puts a movie in its place. Of another number of factors, those that are missing stay as they are.
+    pub fn set(&mut self, movie: usize, bias: f32, factors: ArrayView1<'_, f32>) {
+        let place = self.place(movie);
+        self.data[place] = bias;
+        let factors = factors.into_iter().take(self.factors);
+        factors.enumerate().for_each(|(factor, &entry)| self.data[place + (factor + 1) * BLOCK] = entry);
+    }
+
+    /// A movie's bias and factors.
+    pub fn get(&self, movie: usize) -> (f32, Vec<f32>) {
+        let place = self.place(movie);
+        let factors = (1..=self.factors).map(|factor| self.data[place + factor * BLOCK]);
+        (self.data[place], factors.collect())
+    }
+
+    /// Where a movie's bias is.
+    fn place(&self, movie: usize) -> usize {
+        assert!(movie < self.movies, "movie {movie} of {}", self.movies);
+        movie / BLOCK * BLOCK * (self.factors + 1) + movie % BLOCK
+    }
+
+    /// Scores every movie: one number each.
+    pub fn score(&self, taste: Taste<'_>) -> Result<Vec<f32>, Error> {
+        let kernel = Kernel::available()[0];
+        let mut scores = crate::memory::try_room(self.movies.next_multiple_of(BLOCK))?;
+        let mut sums = [[0.0; BLOCK]; 1];
+        for block in 0..self.movies.div_ceil(BLOCK) {
+            self.score_block(kernel, block, &[taste], &mut sums);
+            scores.extend_from_slice(&sums[0]);
+        }
+        scores.truncate(self.movies);
+        Ok(scores)
+    }
+
+    /// Every movie's product with a customer over some of the factors alone, without any bias.
+    pub fn products(&self, factors: &[f32], of: Range<usize>) -> Vec<f32> {
+        let mut all = vec![0.0; self.movies.next_multiple_of(BLOCK)];
+        for (sums, block) in
+            all.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
+        {
+            for (&factor, movies) in
+                factors[of.clone()].iter().zip(block[BLOCK..].chunks_exact(BLOCK).skip(of.start))
+            {
+                sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += factor * entry);
+            }
+        }
+        all.truncate(self.movies);
+        all
+    }
+
+    /// The `n` movies that each customer would like best: number and score, best first, ties by the smaller number. In
+    /// rayon's current pool. `bases` and `customers` have a row a customer; `seen` tells whether a customer's movie is left out
+    /// (asked of those alone that would be among the best).
+    pub fn best(
+        &self,
+        n: usize,
+        mean: f32,
+        customers: &Side,
+        rows: Range<usize>,
+        is_left_out: impl Fn(usize, usize) -> bool + Sync,
+        cancelled: &AtomicBool,
+    ) -> Result<Vec<Vec<(i32, f32)>>, Error> {
+        let kernel = Kernel::available()[0];
+        let turns = rows.clone().step_by(CUSTOMERS_A_TURN).collect::<Vec<_>>();
+        let lists = turns.into_par_iter().map(|from| {
+            check(cancelled)?;
+            let turn = from..(from + CUSTOMERS_A_TURN).min(rows.end);
+            let mut best = turn.clone().map(|_| Best::new(n)).collect::<Vec<_>>();
+            let tastes = turn.clone().map(|row| Taste {
+                base: mean + customers.biases[row],
+                // They are in standard order, as `zeros` makes them.
+                factors: customers.factors.row(row).to_slice().unwrap_or(&[]),
+            });
+            let tastes = tastes.collect::<Vec<_>>();
+            let mut sums = [[0.0; BLOCK]; TOGETHER];
+            for block in 0..self.movies.div_ceil(BLOCK) {
+                let first = block * BLOCK;
+                let real = BLOCK.min(self.movies - first);
+                for (at, tastes) in tastes.chunks(TOGETHER).enumerate() {
+                    self.score_block(kernel, block, tastes, &mut sums);
+                    for (one, scores) in sums.iter().enumerate().take(tastes.len()) {
+                        let customer = at * TOGETHER + one;
+                        let best = &mut best[customer];
+                        let mut threshold = best.threshold();
+                        // Without a branch a score: most blocks hold none that is good enough.
+                        if !scores.iter().fold(false, |any, &score| any | (score > threshold)) {
+                            continue;
+                        }
+                        for (lane, &score) in scores[..real].iter().enumerate() {
+                            // Of equals, the one that came first stays.
+                            if score > threshold && !is_left_out(turn.start + customer, first + lane) {
+                                best.push((first + lane) as i32, score);
+                                threshold = best.threshold();
+                            }
+                        }
+                    }
+                }
+            }
+            Ok(best.into_iter().map(Best::into_sorted).collect::<Vec<_>>())
+        });
+        let lists = lists.collect::<Vec<Result<_, Error>>>().into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(lists.into_iter().flatten().collect())
+    }
+
+    /// Scores a block's movies for some customers, no more than there are sums.
+    fn score_block<const ROWS: usize>(
+        &self,
+        kernel: Kernel,
+        block: usize,
+        tastes: &[Taste<'_>],
+        sums: &mut [[f32; BLOCK]; ROWS],
+    ) {
+        let length = BLOCK * (self.factors + 1);
+        let movies = &self.data[block * length..][..length];
+        // The last customers stand in for those that are missing.
+        let Some(last) = tastes.last() else { return };
+        let tastes: [Taste<'_>; ROWS] = std::array::from_fn(|row| *tastes.get(row).unwrap_or(last));
+        assert!(tastes.iter().all(|taste| taste.factors.len() == self.factors));
+        match kernel {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` found the instruction set on this machine; the block is whole, and each customer has as
+            // many factors as its movies.
+            Kernel::Avx512 | Kernel::Avx512Bf16 => unsafe { score_avx512(movies, &tastes, sums) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Kernel::Avx2 => unsafe { score_avx2(movies, &tastes, sums) },
+            // SAFETY: as above; every machine has this one.
+            Kernel::Portable => unsafe { score::<Portable, ROWS>(movies, &tastes, sums) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn score_avx512<const ROWS: usize>(
+    movies: &[f32],
+    tastes: &[Taste<'_>; ROWS],
+    sums: &mut [[f32; BLOCK]; ROWS],
+) {
+    // SAFETY: as the caller promises.
+    unsafe { score::<Avx512, ROWS>(movies, tastes, sums) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn score_avx2<const ROWS: usize>(
+    movies: &[f32],
+    tastes: &[Taste<'_>; ROWS],
+    sums: &mut [[f32; BLOCK]; ROWS],
+) {
+    // SAFETY: as the caller promises.
+    unsafe { score::<Avx2, ROWS>(movies, tastes, sums) }
+}
+
+/// # Safety
+///
+/// The machine has the instruction set of `V`; `movies` is a block, of as many factors as each customer has.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // so the compiler keeps each sum in its register
+unsafe fn score<V: Vector, const ROWS: usize>(
+    movies: &[f32],
+    tastes: &[Taste<'_>; ROWS],
+    sums: &mut [[f32; BLOCK]; ROWS],
+) {
+    let factors = movies.len() / BLOCK - 1;
+    for left in (0..BLOCK).step_by(2 * V::LANES) {
+        // SAFETY: as the caller promises; two registers from `left` on are within a block's width.
+        unsafe {
+            let mut at = movies.as_ptr().add(left);
+            let biases = [V::load(at), V::load(at.add(V::LANES))];
+            let mut registers = [[V::splat(0.0); 2]; ROWS];
+            for row in 0..ROWS {
+                let base = V::splat(tastes[row].base);
+                registers[row] = [biases[0].add(base), biases[1].add(base)];
+            }
+            for factor in 0..factors {
+                at = at.add(BLOCK);
+                let entries = [V::load(at), V::load(at.add(V::LANES))];
+                for row in 0..ROWS {
+                    let taste = V::splat(*tastes[row].factors.as_ptr().add(factor));
+                    for half in 0..2 {
+                        registers[row][half] = registers[row][half].add_product(taste, entries[half]);
+                    }
+                }
+            }
+            for row in 0..ROWS {
+                for half in 0..2 {
+                    registers[row][half].store(sums[row].as_mut_ptr().add(left + half * V::LANES));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top_n;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_scoring_one_after_the_other(
+            movies in 1usize..100, customers in 1usize..60, factors in 0usize..12, n in 0usize..110,
+            entries in prop::collection::vec(-1.0f32..1.0, 100 * 13),
+            tastes in prop::collection::vec(-1.0f32..1.0, 60 * 13),
+        ) {
+            // Coarse, so that there are ties.
+            let entry = |at: usize| (entries[at] * 2.0).round() / 2.0;
+            let mut catalogue = Catalogue::zeros(movies, factors).unwrap();
+            let mut side = Side::zeros(customers, factors).unwrap();
+            for movie in 0..movies {
+                let of_movie = (0..factors).map(|factor| entry(movie * 13 + factor)).collect::<ndarray::Array1<_>>();
+                catalogue.set(movie, entry(movie * 13 + 12), of_movie.view());
+                prop_assert_eq!(catalogue.get(movie), (entry(movie * 13 + 12), of_movie.to_vec()));
+            }
+            for customer in 0..customers {
+                side.biases[customer] = tastes[customer * 13 + 12];
+                side.factors.row_mut(customer).iter_mut().zip(&tastes[customer * 13..]).for_each(|(to, &from)| *to = (from * 4.0).round());
+            }
+            let (mean, go) = (3.5, AtomicBool::new(false));
+            let left_out = |customer: usize, movie: usize| (customer * 5 + movie * 3).is_multiple_of(7);
+            let rows = customers / 3..customers;
+            let lists = catalogue.best(n, mean, &side, rows.clone(), left_out, &go).unwrap();
+            prop_assert_eq!(lists.len(), rows.len());
+            for (customer, list) in rows.clone().zip(lists) {
+                let row = side.factors.row(customer);
+                let taste = Taste { base: mean + side.biases[customer], factors: row.to_slice().unwrap() };
+                let scores = catalogue.score(taste).unwrap();
+                prop_assert_eq!(scores.len(), movies);
+                let products = catalogue.products(taste.factors, 0..factors);
+                for (movie, (score, product)) in scores.iter().zip(products).enumerate() {
+                    let (bias, of_movie) = catalogue.get(movie);
+                    let of_movie = ArrayView1::from(&of_movie);
+                    let naive = crate::score(mean, (side.biases[customer], row), (bias, of_movie));
+                    prop_assert!((score - naive).abs() < 1e-4, "{} {}", score, naive);
+                    prop_assert!((product - row.dot(&of_movie)).abs() < 1e-4);
+                }
+                let candidates = scores.iter().enumerate().filter(|(movie, _)| !left_out(customer, *movie));
+                prop_assert_eq!(list, top_n(n, candidates.map(|(movie, &score)| (movie as i32, score))));
+            }
+            prop_assert_eq!(catalogue.best(n, mean, &side, rows, left_out, &AtomicBool::new(true)).unwrap_err(), Error::Cancelled);
+        }
+    }
+}

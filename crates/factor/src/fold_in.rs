@@ -1,0 +1,316 @@
+//! A customer's factors out of ratings, with all that the model knows of movies held fixed: the half of a training step that
+//! is solved for one customer, in double precision.
+//!
+//! Each of the algorithms finds a customer's bias and factors as a linear map of what the ratings leave to be explained, so
+//! that each rating's share in them, and in any prediction, can be told apart (Hu, Koren and Volinsky 2008, "Collaborative
+//! filtering for implicit feedback datasets", section 5).
+
+use ndarray::{Array1, Array2, ArrayView1, s};
+
+use crate::dense::inverse;
+use crate::memory::zeros;
+use crate::training::{PRIOR_COUNT, ridge};
+use crate::{Algorithm, Error, als, baseline, svd, svdpp, truncated_svd};
+
+/// A rating, and what the model knows of the movie.
+#[derive(Clone, Debug)]
+pub struct Rated {
+    /// In stars; any number.
+    pub rating: f32,
+    /// The movie's bias.
+    pub bias: f32,
+    /// The movie's factors.
+    pub factors: Vec<f32>,
+    /// What the movie tells of those who rated it: as many numbers where the model has [`crate::Model::links`], none where not.
+    pub link: Vec<f32>,
+}
+
+/// A sum of products over all movies that a model's customers have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shared {
+    /// None is needed.
+    Nothing,
+    /// The sum of `q qᵀ` over the movies' factors.
+    Factors,
+    /// The sum of `y yᵀ` over the movies' links.
+    Links,
+}
+
+/// A customer, found.
+#[derive(Clone, Debug)]
+pub struct FoldedIn {
+    /// As [`crate::Side::biases`].
+    pub bias: f32,
+    /// As [`crate::Side::factors`].
+    pub factors: Vec<f32>,
+    /// What the unknowns, factors and then the bias, are of the sum of the right-hand sides.
+    inverse: Array2<f64>,
+    /// One a rating: ratings × unknowns.
+    right: Array2<f64>,
+}
+
+impl FoldedIn {
+    /// How much each rating adds to the product of the customer's factors and a movie's. They sum up to that product.
+    pub fn contributions(&self, factors: &[f32]) -> Vec<f64> {
+        let unknowns = self.inverse.nrows();
+        let mut movie = Array1::zeros(unknowns);
+        movie.iter_mut().take(unknowns - 1).zip(factors).for_each(|(to, &from)| *to = f64::from(from));
+        // The inverse is symmetric.
+        self.right.dot(&self.inverse.dot(&movie)).to_vec()
+    }
+}
+
+impl Algorithm {
+    /// Which sum over all movies [`Algorithm::fold_in`] has to be given.
+    pub fn shared(&self) -> Shared {
+        match self {
+            Algorithm::Als(params) if params.implicit_weight > 0.0 => Shared::Links,
+            Algorithm::TruncatedSvd(_) => Shared::Factors,
+            _ => Shared::Nothing,
+        }
+    }
+
+    /// Finds the customer of these ratings. `mean` is the model's, `shared` the sum that [`Algorithm::shared`] names, of as
+    /// many rows and columns as there are factors.
+    ///
+    /// Of `als`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same factors, but for
+    /// rounding; of `svd`, this is the minimum that gradient descent goes towards. [`Error::NoFoldIn`] of `bpmf`, and
+    /// [`Error::Undetermined`] where there is no regularisation and too few ratings.
+    pub fn fold_in(
+        &self,
+        mean: f32,
+        factors: usize,
+        rated: &[Rated],
+        shared: Option<&Array2<f64>>,
+    ) -> Result<FoldedIn, Error> {
+        let ratings = rated.len();
+        let system = System { mean, factors, rated };
+        match self {
+            Algorithm::Als(als::Params { implicit_weight, .. }) if *implicit_weight > 0.0 => {
+                let Algorithm::Als(params) = self else { return Err(self.no_fold_in()) };
+                let weight = f64::from(*implicit_weight as f32);
+                let precision = shared.map(|shared| shared * weight);
+                system.solve(params.ridges(ratings), weight, precision)
+            }
+            Algorithm::Als(params) => system.solve(params.ridges(ratings), 0.0, None),
+            Algorithm::Svd(svd::Params { regularization, bias_regularization, .. }) => {
+                let of = |regularization| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
+                system.solve((of(*regularization), of(*bias_regularization)), 0.0, None)
+            }
+            Algorithm::Svdpp(svdpp::Params { regularization, bias_regularization, .. }) => {
+                let of = |regularization| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
+                let ridge = of(*regularization);
+                let share = ridge / (ratings.max(1) as f64).sqrt();
+                system.solve((ridge, of(*bias_regularization)), share, None)
+            }
+            Algorithm::TruncatedSvd(params) => {
+                let damping = match params.center {
+                    truncated_svd::Center::Biases => Some(baseline::Params::default().customer_damping),
+                    truncated_svd::Center::Mean | truncated_svd::Center::None => None,
+                };
+                let squares = shared.map(|shared| shared.diag().to_vec()).unwrap_or_default();
+                system.project(damping, &squares)
+            }
+            Algorithm::Baseline(params) => {
+                let damping = match params.kind {
+                    baseline::Kind::Biases => Some(params.customer_damping),
+                    baseline::Kind::Mean | baseline::Kind::Popularity => None,
+                };
+                system.project(damping, &[])
+            }
+            Algorithm::Bpmf(_) => Err(self.no_fold_in()),
+        }
+    }
+
+    fn no_fold_in(&self) -> Error {
+        Error::NoFoldIn { algorithm: self.name() }
+    }
+}
+
+/// What is to be solved.
+struct System<'a> {
+    mean: f32,
+    factors: usize,
+    rated: &'a [Rated],
+}
+
+impl System<'_> {
+    /// What a rating leaves to be explained.
+    fn target(&self, rated: &Rated) -> f64 {
+        f64::from(rated.rating) - f64::from(self.mean) - f64::from(rated.bias)
+    }
+
+    /// Least squares with ridges for factors and bias, and a precision of the factors besides. A rating's link adds to its
+    /// right-hand side, `weight` times.
+    fn solve(
+        &self,
+        (ridge, bias_ridge): (f64, f64),
+        weight: f64,
+        precision: Option<Array2<f64>>,
+    ) -> Result<FoldedIn, Error> {
+        let (factors, unknowns) = (self.factors, self.factors + 1);
+        let mut matrix: Array2<f64> = zeros((unknowns, unknowns))?;
+        let mut right: Array2<f64> = zeros((self.rated.len(), unknowns))?;
+        let mut rows: Array2<f64> = zeros((self.rated.len(), unknowns))?;
+        for ((rated, mut right), mut row) in self.rated.iter().zip(right.rows_mut()).zip(rows.rows_mut()) {
+            row.iter_mut().zip(&rated.factors).for_each(|(to, &from)| *to = f64::from(from));
+            row[factors] = 1.0;
+            right.scaled_add(self.target(rated), &row);
+            right.iter_mut().zip(&rated.link).for_each(|(to, &link)| *to += weight * f64::from(link));
+        }
+        ndarray::linalg::general_mat_mul(1.0, &rows.t(), &rows, 1.0, &mut matrix);
+        matrix.diag_mut().iter_mut().for_each(|diagonal| *diagonal += ridge);
+        matrix[(factors, factors)] += bias_ridge - ridge;
+        if let Some(precision) = precision {
+            let mut block = matrix.slice_mut(s![..factors, ..factors]);
+            block += &precision;
+        }
+        let inverse = inverse(&matrix).ok_or(Error::Undetermined { ratings: self.rated.len() })?;
+        Ok(FoldedIn::new(inverse, right))
+    }
+
+    /// A damped bias, where there is any, and what is left of the ratings projected on the movies' factors, whose squares
+    /// over all movies are given.
+    fn project(&self, damping: Option<f64>, squares: &[f64]) -> Result<FoldedIn, Error> {
+        let (factors, unknowns) = (self.factors, self.factors + 1);
+        let share = |by: f64| if by > 0.0 { 1.0 / by } else { 0.0 };
+        let mut inverse: Array2<f64> = zeros((unknowns, unknowns))?;
+        inverse.diag_mut().iter_mut().zip(squares).for_each(|(to, &square)| *to = share(square));
+        inverse[(factors, factors)] = damping.map_or(0.0, |damping| share(self.rated.len() as f64 + damping));
+        let targets = self.rated.iter().map(|rated| self.target(rated));
+        let bias = inverse[(factors, factors)] * targets.clone().sum::<f64>();
+        let mut right: Array2<f64> = zeros((self.rated.len(), unknowns))?;
+        for ((rated, mut right), target) in self.rated.iter().zip(right.rows_mut()).zip(targets) {
+            let entries = right.iter_mut().zip(&rated.factors);
+            entries.for_each(|(to, &entry)| *to = f64::from(entry) * (target - bias));
+            right[factors] = target;
+        }
+        Ok(FoldedIn::new(inverse, right))
+    }
+}
+
+impl FoldedIn {
+    fn new(inverse: Array2<f64>, right: Array2<f64>) -> FoldedIn {
+        let solution = inverse.dot(&right.sum_axis(ndarray::Axis(0)));
+        let factors = inverse.nrows() - 1;
+        let single = |numbers: ArrayView1<'_, f64>| numbers.iter().map(|&number| number as f32).collect();
+        FoldedIn {
+            bias: solution[factors] as f32,
+            factors: single(solution.slice(s![..factors])),
+            inverse,
+            right,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Model, RatingMatrix, Ratings, Run};
+    use serde_json::json;
+    use std::sync::atomic::AtomicBool;
+
+    static GO: AtomicBool = AtomicBool::new(false);
+
+    fn matrix() -> RatingMatrix {
+        let mut list = Ratings::default();
+        for (customer, movie) in
+            (0..60u32).flat_map(|customer| (0..25u32).map(move |movie| (customer, movie)))
+        {
+            let chance = (customer * 31 + movie * 17 + 5).wrapping_mul(0x9e37_79b9) >> 24;
+            if chance % 3 != 0 {
+                let liked = if customer % 2 == movie % 2 { 3 } else { 1 };
+                list.push(customer, movie, (liked + chance % 3) as u8);
+            }
+        }
+        RatingMatrix::new(60, 25, &list, &GO).unwrap()
+    }
+
+    fn train(name: &str, params: serde_json::Value) -> (Algorithm, Model) {
+        let algorithm = Algorithm::parse(name, &params).unwrap();
+        let held_out = Ratings::default();
+        let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
+        let model = algorithm.train(&matrix(), run).unwrap().0.model;
+        (algorithm, model)
+    }
+
+    fn rated(matrix: &RatingMatrix, model: &Model, customer: usize) -> Vec<Rated> {
+        let (movies, values) = matrix.by_customer.row(customer);
+        let rated = movies.iter().zip(values).map(|(&movie, &value)| {
+            let (bias, factors) = model.movies.row(movie as usize).unwrap();
+            let link = model.links.as_ref().map(|links| links.row(movie as usize).to_vec());
+            Rated { rating: value.into(), bias, factors: factors.to_vec(), link: link.unwrap_or_default() }
+        });
+        rated.collect()
+    }
+
+    fn shared(algorithm: &Algorithm, model: &Model) -> Option<Array2<f64>> {
+        match algorithm.shared() {
+            Shared::Nothing => None,
+            Shared::Factors => Some(crate::dense::gram(model.movies.factors.view(), &GO).unwrap()),
+            Shared::Links => Some(crate::dense::gram(model.links.as_ref().unwrap().view(), &GO).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_customer_trained_on_the_same_ratings_has_the_same_factors() {
+        let matrix = matrix();
+        for (name, params) in [
+            ("als", json!({"factors": 4, "iterations": 3})),
+            ("als", json!({"factors": 4, "iterations": 3, "implicit_weight": 0.7})),
+            ("svdpp", json!({"factors": 3, "iterations": 3})),
+            ("svdpp", json!({"factors": 3, "iterations": 2, "link_movies": false})),
+            ("truncated_svd", json!({"factors": 4})),
+            ("truncated_svd", json!({"factors": 4, "center": "mean"})),
+            ("truncated_svd", json!({"factors": 4, "center": "none"})),
+            ("baseline", json!({})),
+            ("baseline", json!({"kind": "popularity"})),
+        ] {
+            let (algorithm, model) = train(name, params.clone());
+            let shared = shared(&algorithm, &model);
+            let factors = model.movies.factors.ncols();
+            for customer in 0..60 {
+                let rated = rated(&matrix, &model, customer);
+                let found = algorithm.fold_in(model.mean, factors, &rated, shared.as_ref()).unwrap();
+                let (bias, trained) = model.customers.row(customer).unwrap();
+                let off = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
+                let off = off.fold((found.bias - bias).abs(), f32::max);
+                assert!(off < 1e-4, "{name} {params}: customer {customer} is off by {off}");
+                // What each rating adds is all there is.
+                for movie in 0..25 {
+                    let vector = model.movies.factors.row(movie);
+                    let sum = found.contributions(&vector.to_vec()).iter().sum::<f64>();
+                    assert!((sum - f64::from(trained.dot(&vector))).abs() < 1e-4, "{name} {params}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_descent_goes_towards_what_is_found() {
+        let matrix = matrix();
+        let long = json!({"factors": 2, "iterations": 400, "decay": 0.99, "regularization": 0.1});
+        let (algorithm, model) = train("svd", long);
+        for customer in 0..60 {
+            let found = algorithm.fold_in(model.mean, 2, &rated(&matrix, &model, customer), None).unwrap();
+            let (bias, trained) = model.customers.row(customer).unwrap();
+            assert!((found.bias - bias).abs() < 0.05, "{} {bias}", found.bias);
+            found.factors.iter().zip(trained).for_each(|(a, b)| assert!((a - b).abs() < 0.05, "{a} {b}"));
+        }
+    }
+
+    #[test]
+    fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
+        let (algorithm, model) = train("als", json!({"factors": 4, "iterations": 2}));
+        let nobody = algorithm.fold_in(model.mean, 4, &[], None).unwrap();
+        assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
+        assert!(nobody.contributions(&[1.0; 4]).is_empty());
+        let free = json!({"factors": 4, "regularization": 0.0, "bias_regularization": 0.0});
+        let free = Algorithm::parse("als", &free).unwrap();
+        let few = &rated(&matrix(), &model, 0)[..2];
+        assert_eq!(free.fold_in(model.mean, 4, few, None).unwrap_err(), Error::Undetermined { ratings: 2 });
+        let bayesian = Algorithm::parse("bpmf", &json!({})).unwrap();
+        let refused = bayesian.fold_in(model.mean, 4, few, None).unwrap_err();
+        assert_eq!(refused, Error::NoFoldIn { algorithm: "bpmf" });
+    }
+}
