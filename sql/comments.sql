@@ -26,5 +26,22 @@ COMMENT ON FUNCTION predict_rating(int, int, text) IS
     'The rating predicted; of a Bayesian model, how far its samples scatter about it';
 COMMENT ON FUNCTION evaluate(text, text) IS
     'Compares a model''s predictions with the ratings of a split: probe, train or all; mape is in percent';
-COMMENT ON FUNCTION recommend(int, int, text, bool) IS
+COMMENT ON FUNCTION recommend(int, int, text, bool, int, int, int[], bigint, real) IS
     'The movies a customer would like best, of those not rated yet';
+COMMENT ON FUNCTION recommend_for(int[], real[], int, text, bool, int, int, int[], bigint) IS
+    'The movies that somebody who is not in the data would like best, given ratings of some';
+COMMENT ON FUNCTION recommend_all(int, text, bool, int[], int, int, int[], bigint) IS
+    'What recommend lists, for every customer, or for some';
+COMMENT ON FUNCTION recommend_users(int, int, text, bool) IS 'The customers who would like a movie best, of those who have not rated it yet';
+COMMENT ON FUNCTION similar_movies(int, int, text) IS 'The movies most like a movie, by the cosine between their factors';
+COMMENT ON FUNCTION similar_customers(int, int, text) IS 'The customers most like a customer, by the cosine between their factors';
+COMMENT ON FUNCTION explain(int, int, text) IS 'What a prediction is made of: biases, and what each of the customer''s ratings adds';
+COMMENT ON FUNCTION refresh_customer(int, text) IS 'Finds a customer''s factors anew from the ratings there are now, without training';
+COMMENT ON FUNCTION deploy_model(text, int) IS 'Has a version of a model answer for its name, the newest where none is said';
+COMMENT ON FUNCTION rollback_model(text) IS 'Has the version that was deployed before answer for its name again';
+COMMENT ON FUNCTION drop_model(text, int, bool) IS 'Forgets a version of a model, or all of them where none is said';
+COMMENT ON FUNCTION export_model(text, int) IS 'A version of a model as one value, for import_model in another database';
+COMMENT ON FUNCTION import_model(bytea, text, bool) IS 'Adds what export_model returned as a new version';
+COMMENT ON FUNCTION rows_by_second_argument(internal) IS 'Tells the planner how many rows a function returns';
+COMMENT ON FUNCTION rows_by_third_argument(internal) IS 'Tells the planner how many rows a function returns';
+COMMENT ON FUNCTION rows_for_all_customers(internal) IS 'Tells the planner how many rows recommend_all returns';

@@ -261,6 +261,18 @@ COMMENT ON COLUMN model_iteration.train_rmse IS 'RMSE on the ratings trained on'
 COMMENT ON COLUMN model_iteration.held_out_rmse IS 'RMSE on the ratings held out or, where none are, on the probe';
 COMMENT ON COLUMN model_iteration.seconds IS 'From the start of the first iteration to the end of this one';
 
+CREATE TABLE model_deployment (
+    deployment_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
+    deployed_at    timestamptz NOT NULL DEFAULT now(),
+    deployed_by    name NOT NULL DEFAULT current_user
+);
+COMMENT ON TABLE model_deployment IS 'When which version came to answer for its name: what rollback_model goes back by';
+COMMENT ON COLUMN model_deployment.deployment_id IS 'Counted from 1; of two, the greater is the later';
+COMMENT ON COLUMN model_deployment.model_id IS 'The version';
+COMMENT ON COLUMN model_deployment.deployed_at IS 'When';
+COMMENT ON COLUMN model_deployment.deployed_by IS 'By which role';
+
 CREATE TABLE customer_factors (
     model_id      int NOT NULL REFERENCES model ON DELETE CASCADE,
     customer_key  int NOT NULL REFERENCES dim_customer,
@@ -279,6 +291,7 @@ CREATE TABLE movie_factors (
     movie_key  int NOT NULL REFERENCES dim_movie,
     bias       real NOT NULL,
     factors    real[] NOT NULL,
+    links      real[],
     PRIMARY KEY (model_id, movie_key)
 );
 COMMENT ON TABLE movie_factors IS 'What each model learned of each movie';
@@ -286,6 +299,7 @@ COMMENT ON COLUMN movie_factors.model_id IS 'The model';
 COMMENT ON COLUMN movie_factors.movie_key IS 'The movie';
 COMMENT ON COLUMN movie_factors.bias IS 'How much better than the mean the movie is liked';
 COMMENT ON COLUMN movie_factors.factors IS 'The movie''s character: its product with a customer''s factors adds to the prediction';
+COMMENT ON COLUMN movie_factors.links IS 'What it tells of those who rated it, whatever their ratings; NULL where the model does not learn from that';
 
 -- Without this, pg_dump would leave the rows behind.
 SELECT pg_catalog.pg_extension_config_dump('dim_date', '');
@@ -301,5 +315,7 @@ SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('model_iteration', '');
+SELECT pg_catalog.pg_extension_config_dump('model_deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('model_deployment_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('customer_factors', '');
 SELECT pg_catalog.pg_extension_config_dump('movie_factors', '');

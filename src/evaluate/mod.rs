@@ -81,6 +81,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         customers: model::read_side(&row, "customer_factors", size.customers)?,
         movies: model::read_side(&row, "movie_factors", size.movies)?,
         samples: row.samples,
+        links: None,
     };
     let mut errors = Errors::default();
     ratings::read(Seen::ByStatement, |customer, movie, rating, is_probe| {

@@ -105,7 +105,8 @@ pub fn reset() -> Result<(), LoadError> {
     query::run(
         "TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying, @extschema@.dim_date, @extschema@.dim_movie,
                   @extschema@.dim_customer, @extschema@.load_run, @extschema@.load_file, @extschema@.load_unit,
-                  @extschema@.load_reject, @extschema@.model, @extschema@.model_iteration, @extschema@.customer_factors,
+                  @extschema@.load_reject, @extschema@.model, @extschema@.model_iteration,
+                  @extschema@.model_deployment, @extschema@.customer_factors,
                   @extschema@.movie_factors
          RESTART IDENTITY",
         &[],

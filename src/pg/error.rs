@@ -65,6 +65,9 @@ pub enum Error {
     /// No model of this name.
     #[error("model \"{name}\" does not exist")]
     NoModel { name: String, known: Vec<String> },
+    /// A name that no model can have.
+    #[error("the model's name must be 1 to {most} bytes long, not {bytes}")]
+    Name { bytes: usize, most: usize },
     /// No such version of the name.
     #[error("model \"{name}\" has no version {version}")]
     NoVersion { name: String, version: i32 },
@@ -119,6 +122,7 @@ impl Report for Error {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Error::Serialization { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::Name { .. } => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::NullArgument(_) => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::Factor(error) => match error {
                 factor::Error::NoRatings => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -127,10 +131,12 @@ impl Report for Error {
                 }
                 factor::Error::Algorithm { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
                 factor::Error::Singular { .. }
+                | factor::Error::Undetermined { .. }
                 | factor::Error::Diverged { .. }
                 | factor::Error::NoConvergence => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                 factor::Error::OutOfMemory { .. } => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
                 factor::Error::Cancelled => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+                factor::Error::NoFoldIn { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
                 factor::Error::OutOfBounds { .. } => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
             },
             Error::Damaged { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -162,7 +168,7 @@ impl Report for Error {
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoneDeployed { known } => {
-                format!("Train one again with deploy => true. There is: {}.", known.join(", "))
+                format!("SELECT deploy_model('name') deploys a model. There is: {}.", known.join(", "))
             }
             Error::Serialization { .. } => {
                 "Train again, with deploy => false, or in a READ COMMITTED transaction.".into()
@@ -170,9 +176,17 @@ impl Report for Error {
             Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
-            Error::NotDeployed { .. } => "Train it again with deploy => true.".into(),
+            Error::NotDeployed { name } => {
+                format!("Deploy a version: SELECT * FROM deploy_model('{}');", name.replace('\'', "''"))
+            }
             Error::Factor(factor::Error::NoRatings) => {
                 "Load some first: SELECT * FROM netflix_load('/path/to/the/files');".into()
+            }
+            Error::Factor(factor::Error::NoFoldIn { .. }) => {
+                "Ask a model by als, svd, svdpp, truncated_svd or baseline.".into()
+            }
+            Error::Factor(factor::Error::Undetermined { .. }) => {
+                "Train with regularization and bias_regularization above 0.".into()
             }
             Error::Factor(factor::Error::Singular { .. } | factor::Error::NoConvergence) => {
                 "Raise the regularization, or ask for fewer factors.".into()

@@ -6,6 +6,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
+static CACHE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256);
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Makes the settings known to the server.
@@ -26,6 +27,16 @@ pub fn register() {
         c"",
         &MAX_MEMORY,
         1,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"netflix_rec.cache_memory",
+        c"Memory that a backend keeps movies' factors in between recommendations; a model that would need more is read anew each time.",
+        c"",
+        &CACHE_MEMORY,
+        0,
         i32::MAX,
         GucContext::Userset,
         GucFlags::UNIT_MB,
@@ -63,6 +74,11 @@ pub fn max_memory() -> usize {
 /// The same in megabytes, as the setting has it.
 pub fn max_memory_mb() -> i32 {
     MAX_MEMORY.get()
+}
+
+/// How many bytes of factors a backend may keep between calls.
+pub fn cache_memory() -> usize {
+    (CACHE_MEMORY.get() as usize) << 20
 }
 
 /// The model meant where none is named, if one is set.

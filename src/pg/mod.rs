@@ -10,10 +10,12 @@ pub mod guc;
 pub mod index;
 pub mod interrupt;
 pub mod model;
+pub mod prepared;
 pub mod progress;
 pub mod query;
 pub mod ratings;
 pub mod scan;
+pub mod support;
 pub mod worker;
 
 pub use error::{Error, Report, report};

@@ -1,12 +1,18 @@
 //! Models as they stand in the tables: found, written, read.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use factor::{About, Rows};
 use ndarray::ArrayView1;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
 
 use super::bulk::{self, BulkInsert};
 use super::catalog::{self, Privilege, Table, TableColumn};
+use super::prepared::Prepared;
 use super::progress::Shown;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
@@ -15,6 +21,10 @@ use super::{Error, guc, interrupt, query};
 #[derive(Clone, Debug)]
 pub struct ModelRow {
     pub model_id: i32,
+    pub name: String,
+    pub version: i32,
+    /// When it was trained, in microseconds since 2000: with the id it tells a model from any other that ever had this id.
+    pub trained_at: i64,
     pub factors: usize,
     pub samples: usize,
     pub global_mean: f32,
@@ -34,18 +44,88 @@ pub struct NewModel<'a> {
     /// What the algorithm has to tell.
     pub summary: Option<serde_json::Value>,
     pub curve: Vec<factor::Iteration>,
-    pub started: std::time::Instant,
+    /// How long it took, so far.
+    pub elapsed: Elapsed,
     /// Whether to deploy it; `None` to do so where no version of its name is deployed or the one that is has a higher
     /// probe RMSE.
     pub deploy: Option<bool>,
 }
 
-/// The columns of customer_factors and movie_factors: model, key, bias, factors.
-pub const FACTORS: [bulk::Column; 4] = [
+/// How long training took.
+#[derive(Clone, Copy, Debug)]
+pub enum Elapsed {
+    /// It goes on, since then.
+    Since(std::time::Instant),
+    /// It ended long ago.
+    Took(std::time::Duration),
+}
+
+impl Elapsed {
+    pub fn so_far(self) -> std::time::Duration {
+        match self {
+            Elapsed::Since(started) => started.elapsed(),
+            Elapsed::Took(duration) => duration,
+        }
+    }
+}
+
+impl<'a> NewModel<'a> {
+    /// What an archive tells, to be written under a name.
+    pub fn imported(
+        about: &'a About,
+        name: &'a str,
+        algorithm: &factor::Algorithm,
+        deploy: Option<bool>,
+    ) -> Result<NewModel<'a>, Error> {
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let iteration = |&(number, train_rmse, held_out_rmse, at): &(u32, f64, Option<f64>, f64)| {
+            factor::Iteration { number: number as usize, train_rmse, held_out_rmse, elapsed: seconds(at) }
+        };
+        check_name(name)?;
+        Ok(NewModel {
+            name,
+            algorithm: algorithm.name(),
+            params: algorithm.params(),
+            train_on: &about.train_on,
+            hold_out: about.hold_out,
+            ratings: about.ratings as usize,
+            iterations: about.iterations as usize,
+            train_rmse: about.train_rmse,
+            probe_rmse: about.probe_rmse,
+            summary: about.summary.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+            curve: about.curve.iter().map(iteration).collect(),
+            elapsed: Elapsed::Took(seconds(about.seconds)),
+            deploy,
+        })
+    }
+}
+
+/// Bytes in a model's name: it has to fit into an index.
+const LONGEST_NAME: usize = 255;
+
+/// Checks what is to be a model's name.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    match name.len() {
+        1..=LONGEST_NAME => Ok(()),
+        bytes => Err(Error::Name { bytes, most: LONGEST_NAME }),
+    }
+}
+
+/// The columns of customer_factors: model, key, bias, factors.
+pub const CUSTOMER_FACTORS: [bulk::Column; 4] = [
     bulk::Column::required(BuiltinOid::INT4OID),
     bulk::Column::required(BuiltinOid::INT4OID),
     bulk::Column::required(BuiltinOid::FLOAT4OID),
     bulk::Column::required(BuiltinOid::FLOAT4ARRAYOID),
+];
+
+/// The columns of movie_factors: the same, and links.
+pub const MOVIE_FACTORS: [bulk::Column; 5] = [
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::INT4OID),
+    bulk::Column::required(BuiltinOid::FLOAT4OID),
+    bulk::Column::required(BuiltinOid::FLOAT4ARRAYOID),
+    bulk::Column::optional(BuiltinOid::FLOAT4ARRAYOID),
 ];
 
 /// Rows read between two looks for interrupts.
@@ -53,23 +133,26 @@ const ROWS_A_TURN: usize = 1024;
 
 /// Finds a version of a model, the deployed one where none is said; the default model where none is named.
 pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error> {
+    static FIND: Prepared = Prepared(
+        "SELECT model_id, factors, samples, global_mean, trained_at, name, version FROM @extschema@.model
+         WHERE name = coalesce($1, name) AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
+         ORDER BY is_deployed DESC, model_id DESC LIMIT 1",
+    );
     catalog::require("model", &[Privilege::Select])?;
     let default = guc::default_model();
     let name = name.or(default.as_deref());
-    let found = query::select(
-        Seen::ByStatement,
-        "SELECT model_id, factors, samples, global_mean FROM @extschema@.model
-         WHERE name = coalesce($1, name) AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
-         ORDER BY is_deployed DESC, model_id DESC LIMIT 1",
-        &[name.into(), version.into()],
-        |row| match (row.get::<i32>(1)?, row.get::<i32>(2)?, row.get::<i32>(3)?, row.get::<f32>(4)?) {
-            (Some(model_id), Some(factors), Some(samples), Some(global_mean)) => {
-                let (factors, samples) = (factors as usize, samples as usize);
-                Ok(ModelRow { model_id, factors, samples, global_mean })
-            }
-            _ => Err(Error::Null("model")),
-        },
-    )?;
+    let found = FIND.all(&[name.into(), version.into()], |row| {
+        let at: TimestampWithTimeZone = row.need(5, "model")?;
+        Ok(ModelRow {
+            model_id: row.need(1, "model")?,
+            trained_at: at.into(),
+            factors: row.need::<i32>(2, "model")? as usize,
+            samples: row.need::<i32>(3, "model")? as usize,
+            global_mean: row.need(4, "model")?,
+            name: row.need(6, "model")?,
+            version: row.need(7, "model")?,
+        })
+    })?;
     if let Some(row) = found.into_iter().next() {
         return Ok(row);
     }
@@ -88,6 +171,36 @@ pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error>
         (Some(name), known) => Err(Error::NoModel { name: name.into(), known }),
         (None, known) => Err(Error::NoneDeployed { known }),
     }
+}
+
+/// The table of models, as it was known when [`have_changed`] was asked last.
+static TABLE: AtomicU32 = AtomicU32::new(0);
+static CHANGED: AtomicBool = AtomicBool::new(true);
+
+/// Whether models may have been dropped, here or in another session, since this was asked last.
+pub fn have_changed() -> bool {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: a function that lives as long as the library, which is never unloaded.
+        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_invalidation), pg_sys::Datum::null()) };
+    }
+    TABLE.store(catalog::table("model").map_or(0, pg_sys::Oid::to_u32), Ordering::Relaxed);
+    CHANGED.swap(false, Ordering::Relaxed)
+}
+
+/// Called where a table's description is to be read anew: of one, or of all.
+unsafe extern "C-unwind" fn on_invalidation(_: pg_sys::Datum, relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || relation.to_u32() == TABLE.load(Ordering::Relaxed) {
+        CHANGED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets every session know, once this is committed, that models were dropped.
+pub fn tell_dropped() -> Result<(), Error> {
+    let table = catalog::table("model")?;
+    // SAFETY: an existing table.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
+    Ok(())
 }
 
 /// How each iteration of a model's training went: number, errors on ratings trained on and held out, seconds.
@@ -112,8 +225,9 @@ pub fn curve(name: Option<&str>, version: Option<i32>) -> Result<Vec<(i32, f64, 
 pub fn require_write() -> Result<(), Error> {
     catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
     catalog::require("model_iteration", &[Privilege::Insert])?;
-    bulk::check("customer_factors", &FACTORS)?;
-    bulk::check("movie_factors", &FACTORS)
+    catalog::require("model_deployment", &[Privilege::Insert])?;
+    bulk::check("customer_factors", &CUSTOMER_FACTORS)?;
+    bulk::check("movie_factors", &MOVIE_FACTORS)
 }
 
 /// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
@@ -147,17 +261,7 @@ pub fn write(
         (Some(_), _) => false,
     });
     if deploy {
-        let withdrawn = query::run_one::<i64>(
-            "WITH withdrawn AS (
-                 UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed RETURNING 1
-             )
-             SELECT count(*) FROM withdrawn",
-            &[new.name.into()],
-        )?;
-        // A REPEATABLE READ transaction cannot change what was committed after it began.
-        if deployed.is_some() && withdrawn != Some(1) {
-            return Err(Error::Serialization { name: new.name.into() });
-        }
+        withdraw(new.name, deployed.is_some())?;
     }
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
@@ -176,7 +280,7 @@ pub fn write(
             (new.iterations as i32).into(),
             new.train_rmse.into(),
             new.probe_rmse.into(),
-            new.started.elapsed().as_secs_f64().into(),
+            new.elapsed.so_far().as_secs_f64().into(),
             new.train_on.into(),
             new.hold_out.into(),
             (model.samples as i32).into(),
@@ -185,12 +289,57 @@ pub fn write(
     )?
     .ok_or(Error::Null("model"))?;
     write_curve(model_id, &new.curve)?;
-    let all = (model.customers.biases.len() + model.movies.biases.len()) as u64;
-    let (mut written, mut seen) = (0, 0);
-    for (table, dimension, key, side) in [
-        ("customer_factors", "dim_customer", "customer_key", &model.customers),
-        ("movie_factors", "dim_movie", "movie_key", &model.movies),
-    ] {
+    if deploy {
+        note_deployment(model_id)?;
+    }
+    let mut written =
+        Written { progress, all: model.customers.biases.len() + model.movies.biases.len(), seen: 0, rows: 0 };
+    let rows = RowsOf {
+        table: "customer_factors",
+        dimension: "dim_customer",
+        key: "customer_key",
+        side: &model.customers,
+    };
+    let of = |row| trained(rows.table, row);
+    rows.write(CUSTOMER_FACTORS, of, &mut written, |key, bias, factors| {
+        [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
+    })?;
+    let rows =
+        RowsOf { table: "movie_factors", dimension: "dim_movie", key: "movie_key", side: &model.movies };
+    let of = |row| trained(rows.table, row);
+    rows.write(MOVIE_FACTORS, of, &mut written, |key, bias, factors| {
+        let links = model.links.as_ref().and_then(|links| array(links.row(key as usize - 1)));
+        [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors), links]
+    })?;
+    Ok(version)
+}
+
+/// How far writing a model has come.
+struct Written<'a> {
+    progress: &'a Shown,
+    all: usize,
+    seen: usize,
+    rows: usize,
+}
+
+/// One side of a model, and where it belongs.
+struct RowsOf<'a> {
+    table: &'static str,
+    dimension: &'static str,
+    key: &'static str,
+    side: &'a factor::Side,
+}
+
+impl RowsOf<'_> {
+    /// Writes those rows that were trained.
+    fn write<const COLUMNS: usize>(
+        &self,
+        columns: [bulk::Column; COLUMNS],
+        is_trained: impl Fn(usize) -> bool,
+        written: &mut Written<'_>,
+        make: impl Fn(i32, f32, ArrayView1<'_, f32>) -> [Option<pg_sys::Datum>; COLUMNS],
+    ) -> Result<(), Error> {
+        let RowsOf { table, dimension, key, side } = *self;
         // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
         // and nothing more can be deleted until this is committed.
         catalog::lock_writers(dimension)?;
@@ -201,23 +350,131 @@ pub fn write(
             }
             Ok::<_, Error>(())
         })?;
-        let mut rows = BulkInsert::open(table, FACTORS)?;
+        let mut rows = BulkInsert::open(table, columns)?;
         for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
-            if is_there[row] && trained(table, row) {
-                rows.push(|| {
-                    let key = row as i32 + 1;
-                    [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
-                });
-                written += 1;
+            if is_there[row] && is_trained(row) {
+                rows.push(|| make(row as i32 + 1, bias, factors));
+                written.rows += 1;
             }
-            seen += 1;
+            written.seen += 1;
             if row.is_multiple_of(ROWS_A_TURN) {
-                progress.update(seen, all, written);
+                written.progress.update(written.seen as u64, written.all as u64, written.rows as u64);
             }
         }
         rows.finish();
+        Ok(())
     }
-    Ok(version)
+}
+
+/// Has a version answer for its name, and gives the version that did before. The table is locked against other writers.
+pub fn deploy(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
+    let replaced = set_deployed(name, model_id)?;
+    note_deployment(model_id)?;
+    Ok(replaced)
+}
+
+/// The same for one that was deployed before; what came after that is forgotten, so that going back again goes further.
+pub fn roll_back(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
+    let replaced = set_deployed(name, model_id)?;
+    query::run(
+        "DELETE FROM @extschema@.model_deployment d USING @extschema@.model m
+         WHERE m.model_id = d.model_id AND m.name = $1
+           AND d.deployment_id > (SELECT max(deployment_id) FROM @extschema@.model_deployment WHERE model_id = $2)",
+        &[name.into(), model_id.into()],
+    )?;
+    Ok(replaced)
+}
+
+fn set_deployed(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
+    let query = "SELECT version FROM @extschema@.model WHERE name = $1 AND is_deployed";
+    let replaced = query::select_one::<i32>(Seen::Now, query, &[name.into()])?;
+    withdraw(name, replaced.is_some())?;
+    let set = "UPDATE @extschema@.model SET is_deployed = true WHERE model_id = $1";
+    query::run(set, &[model_id.into()])?;
+    Ok(replaced)
+}
+
+/// Has no version of a name deployed any more.
+fn withdraw(name: &str, is_deployed: bool) -> Result<(), Error> {
+    let withdrawn = query::run_one::<i64>(
+        "WITH withdrawn AS (
+             UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed RETURNING 1
+         )
+         SELECT count(*) FROM withdrawn",
+        &[name.into()],
+    )?;
+    // A REPEATABLE READ transaction cannot change what was committed after it began.
+    if is_deployed && withdrawn != Some(1) {
+        return Err(Error::Serialization { name: name.into() });
+    }
+    Ok(())
+}
+
+fn note_deployment(model_id: i32) -> Result<(), Error> {
+    query::run("INSERT INTO @extschema@.model_deployment (model_id) VALUES ($1)", &[model_id.into()])
+}
+
+/// A side's rows with the data set's own ids, ascending. `side` is `customer` or `movie`.
+pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
+    static LINKS: Prepared = Prepared(
+        "SELECT f.links FROM @extschema@.movie_factors f JOIN @extschema@.dim_movie m USING (movie_key)
+         WHERE f.model_id = $1 AND f.links IS NOT NULL ORDER BY m.movie_id",
+    );
+    let (dimension, table) = tables(side);
+    let ids = ids(side)?;
+    let mut keyed = Vec::new();
+    let mut vectors = Vec::new();
+    read(row, table, None, |key, bias, factors| {
+        if let Ok(at) = ids.binary_search_by_key(&key, |&(key, _)| key) {
+            keyed.push((ids[at].1, bias, keyed.len()));
+            vectors.extend(factors);
+        }
+    })?;
+    keyed.sort_unstable_by_key(|&(id, ..)| id);
+    let mut rows = Rows::default();
+    for &(id, bias, at) in &keyed {
+        rows.ids.push(id);
+        rows.biases.push(bias);
+        rows.factors.extend_from_slice(&vectors[at * row.factors..][..row.factors]);
+    }
+    if dimension == "dim_movie" {
+        let mut links = Vec::new();
+        LINKS.each(&[row.model_id.into()], |row| {
+            links.extend(row.need::<Vec<f32>>(1, table)?);
+            Ok(())
+        })?;
+        rows.links = (links.len() == rows.factors.len() && !links.is_empty()).then_some(links);
+    }
+    Ok(rows)
+}
+
+/// The keys of ids, where there are any. `side` is `customer` or `movie`.
+pub fn keys_of(side: &'static str, wanted: &[i32]) -> Result<Vec<Option<i32>>, Error> {
+    let mut by_id = ids(side)?.into_iter().map(|(key, id)| (id, key)).collect::<Vec<_>>();
+    by_id.sort_unstable();
+    let key = |id: &i32| by_id.binary_search_by_key(id, |&(id, _)| id).ok().map(|at| by_id[at].1);
+    Ok(wanted.iter().map(key).collect())
+}
+
+fn tables(side: &str) -> (&'static str, &'static str) {
+    match side {
+        "movie" => ("dim_movie", "movie_factors"),
+        _ => ("dim_customer", "customer_factors"),
+    }
+}
+
+/// All keys and ids of a side, by key.
+fn ids(side: &'static str) -> Result<Vec<(i32, i32)>, Error> {
+    let (dimension, _) = tables(side);
+    let (key, id) = if side == "movie" { ("movie_key", "movie_id") } else { ("customer_key", "customer_id") };
+    let column = |name| Column { name, type_oid: BuiltinOid::INT4OID };
+    let mut ids = Vec::new();
+    scan(dimension, &[column(key), column(id)], Seen::ByStatement, |row| {
+        ids.push((row.int4(0), row.int4(1)));
+        Ok::<_, Error>(())
+    })?;
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 fn write_curve(model_id: i32, curve: &[factor::Iteration]) -> Result<(), Error> {
@@ -256,7 +513,7 @@ pub fn read(
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let columns = open.columns();
     let differs = |(column, made): (&TableColumn, bulk::Column)| column.type_oid != made.type_oid.value();
-    if columns.len() < FACTORS.len() || columns.iter().zip(FACTORS).any(differs) {
+    if columns.len() < CUSTOMER_FACTORS.len() || columns.iter().zip(CUSTOMER_FACTORS).any(differs) {
         return Err(Error::Altered { table, column: "factors".into() });
     }
     let mut scratch = PgMemoryContexts::new("netflix_rec factors");

@@ -45,7 +45,7 @@ unsafe impl FixedRow for Fact {
 }
 
 /// How many there are, by the dimensions' own counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Size {
     /// The highest customer key, and so the rows of a matrix of customers.
     pub customers: usize,

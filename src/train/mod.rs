@@ -9,7 +9,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::model::NewModel;
+use crate::pg::model::{Elapsed, NewModel};
 use crate::pg::progress::{Phase, Shown};
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
@@ -19,8 +19,6 @@ use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, rati
 enum TrainError {
     #[error("train_on must be 'train' or 'all', not '{0}'")]
     TrainOn(String),
-    #[error("the model's name must be 1 to {LONGEST_NAME} bytes long, not {0}")]
-    Name(usize),
     #[error("hold_out must be a share of the ratings from 0 to below 1, not {0}")]
     HoldOut(f64),
     #[error("all {0} ratings are of the probe or held out")]
@@ -34,7 +32,7 @@ enum TrainError {
 impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
-            TrainError::TrainOn(_) | TrainError::HoldOut(_) | TrainError::Name(_) => {
+            TrainError::TrainOn(_) | TrainError::HoldOut(_) => {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
@@ -53,7 +51,7 @@ impl Report for TrainError {
     fn hint(&self) -> Option<String> {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
-            TrainError::HoldOut(_) | TrainError::Name(_) => None,
+            TrainError::HoldOut(_) => None,
             TrainError::AllHeldOut(_) => {
                 Some("Hold out less, or train on the probe, too: train_on => 'all'.".into())
             }
@@ -68,9 +66,6 @@ impl From<factor::Error> for TrainError {
         TrainError::Pg(error.into())
     }
 }
-
-/// Bytes in a model's name: it has to fit into an index.
-const LONGEST_NAME: usize = 255;
 
 /// Ratings between two looks at the memory, where there are more than were counted.
 const RATINGS_A_TURN: usize = 64 * 1024;
@@ -119,7 +114,7 @@ fn train(
         new.iterations as i32,
         new.train_rmse,
         new.probe_rmse,
-        pg::interval(new.started.elapsed()),
+        pg::interval(new.elapsed.so_far()),
     )))
 }
 
@@ -185,9 +180,7 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     let started = Instant::now();
     let Request { name, train_on, hold_out, deploy } = *request;
     catalog::require_writable(c"train()");
-    if !(1..=LONGEST_NAME).contains(&name.len()) {
-        return Err(TrainError::Name(name.len()));
-    }
+    model::check_name(name)?;
     model::require_write()?;
     let threads = guc::threads();
     let progress = Shown::start();
@@ -232,7 +225,7 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
         probe_rmse: on_probe.map(|metrics| metrics.rmse),
         summary,
         curve,
-        started,
+        elapsed: Elapsed::Since(started),
         deploy,
     };
     let trained = |table: &str, row: usize| match table {

@@ -44,10 +44,13 @@ pub struct Taste<'a> {
 }
 
 impl Catalogue {
-    /// Room for as many movies: all zeros.
-    pub fn zeros(movies: usize, factors: usize) -> Result<Catalogue, Error> {
-        let numbers = movies.div_ceil(BLOCK).saturating_mul(BLOCK * (factors + 1));
-        Ok(Catalogue { movies, factors, data: Aligned::zeros(numbers)? })
+    /// Room for as many movies. Until one is put in its place its score is -∞: it is never among the best.
+    pub fn empty(movies: usize, factors: usize) -> Result<Catalogue, Error> {
+        let length = BLOCK * (factors + 1);
+        let blocks = movies.div_ceil(BLOCK);
+        let mut data = Aligned::zeros(blocks.saturating_mul(length))?;
+        (0..blocks).for_each(|block| data[block * length..][..BLOCK].fill(f32::NEG_INFINITY));
+        Ok(Catalogue { movies, factors, data })
     }
 
     /// Bytes that as many movies take.
@@ -115,6 +118,39 @@ impl Catalogue {
         all
     }
 
+    /// The length of every movie's vector.
+    pub fn norms(&self) -> Vec<f32> {
+        let mut squares = vec![0.0f32; self.movies.next_multiple_of(BLOCK)];
+        for (sums, block) in
+            squares.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
+        {
+            for movies in block[BLOCK..].chunks_exact(BLOCK) {
+                sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += entry * entry);
+            }
+        }
+        squares.truncate(self.movies);
+        squares.into_iter().map(f32::sqrt).collect()
+    }
+
+    /// [`crate::deviation`] of a customer's factors and every movie's: how far the samples of a Bayesian model scatter about
+    /// their mean.
+    pub fn deviations(&self, factors: &[f32], samples: usize) -> Vec<f32> {
+        let (mut sums, mut squares) = (vec![0.0f64; self.movies], vec![0.0f64; self.movies]);
+        let length = factors.len() / samples;
+        for sample in 0..samples {
+            let products = self.products(factors, sample * length..(sample + 1) * length);
+            for ((sum, square), product) in sums.iter_mut().zip(&mut squares).zip(products) {
+                // Each part is one over the root of their number in length.
+                let product = f64::from(product) * samples as f64;
+                *sum += product;
+                *square += product * product;
+            }
+        }
+        let of =
+            |(sum, square): (f64, f64)| (square - sum * sum / samples as f64).max(0.0) / (samples - 1) as f64;
+        sums.into_iter().zip(squares).map(|both| of(both).sqrt() as f32).collect()
+    }
+
     /// The `n` movies that each customer would like best: number and score, best first, ties by the smaller number. In
     /// rayon's current pool. `bases` and `customers` have a row a customer; `seen` tells whether a customer's movie is left out
     /// (asked of those alone that would be among the best).
@@ -142,7 +178,6 @@ impl Catalogue {
             let mut sums = [[0.0; BLOCK]; TOGETHER];
             for block in 0..self.movies.div_ceil(BLOCK) {
                 let first = block * BLOCK;
-                let real = BLOCK.min(self.movies - first);
                 for (at, tastes) in tastes.chunks(TOGETHER).enumerate() {
                     self.score_block(kernel, block, tastes, &mut sums);
                     for (one, scores) in sums.iter().enumerate().take(tastes.len()) {
@@ -153,7 +188,7 @@ impl Catalogue {
                         if !scores.iter().fold(false, |any, &score| any | (score > threshold)) {
                             continue;
                         }
-                        for (lane, &score) in scores[..real].iter().enumerate() {
+                        for (lane, &score) in scores.iter().enumerate() {
                             // Of equals, the one that came first stays.
                             if score > threshold && !is_left_out(turn.start + customer, first + lane) {
                                 best.push((first + lane) as i32, score);
@@ -274,7 +309,7 @@ mod tests {
         ) {
             // Coarse, so that there are ties.
             let entry = |at: usize| (entries[at] * 2.0).round() / 2.0;
-            let mut catalogue = Catalogue::zeros(movies, factors).unwrap();
+            let mut catalogue = Catalogue::empty(movies, factors).unwrap();
             let mut side = Side::zeros(customers, factors).unwrap();
             for movie in 0..movies {
                 let of_movie = (0..factors).map(|factor| entry(movie * 13 + factor)).collect::<ndarray::Array1<_>>();
@@ -296,12 +331,19 @@ mod tests {
                 let scores = catalogue.score(taste).unwrap();
                 prop_assert_eq!(scores.len(), movies);
                 let products = catalogue.products(taste.factors, 0..factors);
+                let norms = catalogue.norms();
                 for (movie, (score, product)) in scores.iter().zip(products).enumerate() {
                     let (bias, of_movie) = catalogue.get(movie);
                     let of_movie = ArrayView1::from(&of_movie);
                     let naive = crate::score(mean, (side.biases[customer], row), (bias, of_movie));
                     prop_assert!((score - naive).abs() < 1e-4, "{} {}", score, naive);
                     prop_assert!((product - row.dot(&of_movie)).abs() < 1e-4);
+                    prop_assert!((norms[movie] - of_movie.dot(&of_movie).sqrt()).abs() < 1e-4);
+                    if factors % 3 == 0 {
+                        let deviation = catalogue.deviations(taste.factors, 3)[movie];
+                        let naive = crate::deviation(row, of_movie, 3).unwrap_or(0.0);
+                        prop_assert!((deviation - naive).abs() < 1e-3, "{} {}", deviation, naive);
+                    }
                 }
                 let candidates = scores.iter().enumerate().filter(|(movie, _)| !left_out(customer, *movie));
                 prop_assert_eq!(list, top_n(n, candidates.map(|(movie, &score)| (movie as i32, score))));

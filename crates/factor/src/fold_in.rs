@@ -36,6 +36,30 @@ pub enum Shared {
     Links,
 }
 
+/// A sum of `x xᵀ` over vectors, in double precision.
+#[derive(Clone, Debug)]
+pub struct SumOfProducts(Array2<f64>);
+
+impl SumOfProducts {
+    /// Over none, of this length.
+    pub fn new(length: usize) -> Result<SumOfProducts, Error> {
+        Ok(SumOfProducts(zeros((length, length))?))
+    }
+
+    /// Adds a vector's. What is beyond the length is not looked at.
+    pub fn add(&mut self, vector: &[f32]) {
+        for (&one, mut row) in vector.iter().zip(self.0.rows_mut()) {
+            let others = row.iter_mut().zip(vector);
+            others.for_each(|(sum, &other)| *sum += f64::from(one) * f64::from(other));
+        }
+    }
+
+    /// The sum.
+    pub fn finish(self) -> Array2<f64> {
+        self.0
+    }
+}
+
 /// A customer, found.
 #[derive(Clone, Debug)]
 pub struct FoldedIn {
@@ -245,11 +269,14 @@ mod tests {
     }
 
     fn shared(algorithm: &Algorithm, model: &Model) -> Option<Array2<f64>> {
-        match algorithm.shared() {
-            Shared::Nothing => None,
-            Shared::Factors => Some(crate::dense::gram(model.movies.factors.view(), &GO).unwrap()),
-            Shared::Links => Some(crate::dense::gram(model.links.as_ref().unwrap().view(), &GO).unwrap()),
-        }
+        let vectors = match algorithm.shared() {
+            Shared::Nothing => return None,
+            Shared::Factors => &model.movies.factors,
+            Shared::Links => model.links.as_ref().unwrap(),
+        };
+        let mut sum = SumOfProducts::new(vectors.ncols()).unwrap();
+        vectors.rows().into_iter().for_each(|vector| sum.add(&vector.to_vec()));
+        Some(sum.finish())
     }
 
     #[test]

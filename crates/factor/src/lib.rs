@@ -9,6 +9,7 @@
 
 mod algorithm;
 pub mod als;
+mod archive;
 pub mod baseline;
 pub mod bpmf;
 mod catalogue;
@@ -44,12 +45,13 @@ pub mod truncated_svd;
 mod vector;
 
 pub use algorithm::Algorithm;
+pub use archive::{About, Archive, ArchiveError, Rows};
 pub use catalogue::{Catalogue, Taste};
 pub use error::Error;
-pub use fold_in::{FoldedIn, Rated, Shared};
+pub use fold_in::{FoldedIn, Rated, Shared, SumOfProducts};
 pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
-pub use model::{Model, Side, cut, deviation, score};
+pub use model::{Model, SCALE, Side, cut, deviation, score};
 pub use split::HoldOut;
 pub use top_n::{Best, top_n};
 pub use training::{Iteration, Run, Size, Trained};

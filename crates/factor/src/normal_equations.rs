@@ -55,7 +55,7 @@ pub(crate) struct Observed<'a> {
     pub numbers: &'a [u32],
     /// As what.
     pub ratings: &'a [u8],
-    /// Which will have to be at hand [`AHEAD`] ratings later, as many as are known.
+    /// Which will have to be at hand [`crate::gather::AHEAD`] ratings later, as many as are known.
     pub ahead: &'a [u32],
     /// The mean of all ratings.
     pub mean: f32,

@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(altered("ALTER TABLE dim_customer ALTER rating_mean DROP NOT NULL"), None);
         // The type of a column that no view reads can change.
         Spi::run("ALTER TABLE customer_factors ALTER bias TYPE double precision").unwrap();
-        let rows = BulkInsert::open("customer_factors", crate::pg::model::FACTORS);
+        let rows = BulkInsert::open("customer_factors", crate::pg::model::CUSTOMER_FACTORS);
         assert!(matches!(rows, Err(Error::Altered { column, .. }) if column == "bias"));
     }
 
@@ -347,7 +347,7 @@ mod tests {
         );
         let model = model.unwrap().unwrap();
         let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();
-        let mut rows = BulkInsert::open("customer_factors", crate::pg::model::FACTORS).unwrap();
+        let mut rows = BulkInsert::open("customer_factors", crate::pg::model::CUSTOMER_FACTORS).unwrap();
         rows.push(|| [model.into_datum(), 1.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]);
         assert_eq!(rows.finish(), 1);
         let read = Spi::get_one::<Vec<f32>>("SELECT factors FROM customer_factors").unwrap().unwrap();

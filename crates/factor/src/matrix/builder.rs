@@ -93,9 +93,25 @@ impl MatrixBuilder {
         movies: usize,
         cancelled: &AtomicBool,
     ) -> Result<RatingMatrix, Error> {
-        let MatrixBuilder { groups, ratings, total, last } = self;
-        if ratings == 0 {
+        if self.ratings == 0 {
             return Err(Error::NoRatings);
+        }
+        let mean = self.total as f64 / self.ratings as f64;
+        let by_customer = self.build_by_customer(customers, movies, cancelled)?;
+        let by_movie = transpose(&by_customer, movies, cancelled)?;
+        Ok(RatingMatrix { by_customer, by_movie, mean })
+    }
+
+    /// The same by customer alone, with or without ratings.
+    pub fn build_by_customer(
+        self,
+        customers: usize,
+        movies: usize,
+        cancelled: &AtomicBool,
+    ) -> Result<Sparse, Error> {
+        let MatrixBuilder { groups, ratings, last, .. } = self;
+        if ratings == 0 {
+            return Ok(Sparse { starts: try_vec(customers + 1)?, others: Vec::new(), values: Vec::new() });
         }
         check_bounds(last.0, last.1, customers, movies)?;
         let mut starts = try_vec(customers + 1)?;
@@ -123,9 +139,7 @@ impl MatrixBuilder {
             others.set_len(ratings);
             values.set_len(ratings);
         }
-        let by_customer = Sparse { starts, others, values };
-        let by_movie = transpose(&by_customer, movies, cancelled)?;
-        Ok(RatingMatrix { by_customer, by_movie, mean: total as f64 / ratings as f64 })
+        Ok(Sparse { starts, others, values })
     }
 }
 

@@ -1,0 +1,401 @@
+//! A model as it goes from one database to another: with the data set's own ids, whole, and checked.
+//!
+//! An archive is [`MAGIC`], the format's version (u32), the CRC-32 of the rest (u32), its length (u64), all little-endian,
+//! and then CBOR (RFC 8949): a map of [`Archive`]'s fields, in which columns are byte strings of little-endian numbers. What is
+//! read of one takes no more memory than a few times its own size, whatever it claims.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Algorithm, Iteration};
+
+/// What an archive begins with.
+pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
+/// The version of the format that is written, and the only one that is read.
+pub const FORMAT: u32 = 1;
+const HEADER: usize = MAGIC.len() + 4 + 4 + 8;
+
+/// Why an archive could not be read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ArchiveError {
+    /// It begins with something else.
+    #[error("it does not begin as one")]
+    Foreign,
+    /// It was written by a later version.
+    #[error("it has format {0}, and this version reads format {FORMAT}")]
+    Format(u32),
+    /// Something is missing of it, or too much.
+    #[error("it has {found} bytes and should have {expected}")]
+    Length {
+        /// As its header has it.
+        expected: u64,
+        /// As many as there are.
+        found: u64,
+    },
+    /// Its bytes are not those that were written.
+    #[error("its checksum does not match")]
+    Checksum,
+    /// It is no CBOR, or not such a map.
+    #[error("its contents cannot be read: {0}")]
+    Contents(String),
+    /// It contradicts itself.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A model with all that is known of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Archive {
+    /// What a model's row has.
+    pub about: About,
+    /// Customers, by id.
+    pub customers: Rows,
+    /// Movies, by id.
+    pub movies: Rows,
+}
+
+/// What a model's row has, and how its training went.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Its name.
+    pub name: String,
+    /// By which it was trained: one of [`Algorithm::NAMES`].
+    pub algorithm: String,
+    /// The algorithm's parameters: JSON.
+    pub params: String,
+    /// `train` or `all`.
+    pub train_on: String,
+    /// Share of ratings held out.
+    pub hold_out: f64,
+    /// Length of each vector.
+    pub factors: u32,
+    /// Samples side by side in each vector.
+    pub samples: u32,
+    /// Mean of the ratings trained on.
+    pub mean: f32,
+    /// How many these were.
+    pub ratings: u64,
+    /// Iterations made.
+    pub iterations: u32,
+    /// RMSE on the ratings trained on.
+    pub train_rmse: f64,
+    /// RMSE on the probe.
+    pub probe_rmse: Option<f64>,
+    /// What else the algorithm found: JSON.
+    pub summary: Option<String>,
+    /// How long training took.
+    pub seconds: f64,
+    /// Each iteration's number, RMSE on ratings trained on and held out, and seconds.
+    pub curve: Vec<(u32, f64, Option<f64>, f64)>,
+}
+
+impl About {
+    /// A curve as it is kept here.
+    pub fn curve_of(iterations: &[Iteration]) -> Vec<(u32, f64, Option<f64>, f64)> {
+        let of = |iteration: &Iteration| {
+            let Iteration { number, train_rmse, held_out_rmse, elapsed } = *iteration;
+            (number as u32, train_rmse, held_out_rmse, elapsed.as_secs_f64())
+        };
+        iterations.iter().map(of).collect()
+    }
+}
+
+/// One side's rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// The data set's own ids, ascending.
+    pub ids: Vec<i32>,
+    /// One a row.
+    pub biases: Vec<f32>,
+    /// Vectors one behind the other.
+    pub factors: Vec<f32>,
+    /// As [`crate::Model::links`], of movies alone.
+    pub links: Option<Vec<f32>>,
+}
+
+/// What is written.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Packed<'a> {
+    about: About,
+    #[serde(borrow)]
+    customers: PackedRows<'a>,
+    #[serde(borrow)]
+    movies: PackedRows<'a>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct PackedRows<'a> {
+    #[serde(borrow, with = "serde_bytes")]
+    ids: Cow<'a, [u8]>,
+    #[serde(borrow, with = "serde_bytes")]
+    biases: Cow<'a, [u8]>,
+    #[serde(borrow, with = "serde_bytes")]
+    factors: Cow<'a, [u8]>,
+    #[serde(borrow, with = "serde_bytes")]
+    links: Option<Cow<'a, [u8]>>,
+}
+
+impl Archive {
+    /// Bytes that it takes when written, nearly.
+    pub fn size(customers: usize, movies: usize, factors: usize, has_links: bool) -> usize {
+        let of = |rows: usize, vectors: usize| rows * (8 + 4 * vectors * factors);
+        of(customers, 1) + of(movies, 1 + usize::from(has_links)) + (1 << 16)
+    }
+
+    /// Writes it.
+    pub fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
+        let customers = self.customers.pack();
+        let movies = self.movies.pack();
+        let mut bytes = vec![0; HEADER];
+        let packed = Packed { about: self.about.clone(), customers, movies };
+        serde_cbor::to_writer(&mut bytes, &packed)
+            .map_err(|error| ArchiveError::Contents(error.to_string()))?;
+        let (header, contents) = bytes.split_at_mut(HEADER);
+        let (magic, header) = header.split_at_mut(MAGIC.len());
+        magic.copy_from_slice(MAGIC);
+        header[..4].copy_from_slice(&FORMAT.to_le_bytes());
+        header[4..8].copy_from_slice(&crc32fast::hash(contents).to_le_bytes());
+        header[8..].copy_from_slice(&(contents.len() as u64).to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads and checks one.
+    pub fn decode(bytes: &[u8]) -> Result<Archive, ArchiveError> {
+        let Some((header, contents)) = bytes.split_at_checked(HEADER) else {
+            return Err(if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) && !bytes.is_empty() {
+                ArchiveError::Length { expected: HEADER as u64, found: bytes.len() as u64 }
+            } else {
+                ArchiveError::Foreign
+            });
+        };
+        let Some(header) = header.strip_prefix(MAGIC) else { return Err(ArchiveError::Foreign) };
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let expected = u64::from(word(8)) | u64::from(word(12)) << 32;
+        match (word(0), contents.len() as u64) {
+            (format, _) if format != FORMAT => Err(ArchiveError::Format(format)),
+            (_, found) if found != expected => {
+                let whole = |length: u64| length.saturating_add(HEADER as u64);
+                Err(ArchiveError::Length { expected: whole(expected), found: whole(found) })
+            }
+            _ if crc32fast::hash(contents) != word(4) => Err(ArchiveError::Checksum),
+            _ => {
+                let packed: Packed<'_> = serde_cbor::from_slice(contents)
+                    .map_err(|error| ArchiveError::Contents(error.to_string()))?;
+                let factors = packed.about.factors as usize;
+                let archive = Archive {
+                    customers: packed.customers.unpack("customers", factors)?,
+                    movies: packed.movies.unpack("movies", factors)?,
+                    about: packed.about,
+                };
+                archive.check()?;
+                Ok(archive)
+            }
+        }
+    }
+
+    /// Its algorithm.
+    pub fn algorithm(&self) -> Result<Algorithm, ArchiveError> {
+        let invalid = |error: &dyn std::fmt::Display| ArchiveError::Invalid(error.to_string());
+        let params = serde_json::from_str(&self.about.params).map_err(|error| invalid(&error))?;
+        Algorithm::parse(&self.about.algorithm, &params).map_err(|error| invalid(&error))
+    }
+
+    fn check(&self) -> Result<(), ArchiveError> {
+        let About { name, train_on, hold_out, factors, samples, mean, .. } = &self.about;
+        let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
+        self.algorithm()?;
+        let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
+        let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
+        let what = match () {
+            () if name.is_empty() || name.len() > 255 || name.contains('\0') => "its name",
+            () if !["train", "all"].contains(&train_on.as_str()) => "what it was trained on",
+            () if !(0.0..1.0).contains(hold_out) => "its held-out share",
+            () if *samples == 0 || factors % samples != 0 || *samples > i32::MAX as u32 => "its samples",
+            () if *factors > i32::MAX as u32
+                || *iterations > i32::MAX as u32
+                || *ratings > i64::MAX as u64 =>
+            {
+                "its size"
+            }
+            () if is_finite.iter().any(|number| !number.is_finite()) || *seconds < 0.0 => "its measures",
+            () if matches!(summary, Some(Err(_))) => "its summary",
+            () if self.customers.links.is_some() => "its customers",
+            () if self.about.curve.iter().any(|point| point.0 > i32::MAX as u32) => "its curve",
+            () => return Ok(()),
+        };
+        Err(ArchiveError::Invalid(format!("{what} cannot be")))
+    }
+}
+
+impl Rows {
+    fn pack(&self) -> PackedRows<'static> {
+        let floats =
+            |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+        PackedRows {
+            ids: self.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>().into(),
+            biases: floats(&self.biases).into(),
+            factors: floats(&self.factors).into(),
+            links: self.links.as_ref().map(|links| floats(links).into()),
+        }
+    }
+}
+
+impl PackedRows<'_> {
+    fn unpack(&self, side: &str, factors: usize) -> Result<Rows, ArchiveError> {
+        let wrong = |what: &str| ArchiveError::Invalid(format!("its {side} have {what}"));
+        let words = |bytes: &[u8]| match bytes.as_chunks() {
+            (words, []) => Ok(words.to_vec()),
+            _ => Err(wrong("columns of no whole numbers")),
+        };
+        let floats = |bytes: &[u8]| {
+            let floats = words(bytes)?.into_iter().map(f32::from_le_bytes).collect::<Vec<_>>();
+            match floats.iter().all(|float| float.is_finite()) {
+                true => Ok(floats),
+                false => Err(wrong("numbers that are not finite")),
+            }
+        };
+        let ids = words(&self.ids)?.into_iter().map(i32::from_le_bytes).collect::<Vec<_>>();
+        let (biases, vectors) = (floats(&self.biases)?, floats(&self.factors)?);
+        let links = self.links.as_ref().map(|links| floats(links)).transpose()?;
+        let entries = ids.len().checked_mul(factors);
+        let fits = |vectors: &Vec<f32>| Some(vectors.len()) == entries;
+        if biases.len() != ids.len() || !fits(&vectors) || !links.iter().all(fits) {
+            return Err(wrong("columns of different lengths"));
+        }
+        if ids.first().is_some_and(|&first| first < 1) || ids.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(wrong("ids that do not ascend"));
+        }
+        Ok(Rows { ids, biases, factors: vectors, links })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn archive() -> Archive {
+        let rows = |ids: Vec<i32>, links: bool| Rows {
+            biases: ids.iter().map(|&id| id as f32 / 8.0).collect(),
+            factors: ids.iter().flat_map(|&id| [id as f32, -0.5]).collect(),
+            links: links.then(|| ids.iter().flat_map(|&id| [0.25, id as f32]).collect()),
+            ids,
+        };
+        let about = About {
+            name: "Größe".into(),
+            algorithm: "als".into(),
+            params: "{\"factors\": 2}".into(),
+            train_on: "train".into(),
+            factors: 2,
+            samples: 1,
+            mean: 3.6,
+            ratings: 7,
+            iterations: 2,
+            train_rmse: 0.8,
+            probe_rmse: Some(0.9),
+            summary: Some("{\"singular_values\": [1, 2]}".into()),
+            seconds: 0.25,
+            curve: vec![(1, 0.9, None, 0.1), (2, 0.8, Some(0.9), 0.2)],
+            hold_out: 0.0,
+        };
+        Archive { about, customers: rows(vec![6, 42, 2_649_429], false), movies: rows(vec![1, 17_770], true) }
+    }
+
+    /// As whoever writes one by hand would.
+    fn sealed(contents: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(FORMAT.to_le_bytes());
+        bytes.extend(crc32fast::hash(contents).to_le_bytes());
+        bytes.extend((contents.len() as u64).to_le_bytes());
+        bytes.extend(contents);
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let archive = archive();
+        let bytes = archive.encode().unwrap();
+        assert_eq!(Archive::decode(&bytes).unwrap(), archive);
+        let nearly = Archive::size(3, 2, 2, true);
+        assert!(bytes.len() < nearly && nearly < bytes.len() + (1 << 17));
+        assert_eq!(sealed(&bytes[HEADER..]), bytes);
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_is_refused() {
+        let bytes = archive().encode().unwrap();
+        for length in 0..bytes.len() {
+            let error = Archive::decode(&bytes[..length]).unwrap_err();
+            assert!(
+                matches!(error, ArchiveError::Length { .. } | ArchiveError::Foreign),
+                "{length}: {error}"
+            );
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x10;
+            Archive::decode(&changed).unwrap_err();
+        }
+        assert_eq!(
+            Archive::decode(b"\x89PNG and much more than a header is long"),
+            Err(ArchiveError::Foreign)
+        );
+        let mut later = bytes.clone();
+        later[MAGIC.len()] = 2;
+        assert_eq!(Archive::decode(&later), Err(ArchiveError::Format(2)));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let refused = |change: fn(&mut Archive)| {
+            let mut archive = archive();
+            change(&mut archive);
+            Archive::decode(&archive.encode().unwrap()).unwrap_err().to_string()
+        };
+        assert_eq!(refused(|archive| archive.about.name.clear()), "its name cannot be");
+        assert_eq!(refused(|archive| archive.about.samples = 3), "its samples cannot be");
+        assert_eq!(refused(|archive| archive.about.train_rmse = f64::NAN), "its measures cannot be");
+        assert_eq!(refused(|archive| archive.about.summary = Some("{".into())), "its summary cannot be");
+        assert!(refused(|archive| archive.about.algorithm = "magic".into()).contains("magic"));
+        assert!(refused(|archive| archive.about.params = "{\"factors\": 0}".into()).contains("factors"));
+        assert_eq!(
+            refused(|archive| archive.movies.biases[0] = f32::INFINITY),
+            "its movies have numbers that are not finite"
+        );
+        assert_eq!(
+            refused(|archive| archive.customers.ids[1] = 6),
+            "its customers have ids that do not ascend"
+        );
+        assert_eq!(
+            refused(|archive| archive.customers.factors.truncate(5)),
+            "its customers have columns of different lengths"
+        );
+        assert_eq!(
+            refused(|archive| archive.about.factors = 4),
+            "its customers have columns of different lengths"
+        );
+    }
+
+    #[test]
+    fn claims_of_great_length_take_no_memory() {
+        // Maps, lists and strings of 2^62 elements, and lists in lists in lists.
+        for claim in [0xbb, 0x9b, 0x5b, 0x7b] {
+            let mut contents = vec![claim];
+            contents.extend((1u64 << 62).to_be_bytes());
+            assert!(matches!(Archive::decode(&sealed(&contents)), Err(ArchiveError::Contents(_))));
+        }
+        assert!(matches!(Archive::decode(&sealed(&[0x81; 100_000])), Err(ArchiveError::Contents(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_contents_are_read_or_refused(contents in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(Archive::decode(&sealed(&contents)));
+        }
+    }
+}

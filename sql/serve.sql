@@ -1,0 +1,29 @@
+-- serve: what models there are.
+
+CREATE VIEW @extschema@.models AS
+SELECT m.name AS model, m.version,
+       CASE WHEN m.is_deployed THEN 'deployed'
+            WHEN EXISTS (SELECT FROM @extschema@.model_deployment d WHERE d.model_id = m.model_id) THEN 'withdrawn'
+            ELSE 'trained' END AS state,
+       m.algorithm, m.params, m.train_on, m.hold_out, m.factors, m.samples, m.ratings, m.iterations, m.train_rmse, m.probe_rmse,
+       m.trained_at, m.trained_by, m.elapsed,
+       (SELECT max(d.deployed_at) FROM @extschema@.model_deployment d WHERE d.model_id = m.model_id) AS deployed_at
+FROM @extschema@.model m;
+COMMENT ON VIEW @extschema@.models IS 'Every version of every model: its state, how it was trained, how good it is';
+COMMENT ON COLUMN @extschema@.models.model IS 'The name it was trained under';
+COMMENT ON COLUMN @extschema@.models.version IS 'Counted within the name, from 1';
+COMMENT ON COLUMN @extschema@.models.state IS '''deployed'': it answers for its name; ''withdrawn'': it did; ''trained'': it never did';
+COMMENT ON COLUMN @extschema@.models.algorithm IS 'How it was trained';
+COMMENT ON COLUMN @extschema@.models.params IS 'With which parameters';
+COMMENT ON COLUMN @extschema@.models.train_on IS '''train'': on the ratings that are not of the probe; ''all'': on those, too';
+COMMENT ON COLUMN @extschema@.models.hold_out IS 'Share of these held out, to judge iterations by';
+COMMENT ON COLUMN @extschema@.models.factors IS 'Length of each factor vector';
+COMMENT ON COLUMN @extschema@.models.samples IS 'Samples that stand side by side in each vector, if it is a Bayesian model; 1 otherwise';
+COMMENT ON COLUMN @extschema@.models.ratings IS 'How many ratings it was trained on';
+COMMENT ON COLUMN @extschema@.models.iterations IS 'How many iterations were made';
+COMMENT ON COLUMN @extschema@.models.train_rmse IS 'RMSE on these ratings after the last iteration';
+COMMENT ON COLUMN @extschema@.models.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
+COMMENT ON COLUMN @extschema@.models.trained_at IS 'When';
+COMMENT ON COLUMN @extschema@.models.trained_by IS 'By which role';
+COMMENT ON COLUMN @extschema@.models.elapsed IS 'How long training took, reading and writing included';
+COMMENT ON COLUMN @extschema@.models.deployed_at IS 'When it was deployed last; NULL where it never was';

@@ -1,0 +1,313 @@
+//! Recommendations for every customer at once: `recommend_all`.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use factor::{Catalogue, MatrixBuilder, Side, Sparse};
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::catalog::{self, Privilege};
+use crate::pg::model::{self, ModelRow};
+use crate::pg::prepared::Prepared;
+use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::{self, Error, guc, interrupt, ratings, report};
+
+use super::cache::{self, Movies};
+use super::error::ServeError;
+use super::filter::{Filter, mask, seen};
+use super::recommend::{by_mean, checked, names};
+
+/// A line of a list: customer_id, rank, movie_id, title, release_year, predicted_rating.
+type Line = (i32, i32, i32, Option<String>, Option<i16>, f32);
+
+/// Customers scored together: more than one list each is made ready before the first line is handed on.
+const CUSTOMERS_A_TURN: usize = 4096;
+
+/// What `recommend` lists, for every customer, or for some. Customers come in the order of their keys, or as they are
+/// given.
+#[pg_extern(stable, support = rows_for_all_customers, cost = 10000000)]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::too_many_arguments)] // named ones, with defaults
+fn recommend_all(
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+    remove_seen: default!(Option<bool>, true),
+    customer_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    min_year: default!(Option<i32>, "NULL"),
+    max_year: default!(Option<i32>, "NULL"),
+    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    min_ratings: default!(Option<i64>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(customer_id, i32),
+            name!(rank, i32),
+            name!(movie_id, i32),
+            name!(title, Option<String>),
+            name!(release_year, Option<i16>),
+            name!(predicted_rating, f32),
+        ),
+    >,
+    ErrorReport,
+> {
+    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let lists = Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter).map_err(report)?;
+    Ok(TableIterator::new(lists))
+}
+
+/// All lists, made some thousand customers at a time as they are asked for.
+struct Lists {
+    n: usize,
+    row: ModelRow,
+    movies: Rc<Movies>,
+    names: Vec<(i32, Option<String>, Option<i16>)>,
+    /// For each movie, whether it is recommended to nobody.
+    excluded: Vec<bool>,
+    customers: Vec<Customer>,
+    /// A row a customer; of those the model does not know, zeros.
+    side: Side,
+    seen: SeenMovies,
+    /// For those whom the model does not know.
+    popular: Vec<(i32, f32)>,
+    /// Which customers' lists are made.
+    made: usize,
+    /// The lines that were made and not handed on yet.
+    ready: std::vec::IntoIter<Line>,
+}
+
+struct Customer {
+    id: i32,
+    key: Option<i32>,
+    is_known: bool,
+}
+
+/// What customers have rated, where that is left out.
+enum SeenMovies {
+    Nothing,
+    /// Rows by key, from 1 on, of keys of movies less 1.
+    Scanned(Sparse),
+    /// A row a customer, of keys of movies.
+    Asked(Vec<Vec<i32>>),
+}
+
+impl SeenMovies {
+    fn contains(&self, customer: usize, customer_key: Option<i32>, movie_key: i32) -> bool {
+        match self {
+            SeenMovies::Nothing => false,
+            SeenMovies::Asked(rows) => rows[customer].binary_search(&movie_key).is_ok(),
+            SeenMovies::Scanned(sparse) => customer_key.is_some_and(|key| {
+                let row = key as usize - 1;
+                row < sparse.rows() && sparse.row(row).0.binary_search(&(movie_key as u32 - 1)).is_ok()
+            }),
+        }
+    }
+}
+
+impl Lists {
+    fn new(
+        n: Option<i32>,
+        name: Option<&str>,
+        remove_seen: bool,
+        customer_ids: Option<Vec<Option<i32>>>,
+        filter: &Filter,
+    ) -> Result<Lists, ServeError> {
+        let n = checked(n)?;
+        let row = model::find(name, None)?;
+        let excluded = filter.excluded()?;
+        let movies = cache::movies(&row)?;
+        let for_all = customer_ids.is_none();
+        let mut customers = match customer_ids {
+            Some(ids) => of_ids(&ids)?,
+            None => everybody()?,
+        };
+        // Where a policy hides ratings from the role, those it may see are asked for customer by customer.
+        let is_scanned = for_all
+            && !matches!(
+                catalog::require("fact_ratings", &[Privilege::Select]),
+                Err(Error::RowSecurity { .. })
+            );
+        let ratings =
+            if remove_seen && is_scanned { ratings::size(Seen::ByStatement)? } else { Default::default() };
+        pg::require_memory("recommend_all", memory(&row, customers.len(), &ratings))?;
+        let side = factors(&row, &mut customers, for_all)?;
+        let seen = match remove_seen {
+            false => SeenMovies::Nothing,
+            true if is_scanned => SeenMovies::Scanned(scanned(&row, customers.len(), &ratings)?),
+            true => {
+                let of = |customer: &Customer| customer.key.map_or(Ok(Vec::new()), seen);
+                SeenMovies::Asked(customers.iter().map(of).collect::<Result<_, _>>()?)
+            }
+        };
+        let popular = match customers.iter().all(|customer| customer.is_known) {
+            true => Vec::new(),
+            false => by_mean()?.into_iter().filter(|(key, _)| excluded.binary_search(key).is_err()).collect(),
+        };
+        Ok(Lists {
+            n,
+            names: names(&movies)?,
+            excluded: mask(&movies, &[&excluded]),
+            movies,
+            row,
+            customers,
+            side,
+            seen,
+            popular,
+            made: 0,
+            ready: Vec::new().into_iter(),
+        })
+    }
+
+    /// Makes the next customers' lists.
+    fn make(&mut self) -> Result<(), ServeError> {
+        let turn = self.made..(self.made + CUSTOMERS_A_TURN).min(self.customers.len());
+        let lists = self.best(turn.clone())?;
+        let mut lines = Vec::with_capacity(turn.len() * self.n.min(self.movies.catalogue.movies()));
+        for (at, list) in turn.clone().zip(lists) {
+            let customer = &self.customers[at];
+            let named = |(rank, (number, score)): (usize, (usize, f32))| {
+                let (movie_id, title, year) = self.names[number].clone();
+                (customer.id, rank as i32 + 1, movie_id, title, year, factor::cut(score))
+            };
+            if customer.is_known {
+                let list = list.into_iter().map(|(number, score)| (number as usize, score));
+                lines.extend(list.enumerate().map(named));
+            } else {
+                let unseen =
+                    self.popular.iter().filter(|(key, _)| !self.seen.contains(at, customer.key, *key));
+                // Every movie has a number, whether the model knows it or not.
+                let numbered =
+                    unseen.filter_map(|&(key, mean)| Some((self.movies.number_of_any(key)?, mean)));
+                lines.extend(numbered.take(self.n).enumerate().map(named));
+            }
+        }
+        self.made = turn.end;
+        self.ready = lines.into_iter();
+        Ok(())
+    }
+
+    /// The best movies, by number, of these customers.
+    fn best(&self, turn: Range<usize>) -> Result<Vec<Vec<(i32, f32)>>, ServeError> {
+        let Lists { n, excluded, customers, side, seen, .. } = self;
+        let (catalogue, keys) = (&self.movies.catalogue, self.movies.keys());
+        let mean = self.row.global_mean;
+        let left_out = |customer: usize, movie: usize| {
+            excluded[movie] || seen.contains(customer, customers[customer].key, keys[movie])
+        };
+        // What a thread may look at.
+        let shared = Shared { catalogue, left_out: &left_out };
+        let lists = interrupt::run(
+            guc::threads(),
+            |cancelled, _: &mut (dyn FnMut(()) + Send)| {
+                let Shared { catalogue, left_out } = shared;
+                catalogue.best(*n, mean, side, turn, left_out, cancelled)
+            },
+            |()| {},
+        )??;
+        Ok(lists)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shared<'a, F> {
+    catalogue: &'a Catalogue,
+    left_out: &'a F,
+}
+
+impl Iterator for Lists {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        loop {
+            if let Some(line) = self.ready.next() {
+                return Some(line);
+            }
+            if self.made == self.customers.len() {
+                return None;
+            }
+            if let Err(error) = self.make() {
+                report(error).report(PgLogLevel::ERROR);
+            }
+        }
+    }
+}
+
+/// Bytes that all of it takes.
+fn memory(row: &ModelRow, customers: usize, ratings: &ratings::Size) -> usize {
+    let vectors = customers * ((row.factors + 1) * size_of::<f32>() + size_of::<Customer>());
+    let seen = MatrixBuilder::memory(ratings.customers, 0, ratings.ratings, guc::threads());
+    Catalogue::memory(ratings.movies, row.factors) + vectors + if ratings.ratings > 0 { seen } else { 0 }
+}
+
+/// All customers, by key.
+fn everybody() -> Result<Vec<Customer>, Error> {
+    let mut customers = Vec::new();
+    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
+    scan("dim_customer", &[column("customer_key"), column("customer_id")], Seen::ByStatement, |row| {
+        customers.push(Customer { id: row.int4(1), key: Some(row.int4(0)), is_known: false });
+        Ok::<_, Error>(())
+    })?;
+    customers.sort_unstable_by_key(|customer| customer.key);
+    Ok(customers)
+}
+
+fn of_ids(ids: &[Option<i32>]) -> Result<Vec<Customer>, ServeError> {
+    static KEYS: Prepared = Prepared(
+        "SELECT c.customer_key FROM unnest($1::int[]) WITH ORDINALITY AS wanted (customer_id, place)
+         LEFT JOIN @extschema@.dim_customer c USING (customer_id) ORDER BY place",
+    );
+    // As of `recommend`, NULL is nobody.
+    let ids = ids.iter().copied().flatten().collect::<Vec<_>>();
+    let keys = KEYS.all(&[DatumWithOid::from(ids.clone())], |row| Ok(row.get::<i32>(1)))?;
+    let customer = |(id, key): (i32, Option<i32>)| Customer { id, key, is_known: false };
+    Ok(ids.into_iter().zip(keys).map(customer).collect())
+}
+
+/// The customers' biases and factors, a row each; those that the model knows are noted.
+fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<Side, Error> {
+    let mut side = Side::zeros(customers.len(), row.factors)?;
+    let mut put = |customer: &mut Customer, at: usize, bias: f32, factors: ndarray::ArrayView1<'_, f32>| {
+        customer.is_known = true;
+        side.biases[at] = bias;
+        side.factors.row_mut(at).assign(&factors);
+    };
+    if for_all {
+        model::read(row, "customer_factors", None, |key, bias, factors| {
+            if let Ok(at) = customers.binary_search_by_key(&Some(key), |customer| customer.key) {
+                put(&mut customers[at], at, bias, factors);
+            }
+        })?;
+    } else {
+        for (at, customer) in customers.iter_mut().enumerate() {
+            let Some(key) = customer.key else { continue };
+            if let Some((bias, factors)) = model::read_row(row, "customer_factors", key)? {
+                put(customer, at, bias, ndarray::ArrayView1::from(&factors));
+            }
+        }
+    }
+    Ok(side)
+}
+
+/// All ratings, by customer.
+fn scanned(row: &ModelRow, customers: usize, size: &ratings::Size) -> Result<Sparse, ServeError> {
+    let mut builder = MatrixBuilder::default();
+    let (mut rows, mut columns) = (size.customers, size.movies);
+    ratings::read(Seen::ByStatement, |customer, movie, rating, _| {
+        rows = rows.max(customer as usize + 1);
+        columns = columns.max(movie as usize + 1);
+        builder.push(customer, movie, rating)?;
+        if builder.len().is_multiple_of(1 << 16) && builder.len() > size.ratings {
+            let size = ratings::Size { ratings: builder.len(), ..*size };
+            pg::check_memory("recommend_all", memory(row, customers, &size))?;
+        }
+        Ok(())
+    })?;
+    let sparse = interrupt::run(
+        guc::threads(),
+        |cancelled, _: &mut (dyn FnMut(()) + Send)| builder.build_by_customer(rows, columns, cancelled),
+        |()| {},
+    )??;
+    Ok(sparse)
+}

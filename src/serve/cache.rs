@@ -1,0 +1,173 @@
+//! Models' movies, kept in the backend between calls. A model's movies never change: they are kept until the model is gone,
+//! or others need the room.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use factor::{Algorithm, Catalogue, Shared};
+use ndarray::Array2;
+use pgrx::datum::DatumWithOid;
+
+use crate::pg::catalog::{self, Privilege};
+use crate::pg::model::{self, ModelRow};
+use crate::pg::prepared::Prepared;
+use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::{self, Error, guc};
+
+/// A model's movies, numbered by their ids' order, so that of two with one score the smaller number is the smaller id.
+pub struct Movies {
+    pub catalogue: Catalogue,
+    /// Each movie's key; of all movies there were, those that the model does not know among them.
+    keys: Vec<i32>,
+    is_known: Vec<bool>,
+    /// Each key's movie, and [`NOBODY`] where there is none; from key 1 on.
+    numbers: Vec<u32>,
+    norms: OnceCell<Vec<f32>>,
+    shared: OnceCell<Array2<f64>>,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+impl Movies {
+    /// A movie's key.
+    pub fn key(&self, movie: usize) -> i32 {
+        self.keys[movie]
+    }
+
+    /// All keys, by number.
+    pub fn keys(&self) -> &[i32] {
+        &self.keys
+    }
+
+    /// The movie of a key, whether the model knows it or not.
+    pub fn number_of_any(&self, key: i32) -> Option<usize> {
+        let number = *self.numbers.get((key as usize).checked_sub(1)?)?;
+        (number != NOBODY).then_some(number as usize)
+    }
+
+    /// The movie of a key, where the model knows it.
+    pub fn number(&self, key: i32) -> Option<usize> {
+        self.number_of_any(key).filter(|&number| self.is_known[number])
+    }
+
+    /// The length of every movie's vector, by number.
+    pub fn norms(&self) -> &[f32] {
+        self.norms.get_or_init(|| self.catalogue.norms())
+    }
+
+    /// Every movie that the model knows.
+    pub fn known(&self) -> impl Iterator<Item = usize> {
+        self.is_known.iter().enumerate().filter(|(_, known)| **known).map(|(number, _)| number)
+    }
+
+    /// What an algorithm has to know of all movies to fold a customer in.
+    pub fn shared(&self, row: &ModelRow, algorithm: &Algorithm) -> Result<Option<&Array2<f64>>, Error> {
+        static LINKS: Prepared = Prepared(
+            "SELECT links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL ORDER BY movie_key",
+        );
+        if self.shared.get().is_none() {
+            let mut sum = factor::SumOfProducts::new(row.factors)?;
+            match algorithm.shared() {
+                Shared::Nothing => return Ok(None),
+                Shared::Factors => self.known().for_each(|movie| sum.add(&self.catalogue.get(movie).1)),
+                Shared::Links => LINKS.each(&[row.model_id.into()], |row| {
+                    sum.add(&row.need::<Vec<f32>>(1, "movie_factors")?);
+                    Ok(())
+                })?,
+            }
+            drop(self.shared.set(sum.finish()));
+        }
+        Ok(self.shared.get())
+    }
+}
+
+/// A model's movies in the cache.
+struct Entry {
+    model_id: i32,
+    trained_at: i64,
+    bytes: usize,
+    movies: Rc<Movies>,
+}
+
+thread_local! {
+    /// Those used last at the end.
+    static ENTRIES: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A model's movies: those kept, or else read now.
+pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
+    // Asked each time: who reads may have changed since they were kept.
+    catalog::require("movie_factors", &[Privilege::Select])?;
+    catalog::require("dim_movie", &[Privilege::Select])?;
+    if model::have_changed() {
+        forget_dropped()?;
+    }
+    let kept = ENTRIES.with_borrow_mut(|entries| {
+        let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (row.model_id, row.trained_at);
+        let at = entries.iter().position(is_it)?;
+        let entry = entries.remove(at);
+        let movies = Rc::clone(&entry.movies);
+        entries.push(entry);
+        Some(movies)
+    });
+    if let Some(movies) = kept {
+        return Ok(movies);
+    }
+    let (movies, bytes) = read(row)?;
+    let movies = Rc::new(movies);
+    let limit = guc::cache_memory();
+    if bytes <= limit {
+        ENTRIES.with_borrow_mut(|entries| {
+            while entries.iter().map(|entry| entry.bytes).sum::<usize>() + bytes > limit {
+                entries.remove(0);
+            }
+            let movies = Rc::clone(&movies);
+            entries.push(Entry { model_id: row.model_id, trained_at: row.trained_at, bytes, movies });
+        });
+    }
+    Ok(movies)
+}
+
+fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
+    let mut ids = Vec::new();
+    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
+    scan("dim_movie", &[column("movie_key"), column("movie_id")], Seen::ByStatement, |row| {
+        ids.push((row.int4(1), row.int4(0)));
+        Ok::<_, Error>(())
+    })?;
+    ids.sort_unstable();
+    let keys = ids.into_iter().map(|(_, key)| key).collect::<Vec<_>>();
+    let highest = keys.iter().copied().max().unwrap_or(0) as usize;
+    let per_movie = size_of::<i32>() + size_of::<bool>();
+    let bytes =
+        Catalogue::memory(keys.len(), row.factors) + keys.len() * per_movie + highest * size_of::<u32>();
+    pg::require_memory("recommending", bytes)?;
+    let mut numbers = vec![NOBODY; highest];
+    keys.iter().enumerate().for_each(|(number, &key)| numbers[key as usize - 1] = number as u32);
+    let mut catalogue = Catalogue::empty(keys.len(), row.factors)?;
+    let mut is_known = vec![false; keys.len()];
+    model::read(row, "movie_factors", None, |key, bias, factors| {
+        if let Some(&number) = numbers.get((key as usize).wrapping_sub(1)).filter(|number| **number != NOBODY)
+        {
+            catalogue.set(number as usize, bias, factors);
+            is_known[number as usize] = true;
+        }
+    })?;
+    Ok((
+        Movies { catalogue, keys, is_known, numbers, norms: OnceCell::new(), shared: OnceCell::new() },
+        bytes,
+    ))
+}
+
+/// Drops those whose models are gone.
+fn forget_dropped() -> Result<(), Error> {
+    static THERE: Prepared =
+        Prepared("SELECT model_id FROM @extschema@.model WHERE model_id = ANY ($1::int[])");
+    let kept = ENTRIES.with_borrow(|entries| entries.iter().map(|entry| entry.model_id).collect::<Vec<_>>());
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let there = THERE.all(&[DatumWithOid::from(kept)], |row| row.need::<i32>(1, "model"))?;
+    ENTRIES.with_borrow_mut(|entries| entries.retain(|entry| there.contains(&entry.model_id)));
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The movies that a customer would like best: `recommend`, and `recommend_for` of somebody who is not in the data.
+
+use factor::{Best, Taste, baseline};
+use ndarray::ArrayView1;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::model::{self, ModelRow};
+use crate::pg::prepared::Prepared;
+use crate::pg::{Error, report};
+
+use super::cache::{self, Movies};
+use super::error::ServeError;
+use super::filter::{Filter, mask, seen};
+use super::fold_in;
+
+/// A movie recommended.
+type Recommended = (i32, i32, Option<String>, Option<i16>, f32, Option<f32>);
+
+/// What is asked for.
+struct Wanted<'a> {
+    n: usize,
+    model: Option<&'a str>,
+    filter: Filter,
+    /// Standard deviations that a movie is ranked below its prediction.
+    lower_bound: f32,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(
+        n: Option<i32>,
+        model: Option<&'a str>,
+        filter: Filter,
+        lower_bound: Option<f32>,
+    ) -> Result<Wanted<'a>, ServeError> {
+        let lower_bound = lower_bound.unwrap_or(0.0);
+        if !(0.0..=100.0).contains(&lower_bound) {
+            return Err(ServeError::LowerBound(lower_bound));
+        }
+        Ok(Wanted { n: checked(n)?, model, filter, lower_bound })
+    }
+}
+
+/// How many of the best, 10 where it is not said.
+pub fn checked(n: Option<i32>) -> Result<usize, ServeError> {
+    match n.unwrap_or(10) {
+        n @ 1.. => Ok(n as usize),
+        n => Err(ServeError::TooFew(n)),
+    }
+}
+
+/// The movies a customer would like best, of those that the model knows and the customer has not rated yet.
+///
+/// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
+/// all, by damped mean. A NULL customer gets none.
+#[pg_extern(stable, support = rows_by_second_argument)]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::too_many_arguments)] // named ones, with defaults
+fn recommend(
+    customer_id: Option<i32>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+    remove_seen: default!(Option<bool>, true),
+    min_year: default!(Option<i32>, "NULL"),
+    max_year: default!(Option<i32>, "NULL"),
+    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    min_ratings: default!(Option<i64>, "NULL"),
+    lower_bound: default!(Option<f32>, 0.0),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, i32),
+            name!(movie_id, i32),
+            name!(title, Option<String>),
+            name!(release_year, Option<i16>),
+            name!(predicted_rating, f32),
+            name!(predicted_sd, Option<f32>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let best = match customer_id {
+        Some(id) => Wanted::new(n, model, filter, lower_bound)
+            .and_then(|wanted| for_customer(id, &wanted, remove_seen.unwrap_or(true)))
+            .map_err(report)?,
+        None => Vec::new(),
+    };
+    Ok(TableIterator::new(best))
+}
+
+/// The movies that somebody who is not in the data would like best, given ratings of some.
+///
+/// Ratings of movies that the model does not know count for nothing. NULLs in place of the arrays get none.
+#[pg_extern(stable, support = rows_by_third_argument)]
+#[search_path(pg_catalog, pg_temp)]
+#[allow(clippy::too_many_arguments)] // named ones, with defaults
+fn recommend_for(
+    movie_ids: Option<Vec<Option<i32>>>,
+    ratings: Option<Vec<Option<f32>>>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+    remove_seen: default!(Option<bool>, true),
+    min_year: default!(Option<i32>, "NULL"),
+    max_year: default!(Option<i32>, "NULL"),
+    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    min_ratings: default!(Option<i64>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, i32),
+            name!(movie_id, i32),
+            name!(title, Option<String>),
+            name!(release_year, Option<i16>),
+            name!(predicted_rating, f32),
+        ),
+    >,
+    ErrorReport,
+> {
+    let (Some(movie_ids), Some(ratings)) = (movie_ids, ratings) else { return Ok(TableIterator::empty()) };
+    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let best = Wanted::new(n, model, filter, None)
+        .and_then(|wanted| for_ratings(&movie_ids, &ratings, &wanted, remove_seen.unwrap_or(true)))
+        .map_err(report)?;
+    Ok(TableIterator::new(
+        best.into_iter().map(|(rank, id, title, year, rating, _)| (rank, id, title, year, rating)),
+    ))
+}
+
+fn for_customer(
+    customer_id: i32,
+    wanted: &Wanted<'_>,
+    remove_seen: bool,
+) -> Result<Vec<Recommended>, ServeError> {
+    let row = model::find(wanted.model, None)?;
+    if wanted.lower_bound > 0.0 && row.samples == 1 {
+        return Err(ServeError::NoSamples(row.name));
+    }
+    let excluded = wanted.filter.excluded()?;
+    let customer_key = super::customer_key(customer_id)?;
+    let seen = match customer_key {
+        Some(key) if remove_seen => seen(key)?,
+        _ => Vec::new(),
+    };
+    let customer = match customer_key {
+        Some(key) => model::read_row(&row, "customer_factors", key)?,
+        None => None,
+    };
+    match customer {
+        Some((bias, factors)) => by_factors(&row, (bias, &factors), &[&excluded, &seen], wanted),
+        None => popular(&[&excluded, &seen], wanted.n),
+    }
+}
+
+fn for_ratings(
+    movie_ids: &[Option<i32>],
+    ratings: &[Option<f32>],
+    wanted: &Wanted<'_>,
+    remove_seen: bool,
+) -> Result<Vec<Recommended>, ServeError> {
+    let row = model::find(wanted.model, None)?;
+    let excluded = wanted.filter.excluded()?;
+    let rated = fold_in::by_ids(movie_ids, ratings)?;
+    let mut keys = rated.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+    keys.sort_unstable();
+    let found = fold_in::fold_in(&row, &rated)?;
+    let left_out = [&excluded[..], if remove_seen { &keys } else { &[] }];
+    by_factors(&row, (found.folded.bias, &found.folded.factors), &left_out, wanted)
+}
+
+/// The best by a model, but for those with keys that are left out.
+fn by_factors(
+    row: &ModelRow,
+    (bias, factors): (f32, &[f32]),
+    left_out: &[&[i32]],
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Recommended>, ServeError> {
+    let movies = cache::movies(row)?;
+    let scores = movies.catalogue.score(Taste { base: row.global_mean + bias, factors })?;
+    let mask = mask(&movies, left_out);
+    let below = match wanted.lower_bound > 0.0 {
+        true => movies.catalogue.deviations(factors, row.samples),
+        false => Vec::new(),
+    };
+    let mut best = Best::new(wanted.n);
+    for number in movies.known().filter(|&number| !mask[number]) {
+        let deviation = below.get(number).copied().unwrap_or(0.0);
+        best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
+    }
+    let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
+    let described = best.map(|number| {
+        let deviation = || {
+            let (_, of_movie) = movies.catalogue.get(number);
+            factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
+        };
+        (movies.key(number), scores[number], if row.samples > 1 { deviation() } else { None })
+    });
+    Ok(describe(&described.collect::<Vec<_>>())?)
+}
+
+/// Movies by what all think of them: keys and damped means, best first, ties by id.
+pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
+    static MEANS: Prepared = Prepared(
+        "SELECT movie_key, rating_count, rating_mean,
+                (sum(rating_count * rating_mean) OVER () / sum(rating_count) OVER ())::float8
+         FROM @extschema@.dim_movie WHERE rating_count > 0 ORDER BY movie_id",
+    );
+    let mut means = MEANS.all(&[], |row| {
+        let (count, mean) = (row.need::<i64>(2, "dim_movie")?, row.need::<f64>(3, "dim_movie")?);
+        let usual = row.need::<f64>(4, "dim_movie")?;
+        let damped = baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING);
+        Ok((row.need::<i32>(1, "dim_movie")?, damped as f32))
+    })?;
+    means.sort_by(|one, other| other.1.total_cmp(&one.1));
+    Ok(means)
+}
+
+/// The best by what all think of them, but for those with keys that are left out, each list ascending.
+fn popular(left_out: &[&[i32]], n: usize) -> Result<Vec<Recommended>, ServeError> {
+    let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
+    let best = by_mean()?.into_iter().filter(|(key, _)| !is_left_out(key)).take(n);
+    Ok(describe(&best.map(|(key, mean)| (key, mean, None)).collect::<Vec<_>>())?)
+}
+
+/// Ranks, titles and years for keys, in the order given.
+pub fn describe(best: &[(i32, f32, Option<f32>)]) -> Result<Vec<Recommended>, Error> {
+    static DESCRIBE: Prepared = Prepared(
+        "SELECT best.rank::int, m.movie_id, m.title, m.release_year
+         FROM unnest($1::int[]) WITH ORDINALITY AS best (movie_key, rank)
+         JOIN @extschema@.dim_movie m USING (movie_key) ORDER BY best.rank",
+    );
+    let keys = best.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
+    DESCRIBE.all(&[keys.into()], |row| {
+        let rank = row.need::<i32>(1, "dim_movie")?;
+        let (_, score, deviation) = best[rank as usize - 1];
+        let id = row.need::<i32>(2, "dim_movie")?;
+        Ok((rank, id, row.get::<String>(3), row.get::<i16>(4), factor::cut(score), deviation))
+    })
+}
+
+/// Names movies by number: id, title and year of each, in the order of the numbers.
+pub fn names(movies: &Movies) -> Result<Vec<(i32, Option<String>, Option<i16>)>, Error> {
+    let all =
+        (0..movies.catalogue.movies()).map(|number| (movies.key(number), 0.0, None)).collect::<Vec<_>>();
+    let described = describe(&all)?;
+    let mut names = vec![(0, None, None); all.len()];
+    for (rank, id, title, year, ..) in described {
+        names[rank as usize - 1] = (id, title, year);
+    }
+    Ok(names)
+}

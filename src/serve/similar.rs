@@ -1,0 +1,207 @@
+//! What is like what, and who would like a movie: `similar_movies`, `similar_customers`, `recommend_users`.
+
+use std::collections::HashMap;
+
+use factor::Best;
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::model::{self, ModelRow};
+use crate::pg::prepared::Prepared;
+use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::{Error, report};
+
+use super::cache;
+use super::error::ServeError;
+use super::recommend::{checked, describe};
+
+/// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
+///
+/// Of a movie that is NULL, or that the model does not know, there are none.
+#[pg_extern(stable, support = rows_by_second_argument)]
+#[search_path(pg_catalog, pg_temp)]
+fn similar_movies(
+    movie_id: Option<i32>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rank, i32),
+            name!(movie_id, i32),
+            name!(title, Option<String>),
+            name!(release_year, Option<i16>),
+            name!(similarity, f32),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Some(movie_id) = movie_id else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(movies_like(movie_id, n, model).map_err(report)?))
+}
+
+fn movies_like(
+    movie_id: i32,
+    n: Option<i32>,
+    name: Option<&str>,
+) -> Result<Vec<(i32, i32, Option<String>, Option<i16>, f32)>, ServeError> {
+    let n = checked(n)?;
+    let row = with_factors(name)?;
+    let movies = cache::movies(&row)?;
+    let Some(this) = super::movie_key(movie_id)?.and_then(|key| movies.number(key)) else {
+        return Ok(Vec::new());
+    };
+    let (_, factors) = movies.catalogue.get(this);
+    let products = movies.catalogue.products(&factors, 0..factors.len());
+    let norms = movies.norms();
+    let mut best = Best::new(n);
+    for number in movies.known().filter(|&number| number != this) {
+        // Nothing points nowhere.
+        if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
+            best.push(number as i32, cosine);
+        }
+    }
+    let best = best.into_sorted();
+    let keys = best.iter().map(|&(number, cosine)| (movies.key(number as usize), cosine, None));
+    let described = describe(&keys.collect::<Vec<_>>())?;
+    let with_cosine = described.into_iter().zip(best);
+    Ok(with_cosine
+        .map(|((rank, id, title, year, ..), (_, cosine))| (rank, id, title, year, cosine))
+        .collect())
+}
+
+fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
+    (one > 0.0 && other > 0.0).then(|| (product / (one * other)).clamp(-1.0, 1.0))
+}
+
+/// The customers whose factors point most nearly where a customer's do: similarity is the cosine between them.
+///
+/// Of a customer that is NULL, or that the model does not know, there are none. Reads all customers' factors.
+#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[search_path(pg_catalog, pg_temp)]
+fn similar_customers(
+    customer_id: Option<i32>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+) -> Result<
+    TableIterator<'static, (name!(rank, i32), name!(customer_id, i32), name!(similarity, f32))>,
+    ErrorReport,
+> {
+    let Some(customer_id) = customer_id else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(customers_like(customer_id, n, model).map_err(report)?))
+}
+
+fn customers_like(
+    customer_id: i32,
+    n: Option<i32>,
+    name: Option<&str>,
+) -> Result<Vec<(i32, i32, f32)>, ServeError> {
+    let n = checked(n)?;
+    let row = with_factors(name)?;
+    let Some(this) = super::customer_key(customer_id)? else { return Ok(Vec::new()) };
+    let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
+    let ids = customer_ids()?;
+    let norm = factors.iter().map(|factor| factor * factor).sum::<f32>().sqrt();
+    let mut best = Best::new(n);
+    model::read(&row, "customer_factors", None, |key, _, others| {
+        let (mut product, mut squares) = (0.0, 0.0);
+        for (&one, &other) in factors.iter().zip(others) {
+            product += one * other;
+            squares += other * other;
+        }
+        if let Some(cosine) = cosine(product, norm, squares.sqrt()).filter(|_| key != this)
+            && let Some(&id) = ids.get(&key)
+        {
+            best.push(id, cosine);
+        }
+    })?;
+    let best = best.into_sorted().into_iter().enumerate();
+    Ok(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)).collect())
+}
+
+/// The customers who would like a movie best, of those that the model knows and who have not rated it yet.
+///
+/// Of a movie that is NULL, or that the model does not know, there are none. Reads all customers' factors.
+#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[search_path(pg_catalog, pg_temp)]
+fn recommend_users(
+    movie_id: Option<i32>,
+    n: default!(Option<i32>, 10),
+    model: default!(Option<&str>, "NULL"),
+    remove_seen: default!(Option<bool>, true),
+) -> Result<
+    TableIterator<'static, (name!(rank, i32), name!(customer_id, i32), name!(predicted_rating, f32))>,
+    ErrorReport,
+> {
+    let Some(movie_id) = movie_id else { return Ok(TableIterator::empty()) };
+    let best = customers_for(movie_id, n, model, remove_seen.unwrap_or(true)).map_err(report)?;
+    Ok(TableIterator::new(best))
+}
+
+/// Customers asked about at a time.
+const ASKED: usize = 1000;
+
+fn customers_for(
+    movie_id: i32,
+    n: Option<i32>,
+    name: Option<&str>,
+    remove_seen: bool,
+) -> Result<Vec<(i32, i32, f32)>, ServeError> {
+    static RATED: Prepared = Prepared(
+        "SELECT customer_key FROM @extschema@.fact_ratings WHERE movie_key = $1 AND customer_key = ANY ($2::int[])",
+    );
+    let n = checked(n)?;
+    let row = model::find(name, None)?;
+    let Some(movie_key) = super::movie_key(movie_id)? else { return Ok(Vec::new()) };
+    let Some((bias, factors)) = model::read_row(&row, "movie_factors", movie_key)? else {
+        return Ok(Vec::new());
+    };
+    let movie = (bias, ndarray::ArrayView1::from(&factors));
+    let ids = customer_ids()?;
+    let mut scored = Vec::new();
+    model::read(&row, "customer_factors", None, |key, bias, factors| {
+        if let Some(&id) = ids.get(&key) {
+            scored.push((factor::score(row.global_mean, (bias, factors), movie), id, key));
+        }
+    })?;
+    scored.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+    let mut best = Vec::new();
+    // Those who would like a movie best are often those who have rated it: asked for as far down as it takes.
+    for asked in scored.chunks(ASKED) {
+        let keys = asked.iter().map(|&(.., key)| key).collect::<Vec<_>>();
+        let args = [DatumWithOid::from(movie_key), keys.into()];
+        let mut rated = match remove_seen {
+            true => RATED.all(&args, |row| row.need::<i32>(1, "fact_ratings"))?,
+            false => Vec::new(),
+        };
+        rated.sort_unstable();
+        for &(score, id, key) in asked {
+            if best.len() == n {
+                return Ok(best);
+            }
+            if rated.binary_search(&key).is_err() {
+                best.push((best.len() as i32 + 1, id, factor::cut(score)));
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// The model, if it has factors to compare.
+fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
+    let row = model::find(name, None)?;
+    if row.factors == 0 { Err(ServeError::NoFactors) } else { Ok(row) }
+}
+
+/// Each customer's id, by key.
+fn customer_ids() -> Result<HashMap<i32, i32>, Error> {
+    let mut ids = HashMap::new();
+    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
+    scan("dim_customer", &[column("customer_key"), column("customer_id")], Seen::ByStatement, |row| {
+        ids.insert(row.int4(0), row.int4(1));
+        Ok::<_, Error>(())
+    })?;
+    Ok(ids)
+}
