@@ -159,13 +159,17 @@ dump() {
     count "dump and restore" $?
 }
 
-# What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either.
+# What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either. Who asks for
+# recommendations meanwhile is told nothing wrong.
 faults() {
     prepare_server
     count "throw-away cluster" $?
     say "loads that are killed, stopped or short of disk"
     tests/faults/load.sh "$dir/fixtures" "$dir" "${FAULTS:-9}" 9>&-
     count "loads go on after faults" $?
+    say "recommendations while models come and go"
+    tests/faults/serve.sh "$dir" "${SERVE_SECONDS:-15}" 9>&-
+    count "recommendations are whole while models come and go" $?
 }
 
 # Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.

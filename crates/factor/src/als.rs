@@ -20,7 +20,7 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
 /// | `factors` | 50 | 1 to 1024 | length of each customer's and movie's vector |
-/// | `iterations` | 15 | 1 to 1000 | sweeps over both sides, customers last |
+/// | `iterations` | 15 | 1 to 1000 | sweeps over movies and customers |
 /// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + `prior_count`) |
 /// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
 /// | `prior_count` | 60 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |

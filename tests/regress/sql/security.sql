@@ -27,6 +27,15 @@ SELECT ratings, version FROM warehouse.train_als(factors => 2);
 SELECT n FROM warehouse.evaluate();
 SELECT rank, movie_id FROM warehouse.recommend(42);
 SELECT rank, movie_id, title FROM warehouse.recommend(0);
+SELECT customer_id, movie_id FROM warehouse.recommend_all(1, min_ratings => 1) ORDER BY 1;
+SELECT count(*) FROM warehouse.recommend_for(ARRAY[1, 2], ARRAY[5, 1], 1);
+SELECT count(*) FROM warehouse.recommend_users(2, 3);
+SELECT (SELECT count(*) FROM warehouse.similar_movies(1)), (SELECT count(*) FROM warehouse.similar_customers(42));
+SELECT count(*) FROM warehouse.explain(42, 2);
+SELECT * FROM warehouse.refresh_customer(42);
+SELECT version, replaced FROM warehouse.deploy_model('als');
+SELECT i.version FROM warehouse.import_model(warehouse.export_model('als'), 'als') i;
+SELECT * FROM warehouse.drop_model('als', 2);
 SELECT check_name, value FROM warehouse.data_quality() WHERE status <> 'ok';
 SELECT sum(damped_mean) IS NOT NULL AS damped FROM warehouse.movie_statistics;
 SELECT sum(train_count) FROM warehouse.customer_bias;
@@ -73,8 +82,64 @@ SELECT * FROM warehouse.train_als(factors => 2);
 SELECT * FROM warehouse.evaluate();
 RESET ROLE;
 
+-- Customers that it hides are nobody to the role; lists for all are refused, as they would be of a part.
+SELECT warehouse.deploy_model('als', 1) IS NOT NULL AS deployed;
+SET ROLE regress_analyst;
+SELECT count(*) FROM warehouse.recommend(42, 1);
+SELECT * FROM warehouse.recommend_all(1);
+SELECT * FROM warehouse.recommend_users(1);
+RESET ROLE;
+ALTER TABLE warehouse.dim_customer DISABLE ROW LEVEL SECURITY;
+-- Ratings that it hides are not known as seen, and explain nothing.
+SELECT count(*) AS unseen FROM warehouse.recommend(1000, 10);
+SELECT count(*) FILTER (WHERE rating IS NOT NULL) AS ratings FROM warehouse.explain(1000, 2);
+ALTER TABLE warehouse.fact_ratings ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_analyst;
+SELECT count(*) AS unseen FROM warehouse.recommend(1000, 10);
+SELECT customer_id, count(*) AS unseen FROM warehouse.recommend_all(10) GROUP BY 1 ORDER BY 1;
+SELECT count(*) FILTER (WHERE rating IS NOT NULL) AS ratings FROM warehouse.explain(1000, 2);
+RESET ROLE;
+ALTER TABLE warehouse.fact_ratings DISABLE ROW LEVEL SECURITY;
+-- What a session keeps is for those alone who may read it.
+SET ROLE regress_analyst;
+SELECT count(*) FROM warehouse.recommend(42, 1);
+RESET ROLE;
+REVOKE SELECT ON warehouse.movie_factors FROM regress_analyst;
+SET ROLE regress_analyst;
+SELECT count(*) FROM warehouse.recommend(42, 1);
+RESET ROLE;
 DROP OWNED BY regress_analyst;
 DROP ROLE regress_analyst;
+
+-- The roles that grants.sql makes: one asks, one trains and manages models.
+\getenv folder PG_ABS_SRCDIR
+\set grants :folder '/../../sql/grants.sql'
+\set schema warehouse
+\i :grants
+CREATE ROLE regress_reader IN ROLE netflix_reader;
+CREATE ROLE regress_trainer IN ROLE netflix_trainer;
+SET search_path = warehouse;
+SET ROLE regress_reader;
+SELECT (SELECT count(*) FROM recommend(42, 1)), (SELECT count(*) FROM recommend_all(1)), (SELECT count(*) FROM recommend_for('{1}', '{5}', 1)),
+       (SELECT count(*) FROM recommend_users(1, 1)), (SELECT count(*) FROM similar_movies(1, 1)), (SELECT count(*) FROM similar_customers(42, 1)),
+       (SELECT count(*) > 0 FROM explain(42, 1)) AS explained, (SELECT count(*) FROM predict_rating(42, 1)), export_model() IS NOT NULL AS exported,
+       (SELECT count(*) > 0 FROM models) AS listed;
+SELECT * FROM deploy_model('als', 2);
+SELECT * FROM drop_model('als', 2);
+SELECT * FROM refresh_customer(42);
+SELECT * FROM import_model('');
+SET ROLE regress_trainer;
+SELECT version FROM train_als(factors => 2, deploy => true);
+SELECT * FROM rollback_model('als');
+SELECT * FROM deploy_model('als', 2);
+SELECT * FROM drop_model('als', 3);
+SELECT * FROM refresh_customer(42);
+SELECT model, version FROM import_model(export_model(), 'copy');
+SELECT * FROM netflix_reset();
+RESET ROLE;
+RESET search_path;
+DROP OWNED BY regress_reader, regress_trainer, netflix_reader, netflix_trainer, netflix_loader;
+DROP ROLE regress_reader, regress_trainer, netflix_reader, netflix_trainer, netflix_loader;
 DROP SCHEMA planted CASCADE;
 DROP EXTENSION netflix_rec;
 SET client_min_messages = warning;

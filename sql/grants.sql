@@ -1,0 +1,17 @@
+-- What roles need, to be run by the owner of the extension's tables: psql -v schema=public -f grants.sql. Functions run with
+-- the rights of whoever calls them; these grants are all it takes.
+
+-- Asks: recommendations, evaluations, the views.
+CREATE ROLE netflix_reader NOLOGIN;
+GRANT USAGE ON SCHEMA :"schema" TO netflix_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO netflix_reader;
+
+-- Also trains, deploys, drops, imports and refreshes models.
+CREATE ROLE netflix_trainer NOLOGIN IN ROLE netflix_reader;
+GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO netflix_trainer;
+GRANT INSERT ON :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
+GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;
+
+-- Also loads ratings: from files of the server, or from a query of its own.
+CREATE ROLE netflix_loader NOLOGIN IN ROLE netflix_reader;
+GRANT pg_read_server_files TO netflix_loader;

@@ -1,0 +1,211 @@
+-- What a model answers beside recommend: filters, somebody new, everybody at once, what is like what, and why.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
+SELECT version FROM train_als(factors => 10, iterations => 5);
+SELECT version FROM train_bpmf(factors => 3, burn_in => 2, samples => 4, links => false);
+SELECT version FROM train_baseline();
+SET netflix_rec.default_model = 'als';
+
+-- A hundred customers, and by hand what each would think of every movie.
+CREATE TEMP TABLE hundred AS
+SELECT customer_id, customer_key FROM dim_customer JOIN customer_factors USING (customer_key)
+WHERE model_id = model_id('als') ORDER BY md5(customer_id::text) LIMIT 100;
+CREATE TEMP TABLE by_hand AS
+SELECT h.customer_id, d.movie_id, d.release_year, d.rating_count, global_mean::float8 + c.bias + m.bias
+       + c.factors[1]::float8 * m.factors[1] + c.factors[2]::float8 * m.factors[2] + c.factors[3]::float8 * m.factors[3]
+       + c.factors[4]::float8 * m.factors[4] + c.factors[5]::float8 * m.factors[5] + c.factors[6]::float8 * m.factors[6]
+       + c.factors[7]::float8 * m.factors[7] + c.factors[8]::float8 * m.factors[8] + c.factors[9]::float8 * m.factors[9]
+       + c.factors[10]::float8 * m.factors[10] AS score,
+       f.rating IS NOT NULL AS is_seen
+FROM hundred h JOIN customer_factors c USING (customer_key) JOIN movie_factors m USING (model_id) JOIN model USING (model_id)
+JOIN dim_movie d USING (movie_key) LEFT JOIN fact_ratings f ON f.customer_key = h.customer_key AND f.movie_key = d.movie_key
+WHERE model_id = model_id('als');
+CREATE INDEX ON by_hand (customer_id, movie_id);
+ANALYZE by_hand;
+-- Whether each list holds, rank for rank, movies as good as the best by hand: a rank may be a neighbour's where two scores
+-- differ by less than rounding.
+CREATE FUNCTION pg_temp.agree(call text, condition text) RETURNS TABLE (lists bigint, as_by_hand bool) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format('
+        WITH ranked AS (
+            SELECT customer_id, score, row_number() OVER (PARTITION BY customer_id ORDER BY score DESC, movie_id) AS rank
+            FROM by_hand WHERE %2$s
+        ), listed AS (SELECT h.customer_id, r.* FROM hundred h, LATERAL %1$s r)
+        SELECT count(DISTINCT customer_id),
+               bool_and(b.score IS NOT NULL AND abs(b.score - ranked.score) < 1e-5
+                        AND abs(l.predicted_rating - least(5, greatest(1, b.score))) < 1e-5)
+        FROM (SELECT * FROM ranked WHERE rank <= 10) ranked
+        FULL JOIN listed l USING (customer_id, rank)
+        LEFT JOIN (SELECT * FROM by_hand WHERE %2$s) b USING (customer_id, movie_id)', call, condition);
+END $$;
+SELECT * FROM pg_temp.agree('recommend(customer_id)', 'NOT is_seen');
+SELECT * FROM pg_temp.agree('recommend(customer_id, remove_seen => false)', 'true');
+SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1990)', 'NOT is_seen AND release_year >= 1990');
+SELECT * FROM pg_temp.agree('recommend(customer_id, max_year => 1980)', 'NOT is_seen AND release_year <= 1980');
+SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1980, max_year => 1989)', 'NOT is_seen AND release_year BETWEEN 1980 AND 1989');
+SELECT * FROM pg_temp.agree('recommend(customer_id, min_ratings => 400)', 'NOT is_seen AND rating_count >= 400');
+SELECT array_agg(movie_id) AS favourites FROM (SELECT movie_id FROM by_hand GROUP BY 1 ORDER BY sum(score) DESC LIMIT 20) f \gset
+SELECT * FROM pg_temp.agree(format('recommend(customer_id, exclude_movie_ids => %L)', :'favourites'), format('NOT is_seen AND NOT movie_id = ANY (%L::int[])', :'favourites'));
+-- Filters that nothing passes.
+SELECT count(*) FROM recommend((SELECT customer_id FROM hundred LIMIT 1), min_year => 2100);
+-- They hold for what all like best, too.
+SELECT count(*), min(release_year) >= 1990 AS recent FROM recommend(0, 5, min_year => 1990);
+SELECT * FROM recommend(1, exclude_movie_ids => ARRAY[1, NULL]);
+
+-- For everybody at once: the same lists, to the last digit.
+SELECT count(*) = 10 * (SELECT count(*) FROM dim_customer) AS ten_for_each, count(DISTINCT customer_id) = (SELECT count(*) FROM dim_customer) AS each_once
+FROM recommend_all();
+SELECT count(*) AS different FROM (
+    SELECT a.* FROM hundred h JOIN recommend_all(5) a USING (customer_id)
+    EXCEPT SELECT customer_id, r.rank, r.movie_id, r.title, r.release_year, r.predicted_rating FROM hundred h, LATERAL recommend(customer_id, 5) r
+) d;
+-- For some, in the order they are given; one who is not in the data gets what all like best, NULL gets nothing.
+SELECT array_agg(customer_id) AS some FROM (SELECT customer_id FROM hundred LIMIT 3) s \gset
+SELECT count(*) AS different FROM (
+    SELECT a.* FROM recommend_all(5, customer_ids => :'some'::int[] || 0 || NULL::int, min_year => 1980) a
+    EXCEPT SELECT c, r.rank, r.movie_id, r.title, r.release_year, r.predicted_rating
+    FROM unnest(:'some'::int[] || 0) c, LATERAL recommend(c, 5, min_year => 1980) r
+) d;
+SELECT count(*), count(DISTINCT customer_id) FROM recommend_all(5, customer_ids => :'some'::int[] || 0 || NULL::int);
+SELECT count(*) FROM recommend_all(5, customer_ids => '{}');
+SELECT * FROM recommend_all(0);
+-- It is made as it is asked for: this ends early.
+SELECT (recommend_all(1)).rank LIMIT 3;
+
+-- Somebody who is not in the data, by ratings of some movies: as a customer who gave the same.
+SELECT customer_id AS customer, customer_key FROM hundred LIMIT 1 \gset
+SELECT array_agg(movie_id ORDER BY movie_id) AS movies, array_agg(rating ORDER BY movie_id) AS stars
+FROM fact_ratings JOIN dim_movie USING (movie_key) WHERE customer_key = :customer_key AND NOT is_probe \gset
+SELECT count(*) AS listed, count(f.movie_id) AS as_the_customer, bool_and(abs(r.predicted_rating - f.predicted_rating) < 1e-4) AS same_rating
+FROM recommend(:customer, 8, remove_seen => false) r LEFT JOIN recommend_for(:'movies', :'stars', 8, remove_seen => false) f USING (movie_id);
+SELECT count(*) FILTER (WHERE movie_id = ANY (:'movies'::int[])) AS rated FROM recommend_for(:'movies', :'stars', 1000000);
+-- Who rated nothing is like the mean of all.
+SELECT count(*), min(release_year) >= 1990 AS recent FROM recommend_for('{}', '{}', 4, min_year => 1990);
+SELECT * FROM recommend_for(NULL, NULL);
+SELECT * FROM recommend_for(ARRAY[1, 2], ARRAY[5]);
+SELECT * FROM recommend_for(ARRAY[1, 1], ARRAY[5, 4]);
+SELECT * FROM recommend_for(ARRAY[1], ARRAY[6]);
+SELECT * FROM recommend_for(ARRAY[1], ARRAY['NaN'::real]);
+SELECT * FROM recommend_for(ARRAY[1, NULL], ARRAY[5, 4]);
+SELECT * FROM recommend_for(ARRAY[1], ARRAY[NULL::real]);
+SELECT * FROM recommend_for(ARRAY[99999999], ARRAY[5]);
+SELECT * FROM recommend_for(ARRAY[1], ARRAY[5], model => 'bpmf');
+
+-- A customer found anew from the ratings it was trained on has the factors it was trained to.
+CREATE TEMP TABLE trained AS SELECT customer_id, bias, factors FROM hundred JOIN customer_factors USING (customer_key) WHERE model_id = model_id('als');
+SELECT count(*), bool_and(r.ratings > 0) AS with_ratings FROM trained t, LATERAL refresh_customer(t.customer_id) r;
+SELECT max(greatest(abs(c.bias - t.bias), (SELECT max(abs(a - b)) FROM unnest(c.factors, t.factors) AS both (a, b)))) < 1e-4 AS as_trained
+FROM trained t JOIN hundred USING (customer_id) JOIN customer_factors c USING (customer_key) WHERE model_id = model_id('als');
+-- One who came after the training is known from then on, and forgotten when the ratings are gone.
+INSERT INTO dim_customer VALUES ((SELECT max(customer_key) + 1 FROM dim_customer), 2649430, 0) RETURNING customer_key AS new_key \gset
+SELECT * FROM refresh_customer(2649430);
+SELECT count(*) FROM similar_customers(2649430);
+INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + n, :new_key, n, (SELECT min(date_key) FROM dim_date), 1 + n % 5, false FROM generate_series(1, 40) n;
+SELECT * FROM refresh_customer(2649430);
+SELECT count(*) FROM similar_customers(2649430);
+DELETE FROM fact_ratings WHERE customer_key = :new_key;
+SELECT * FROM refresh_customer(2649430);
+SELECT count(*) FROM similar_customers(2649430);
+SELECT * FROM refresh_customer(NULL);
+SELECT * FROM refresh_customer(0);
+SELECT * FROM refresh_customer(:customer, 'bpmf');
+
+-- Why: all lines sum up to the prediction.
+SELECT count(*), max(abs(total - predicted_rating)) < 1e-4 AS sums_up FROM (
+    SELECT predicted_rating, (SELECT sum(contribution) FROM explain(customer_id, movie_id)) AS total
+    FROM (SELECT customer_id, movie_id FROM by_hand ORDER BY md5(customer_id || ' ' || movie_id) LIMIT 100) pair,
+         LATERAL predict_rating(customer_id, movie_id)
+) e;
+SELECT title, contribution > 3 AS usual FROM explain(:customer, 1) WHERE movie_id IS NULL ORDER BY contribution DESC LIMIT 1;
+SELECT count(*) FILTER (WHERE rating IS NOT NULL) = cardinality(:'movies'::int[]) AS a_line_a_rating, count(*) FILTER (WHERE movie_id = ANY (:'movies'::int[])) = cardinality(:'movies'::int[]) AS each_rated
+FROM explain(:customer, 1);
+-- Of somebody who is not in the data, or a movie that is not, there is less to tell.
+SELECT title FROM explain(0, 1);
+SELECT title FROM explain(:customer, 99999999);
+SELECT title FROM explain(0, 99999999);
+SELECT * FROM explain(NULL, 1);
+SELECT * FROM explain(:customer, 1, 'bpmf');
+-- Of biases alone.
+SELECT abs(sum(contribution) - (SELECT predicted_rating FROM predict_rating(:customer, 1, 'baseline'))) < 1e-4 AS sums_up FROM explain(:customer, 1, 'baseline');
+
+-- What is like what: by the cosine between factors.
+SELECT movie_id AS popular FROM dim_movie ORDER BY rating_count DESC, movie_id LIMIT 1 \gset
+CREATE TEMP VIEW movie_cosine AS
+SELECT movie_id, (SELECT sum(a::float8 * b) / sqrt(sum(a::float8 * a)) / sqrt(sum(b::float8 * b)) FROM unnest(this.factors, m.factors) AS both (a, b)) AS cosine
+FROM movie_factors this JOIN dim_movie t USING (movie_key) JOIN movie_factors m USING (model_id) JOIN dim_movie d ON d.movie_key = m.movie_key
+WHERE model_id = model_id('als') AND t.movie_id = :popular AND m.movie_key <> this.movie_key;
+SELECT count(*), bool_and(abs(s.similarity - c.cosine) < 1e-5) AS as_by_hand, max(similarity) <= 1 AS at_most_one
+FROM similar_movies(:popular, 20) s JOIN (SELECT row_number() OVER (ORDER BY cosine DESC, movie_id) AS rank, cosine FROM movie_cosine) c USING (rank);
+SELECT count(*) = (SELECT count(cosine) FROM movie_cosine) AS all_movies FROM similar_movies(:popular, 1000000);
+SELECT count(*) FROM similar_movies(99999999);
+SELECT count(*) FROM similar_movies(NULL);
+SELECT * FROM similar_movies(:popular, 0);
+SELECT * FROM similar_movies(:popular, model => 'baseline');
+SELECT count(*), bool_and(abs(s.similarity - c.cosine) < 1e-5) AS as_by_hand
+FROM similar_customers(:customer, 20) s JOIN (
+    SELECT row_number() OVER (ORDER BY cosine DESC) AS rank, cosine FROM (
+        SELECT (SELECT sum(a::float8 * b) / sqrt(sum(a::float8 * a)) / sqrt(sum(b::float8 * b)) FROM unnest(this.factors, o.factors) AS both (a, b)) AS cosine
+        FROM customer_factors this JOIN customer_factors o USING (model_id)
+        WHERE model_id = model_id('als') AND this.customer_key = :customer_key AND o.customer_key <> this.customer_key) c
+) c USING (rank);
+SELECT count(*) FROM similar_customers(0);
+SELECT count(*) FROM similar_customers(NULL);
+
+-- Who would like a movie best.
+SELECT count(*), bool_and(abs(r.predicted_rating - c.predicted) < 1e-4) AS as_by_hand, bool_or(is_seen) AS seen
+FROM recommend_users(:popular, 50) r JOIN (
+    SELECT row_number() OVER (ORDER BY score DESC) AS rank, least(5, greatest(1, score)) AS predicted FROM (
+        SELECT global_mean::float8 + c.bias + m.bias + (SELECT sum(a::float8 * b) FROM unnest(c.factors, m.factors) AS both (a, b)) AS score
+        FROM customer_factors c JOIN movie_factors m USING (model_id) JOIN model USING (model_id) JOIN dim_movie d USING (movie_key)
+        WHERE model_id = model_id('als') AND d.movie_id = :popular
+          AND NOT EXISTS (SELECT FROM fact_ratings f WHERE f.customer_key = c.customer_key AND f.movie_key = m.movie_key)) s
+) c USING (rank), LATERAL (SELECT EXISTS (SELECT FROM fact_ratings JOIN dim_customer d USING (customer_key) JOIN dim_movie USING (movie_key)
+                                          WHERE d.customer_id = r.customer_id AND movie_id = :popular) AS is_seen) s;
+SELECT count(*) = (SELECT count(*) FROM customer_factors WHERE model_id = model_id('als')) AS all_known FROM recommend_users(:popular, 1000000, remove_seen => false);
+SELECT count(*) FROM recommend_users(99999999);
+SELECT count(*) FROM recommend_users(NULL);
+SELECT * FROM recommend_users(:popular, -1);
+
+-- How sure a Bayesian model is; and ranked by what it is sure of.
+SELECT count(*) = 10 AS ten, min(predicted_sd) > 0 AS unsure FROM recommend(:customer, 10, 'bpmf');
+SELECT count(*) AS listed, bool_and(abs(r.predicted_rating - p.predicted_rating) < 1e-4 AND abs(r.predicted_sd - p.predicted_sd) < 1e-4) AS as_predicted
+FROM recommend(:customer, 10, 'bpmf') r, LATERAL predict_rating(:customer, r.movie_id, 'bpmf') p;
+SELECT count(*) AS listed, bool_and(lower <= before OR before IS NULL) AS descending FROM (
+    SELECT predicted_rating - 2 * predicted_sd AS lower, lag(predicted_rating - 2 * predicted_sd) OVER (ORDER BY rank) + 1e-4 AS before
+    FROM recommend(:customer, 30, 'bpmf', lower_bound => 2) WHERE predicted_rating < 5) l;
+SELECT avg(b.predicted_sd) < avg(r.predicted_sd) AS surer FROM recommend(:customer, 30, 'bpmf', lower_bound => 3) b, recommend(:customer, 30, 'bpmf') r;
+SELECT * FROM recommend(:customer, lower_bound => 1);
+SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => -1);
+SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => 'NaN');
+
+-- One who has seen everything is told of nothing, and not of a movie that came after the training either.
+INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + row_number() OVER (), :customer_key, movie_key, (SELECT min(date_key) FROM dim_date), 3, false
+FROM dim_movie d WHERE NOT EXISTS (SELECT FROM fact_ratings f WHERE f.customer_key = :customer_key AND f.movie_key = d.movie_key);
+INSERT INTO dim_movie VALUES ((SELECT max(movie_key) + 1 FROM dim_movie), 17771, 'Late', 2006, 0);
+SELECT count(*) FROM recommend(:customer, 1000000);
+SELECT count(*) FILTER (WHERE movie_id = 17771) AS late, count(*) = (SELECT count(*) FROM movie_factors WHERE model_id = model_id('als')) AS all_known
+FROM recommend(:customer, 1000000, remove_seen => false);
+SELECT count(*) AS by_bias_alone FROM predict_rating(:customer, 17771);
+
+-- The planner knows how many rows to expect.
+CREATE FUNCTION pg_temp.expected(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+    RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+END $$;
+SELECT pg_temp.expected('SELECT * FROM recommend(42, 7)'), pg_temp.expected('SELECT * FROM recommend(42)'),
+       pg_temp.expected('SELECT * FROM recommend_for(''{1}'', ''{5}'', 3)'), pg_temp.expected('SELECT * FROM similar_movies(1, 5 + 1)'),
+       pg_temp.expected('SELECT * FROM recommend_users(1, (random() * 9)::int)'),
+       pg_temp.expected('SELECT * FROM recommend_all(2)')::int / (SELECT reltuples::int FROM pg_class WHERE oid = 'dim_customer'::regclass) AS for_all;
+
+-- No room to keep factors in: they are read each time.
+SET netflix_rec.cache_memory = 0;
+SELECT count(*) FROM recommend(0 + :customer, 3, 'bpmf', remove_seen => false);
+RESET netflix_rec.cache_memory;
+SET netflix_rec.max_memory = 1;
+SELECT count(*) FROM recommend_all(3);
+RESET netflix_rec.max_memory;
+DROP VIEW movie_cosine;
+DROP EXTENSION netflix_rec;
