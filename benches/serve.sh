@@ -89,7 +89,7 @@ in_sql() {
     cat <<SQL
 WITH c AS MATERIALIZED (SELECT customer_key, bias, factors FROM customer_factors WHERE customer_key = :k AND model_id = model_id())
 SELECT m.movie_id, m.title, m.release_year, s.score
-FROM (SELECT f.movie_key, c.bias + f.bias + (SELECT sum(p * q) FROM unnest(c.factors, f.factors) AS both (p, q)) AS score
+FROM (SELECT f.movie_key, c.bias + f.bias + (SELECT sum(p * q) FROM unnest(c.factors, f.factors) AS pair (p, q)) AS score
       FROM c, movie_factors f
       WHERE f.model_id = model_id() AND NOT EXISTS (SELECT FROM fact_ratings r WHERE r.customer_key = c.customer_key AND r.movie_key = f.movie_key)
       ORDER BY score DESC LIMIT 10) s

@@ -12,6 +12,11 @@ GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO n
 GRANT INSERT ON :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
 GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;
 
--- Also loads ratings: from files of the server, or from a query of its own.
+-- Also loads ratings, from files of the server or from a query of its own.
 CREATE ROLE netflix_loader NOLOGIN IN ROLE netflix_reader;
+GRANT INSERT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying,
+    :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject TO netflix_loader;
+GRANT UPDATE ON :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying, :"schema".load_run,
+    :"schema".load_file TO netflix_loader;
+GRANT DELETE ON :"schema".load_unit TO netflix_loader;
 GRANT pg_read_server_files TO netflix_loader;

@@ -66,8 +66,8 @@ SELECT count(*) AS different FROM (
     (SELECT name, movie_key, bias, f.factors, links FROM movie_factors f JOIN model USING (model_id) WHERE is_deployed AND name NOT LIKE '% again'
      EXCEPT SELECT replace(name, ' again', ''), movie_key, bias, f.factors, links FROM movie_factors f JOIN model USING (model_id) WHERE name LIKE '% again')
     UNION ALL
-    (SELECT name, customer_key, bias, f.factors, NULL FROM customer_factors f JOIN model USING (model_id) WHERE is_deployed AND name NOT LIKE '% again'
-     EXCEPT SELECT replace(name, ' again', ''), customer_key, bias, f.factors, NULL FROM customer_factors f JOIN model USING (model_id) WHERE name LIKE '% again')
+    (SELECT name, customer_key, bias, f.factors, NULL::real[] FROM customer_factors f JOIN model USING (model_id) WHERE is_deployed AND name NOT LIKE '% again'
+     EXCEPT SELECT replace(name, ' again', ''), customer_key, bias, f.factors, NULL::real[] FROM customer_factors f JOIN model USING (model_id) WHERE name LIKE '% again')
 ) d;
 SELECT count(*) AS different FROM (SELECT iteration, train_rmse, held_out_rmse, round(seconds::numeric, 6) FROM training_curve('svdpp') EXCEPT SELECT iteration, train_rmse, held_out_rmse, round(seconds::numeric, 6) FROM training_curve('svdpp again')) d;
 -- Under its own name it is a version more.
@@ -76,6 +76,7 @@ SELECT version, state FROM models WHERE model = 'als' ORDER BY version;
 -- Customers and movies that are not here are left out.
 BEGIN;
 DELETE FROM fact_ratings WHERE customer_key <= 10;
+DELETE FROM qualifying WHERE customer_key <= 10;
 DELETE FROM customer_factors WHERE customer_key <= 10;
 DELETE FROM dim_customer WHERE customer_key <= 10;
 SELECT customers = (SELECT count(*) FROM customer_factors WHERE model_id = model_id('als')) AS fewer FROM exported, LATERAL import_model(archive, 'elsewhere') WHERE name = 'als';
