@@ -79,7 +79,7 @@ other_ways() {
     make -C "$PGVECTOR" install PG_CONFIG="$PGRX_PG_CONFIG_PATH" >>"$dir/pgvector.log" 2>&1
     query served "CREATE EXTENSION vector"
     # Movies' biases ride along as one more entry, whose factor is 1.
-    query served "CREATE TABLE movie_vector AS SELECT movie_key, (factors || bias)::vector($((factors + 1))) AS v FROM movie_factors"
+    query served "CREATE TABLE movie_vector AS SELECT movie_key, (factors || bias)::vector($((factors + 1))) AS v FROM movie_factors WHERE model_id = model_id()"
     query served "ALTER TABLE movie_vector ALTER v SET STORAGE PLAIN"
     query served "VACUUM ANALYZE movie_vector"
 }
