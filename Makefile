@@ -14,15 +14,16 @@ test:
 
 # Interrupts loads in many more ways and moments than `make test` does; some ten minutes.
 test-faults:
-	@FAULTS=$${FAULTS:-36} scripts/test.sh faults
+	@FAULTS=$${FAULTS:-36} SERVE_SECONDS=$${SERVE_SECONDS:-60} scripts/test.sh faults
 
 check:
 	@scripts/test.sh check
 
-# Full size: 40 GB of disk, a quarter of an hour.
+# Full size: 40 GB of disk, three quarters of an hour.
 bench:
 	@benches/load.sh
 	@benches/train.sh
+	@benches/serve.sh
 
 fuzz:
 	@scripts/fuzz.sh $(FOR)

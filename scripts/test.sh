@@ -4,6 +4,7 @@
 # usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump faults docs
 #
 # `check` is the first three. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
+# SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
 #
 # Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
 set -uo pipefail

@@ -389,9 +389,12 @@ fn set_deployed(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
     let query = "SELECT version FROM @extschema@.model WHERE name = $1 AND is_deployed";
     let replaced = query::select_one::<i32>(Seen::Now, query, &[name.into()])?;
     withdraw(name, replaced.is_some())?;
-    let set = "UPDATE @extschema@.model SET is_deployed = true WHERE model_id = $1";
-    query::run(set, &[model_id.into()])?;
-    Ok(replaced)
+    let set = "UPDATE @extschema@.model SET is_deployed = true WHERE model_id = $1 RETURNING model_id";
+    match query::run_one::<i32>(set, &[model_id.into()])? {
+        Some(_) => Ok(replaced),
+        // One that a REPEATABLE READ transaction cannot see.
+        None => Err(Error::Serialization { name: name.into() }),
+    }
 }
 
 /// Has no version of a name deployed any more.
@@ -421,7 +424,7 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
          WHERE f.model_id = $1 AND f.links IS NOT NULL ORDER BY m.movie_id",
     );
     let (dimension, table) = tables(side);
-    let ids = ids(side)?;
+    let (ids, length) = (ids(side)?, row.factors);
     let mut keyed = Vec::new();
     let mut vectors = Vec::new();
     read(row, table, None, |key, bias, factors| {
@@ -432,10 +435,13 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
     })?;
     keyed.sort_unstable_by_key(|&(id, ..)| id);
     let mut rows = Rows::default();
-    for &(id, bias, at) in &keyed {
+    for (row, &(id, bias, at)) in keyed.iter().enumerate() {
+        if row.is_multiple_of(ROWS_A_TURN) {
+            interrupt::check();
+        }
         rows.ids.push(id);
         rows.biases.push(bias);
-        rows.factors.extend_from_slice(&vectors[at * row.factors..][..row.factors]);
+        rows.factors.extend_from_slice(&vectors[at * length..][..length]);
     }
     if dimension == "dim_movie" {
         let mut links = Vec::new();
@@ -463,8 +469,8 @@ fn tables(side: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// All keys and ids of a side, by key.
-fn ids(side: &'static str) -> Result<Vec<(i32, i32)>, Error> {
+/// All keys and ids of a side, by key. `side` is `customer` or `movie`.
+pub fn ids(side: &'static str) -> Result<Vec<(i32, i32)>, Error> {
     let (dimension, _) = tables(side);
     let (key, id) = if side == "movie" { ("movie_key", "movie_id") } else { ("customer_key", "customer_id") };
     let column = |name| Column { name, type_oid: BuiltinOid::INT4OID };

@@ -140,19 +140,8 @@ impl Prepared {
 #[pgrx::pg_schema]
 mod tests {
     use super::*;
+    use crate::pg::query;
     use pgrx::prelude::*;
-
-    /// Does something as a statement that begins now would.
-    fn anew<T>(work: impl FnOnce() -> T) -> T {
-        // SAFETY: the snapshot is pushed and popped here.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-            let done = work();
-            pg_sys::PopActiveSnapshot();
-            done
-        }
-    }
 
     #[pg_test]
     fn plans_last_and_see_what_the_statement_sees() {
@@ -165,7 +154,7 @@ mod tests {
         assert_eq!(titles(0), []);
         Spi::run("INSERT INTO dim_movie VALUES (1, 7, 'A', 2000, 0), (2, 9, NULL, 2000, 0)").unwrap();
         assert_eq!(titles(0), []);
-        anew(|| {
+        query::now(|| {
             assert_eq!(titles(0), [(7, Some("A".to_owned())), (9, None)]);
             assert_eq!(titles(8), [(9, None)]);
             assert_eq!(MOVIES.one::<i32>(&[8.into()]).unwrap(), Some(9));
@@ -177,7 +166,7 @@ mod tests {
     #[pg_test]
     fn another_schema_makes_another_plan() {
         static MOVIES: Prepared = Prepared("SELECT count(*) FROM @extschema@.dim_movie");
-        let count = || anew(|| MOVIES.one::<i64>(&[]).unwrap());
+        let count = || query::now(|| MOVIES.one::<i64>(&[]).unwrap());
         assert_eq!(count(), Some(0));
         Spi::run("INSERT INTO dim_movie VALUES (1, 7, 'A', 2000, 0)").unwrap();
         let schema = catalog::schema().unwrap().quoted;

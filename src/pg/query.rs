@@ -27,18 +27,8 @@ pub fn select<T>(
         let mut cursor = match seen {
             Seen::ByStatement => open_with_active_snapshot(client, &query, args)?,
             Seen::ByTransaction => client.try_open_cursor_mut(query.as_str(), args)?,
-            Seen::Now => {
-                // SAFETY: the snapshot is pushed and popped here; the cursor keeps it as long as it needs it, and an
-                // error of the server's, on its way, unwinds the stack of snapshots with the transaction.
-                unsafe {
-                    pg_sys::CommandCounterIncrement();
-                    pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-                }
-                let cursor = open_with_active_snapshot(client, &query, args)?;
-                // SAFETY: as above.
-                unsafe { pg_sys::PopActiveSnapshot() };
-                cursor
-            }
+            // The cursor keeps the snapshot as long as it needs it.
+            Seen::Now => now(|| open_with_active_snapshot(client, &query, args))?,
         };
         loop {
             let rows = cursor.fetch(BATCH)?;
@@ -81,6 +71,20 @@ pub fn each_of_any<E: From<Error> + From<pgrx::spi::Error>>(
             interrupt::check();
         }
     })
+}
+
+/// Does something that sees what is there now, whatever the calling statement saw as it began: what another transaction
+/// committed while this one waited for a lock.
+pub fn now<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the snapshot is pushed and popped here; an error of the server's, on its way, unwinds the stack of snapshots
+    // with the transaction.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let done = work();
+        pg_sys::PopActiveSnapshot();
+        done
+    }
 }
 
 /// Does something with the search_path that the extension's own queries must have, for a function that cannot have it

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::scan::Seen;
 use crate::pg::{self, Error, guc, interrupt, ratings, report};
 
 use super::cache::{self, Movies};
@@ -22,8 +22,10 @@ use super::recommend::{by_mean, checked, names};
 /// A line of a list: customer_id, rank, movie_id, title, release_year, predicted_rating.
 type Line = (i32, i32, i32, Option<String>, Option<i16>, f32);
 
-/// Customers scored together: more than one list each is made ready before the first line is handed on.
+/// Customers whose lists are made together, and lines that are ready before the first of them is handed on, at most (but
+/// for a single customer's).
 const CUSTOMERS_A_TURN: usize = 4096;
+const LINES_A_TURN: usize = 1 << 18;
 
 /// What `recommend` lists, for every customer, or for some. Customers come in the order of their keys, or as they are
 /// given.
@@ -162,9 +164,11 @@ impl Lists {
 
     /// Makes the next customers' lists.
     fn make(&mut self) -> Result<(), ServeError> {
-        let turn = self.made..(self.made + CUSTOMERS_A_TURN).min(self.customers.len());
+        let longest = self.n.min(self.movies.catalogue.movies()).max(1);
+        let together = (LINES_A_TURN / longest).clamp(1, CUSTOMERS_A_TURN);
+        let turn = self.made..(self.made + together).min(self.customers.len());
         let lists = self.best(turn.clone())?;
-        let mut lines = Vec::with_capacity(turn.len() * self.n.min(self.movies.catalogue.movies()));
+        let mut lines = Vec::new();
         for (at, list) in turn.clone().zip(lists) {
             let customer = &self.customers[at];
             let named = |(rank, (number, score)): (usize, (usize, f32))| {
@@ -238,19 +242,15 @@ impl Iterator for Lists {
 fn memory(row: &ModelRow, customers: usize, ratings: &ratings::Size) -> usize {
     let vectors = customers * ((row.factors + 1) * size_of::<f32>() + size_of::<Customer>());
     let seen = MatrixBuilder::memory(ratings.customers, 0, ratings.ratings, guc::threads());
-    Catalogue::memory(ratings.movies, row.factors) + vectors + if ratings.ratings > 0 { seen } else { 0 }
+    let lines = LINES_A_TURN * 2 * size_of::<Line>();
+    let catalogue = Catalogue::memory(ratings.movies, row.factors);
+    catalogue + vectors + lines + if ratings.ratings > 0 { seen } else { 0 }
 }
 
 /// All customers, by key.
 fn everybody() -> Result<Vec<Customer>, Error> {
-    let mut customers = Vec::new();
-    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
-    scan("dim_customer", &[column("customer_key"), column("customer_id")], Seen::ByStatement, |row| {
-        customers.push(Customer { id: row.int4(1), key: Some(row.int4(0)), is_known: false });
-        Ok::<_, Error>(())
-    })?;
-    customers.sort_unstable_by_key(|customer| customer.key);
-    Ok(customers)
+    let customer = |(key, id)| Customer { id, key: Some(key), is_known: false };
+    Ok(model::ids("customer")?.into_iter().map(customer).collect())
 }
 
 fn of_ids(ids: &[Option<i32>]) -> Result<Vec<Customer>, ServeError> {

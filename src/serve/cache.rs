@@ -5,14 +5,13 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use factor::{Algorithm, Catalogue, Shared};
-use ndarray::Array2;
 use pgrx::datum::DatumWithOid;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{self, Error, guc};
+use crate::pg::{self, Error, guc, interrupt};
 
 /// A model's movies, numbered by their ids' order, so that of two with one score the smaller number is the smaller id.
 pub struct Movies {
@@ -23,7 +22,7 @@ pub struct Movies {
     /// Each key's movie, and [`NOBODY`] where there is none; from key 1 on.
     numbers: Vec<u32>,
     norms: OnceCell<Vec<f32>>,
-    shared: OnceCell<Array2<f64>>,
+    shared: OnceCell<Shared>,
 }
 
 const NOBODY: u32 = u32::MAX;
@@ -61,23 +60,24 @@ impl Movies {
     }
 
     /// What an algorithm has to know of all movies to fold a customer in.
-    pub fn shared(&self, row: &ModelRow, algorithm: &Algorithm) -> Result<Option<&Array2<f64>>, Error> {
+    pub fn shared(&self, row: &ModelRow, algorithm: &Algorithm) -> Result<&Shared, Error> {
         static LINKS: Prepared = Prepared(
             "SELECT links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL ORDER BY movie_key",
         );
-        if self.shared.get().is_none() {
-            let mut sum = factor::SumOfProducts::new(row.factors)?;
-            match algorithm.shared() {
-                Shared::Nothing => return Ok(None),
-                Shared::Factors => self.known().for_each(|movie| sum.add(&self.catalogue.get(movie).1)),
-                Shared::Links => LINKS.each(&[row.model_id.into()], |row| {
-                    sum.add(&row.need::<Vec<f32>>(1, "movie_factors")?);
-                    Ok(())
-                })?,
-            }
-            drop(self.shared.set(sum.finish()));
+        if let Some(shared) = self.shared.get() {
+            return Ok(shared);
         }
-        Ok(self.shared.get())
+        let mut shared = algorithm.shared(row.factors)?;
+        match shared {
+            Shared::Nothing => {}
+            Shared::Squares(_) => self.known().for_each(|movie| shared.add(&self.catalogue.get(movie).1)),
+            Shared::Products(_) => LINKS.each(&[row.model_id.into()], |row| {
+                interrupt::check();
+                shared.add(&row.need::<Vec<f32>>(1, "movie_factors")?);
+                Ok(())
+            })?,
+        }
+        Ok(self.shared.get_or_init(|| shared))
     }
 }
 

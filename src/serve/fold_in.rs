@@ -1,5 +1,7 @@
 //! Customers found from their ratings, without training: what `recommend_for` asks, `refresh_customer`, and `explain`.
 
+use std::ops::ControlFlow;
+
 use factor::{Algorithm, FoldedIn, HoldOut, Rated};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -7,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{Error, catalog, query, report};
+use crate::pg::{Error, catalog, interrupt, query, report};
 
 use super::cache;
 use super::error::ServeError;
@@ -62,7 +64,11 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
     };
     let rows = known.iter().zip(links).map(of).collect::<Vec<_>>();
     let shared = movies.shared(row, algorithm)?;
-    let folded = algorithm.fold_in(row.global_mean, row.factors, &rows, shared)?;
+    let mut proceed = || {
+        interrupt::check();
+        ControlFlow::Continue(())
+    };
+    let folded = algorithm.fold_in(row.global_mean, row.factors, &rows, shared, &mut proceed)?;
     let rated = known.into_iter().map(|(key, rating, _)| (key, rating)).collect();
     Ok(Found { folded, rated })
 }

@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, query, report};
+use crate::pg::{self, Error, catalog, interrupt, query, ratings, report};
 
 use super::error::{LARGEST, ServeError};
 
@@ -90,11 +90,14 @@ fn find_to_change(
     let name = name.ok_or(Error::NullArgument("model"))?;
     catalog::require("model", &[catalog::Privilege::Select, catalog::Privilege::Update])?;
     catalog::lock_writers("model")?;
-    let version = match version {
-        Some(version) => Some(version),
-        None => NEWEST.one::<i32>(&[name.into()])?,
-    };
-    Ok(model::find(Some(name), version)?)
+    // The statement may have begun before others ended whom it waited for.
+    query::now(|| {
+        let version = match version {
+            Some(version) => Some(version),
+            None => NEWEST.one::<i32>(&[name.into()])?,
+        };
+        Ok(model::find(Some(name), version)?)
+    })
 }
 
 fn deploy(name: Option<&str>, version: Option<i32>) -> Result<(String, i32, Option<i32>), ServeError> {
@@ -180,7 +183,7 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
         })
     })?;
     let about = abouts.into_iter().next().ok_or(Error::Null("model"))?;
-    let size = crate::pg::ratings::size(Seen::ByStatement)?;
+    let size = ratings::size(Seen::ByStatement)?;
     let most = Archive::size(size.customers, size.movies, row.factors, true);
     // The rows, the archive, and the value made of it.
     pg::require_memory("export_model", 3 * most)?;
@@ -190,7 +193,9 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
     if bytes > LARGEST {
         return Err(too_large(bytes));
     }
-    let archive = Archive { about, customers, movies }.encode()?;
+    let archive = Archive { about, customers, movies };
+    let archive =
+        interrupt::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
     if archive.len() > LARGEST { Err(too_large(archive.len())) } else { Ok(archive) }
 }
 
@@ -204,9 +209,13 @@ fn import(
     model::require_write()?;
     // What is read of it, and laid out by key.
     pg::require_memory("import_model", 4 * bytes.len())?;
-    let archive = Archive::decode(bytes)?;
+    let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
+    let archive = interrupt::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
     let Archive { about, customers, movies } = archive;
+    let (size, vector) = (ratings::size(Seen::ByStatement)?, (about.factors as usize + 1) * size_of::<f32>());
+    let laid_out_bytes = (size.customers + 2 * size.movies).saturating_mul(vector);
+    pg::require_memory("import_model", laid_out_bytes.saturating_add(4 * bytes.len()))?;
     let mean = about.mean;
     let new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
     let sides = [(&customers, "customer"), (&movies, "movie")];
@@ -224,6 +233,9 @@ fn import(
     Ok((new.name.to_owned(), version, count(&has_customer), count(&has_movie)))
 }
 
+/// Rows between two looks for interrupts.
+const ROWS_A_TURN: usize = 4096;
+
 type LaidOut = (factor::Side, Vec<bool>, Option<ndarray::Array2<f32>>);
 
 /// Rows by this database's keys, and which of them there are.
@@ -232,8 +244,12 @@ fn laid_out(rows: &Rows, side: &'static str, factors: usize) -> Result<LaidOut, 
     let highest = keys.iter().flatten().copied().max().unwrap_or(0) as usize;
     let mut laid_out = factor::Side::zeros(highest, factors)?;
     let mut is_there = vec![false; highest];
-    let mut links = rows.links.as_ref().map(|_| ndarray::Array2::zeros((highest, factors)));
+    let links = rows.links.as_ref().map(|_| factor::Side::zeros(highest, factors)).transpose()?;
+    let mut links = links.map(|side| side.factors);
     for (row, key) in keys.into_iter().enumerate() {
+        if row.is_multiple_of(ROWS_A_TURN) {
+            interrupt::check();
+        }
         let Some(at) = key.map(|key| key as usize - 1) else { continue };
         let of = row * factors..(row + 1) * factors;
         is_there[at] = true;

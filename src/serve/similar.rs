@@ -1,7 +1,5 @@
 //! What is like what, and who would like a movie: `similar_movies`, `similar_customers`, `recommend_users`.
 
-use std::collections::HashMap;
-
 use factor::Best;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -9,8 +7,8 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{Error, report};
+use crate::pg::scan::Seen;
+use crate::pg::{self, Error, report};
 
 use super::cache;
 use super::error::ServeError;
@@ -102,7 +100,7 @@ fn customers_like(
     let row = with_factors(name)?;
     let Some(this) = super::customer_key(customer_id)? else { return Ok(Vec::new()) };
     let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
-    let ids = customer_ids()?;
+    let customers = customers()?;
     let norm = factors.iter().map(|factor| factor * factor).sum::<f32>().sqrt();
     let mut best = Best::new(n);
     model::read(&row, "customer_factors", None, |key, _, others| {
@@ -112,7 +110,7 @@ fn customers_like(
             squares += other * other;
         }
         if let Some(cosine) = cosine(product, norm, squares.sqrt()).filter(|_| key != this)
-            && let Some(&id) = ids.get(&key)
+            && let Some(id) = id_of(&customers, key)
         {
             best.push(id, cosine);
         }
@@ -159,10 +157,10 @@ fn customers_for(
         return Ok(Vec::new());
     };
     let movie = (bias, ndarray::ArrayView1::from(&factors));
-    let ids = customer_ids()?;
+    let customers = customers()?;
     let mut scored = Vec::new();
     model::read(&row, "customer_factors", None, |key, bias, factors| {
-        if let Some(&id) = ids.get(&key) {
+        if let Some(id) = id_of(&customers, key) {
             scored.push((factor::score(row.global_mean, (bias, factors), movie), id, key));
         }
     })?;
@@ -195,13 +193,17 @@ fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
     if row.factors == 0 { Err(ServeError::NoFactors) } else { Ok(row) }
 }
 
-/// Each customer's id, by key.
-fn customer_ids() -> Result<HashMap<i32, i32>, Error> {
-    let mut ids = HashMap::new();
-    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
-    scan("dim_customer", &[column("customer_key"), column("customer_id")], Seen::ByStatement, |row| {
-        ids.insert(row.int4(0), row.int4(1));
-        Ok::<_, Error>(())
-    })?;
-    Ok(ids)
+/// Each customer's id, by key; room for them, and for a score each, is asked for.
+fn customers() -> Result<Vec<(i32, i32)>, Error> {
+    let customers = crate::pg::ratings::size(Seen::ByStatement)?.customers;
+    pg::require_memory(
+        "ranking customers",
+        customers * (size_of::<(i32, i32)>() + size_of::<(f32, i32, i32)>()),
+    )?;
+    model::ids("customer")
+}
+
+/// The id of a key.
+fn id_of(customers: &[(i32, i32)], key: i32) -> Option<i32> {
+    customers.binary_search_by_key(&key, |&(key, _)| key).ok().map(|at| customers[at].1)
 }

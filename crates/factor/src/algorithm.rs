@@ -75,6 +75,18 @@ impl Algorithm {
         params.unwrap_or_default()
     }
 
+    /// Numbers in a vector that is solved for: in each of its models' vectors, or in each sample's part of one.
+    pub fn factors(&self) -> usize {
+        match self {
+            Algorithm::Als(params) => params.factors,
+            Algorithm::Svd(params) => params.factors,
+            Algorithm::Svdpp(params) => params.factors,
+            Algorithm::Bpmf(params) => params.factors,
+            Algorithm::TruncatedSvd(params) => params.factors,
+            Algorithm::Baseline(_) => 0,
+        }
+    }
+
     /// How many iterations it will report, at the most.
     pub fn iterations(&self) -> usize {
         match self {

@@ -5,10 +5,12 @@
 //! read of one takes no more memory than a few times its own size, whatever it claims.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, Iteration};
+use crate::Algorithm;
+use crate::error::check;
 
 /// What an archive begins with.
 pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
@@ -42,6 +44,13 @@ pub enum ArchiveError {
     /// It contradicts itself.
     #[error("{0}")]
     Invalid(String),
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+fn go_on(cancelled: &AtomicBool) -> Result<(), ArchiveError> {
+    check(cancelled).map_err(|_| ArchiveError::Cancelled)
 }
 
 /// A model with all that is known of it.
@@ -91,17 +100,6 @@ pub struct About {
     pub curve: Vec<(u32, f64, Option<f64>, f64)>,
 }
 
-impl About {
-    /// A curve as it is kept here.
-    pub fn curve_of(iterations: &[Iteration]) -> Vec<(u32, f64, Option<f64>, f64)> {
-        let of = |iteration: &Iteration| {
-            let Iteration { number, train_rmse, held_out_rmse, elapsed } = *iteration;
-            (number as u32, train_rmse, held_out_rmse, elapsed.as_secs_f64())
-        };
-        iterations.iter().map(of).collect()
-    }
-}
-
 /// One side's rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
@@ -147,13 +145,14 @@ impl Archive {
     }
 
     /// Writes it.
-    pub fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
-        let customers = self.customers.pack();
-        let movies = self.movies.pack();
+    pub fn encode(&self, cancelled: &AtomicBool) -> Result<Vec<u8>, ArchiveError> {
+        let customers = self.customers.pack(cancelled)?;
+        let movies = self.movies.pack(cancelled)?;
         let mut bytes = vec![0; HEADER];
         let packed = Packed { about: self.about.clone(), customers, movies };
         serde_cbor::to_writer(&mut bytes, &packed)
             .map_err(|error| ArchiveError::Contents(error.to_string()))?;
+        go_on(cancelled)?;
         let (header, contents) = bytes.split_at_mut(HEADER);
         let (magic, header) = header.split_at_mut(MAGIC.len());
         magic.copy_from_slice(MAGIC);
@@ -164,7 +163,7 @@ impl Archive {
     }
 
     /// Reads and checks one.
-    pub fn decode(bytes: &[u8]) -> Result<Archive, ArchiveError> {
+    pub fn decode(bytes: &[u8], cancelled: &AtomicBool) -> Result<Archive, ArchiveError> {
         let Some((header, contents)) = bytes.split_at_checked(HEADER) else {
             return Err(if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) && !bytes.is_empty() {
                 ArchiveError::Length { expected: HEADER as u64, found: bytes.len() as u64 }
@@ -184,12 +183,13 @@ impl Archive {
             }
             _ if crc32fast::hash(contents) != word(4) => Err(ArchiveError::Checksum),
             _ => {
+                go_on(cancelled)?;
                 let packed: Packed<'_> = serde_cbor::from_slice(contents)
                     .map_err(|error| ArchiveError::Contents(error.to_string()))?;
                 let factors = packed.about.factors as usize;
                 let archive = Archive {
-                    customers: packed.customers.unpack("customers", factors)?,
-                    movies: packed.movies.unpack("movies", factors)?,
+                    customers: packed.customers.unpack("customers", factors, cancelled)?,
+                    movies: packed.movies.unpack("movies", factors, cancelled)?,
                     about: packed.about,
                 };
                 archive.check()?;
@@ -208,14 +208,17 @@ impl Archive {
     fn check(&self) -> Result<(), ArchiveError> {
         let About { name, train_on, hold_out, factors, samples, mean, .. } = &self.about;
         let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
-        self.algorithm()?;
+        let algorithm = self.algorithm()?;
+        let is_sampled = matches!(algorithm, Algorithm::Bpmf(_));
+        let length = algorithm.factors().checked_mul(*samples as usize);
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
         let what = match () {
             () if name.is_empty() || name.len() > 255 || name.contains('\0') => "its name",
             () if !["train", "all"].contains(&train_on.as_str()) => "what it was trained on",
             () if !(0.0..1.0).contains(hold_out) => "its held-out share",
-            () if *samples == 0 || factors % samples != 0 || *samples > i32::MAX as u32 => "its samples",
+            () if *samples == 0 || *samples > 1 && !is_sampled => "its samples",
+            () if length != Some(*factors as usize) => "its factors",
             () if *factors > i32::MAX as u32
                 || *iterations > i32::MAX as u32
                 || *ratings > i64::MAX as u64 =>
@@ -233,33 +236,41 @@ impl Archive {
 }
 
 impl Rows {
-    fn pack(&self) -> PackedRows<'static> {
-        let floats =
-            |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
-        PackedRows {
+    fn pack(&self, cancelled: &AtomicBool) -> Result<PackedRows<'static>, ArchiveError> {
+        let floats = |numbers: &[f32]| {
+            go_on(cancelled)?;
+            Ok(Cow::Owned(numbers.iter().flat_map(|number| number.to_le_bytes()).collect()))
+        };
+        Ok(PackedRows {
             ids: self.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>().into(),
-            biases: floats(&self.biases).into(),
-            factors: floats(&self.factors).into(),
-            links: self.links.as_ref().map(|links| floats(links).into()),
-        }
+            biases: floats(&self.biases)?,
+            factors: floats(&self.factors)?,
+            links: self.links.as_ref().map(|links| floats(links)).transpose()?,
+        })
     }
 }
 
+/// A column's numbers, if they are whole.
+fn words(bytes: &[u8]) -> Option<&[[u8; 4]]> {
+    let (words, rest) = bytes.as_chunks();
+    rest.is_empty().then_some(words)
+}
+
 impl PackedRows<'_> {
-    fn unpack(&self, side: &str, factors: usize) -> Result<Rows, ArchiveError> {
+    fn unpack(&self, side: &str, factors: usize, cancelled: &AtomicBool) -> Result<Rows, ArchiveError> {
         let wrong = |what: &str| ArchiveError::Invalid(format!("its {side} have {what}"));
-        let words = |bytes: &[u8]| match bytes.as_chunks() {
-            (words, []) => Ok(words.to_vec()),
-            _ => Err(wrong("columns of no whole numbers")),
-        };
+        let odd = || wrong("columns of no whole numbers");
         let floats = |bytes: &[u8]| {
-            let floats = words(bytes)?.into_iter().map(f32::from_le_bytes).collect::<Vec<_>>();
+            go_on(cancelled)?;
+            let floats = words(bytes).ok_or_else(odd)?.iter().copied().map(f32::from_le_bytes);
+            let floats = floats.collect::<Vec<_>>();
             match floats.iter().all(|float| float.is_finite()) {
                 true => Ok(floats),
                 false => Err(wrong("numbers that are not finite")),
             }
         };
-        let ids = words(&self.ids)?.into_iter().map(i32::from_le_bytes).collect::<Vec<_>>();
+        let ids = words(&self.ids).ok_or_else(odd)?.iter().copied().map(i32::from_le_bytes);
+        let ids = ids.collect::<Vec<_>>();
         let (biases, vectors) = (floats(&self.biases)?, floats(&self.factors)?);
         let links = self.links.as_ref().map(|links| floats(links)).transpose()?;
         let entries = ids.len().checked_mul(factors);
@@ -278,6 +289,12 @@ impl PackedRows<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    static GO: AtomicBool = AtomicBool::new(false);
+
+    fn decode(bytes: &[u8]) -> Result<Archive, ArchiveError> {
+        Archive::decode(bytes, &GO)
+    }
 
     fn archive() -> Archive {
         let rows = |ids: Vec<i32>, links: bool| Rows {
@@ -319,18 +336,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let archive = archive();
-        let bytes = archive.encode().unwrap();
-        assert_eq!(Archive::decode(&bytes).unwrap(), archive);
+        let bytes = archive.encode(&GO).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), archive);
         let nearly = Archive::size(3, 2, 2, true);
         assert!(bytes.len() < nearly && nearly < bytes.len() + (1 << 17));
         assert_eq!(sealed(&bytes[HEADER..]), bytes);
+        let stop = AtomicBool::new(true);
+        assert_eq!(archive.encode(&stop), Err(ArchiveError::Cancelled));
+        assert_eq!(Archive::decode(&bytes, &stop), Err(ArchiveError::Cancelled));
     }
 
     #[test]
     fn what_is_cut_or_changed_is_refused() {
-        let bytes = archive().encode().unwrap();
+        let bytes = archive().encode(&GO).unwrap();
         for length in 0..bytes.len() {
-            let error = Archive::decode(&bytes[..length]).unwrap_err();
+            let error = decode(&bytes[..length]).unwrap_err();
             assert!(
                 matches!(error, ArchiveError::Length { .. } | ArchiveError::Foreign),
                 "{length}: {error}"
@@ -339,15 +359,12 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
-            Archive::decode(&changed).unwrap_err();
+            decode(&changed).unwrap_err();
         }
-        assert_eq!(
-            Archive::decode(b"\x89PNG and much more than a header is long"),
-            Err(ArchiveError::Foreign)
-        );
+        assert_eq!(decode(b"\x89PNG and much more than a header is long"), Err(ArchiveError::Foreign));
         let mut later = bytes.clone();
         later[MAGIC.len()] = 2;
-        assert_eq!(Archive::decode(&later), Err(ArchiveError::Format(2)));
+        assert_eq!(decode(&later), Err(ArchiveError::Format(2)));
     }
 
     #[test]
@@ -355,7 +372,7 @@ mod tests {
         let refused = |change: fn(&mut Archive)| {
             let mut archive = archive();
             change(&mut archive);
-            Archive::decode(&archive.encode().unwrap()).unwrap_err().to_string()
+            decode(&archive.encode(&GO).unwrap()).unwrap_err().to_string()
         };
         assert_eq!(refused(|archive| archive.about.name.clear()), "its name cannot be");
         assert_eq!(refused(|archive| archive.about.samples = 3), "its samples cannot be");
@@ -387,15 +404,15 @@ mod tests {
         for claim in [0xbb, 0x9b, 0x5b, 0x7b] {
             let mut contents = vec![claim];
             contents.extend((1u64 << 62).to_be_bytes());
-            assert!(matches!(Archive::decode(&sealed(&contents)), Err(ArchiveError::Contents(_))));
+            assert!(matches!(decode(&sealed(&contents)), Err(ArchiveError::Contents(_))));
         }
-        assert!(matches!(Archive::decode(&sealed(&[0x81; 100_000])), Err(ArchiveError::Contents(_))));
+        assert!(matches!(decode(&sealed(&[0x81; 100_000])), Err(ArchiveError::Contents(_))));
     }
 
     proptest! {
         #[test]
         fn any_contents_are_read_or_refused(contents in prop::collection::vec(any::<u8>(), 0..200)) {
-            drop(Archive::decode(&sealed(&contents)));
+            drop(decode(&sealed(&contents)));
         }
     }
 }

@@ -37,18 +37,6 @@ impl Algorithm {
         Ok(each.mul_f64(scale * misses * self.iterations() as f64))
     }
 
-    /// Numbers in a vector that is solved for.
-    fn factors(&self) -> usize {
-        match self {
-            Algorithm::Als(params) => params.factors,
-            Algorithm::Svd(params) => params.factors,
-            Algorithm::Svdpp(params) => params.factors,
-            Algorithm::Bpmf(params) => params.factors,
-            Algorithm::TruncatedSvd(params) => params.factors,
-            Algorithm::Baseline(_) => 0,
-        }
-    }
-
     /// The same, but for fewer iterations, and no more factors than a small matrix has.
     fn short(&self, matrix: &RatingMatrix) -> Algorithm {
         let mut short = self.clone();

@@ -5,12 +5,15 @@
 //! that each rating's share in them, and in any prediction, can be told apart (Hu, Koren and Volinsky 2008, "Collaborative
 //! filtering for implicit feedback datasets", section 5).
 
-use ndarray::{Array1, Array2, ArrayView1, s};
+use std::ops::ControlFlow;
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
 use crate::dense::inverse;
-use crate::memory::zeros;
+use crate::memory::{try_vec, zeros};
 use crate::training::{PRIOR_COUNT, ridge};
-use crate::{Algorithm, Error, als, baseline, svd, svdpp, truncated_svd};
+use crate::{Algorithm, Error, baseline, svd, svdpp, truncated_svd};
 
 /// A rating, and what the model knows of the movie.
 #[derive(Clone, Debug)]
@@ -25,38 +28,33 @@ pub struct Rated {
     pub link: Vec<f32>,
 }
 
-/// A sum of products over all movies that a model's customers have in common.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A sum over all movies that a model's customers have in common, in double precision.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Shared {
     /// None is needed.
     Nothing,
-    /// The sum of `q qᵀ` over the movies' factors.
-    Factors,
-    /// The sum of `y yᵀ` over the movies' links.
-    Links,
+    /// The squares of each factor, over the movies' factors.
+    Squares(Vec<f64>),
+    /// The products `y yᵀ`, over the movies' links.
+    Products(Array2<f64>),
 }
 
-/// A sum of `x xᵀ` over vectors, in double precision.
-#[derive(Clone, Debug)]
-pub struct SumOfProducts(Array2<f64>);
-
-impl SumOfProducts {
-    /// Over none, of this length.
-    pub fn new(length: usize) -> Result<SumOfProducts, Error> {
-        Ok(SumOfProducts(zeros((length, length))?))
-    }
-
-    /// Adds a vector's. What is beyond the length is not looked at.
+impl Shared {
+    /// Adds a movie's vector. What is beyond the length is not looked at.
     pub fn add(&mut self, vector: &[f32]) {
-        for (&one, mut row) in vector.iter().zip(self.0.rows_mut()) {
-            let others = row.iter_mut().zip(vector);
-            others.for_each(|(sum, &other)| *sum += f64::from(one) * f64::from(other));
+        match self {
+            Shared::Nothing => {}
+            Shared::Squares(squares) => {
+                let entries = squares.iter_mut().zip(vector);
+                entries.for_each(|(sum, &entry)| *sum += f64::from(entry) * f64::from(entry));
+            }
+            Shared::Products(products) => {
+                for (&one, mut row) in vector.iter().zip(products.rows_mut()) {
+                    let others = row.iter_mut().zip(vector);
+                    others.for_each(|(sum, &other)| *sum += f64::from(one) * f64::from(other));
+                }
+            }
         }
-    }
-
-    /// The sum.
-    pub fn finish(self) -> Array2<f64> {
-        self.0
     }
 }
 
@@ -85,17 +83,19 @@ impl FoldedIn {
 }
 
 impl Algorithm {
-    /// Which sum over all movies [`Algorithm::fold_in`] has to be given.
-    pub fn shared(&self) -> Shared {
-        match self {
-            Algorithm::Als(params) if params.implicit_weight > 0.0 => Shared::Links,
-            Algorithm::TruncatedSvd(_) => Shared::Factors,
+    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet.
+    pub fn shared(&self, factors: usize) -> Result<Shared, Error> {
+        Ok(match self {
+            Algorithm::Als(params) if params.implicit_weight > 0.0 => {
+                Shared::Products(zeros((factors, factors))?)
+            }
+            Algorithm::TruncatedSvd(_) => Shared::Squares(try_vec(factors)?),
             _ => Shared::Nothing,
-        }
+        })
     }
 
-    /// Finds the customer of these ratings. `mean` is the model's, `shared` the sum that [`Algorithm::shared`] names, of as
-    /// many rows and columns as there are factors.
+    /// Finds the customer of these ratings. `mean` is the model's, `shared` the sum that [`Algorithm::shared`] begins, over all
+    /// movies. `proceed` is asked again and again whether to go on; [`Error::Cancelled`] where not.
     ///
     /// Of `als`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same factors, but for
     /// rounding; of `svd`, this is the minimum that gradient descent goes towards. [`Error::NoFoldIn`] of `bpmf`, and
@@ -105,35 +105,40 @@ impl Algorithm {
         mean: f32,
         factors: usize,
         rated: &[Rated],
-        shared: Option<&Array2<f64>>,
+        shared: &Shared,
+        proceed: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<FoldedIn, Error> {
         let ratings = rated.len();
-        let system = System { mean, factors, rated };
+        let mut system = System { mean, factors, rated, proceed };
+        let usual = |regularization: f64| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
         match self {
-            Algorithm::Als(als::Params { implicit_weight, .. }) if *implicit_weight > 0.0 => {
-                let Algorithm::Als(params) = self else { return Err(self.no_fold_in()) };
-                let weight = f64::from(*implicit_weight as f32);
-                let precision = shared.map(|shared| shared * weight);
+            Algorithm::Als(params) => {
+                // As the kernel has it, in single precision.
+                let weight = f64::from(params.implicit_weight as f32);
+                let precision = match shared {
+                    Shared::Products(products) => Some(products * weight),
+                    _ => None,
+                };
                 system.solve(params.ridges(ratings), weight, precision)
             }
-            Algorithm::Als(params) => system.solve(params.ridges(ratings), 0.0, None),
             Algorithm::Svd(svd::Params { regularization, bias_regularization, .. }) => {
-                let of = |regularization| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
-                system.solve((of(*regularization), of(*bias_regularization)), 0.0, None)
+                system.solve((usual(*regularization), usual(*bias_regularization)), 0.0, None)
             }
             Algorithm::Svdpp(svdpp::Params { regularization, bias_regularization, .. }) => {
-                let of = |regularization| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
-                let ridge = of(*regularization);
+                let ridge = usual(*regularization);
                 let share = ridge / (ratings.max(1) as f64).sqrt();
-                system.solve((ridge, of(*bias_regularization)), share, None)
+                system.solve((ridge, usual(*bias_regularization)), share, None)
             }
             Algorithm::TruncatedSvd(params) => {
                 let damping = match params.center {
                     truncated_svd::Center::Biases => Some(baseline::Params::default().customer_damping),
                     truncated_svd::Center::Mean | truncated_svd::Center::None => None,
                 };
-                let squares = shared.map(|shared| shared.diag().to_vec()).unwrap_or_default();
-                system.project(damping, &squares)
+                let squares = match shared {
+                    Shared::Squares(squares) => &squares[..],
+                    _ => &[],
+                };
+                system.project(damping, squares)
             }
             Algorithm::Baseline(params) => {
                 let damping = match params.kind {
@@ -142,12 +147,8 @@ impl Algorithm {
                 };
                 system.project(damping, &[])
             }
-            Algorithm::Bpmf(_) => Err(self.no_fold_in()),
+            Algorithm::Bpmf(_) => Err(Error::NoFoldIn { algorithm: self.name() }),
         }
-    }
-
-    fn no_fold_in(&self) -> Error {
-        Error::NoFoldIn { algorithm: self.name() }
     }
 }
 
@@ -156,7 +157,11 @@ struct System<'a> {
     mean: f32,
     factors: usize,
     rated: &'a [Rated],
+    proceed: &'a mut dyn FnMut() -> ControlFlow<()>,
 }
+
+/// Ratings multiplied between two looks at whether to go on.
+const RATINGS_A_TURN: usize = 256;
 
 impl System<'_> {
     /// What a rating leaves to be explained.
@@ -167,7 +172,7 @@ impl System<'_> {
     /// Least squares with ridges for factors and bias, and a precision of the factors besides. A rating's link adds to its
     /// right-hand side, `weight` times.
     fn solve(
-        &self,
+        &mut self,
         (ridge, bias_ridge): (f64, f64),
         weight: f64,
         precision: Option<Array2<f64>>,
@@ -182,7 +187,12 @@ impl System<'_> {
             right.scaled_add(self.target(rated), &row);
             right.iter_mut().zip(&rated.link).for_each(|(to, &link)| *to += weight * f64::from(link));
         }
-        ndarray::linalg::general_mat_mul(1.0, &rows.t(), &rows, 1.0, &mut matrix);
+        for rows in rows.axis_chunks_iter(Axis(0), RATINGS_A_TURN) {
+            if (self.proceed)().is_break() {
+                return Err(Error::Cancelled);
+            }
+            general_mat_mul(1.0, &rows.t(), &rows, 1.0, &mut matrix);
+        }
         matrix.diag_mut().iter_mut().for_each(|diagonal| *diagonal += ridge);
         matrix[(factors, factors)] += bias_ridge - ridge;
         if let Some(precision) = precision {
@@ -195,7 +205,7 @@ impl System<'_> {
 
     /// A damped bias, where there is any, and what is left of the ratings projected on the movies' factors, whose squares
     /// over all movies are given.
-    fn project(&self, damping: Option<f64>, squares: &[f64]) -> Result<FoldedIn, Error> {
+    fn project(&mut self, damping: Option<f64>, squares: &[f64]) -> Result<FoldedIn, Error> {
         let (factors, unknowns) = (self.factors, self.factors + 1);
         let share = |by: f64| if by > 0.0 { 1.0 / by } else { 0.0 };
         let mut inverse: Array2<f64> = zeros((unknowns, unknowns))?;
@@ -215,7 +225,7 @@ impl System<'_> {
 
 impl FoldedIn {
     fn new(inverse: Array2<f64>, right: Array2<f64>) -> FoldedIn {
-        let solution = inverse.dot(&right.sum_axis(ndarray::Axis(0)));
+        let solution = inverse.dot(&right.sum_axis(Axis(0)));
         let factors = inverse.nrows() - 1;
         let single = |numbers: ArrayView1<'_, f64>| numbers.iter().map(|&number| number as f32).collect();
         FoldedIn {
@@ -268,15 +278,15 @@ mod tests {
         rated.collect()
     }
 
-    fn shared(algorithm: &Algorithm, model: &Model) -> Option<Array2<f64>> {
-        let vectors = match algorithm.shared() {
-            Shared::Nothing => return None,
-            Shared::Factors => &model.movies.factors,
-            Shared::Links => model.links.as_ref().unwrap(),
-        };
-        let mut sum = SumOfProducts::new(vectors.ncols()).unwrap();
-        vectors.rows().into_iter().for_each(|vector| sum.add(&vector.to_vec()));
-        Some(sum.finish())
+    fn shared(algorithm: &Algorithm, model: &Model) -> Shared {
+        let mut shared = algorithm.shared(model.movies.factors.ncols()).unwrap();
+        let vectors = model.links.as_ref().unwrap_or(&model.movies.factors);
+        vectors.rows().into_iter().for_each(|vector| shared.add(&vector.to_vec()));
+        shared
+    }
+
+    fn go_on() -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 
     #[test]
@@ -298,7 +308,7 @@ mod tests {
             let factors = model.movies.factors.ncols();
             for customer in 0..60 {
                 let rated = rated(&matrix, &model, customer);
-                let found = algorithm.fold_in(model.mean, factors, &rated, shared.as_ref()).unwrap();
+                let found = algorithm.fold_in(model.mean, factors, &rated, &shared, &mut go_on).unwrap();
                 let (bias, trained) = model.customers.row(customer).unwrap();
                 let off = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
                 let off = off.fold((found.bias - bias).abs(), f32::max);
@@ -319,7 +329,8 @@ mod tests {
         let long = json!({"factors": 2, "iterations": 400, "decay": 0.99, "regularization": 0.1});
         let (algorithm, model) = train("svd", long);
         for customer in 0..60 {
-            let found = algorithm.fold_in(model.mean, 2, &rated(&matrix, &model, customer), None).unwrap();
+            let rated = rated(&matrix, &model, customer);
+            let found = algorithm.fold_in(model.mean, 2, &rated, &Shared::Nothing, &mut go_on).unwrap();
             let (bias, trained) = model.customers.row(customer).unwrap();
             assert!((found.bias - bias).abs() < 0.05, "{} {bias}", found.bias);
             found.factors.iter().zip(trained).for_each(|(a, b)| assert!((a - b).abs() < 0.05, "{a} {b}"));
@@ -329,15 +340,18 @@ mod tests {
     #[test]
     fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
         let (algorithm, model) = train("als", json!({"factors": 4, "iterations": 2}));
-        let nobody = algorithm.fold_in(model.mean, 4, &[], None).unwrap();
+        let nobody = algorithm.fold_in(model.mean, 4, &[], &Shared::Nothing, &mut go_on).unwrap();
         assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
         assert!(nobody.contributions(&[1.0; 4]).is_empty());
         let free = json!({"factors": 4, "regularization": 0.0, "bias_regularization": 0.0});
         let free = Algorithm::parse("als", &free).unwrap();
         let few = &rated(&matrix(), &model, 0)[..2];
-        assert_eq!(free.fold_in(model.mean, 4, few, None).unwrap_err(), Error::Undetermined { ratings: 2 });
+        let fold_in = |algorithm: &Algorithm, proceed: &mut dyn FnMut() -> ControlFlow<()>| {
+            algorithm.fold_in(model.mean, 4, few, &Shared::Nothing, proceed).unwrap_err()
+        };
+        assert_eq!(fold_in(&free, &mut go_on), Error::Undetermined { ratings: 2 });
+        assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
         let bayesian = Algorithm::parse("bpmf", &json!({})).unwrap();
-        let refused = bayesian.fold_in(model.mean, 4, few, None).unwrap_err();
-        assert_eq!(refused, Error::NoFoldIn { algorithm: "bpmf" });
+        assert_eq!(fold_in(&bayesian, &mut go_on), Error::NoFoldIn { algorithm: "bpmf" });
     }
 }

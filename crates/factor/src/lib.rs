@@ -48,7 +48,7 @@ pub use algorithm::Algorithm;
 pub use archive::{About, Archive, ArchiveError, Rows};
 pub use catalogue::{Catalogue, Taste};
 pub use error::Error;
-pub use fold_in::{FoldedIn, Rated, Shared, SumOfProducts};
+pub use fold_in::{FoldedIn, Rated, Shared};
 pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
 pub use model::{Model, SCALE, Side, cut, deviation, score};
