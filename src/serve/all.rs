@@ -12,7 +12,7 @@ use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, guc, interrupt, ratings, report};
+use crate::pg::{self, Error, guc, interrupt, query, ratings, report};
 
 use super::cache::{self, Movies};
 use super::error::ServeError;
@@ -29,8 +29,9 @@ const LINES_A_TURN: usize = 1 << 18;
 
 /// What `recommend` lists, for every customer, or for some. Customers come in the order of their keys, or as they are
 /// given.
+///
+/// It has no search_path of its own, which would be set and undone once a row: its queries all run before the first.
 #[pg_extern(stable, support = rows_for_all_customers, cost = 10000000)]
-#[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_all(
     n: default!(Option<i32>, 10),
@@ -56,8 +57,8 @@ fn recommend_all(
     ErrorReport,
 > {
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
-    let lists = Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter).map_err(report)?;
-    Ok(TableIterator::new(lists))
+    let make = || Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter);
+    Ok(TableIterator::new(query::pinned(make).map_err(report)?))
 }
 
 /// All lists, made some thousand customers at a time as they are asked for.

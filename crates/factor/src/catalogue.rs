@@ -95,7 +95,7 @@ impl Catalogue {
         let mut scores = crate::memory::try_room(self.movies.next_multiple_of(BLOCK))?;
         let mut sums = [[0.0; BLOCK]; 1];
         for block in 0..self.movies.div_ceil(BLOCK) {
-            self.score_block(kernel, block, &[taste], &mut sums);
+            self.score_block(kernel, block, &[taste], &[f32::INFINITY], &mut sums);
             scores.extend_from_slice(&sums[0]);
         }
         scores.truncate(self.movies);
@@ -176,23 +176,28 @@ impl Catalogue {
             });
             let tastes = tastes.collect::<Vec<_>>();
             let mut sums = [[0.0; BLOCK]; TOGETHER];
+            let mut thresholds = vec![best.first().map_or(0.0, Best::threshold); best.len()];
             for block in 0..self.movies.div_ceil(BLOCK) {
                 let first = block * BLOCK;
-                for (at, tastes) in tastes.chunks(TOGETHER).enumerate() {
-                    self.score_block(kernel, block, tastes, &mut sums);
-                    for (one, scores) in sums.iter().enumerate().take(tastes.len()) {
-                        let customer = at * TOGETHER + one;
-                        let best = &mut best[customer];
-                        let mut threshold = best.threshold();
-                        // Without a branch a score: most blocks hold none that is good enough.
-                        if !scores.iter().fold(false, |any, &score| any | (score > threshold)) {
-                            continue;
-                        }
-                        for (lane, &score) in scores.iter().enumerate() {
+                for from in (0..tastes.len()).step_by(TOGETHER) {
+                    let together = from..(from + TOGETHER).min(tastes.len());
+                    let worth = self.score_block(
+                        kernel,
+                        block,
+                        &tastes[together.clone()],
+                        &thresholds[together.clone()],
+                        &mut sums,
+                    );
+                    // Few are worth a look, once the first have been listed.
+                    for ((customer, scores), mut worth) in together.zip(&sums).zip(worth) {
+                        while worth != 0 {
+                            let lane = worth.trailing_zeros() as usize;
+                            worth &= worth - 1;
+                            let (movie, score) = (first + lane, scores[lane]);
                             // Of equals, the one that came first stays.
-                            if score > threshold && !is_left_out(turn.start + customer, first + lane) {
-                                best.push((first + lane) as i32, score);
-                                threshold = best.threshold();
+                            if score > thresholds[customer] && !is_left_out(turn.start + customer, movie) {
+                                best[customer].push(movie as i32, score);
+                                thresholds[customer] = best[customer].threshold();
                             }
                         }
                     }
@@ -204,30 +209,35 @@ impl Catalogue {
         Ok(lists.into_iter().flatten().collect())
     }
 
-    /// Scores a block's movies for some customers, no more than there are sums.
+    /// Scores a block's movies for some customers, no more than there are sums. Gives for each a bit a movie, the first
+    /// movie's the lowest: whether its score is above the customer's threshold.
     fn score_block<const ROWS: usize>(
         &self,
         kernel: Kernel,
         block: usize,
         tastes: &[Taste<'_>],
+        thresholds: &[f32],
         sums: &mut [[f32; BLOCK]; ROWS],
-    ) {
+    ) -> [u32; ROWS] {
         let length = BLOCK * (self.factors + 1);
         let movies = &self.data[block * length..][..length];
         // The last customers stand in for those that are missing.
-        let Some(last) = tastes.last() else { return };
-        let tastes: [Taste<'_>; ROWS] = std::array::from_fn(|row| *tastes.get(row).unwrap_or(last));
+        let Some(last) = tastes.len().checked_sub(1) else { return [0; ROWS] };
+        let tastes: [Taste<'_>; ROWS] = std::array::from_fn(|row| tastes[row.min(last)]);
+        let thresholds: [f32; ROWS] = std::array::from_fn(|row| thresholds[row.min(last)]);
         assert!(tastes.iter().all(|taste| taste.factors.len() == self.factors));
         match kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` found the instruction set on this machine; the block is whole, and each customer has as
             // many factors as its movies.
-            Kernel::Avx512 | Kernel::Avx512Bf16 => unsafe { score_avx512(movies, &tastes, sums) },
+            Kernel::Avx512 | Kernel::Avx512Bf16 => unsafe {
+                score_avx512(movies, &tastes, &thresholds, sums)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kernel::Avx2 => unsafe { score_avx2(movies, &tastes, sums) },
+            Kernel::Avx2 => unsafe { score_avx2(movies, &tastes, &thresholds, sums) },
             // SAFETY: as above; every machine has this one.
-            Kernel::Portable => unsafe { score::<Portable, ROWS>(movies, &tastes, sums) },
+            Kernel::Portable => unsafe { score::<Portable, ROWS>(movies, &tastes, &thresholds, sums) },
         }
     }
 }
@@ -237,10 +247,11 @@ impl Catalogue {
 unsafe fn score_avx512<const ROWS: usize>(
     movies: &[f32],
     tastes: &[Taste<'_>; ROWS],
+    thresholds: &[f32; ROWS],
     sums: &mut [[f32; BLOCK]; ROWS],
-) {
+) -> [u32; ROWS] {
     // SAFETY: as the caller promises.
-    unsafe { score::<Avx512, ROWS>(movies, tastes, sums) }
+    unsafe { score::<Avx512, ROWS>(movies, tastes, thresholds, sums) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -248,10 +259,11 @@ unsafe fn score_avx512<const ROWS: usize>(
 unsafe fn score_avx2<const ROWS: usize>(
     movies: &[f32],
     tastes: &[Taste<'_>; ROWS],
+    thresholds: &[f32; ROWS],
     sums: &mut [[f32; BLOCK]; ROWS],
-) {
+) -> [u32; ROWS] {
     // SAFETY: as the caller promises.
-    unsafe { score::<Avx2, ROWS>(movies, tastes, sums) }
+    unsafe { score::<Avx2, ROWS>(movies, tastes, thresholds, sums) }
 }
 
 /// # Safety
@@ -262,9 +274,11 @@ unsafe fn score_avx2<const ROWS: usize>(
 unsafe fn score<V: Vector, const ROWS: usize>(
     movies: &[f32],
     tastes: &[Taste<'_>; ROWS],
+    thresholds: &[f32; ROWS],
     sums: &mut [[f32; BLOCK]; ROWS],
-) {
+) -> [u32; ROWS] {
     let factors = movies.len() / BLOCK - 1;
+    let mut worth = [0; ROWS];
     for left in (0..BLOCK).step_by(2 * V::LANES) {
         // SAFETY: as the caller promises; two registers from `left` on are within a block's width.
         unsafe {
@@ -286,12 +300,16 @@ unsafe fn score<V: Vector, const ROWS: usize>(
                 }
             }
             for row in 0..ROWS {
+                let threshold = V::splat(thresholds[row]);
                 for half in 0..2 {
-                    registers[row][half].store(sums[row].as_mut_ptr().add(left + half * V::LANES));
+                    let first = left + half * V::LANES;
+                    worth[row] |= registers[row][half].above(threshold) << first;
+                    registers[row][half].store(sums[row].as_mut_ptr().add(first));
                 }
             }
         }
     }
+    worth
 }
 
 #[cfg(test)]

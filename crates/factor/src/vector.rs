@@ -21,6 +21,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn add_product(self, one: Self, other: Self) -> Self;
     /// `self - one · other`.
     unsafe fn sub_product(self, one: Self, other: Self) -> Self;
+    /// A bit a lane, the first lane's the lowest: whether it is greater than the other's.
+    unsafe fn above(self, other: Self) -> u32;
     /// All lanes together: one half added to the other, until one is left.
     unsafe fn sum(self) -> f32;
     /// Asks for the cache line of an address, which need not be valid, to be brought near.
@@ -107,6 +109,12 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn above(self, other: Portable) -> u32 {
+        let lanes = self.0.iter().zip(&other.0).enumerate();
+        lanes.fold(0, |bits, (lane, (one, other))| bits | u32::from(one > other) << lane)
+    }
+
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let Portable([a, b, c, d]) = self;
         (a + c) + (b + d)
@@ -149,7 +157,7 @@ mod x86 {
     /// A vector type of `LANES` floats out of an instruction set's functions.
     macro_rules! vector {
         ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal,
-         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident, $sum:ident) => {
+         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident, $above:ident, $sum:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
             pub(crate) struct $name($register);
@@ -203,6 +211,12 @@ mod x86 {
                 unsafe fn sub_product(self, one: $name, other: $name) -> $name {
                     // SAFETY: as above.
                     $name(unsafe { $sub_product(one.0, other.0, self.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn above(self, other: $name) -> u32 {
+                    // SAFETY: as above.
+                    unsafe { $above(self.0, other.0) }
                 }
 
                 #[inline(always)]
@@ -269,6 +283,18 @@ mod x86 {
     }
 
     #[inline(always)]
+    unsafe fn above16(one: __m512, other: __m512) -> u32 {
+        // SAFETY: the caller promises AVX-512.
+        u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(one, other) })
+    }
+
+    #[inline(always)]
+    unsafe fn above8(one: __m256, other: __m256) -> u32 {
+        // SAFETY: the caller promises AVX2.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(one, other)) as u32 }
+    }
+
+    #[inline(always)]
     unsafe fn sum16(all: __m512) -> f32 {
         // SAFETY: the caller promises AVX-512, which goes with AVX2.
         unsafe {
@@ -290,12 +316,12 @@ mod x86 {
     vector! {
         /// Sixteen floats.
         Avx512, __m512, 16,
-        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, sum16
+        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, above16, sum16
     }
 
     vector! {
         /// Eight floats, with fused multiply-add.
         Avx2, __m256, 8,
-        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, sum8
+        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, above8, sum8
     }
 }
