@@ -75,8 +75,8 @@ impl Algorithm {
         params.unwrap_or_default()
     }
 
-    /// Numbers in a vector that is solved for: in each of its models' vectors, or in each sample's part of one.
-    pub fn factors(&self) -> usize {
+    /// Numbers in a vector that is solved for.
+    pub(crate) fn factors(&self) -> usize {
         match self {
             Algorithm::Als(params) => params.factors,
             Algorithm::Svd(params) => params.factors,

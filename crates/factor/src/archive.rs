@@ -210,7 +210,11 @@ impl Archive {
         let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
         let algorithm = self.algorithm()?;
         let is_sampled = matches!(algorithm, Algorithm::Bpmf(_));
-        let length = algorithm.factors().checked_mul(*samples as usize);
+        let length = match &algorithm {
+            // Each sample has its biases with it.
+            Algorithm::Bpmf(params) => (params.factors + 2).checked_mul(*samples as usize),
+            algorithm => Some(algorithm.factors()),
+        };
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
         let what = match () {
