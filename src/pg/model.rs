@@ -1,21 +1,23 @@
-//! Models as they stand in the tables: found, written, read.
+//! Models as they stand in the tables: found and read; and written, in a file of its own.
+
+mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use factor::{About, Rows};
+use factor::Rows;
 use ndarray::ArrayView1;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
-use pgrx::{FromDatum, IntoDatum, JsonB, pg_sys};
+use pgrx::{FromDatum, pg_sys};
 
-use super::bulk::{self, BulkInsert};
+use super::bulk;
 use super::catalog::{self, Privilege, Table, TableColumn};
 use super::prepared::Prepared;
-use super::progress::Shown;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
+
+pub use write::{Elapsed, NewModel, check_name, deploy, require_write, roll_back, write};
 
 /// A trained model's row.
 #[derive(Clone, Debug)]
@@ -28,87 +30,6 @@ pub struct ModelRow {
     pub factors: usize,
     pub samples: usize,
     pub global_mean: f32,
-}
-
-/// What is known of a new model beside its factors.
-pub struct NewModel<'a> {
-    pub name: &'a str,
-    pub algorithm: &'static str,
-    pub params: serde_json::Value,
-    pub train_on: &'a str,
-    pub hold_out: f64,
-    pub ratings: usize,
-    pub iterations: usize,
-    pub train_rmse: f64,
-    pub probe_rmse: Option<f64>,
-    /// What the algorithm has to tell.
-    pub summary: Option<serde_json::Value>,
-    pub curve: Vec<factor::Iteration>,
-    /// How long it took, so far.
-    pub elapsed: Elapsed,
-    /// Whether to deploy it; `None` to do so where no version of its name is deployed or the one that is has a higher
-    /// probe RMSE.
-    pub deploy: Option<bool>,
-}
-
-/// How long training took.
-#[derive(Clone, Copy, Debug)]
-pub enum Elapsed {
-    /// It goes on, since then.
-    Since(std::time::Instant),
-    /// It ended long ago.
-    Took(std::time::Duration),
-}
-
-impl Elapsed {
-    pub fn so_far(self) -> std::time::Duration {
-        match self {
-            Elapsed::Since(started) => started.elapsed(),
-            Elapsed::Took(duration) => duration,
-        }
-    }
-}
-
-impl<'a> NewModel<'a> {
-    /// What an archive tells, to be written under a name.
-    pub fn imported(
-        about: &'a About,
-        name: &'a str,
-        algorithm: &factor::Algorithm,
-        deploy: Option<bool>,
-    ) -> Result<NewModel<'a>, Error> {
-        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let iteration = |&(number, train_rmse, held_out_rmse, at): &(u32, f64, Option<f64>, f64)| {
-            factor::Iteration { number: number as usize, train_rmse, held_out_rmse, elapsed: seconds(at) }
-        };
-        check_name(name)?;
-        Ok(NewModel {
-            name,
-            algorithm: algorithm.name(),
-            params: algorithm.params(),
-            train_on: &about.train_on,
-            hold_out: about.hold_out,
-            ratings: about.ratings as usize,
-            iterations: about.iterations as usize,
-            train_rmse: about.train_rmse,
-            probe_rmse: about.probe_rmse,
-            summary: about.summary.as_ref().and_then(|text| serde_json::from_str(text).ok()),
-            curve: about.curve.iter().map(iteration).collect(),
-            elapsed: Elapsed::Took(seconds(about.seconds)),
-            deploy,
-        })
-    }
-}
-
-/// Bytes in a model's name: it has to fit into an index.
-const LONGEST_NAME: usize = 255;
-
-/// Checks what is to be a model's name.
-pub fn check_name(name: &str) -> Result<(), Error> {
-    match name.len() {
-        1..=LONGEST_NAME => Ok(()),
-        bytes => Err(Error::Name { bytes, most: LONGEST_NAME }),
-    }
 }
 
 /// The columns of customer_factors: model, key, bias, factors.
@@ -221,202 +142,6 @@ pub fn curve(name: Option<&str>, version: Option<i32>) -> Result<Vec<(i32, f64, 
     )
 }
 
-/// Checks that the role may write models: better before an hour's training than after it.
-pub fn require_write() -> Result<(), Error> {
-    catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
-    catalog::require("model_iteration", &[Privilege::Insert])?;
-    catalog::require("model_deployment", &[Privilege::Insert])?;
-    bulk::check("customer_factors", &CUSTOMER_FACTORS)?;
-    bulk::check("movie_factors", &MOVIE_FACTORS)
-}
-
-/// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
-/// ratings to learn from: the others' rows are left out.
-pub fn write(
-    new: &NewModel<'_>,
-    model: &factor::Model,
-    trained: impl Fn(&'static str, usize) -> bool,
-    progress: &Shown,
-) -> Result<i32, Error> {
-    // Versions are counted: of two trainings under one name, the second to end waits for the first.
-    catalog::lock_writers("model")?;
-    let (version, deployed) = query::select(
-        Seen::Now,
-        "SELECT coalesce(max(version), 0) + 1, count(*) FILTER (WHERE is_deployed),
-                min(probe_rmse) FILTER (WHERE is_deployed)
-         FROM @extschema@.model WHERE name = $1",
-        &[new.name.into()],
-        |row| {
-            let version = row.get::<i32>(1)?.ok_or(Error::Null("model"))?;
-            let is_deployed = row.get::<i64>(2)? > Some(0);
-            Ok((version, is_deployed.then_some(row.get::<f64>(3)?)))
-        },
-    )?
-    .pop()
-    .ok_or(Error::Null("model"))?;
-    let deploy = new.deploy.unwrap_or(match (deployed, new.probe_rmse) {
-        (None, _) => true,
-        (Some(Some(deployed)), Some(new)) => new < deployed,
-        // One that was trained on the probe, too, cannot be compared.
-        (Some(_), _) => false,
-    });
-    if deploy {
-        withdraw(new.name, deployed.is_some())?;
-    }
-    let model_id = query::run_one::<i32>(
-        "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
-                            iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16)
-         RETURNING model_id",
-        &[
-            new.name.into(),
-            version.into(),
-            new.algorithm.into(),
-            JsonB(new.params.clone()).into(),
-            deploy.into(),
-            (model.movies.factors.ncols() as i32).into(),
-            model.mean.into(),
-            (new.ratings as i64).into(),
-            (new.iterations as i32).into(),
-            new.train_rmse.into(),
-            new.probe_rmse.into(),
-            new.elapsed.so_far().as_secs_f64().into(),
-            new.train_on.into(),
-            new.hold_out.into(),
-            (model.samples as i32).into(),
-            new.summary.clone().map(JsonB).into(),
-        ],
-    )?
-    .ok_or(Error::Null("model"))?;
-    write_curve(model_id, &new.curve)?;
-    if deploy {
-        note_deployment(model_id)?;
-    }
-    let mut written =
-        Written { progress, all: model.customers.biases.len() + model.movies.biases.len(), seen: 0, rows: 0 };
-    let rows = RowsOf {
-        table: "customer_factors",
-        dimension: "dim_customer",
-        key: "customer_key",
-        side: &model.customers,
-    };
-    let of = |row| trained(rows.table, row);
-    rows.write(CUSTOMER_FACTORS, of, &mut written, |key, bias, factors| {
-        [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
-    })?;
-    let rows =
-        RowsOf { table: "movie_factors", dimension: "dim_movie", key: "movie_key", side: &model.movies };
-    let of = |row| trained(rows.table, row);
-    rows.write(MOVIE_FACTORS, of, &mut written, |key, bias, factors| {
-        let links = model.links.as_ref().and_then(|links| array(links.row(key as usize - 1)));
-        [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors), links]
-    })?;
-    Ok(version)
-}
-
-/// How far writing a model has come.
-struct Written<'a> {
-    progress: &'a Shown,
-    all: usize,
-    seen: usize,
-    rows: usize,
-}
-
-/// One side of a model, and where it belongs.
-struct RowsOf<'a> {
-    table: &'static str,
-    dimension: &'static str,
-    key: &'static str,
-    side: &'a factor::Side,
-}
-
-impl RowsOf<'_> {
-    /// Writes those rows that were trained.
-    fn write<const COLUMNS: usize>(
-        &self,
-        columns: [bulk::Column; COLUMNS],
-        is_trained: impl Fn(usize) -> bool,
-        written: &mut Written<'_>,
-        make: impl Fn(i32, f32, ArrayView1<'_, f32>) -> [Option<pg_sys::Datum>; COLUMNS],
-    ) -> Result<(), Error> {
-        let RowsOf { table, dimension, key, side } = *self;
-        // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
-        // and nothing more can be deleted until this is committed.
-        catalog::lock_writers(dimension)?;
-        let mut is_there = vec![false; side.biases.len()];
-        scan(dimension, &[Column { name: key, type_oid: BuiltinOid::INT4OID }], Seen::Now, |row| {
-            if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
-                *there = true;
-            }
-            Ok::<_, Error>(())
-        })?;
-        let mut rows = BulkInsert::open(table, columns)?;
-        for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
-            if is_there[row] && is_trained(row) {
-                rows.push(|| make(row as i32 + 1, bias, factors));
-                written.rows += 1;
-            }
-            written.seen += 1;
-            if row.is_multiple_of(ROWS_A_TURN) {
-                written.progress.update(written.seen as u64, written.all as u64, written.rows as u64);
-            }
-        }
-        rows.finish();
-        Ok(())
-    }
-}
-
-/// Has a version answer for its name, and gives the version that did before. The table is locked against other writers.
-pub fn deploy(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
-    let replaced = set_deployed(name, model_id)?;
-    note_deployment(model_id)?;
-    Ok(replaced)
-}
-
-/// The same for one that was deployed before; what came after that is forgotten, so that going back again goes further.
-pub fn roll_back(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
-    let replaced = set_deployed(name, model_id)?;
-    query::run(
-        "DELETE FROM @extschema@.model_deployment d USING @extschema@.model m
-         WHERE m.model_id = d.model_id AND m.name = $1
-           AND d.deployment_id > (SELECT max(deployment_id) FROM @extschema@.model_deployment WHERE model_id = $2)",
-        &[name.into(), model_id.into()],
-    )?;
-    Ok(replaced)
-}
-
-fn set_deployed(name: &str, model_id: i32) -> Result<Option<i32>, Error> {
-    let query = "SELECT version FROM @extschema@.model WHERE name = $1 AND is_deployed";
-    let replaced = query::select_one::<i32>(Seen::Now, query, &[name.into()])?;
-    withdraw(name, replaced.is_some())?;
-    let set = "UPDATE @extschema@.model SET is_deployed = true WHERE model_id = $1 RETURNING model_id";
-    match query::run_one::<i32>(set, &[model_id.into()])? {
-        Some(_) => Ok(replaced),
-        // One that a REPEATABLE READ transaction cannot see.
-        None => Err(Error::Serialization { name: name.into() }),
-    }
-}
-
-/// Has no version of a name deployed any more.
-fn withdraw(name: &str, is_deployed: bool) -> Result<(), Error> {
-    let withdrawn = query::run_one::<i64>(
-        "WITH withdrawn AS (
-             UPDATE @extschema@.model SET is_deployed = false WHERE name = $1 AND is_deployed RETURNING 1
-         )
-         SELECT count(*) FROM withdrawn",
-        &[name.into()],
-    )?;
-    // A REPEATABLE READ transaction cannot change what was committed after it began.
-    if is_deployed && withdrawn != Some(1) {
-        return Err(Error::Serialization { name: name.into() });
-    }
-    Ok(())
-}
-
-fn note_deployment(model_id: i32) -> Result<(), Error> {
-    query::run("INSERT INTO @extschema@.model_deployment (model_id) VALUES ($1)", &[model_id.into()])
-}
-
 /// A side's rows with the data set's own ids, ascending. `side` is `customer` or `movie`.
 pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
     static LINKS: Prepared = Prepared(
@@ -481,29 +206,6 @@ pub fn ids(side: &'static str) -> Result<Vec<(i32, i32)>, Error> {
     })?;
     ids.sort_unstable();
     Ok(ids)
-}
-
-fn write_curve(model_id: i32, curve: &[factor::Iteration]) -> Result<(), Error> {
-    let column = |of: fn(&factor::Iteration) -> Option<f64>| curve.iter().map(of).collect::<Vec<_>>();
-    query::run_one::<i64>(
-        "WITH written AS (
-             INSERT INTO @extschema@.model_iteration (model_id, iteration, train_rmse, held_out_rmse, seconds)
-             SELECT $1, * FROM unnest($2::int[], $3::float8[], $4::float8[], $5::float8[]) RETURNING 1
-         )
-         SELECT count(*) FROM written",
-        &[
-            model_id.into(),
-            curve.iter().map(|iteration| iteration.number as i32).collect::<Vec<_>>().into(),
-            column(|iteration| Some(iteration.train_rmse)).into(),
-            column(|iteration| iteration.held_out_rmse).into(),
-            column(|iteration| Some(iteration.elapsed.as_secs_f64())).into(),
-        ],
-    )?;
-    Ok(())
-}
-
-fn array(factors: ArrayView1<'_, f32>) -> Option<pgrx::pg_sys::Datum> {
-    factors.to_vec().into_datum()
 }
 
 /// Hands on key, bias and factors of every customer or movie that a model knows, or of the one with this key.
