@@ -1,4 +1,4 @@
--- What \df+ shows of each function.
+-- What \df+ shows of each function, and at the end what the planner is told of those that do not return many rows.
 
 COMMENT ON FUNCTION netflix_load(text, int, bigint) IS 'Loads a folder of the Netflix Prize''s files on the server: each rating once; goes on where it was interrupted';
 COMMENT ON FUNCTION ratings_load(text, bigint) IS 'Loads the ratings that a query gives: columns customer_id, movie_id, rating, rated_on';
@@ -45,3 +45,15 @@ COMMENT ON FUNCTION import_model(bytea, text, bool) IS 'Adds what export_model r
 COMMENT ON FUNCTION rows_by_second_argument(internal) IS 'Tells the planner how many rows a function returns';
 COMMENT ON FUNCTION rows_by_third_argument(internal) IS 'Tells the planner how many rows a function returns';
 COMMENT ON FUNCTION rows_for_all_customers(internal) IS 'Tells the planner how many rows recommend_all returns';
+
+ALTER FUNCTION train(text, jsonb, text, text, real, bool) ROWS 1;
+ALTER FUNCTION train_estimate(text, jsonb) ROWS 1;
+ALTER FUNCTION evaluate(text, text) ROWS 1;
+ALTER FUNCTION predict_rating(int, int, text) ROWS 1;
+ALTER FUNCTION refresh_customer(int, text) ROWS 1;
+ALTER FUNCTION deploy_model(text, int) ROWS 1;
+ALTER FUNCTION rollback_model(text) ROWS 1;
+ALTER FUNCTION drop_model(text, int, bool) ROWS 1;
+ALTER FUNCTION import_model(bytea, text, bool) ROWS 1;
+ALTER FUNCTION training_curve(text, int) ROWS 20;
+ALTER FUNCTION explain(int, int, text) ROWS 200;

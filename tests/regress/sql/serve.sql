@@ -197,7 +197,8 @@ BEGIN
 END $$;
 SELECT pg_temp.expected('SELECT * FROM recommend(42, 7)'), pg_temp.expected('SELECT * FROM recommend(42)'),
        pg_temp.expected('SELECT * FROM recommend_for(''{1}'', ''{5}'', 3)'), pg_temp.expected('SELECT * FROM similar_movies(1, 5 + 1)'),
-       pg_temp.expected('SELECT * FROM recommend_users(1, (random() * 9)::int)'),
+       pg_temp.expected('SELECT * FROM recommend_users(1, (random() * 9)::int)'), pg_temp.expected('SELECT * FROM predict_rating(1, 1)'),
+       pg_temp.expected('SELECT c.customer_id FROM (SELECT customer_id FROM dim_customer LIMIT 3) c, LATERAL recommend(c.customer_id, 4)') AS joined,
        pg_temp.expected('SELECT * FROM recommend_all(2)')::int / (SELECT reltuples::int FROM pg_class WHERE oid = 'dim_customer'::regclass) AS for_all;
 
 -- No room to keep factors in: they are read each time.
