@@ -1,10 +1,14 @@
--- What roles need, to be run by the owner of the extension's tables: psql -v schema=public -f grants.sql. Functions run with
--- the rights of whoever calls them; these grants are all it takes.
+-- What roles need, to be run once by a superuser: psql -v schema=public -f grants.sql. (Roles are the whole server's: for another
+-- database, run the GRANTs alone.) Functions run with the rights of whoever calls them; these grants are all it takes.
 
 -- Asks: recommendations, evaluations, the views.
 CREATE ROLE netflix_reader NOLOGIN;
 GRANT USAGE ON SCHEMA :"schema" TO netflix_reader;
-GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO netflix_reader;
+GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying,
+    :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject, :"schema".model, :"schema".model_iteration,
+    :"schema".model_deployment, :"schema".customer_factors, :"schema".movie_factors, :"schema".models, :"schema".netflix_progress,
+    :"schema".rating_distribution, :"schema".ratings_by_month, :"schema".movie_statistics, :"schema".customer_statistics,
+    :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias TO netflix_reader;
 
 -- Also trains, deploys, drops, imports and refreshes models.
 CREATE ROLE netflix_trainer NOLOGIN IN ROLE netflix_reader;

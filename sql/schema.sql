@@ -211,7 +211,7 @@ CREATE TABLE model (
     train_on     text NOT NULL CHECK (train_on IN ('train', 'all')),
     hold_out     double precision NOT NULL,
     is_deployed  bool NOT NULL,
-    factors      int NOT NULL,
+    factors      int NOT NULL CHECK (factors >= 0),
     samples      int NOT NULL CHECK (samples > 0),
     global_mean  real NOT NULL,
     ratings      bigint NOT NULL,
@@ -220,7 +220,7 @@ CREATE TABLE model (
     probe_rmse   double precision,
     summary      jsonb,
     elapsed      interval NOT NULL,
-    trained_at   timestamptz NOT NULL DEFAULT now(),
+    trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     trained_by   name NOT NULL DEFAULT current_user,
     UNIQUE (name, version)
 );

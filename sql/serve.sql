@@ -27,3 +27,11 @@ COMMENT ON COLUMN @extschema@.models.trained_at IS 'When';
 COMMENT ON COLUMN @extschema@.models.trained_by IS 'By which role';
 COMMENT ON COLUMN @extschema@.models.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN @extschema@.models.deployed_at IS 'When it was deployed last; NULL where it never was';
+
+-- A policy on the tables holds for who asks, not for the view's owner: before PostgreSQL 15 there is no such view.
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int >= 150000 THEN
+        EXECUTE 'ALTER VIEW @extschema@.models SET (security_invoker = true)';
+    END IF;
+END $$;

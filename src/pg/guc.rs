@@ -13,7 +13,7 @@ static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 pub fn register() {
     GucRegistry::define_int_guc(
         c"netflix_rec.threads",
-        c"Threads that a training may use; 0 for one on each core.",
+        c"Threads that a training or recommend_all may use; 0 for one on each core.",
         c"The result does not depend on it.",
         &THREADS,
         0,
@@ -23,7 +23,7 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"netflix_rec.max_memory",
-        c"Memory that a load, training or evaluation may take beyond shared_buffers; one that would need more is refused.",
+        c"Memory that one call (a load, training, evaluation, recommend_all, …) may take beyond shared_buffers; more is refused.",
         c"",
         &MAX_MEMORY,
         1,

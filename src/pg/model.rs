@@ -56,7 +56,9 @@ const ROWS_A_TURN: usize = 1024;
 pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error> {
     static FIND: Prepared = Prepared(
         "SELECT model_id, factors, samples, global_mean, trained_at, name, version FROM @extschema@.model
-         WHERE name = coalesce($1, name) AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
+         WHERE name = coalesce($1, CASE WHEN $2 IS NULL THEN name ELSE
+                               (SELECT d.name FROM @extschema@.model d WHERE d.is_deployed ORDER BY d.model_id DESC LIMIT 1) END)
+           AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
          ORDER BY is_deployed DESC, model_id DESC LIMIT 1",
     );
     catalog::require("model", &[Privilege::Select])?;
@@ -192,6 +194,14 @@ fn tables(side: &str) -> (&'static str, &'static str) {
         "movie" => ("dim_movie", "movie_factors"),
         _ => ("dim_customer", "customer_factors"),
     }
+}
+
+/// The highest key of a side: as many rows may there be. `side` is `customer` or `movie`.
+pub fn highest(side: &'static str) -> Result<usize, Error> {
+    static CUSTOMER: Prepared = Prepared("SELECT max(customer_key) FROM @extschema@.dim_customer");
+    static MOVIE: Prepared = Prepared("SELECT max(movie_key) FROM @extschema@.dim_movie");
+    let query = if side == "movie" { &MOVIE } else { &CUSTOMER };
+    Ok(query.one::<i32>(&[])?.unwrap_or(0) as usize)
 }
 
 /// All keys and ids of a side, by key. `side` is `customer` or `movie`.

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::marker::PhantomData;
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{FromDatum, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgLogLevel, Spi, pg_sys};
 
-use super::{Error, catalog};
+use super::{Error, catalog, report};
 
 /// A query that returns rows. It names the extension's tables `@extschema@.table`, as [`super::query`]'s do, and runs in
 /// functions whose search_path holds pg_catalog alone. It sees what the calling statement sees.
@@ -27,24 +28,29 @@ thread_local! {
 }
 
 /// A row that came back.
-pub struct Row {
+pub struct Row<'a> {
     tuple: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
+    of: PhantomData<&'a ()>,
 }
 
-impl Row {
-    /// A column's value, counted from 1; `None` where it is NULL.
-    pub fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+impl Row<'_> {
+    /// A column's value, counted from 1; `None` where it is NULL. Raises an error where somebody gave the column another type.
+    pub fn get<T: FromDatum + IntoDatum>(&self, column: i32) -> Option<T> {
         let mut is_null = false;
         // SAFETY: a row of the query's and its descriptor, both there until its last row was handed on.
         unsafe {
+            if pg_sys::SPI_gettypeid(self.descriptor, column) != T::type_oid() {
+                let altered = Error::Altered { table: "(queried)", column: column.to_string() };
+                report(altered).report(PgLogLevel::ERROR);
+            }
             let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
             T::from_datum(datum, is_null)
         }
     }
 
     /// A column's value that cannot be NULL in a table as the extension makes it.
-    pub fn need<T: FromDatum>(&self, column: i32, table: &'static str) -> Result<T, Error> {
+    pub fn need<T: FromDatum + IntoDatum>(&self, column: i32, table: &'static str) -> Result<T, Error> {
         self.get(column).ok_or(Error::Null(table))
     }
 }
@@ -54,7 +60,7 @@ impl Prepared {
     pub fn each(
         &self,
         args: &[DatumWithOid<'_>],
-        mut each: impl FnMut(Row) -> Result<(), Error>,
+        mut each: impl FnMut(Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let datum = |arg: &DatumWithOid<'_>| arg.datum().map_or(pg_sys::Datum::null(), |d| d.sans_lifetime());
         let mut values = args.iter().map(datum).collect::<Vec<_>>();
@@ -73,7 +79,11 @@ impl Prepared {
                     return Ok(());
                 }
                 let handed_on = (0..rows).try_for_each(|row| {
-                    each(Row { tuple: *(*table).vals.add(row), descriptor: (*table).tupdesc })
+                    each(Row {
+                        tuple: *(*table).vals.add(row),
+                        descriptor: (*table).tupdesc,
+                        of: PhantomData,
+                    })
                 });
                 pg_sys::SPI_freetuptable(table);
                 handed_on
@@ -85,7 +95,7 @@ impl Prepared {
     pub fn all<T>(
         &self,
         args: &[DatumWithOid<'_>],
-        mut make: impl FnMut(Row) -> Result<T, Error>,
+        mut make: impl FnMut(Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut all = Vec::new();
         self.each(args, |row| {
@@ -96,7 +106,7 @@ impl Prepared {
     }
 
     /// The first column of its first row, if there is one that is not NULL.
-    pub fn one<T: FromDatum>(&self, args: &[DatumWithOid<'_>]) -> Result<Option<T>, Error> {
+    pub fn one<T: FromDatum + IntoDatum>(&self, args: &[DatumWithOid<'_>]) -> Result<Option<T>, Error> {
         let mut found = None;
         self.each(args, |row| {
             found = found.take().or_else(|| row.get(1));
@@ -148,7 +158,7 @@ mod tests {
         static MOVIES: Prepared =
             Prepared("SELECT movie_id, title FROM @extschema@.dim_movie WHERE movie_id >= $1 ORDER BY 1");
         let titles = |from: i32| {
-            let pair = |row: Row| Ok((row.need::<i32>(1, "dim_movie")?, row.get::<String>(2)));
+            let pair = |row: Row<'_>| Ok((row.need::<i32>(1, "dim_movie")?, row.get::<String>(2)));
             MOVIES.all(&[from.into()], pair).unwrap()
         };
         assert_eq!(titles(0), []);

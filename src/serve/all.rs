@@ -17,7 +17,7 @@ use crate::pg::{self, Error, guc, interrupt, query, ratings, report};
 use super::cache::{self, Movies};
 use super::error::ServeError;
 use super::filter::{Filter, mask, seen};
-use super::recommend::{by_mean, checked, names};
+use super::recommend::{Name, by_mean, checked, names};
 
 /// A line of a list: customer_id, rank, movie_id, title, release_year, predicted_rating.
 type Line = (i32, i32, i32, Option<String>, Option<i16>, f32);
@@ -26,6 +26,8 @@ type Line = (i32, i32, i32, Option<String>, Option<i16>, f32);
 /// for a single customer's).
 const CUSTOMERS_A_TURN: usize = 4096;
 const LINES_A_TURN: usize = 1 << 18;
+/// Bytes that an id which is asked for takes until its customer is found: in arrays, and in the rows that come back.
+const MEMORY_AN_ID: usize = 128;
 
 /// What `recommend` lists, for every customer, or for some. Customers come in the order of their keys, or as they are
 /// given.
@@ -66,15 +68,16 @@ struct Lists {
     n: usize,
     row: ModelRow,
     movies: Rc<Movies>,
-    names: Vec<(i32, Option<String>, Option<i16>)>,
+    names: Vec<Name>,
     /// For each movie, whether it is recommended to nobody.
     excluded: Vec<bool>,
     customers: Vec<Customer>,
     /// A row a customer; of those the model does not know, zeros.
     side: Side,
     seen: SeenMovies,
-    /// For those whom the model does not know.
+    /// For those whom the model does not know: keys and means, and the movies' names.
     popular: Vec<(i32, f32)>,
+    popular_names: Vec<Name>,
     /// Which customers' lists are made.
     made: usize,
     /// The lines that were made and not handed on yet.
@@ -123,7 +126,10 @@ impl Lists {
         let movies = cache::movies(&row)?;
         let for_all = customer_ids.is_none();
         let mut customers = match customer_ids {
-            Some(ids) => of_ids(&ids)?,
+            Some(ids) => {
+                pg::require_memory("recommend_all", ids.len() * MEMORY_AN_ID)?;
+                of_ids(&ids)?
+            }
             None => everybody()?,
         };
         // Where a policy hides ratings from the role, those it may see are asked for customer by customer.
@@ -148,9 +154,11 @@ impl Lists {
             true => Vec::new(),
             false => by_mean()?.into_iter().filter(|(key, _)| excluded.binary_search(key).is_err()).collect(),
         };
+        let popular_keys = popular.iter().map(|&(key, _)| key).collect::<Vec<_>>();
         Ok(Lists {
             n,
-            names: names(&movies)?,
+            names: names(movies.keys())?,
+            popular_names: names(&popular_keys)?,
             excluded: mask(&movies, &[&excluded]),
             movies,
             row,
@@ -180,12 +188,12 @@ impl Lists {
                 let list = list.into_iter().map(|(number, score)| (number as usize, score));
                 lines.extend(list.enumerate().map(named));
             } else {
-                let unseen =
-                    self.popular.iter().filter(|(key, _)| !self.seen.contains(at, customer.key, *key));
-                // Every movie has a number, whether the model knows it or not.
-                let numbered =
-                    unseen.filter_map(|&(key, mean)| Some((self.movies.number_of_any(key)?, mean)));
-                lines.extend(numbered.take(self.n).enumerate().map(named));
+                let popular = self.popular.iter().zip(&self.popular_names);
+                let unseen = popular.filter(|((key, _), _)| !self.seen.contains(at, customer.key, *key));
+                lines.extend(unseen.take(self.n).enumerate().map(|(rank, (&(_, mean), name))| {
+                    let (movie_id, title, year) = name.clone();
+                    (customer.id, rank as i32 + 1, movie_id, title, year, factor::cut(mean))
+                }));
             }
         }
         self.made = turn.end;
@@ -282,6 +290,7 @@ fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<
         })?;
     } else {
         for (at, customer) in customers.iter_mut().enumerate() {
+            interrupt::check();
             let Some(key) = customer.key else { continue };
             if let Some((bias, factors)) = model::read_row(row, "customer_factors", key)? {
                 put(customer, at, bias, ndarray::ArrayView1::from(&factors));

@@ -5,7 +5,7 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use factor::{Algorithm, Catalogue, Shared};
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
@@ -162,12 +162,17 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
 /// Drops those whose models are gone.
 fn forget_dropped() -> Result<(), Error> {
     static THERE: Prepared =
-        Prepared("SELECT model_id FROM @extschema@.model WHERE model_id = ANY ($1::int[])");
+        Prepared("SELECT model_id, trained_at FROM @extschema@.model WHERE model_id = ANY ($1::int[])");
     let kept = ENTRIES.with_borrow(|entries| entries.iter().map(|entry| entry.model_id).collect::<Vec<_>>());
     if kept.is_empty() {
         return Ok(());
     }
-    let there = THERE.all(&[DatumWithOid::from(kept)], |row| row.need::<i32>(1, "model"))?;
-    ENTRIES.with_borrow_mut(|entries| entries.retain(|entry| there.contains(&entry.model_id)));
+    let there = THERE.all(&[DatumWithOid::from(kept)], |row| {
+        let at: TimestampWithTimeZone = row.need(2, "model")?;
+        Ok((row.need::<i32>(1, "model")?, i64::from(at)))
+    })?;
+    ENTRIES.with_borrow_mut(|entries| {
+        entries.retain(|entry| there.contains(&(entry.model_id, entry.trained_at)));
+    });
     Ok(())
 }

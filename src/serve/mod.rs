@@ -75,7 +75,7 @@ fn prediction(
             (factor::cut(score), factor::deviation(p, q, row.samples))
         }
         (Some((bias, _)), None) | (None, Some((bias, _))) => (factor::cut(row.global_mean + bias), None),
-        (None, None) => (row.global_mean, None),
+        (None, None) => (factor::cut(row.global_mean), None),
     }
 }
 

@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, interrupt, query, ratings, report};
+use crate::pg::{self, Error, catalog, interrupt, query, report};
 
 use super::error::{LARGEST, ServeError};
 
@@ -113,8 +113,9 @@ fn roll_back(name: Option<&str>) -> Result<(String, i32, Option<i32>), ServeErro
         Seen::Now,
         "SELECT d.model_id FROM @extschema@.model_deployment d JOIN @extschema@.model m USING (model_id)
          WHERE m.name = $1 AND NOT m.is_deployed
-           AND d.deployment_id < (SELECT max(n.deployment_id) FROM @extschema@.model_deployment n
-                                  JOIN @extschema@.model p USING (model_id) WHERE p.name = $1 AND p.is_deployed)
+           AND d.deployment_id < coalesce((SELECT max(n.deployment_id) FROM @extschema@.model_deployment n
+                                           JOIN @extschema@.model p USING (model_id) WHERE p.name = $1 AND p.is_deployed),
+                                          9223372036854775807)
          ORDER BY d.deployment_id DESC LIMIT 1",
         &[newest.name.as_str().into()],
     )?;
@@ -146,7 +147,11 @@ fn drop_versions(
     }
     for (model_id, ..) in &versions {
         // The rest goes with it.
-        query::run("DELETE FROM @extschema@.model WHERE model_id = $1", &[(*model_id).into()])?;
+        let delete = "DELETE FROM @extschema@.model WHERE model_id = $1 RETURNING model_id";
+        if query::run_one::<i32>(delete, &[(*model_id).into()])?.is_none() {
+            // One that a REPEATABLE READ transaction cannot see.
+            return Err(Error::Serialization { name: row.name }.into());
+        }
     }
     model::tell_dropped()?;
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())
@@ -183,8 +188,7 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
         })
     })?;
     let about = abouts.into_iter().next().ok_or(Error::Null("model"))?;
-    let size = ratings::size(Seen::ByStatement)?;
-    let most = Archive::size(size.customers, size.movies, row.factors, true);
+    let most = Archive::size(model::highest("customer")?, model::highest("movie")?, row.factors, true);
     // The rows, the archive, and the value made of it.
     pg::require_memory("export_model", 3 * most)?;
     let (customers, movies) = (model::rows(&row, "customer")?, model::rows(&row, "movie")?);
@@ -213,8 +217,9 @@ fn import(
     let archive = interrupt::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
     let Archive { about, customers, movies } = archive;
-    let (size, vector) = (ratings::size(Seen::ByStatement)?, (about.factors as usize + 1) * size_of::<f32>());
-    let laid_out_bytes = (size.customers + 2 * size.movies).saturating_mul(vector);
+    let vector = (about.factors as usize + 1) * size_of::<f32>();
+    let rows = model::highest("customer")? + 2 * model::highest("movie")?;
+    let laid_out_bytes = rows.saturating_mul(vector);
     pg::require_memory("import_model", laid_out_bytes.saturating_add(4 * bytes.len()))?;
     let mean = about.mean;
     let new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;

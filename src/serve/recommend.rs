@@ -9,7 +9,7 @@ use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::{Error, report};
 
-use super::cache::{self, Movies};
+use super::cache;
 use super::error::ServeError;
 use super::filter::{Filter, mask, seen};
 use super::fold_in;
@@ -185,7 +185,8 @@ fn by_factors(
         false => Vec::new(),
     };
     let mut best = Best::new(wanted.n);
-    for number in movies.known().filter(|&number| !mask[number]) {
+    // What no training makes, an import may bring: a score that is no number is nobody's best.
+    for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
         let deviation = below.get(number).copied().unwrap_or(0.0);
         best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
     }
@@ -240,13 +241,14 @@ pub fn describe(best: &[(i32, f32, Option<f32>)]) -> Result<Vec<Recommended>, Er
     })
 }
 
-/// Names movies by number: id, title and year of each, in the order of the numbers.
-pub fn names(movies: &Movies) -> Result<Vec<(i32, Option<String>, Option<i16>)>, Error> {
-    let all =
-        (0..movies.catalogue.movies()).map(|number| (movies.key(number), 0.0, None)).collect::<Vec<_>>();
-    let described = describe(&all)?;
+/// A movie's id, title and year.
+pub type Name = (i32, Option<String>, Option<i16>);
+
+/// The names of movies, by key, in the order of the keys.
+pub fn names(keys: &[i32]) -> Result<Vec<Name>, Error> {
+    let all = keys.iter().map(|&key| (key, 0.0, None)).collect::<Vec<_>>();
     let mut names = vec![(0, None, None); all.len()];
-    for (rank, id, title, year, ..) in described {
+    for (rank, id, title, year, ..) in describe(&all)? {
         names[rank as usize - 1] = (id, title, year);
     }
     Ok(names)

@@ -7,7 +7,6 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::scan::Seen;
 use crate::pg::{self, Error, report};
 
 use super::cache;
@@ -195,7 +194,7 @@ fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
 
 /// Each customer's id, by key; room for them, and for a score each, is asked for.
 fn customers() -> Result<Vec<(i32, i32)>, Error> {
-    let customers = crate::pg::ratings::size(Seen::ByStatement)?.customers;
+    let customers = model::highest("customer")?;
     pg::require_memory(
         "ranking customers",
         customers * (size_of::<(i32, i32)>() + size_of::<(f32, i32, i32)>()),

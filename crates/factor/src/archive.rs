@@ -16,6 +16,9 @@ use crate::error::check;
 pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
+/// Bytes of JSON, and iterations of a curve, that are more than any training makes.
+const LONGEST: usize = 1 << 20;
+const LONGEST_CURVE: usize = 4096;
 const HEADER: usize = MAGIC.len() + 4 + 4 + 8;
 
 /// Why an archive could not be read.
@@ -208,6 +211,14 @@ impl Archive {
     fn check(&self) -> Result<(), ArchiveError> {
         let About { name, train_on, hold_out, factors, samples, mean, .. } = &self.about;
         let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
+        let words = self.about.params.len() + self.about.summary.as_ref().map_or(0, String::len);
+        let points = self.about.curve.windows(2);
+        if words > LONGEST
+            || self.about.curve.len() > LONGEST_CURVE
+            || !points.clone().all(|two| two[0].0 < two[1].0)
+        {
+            return Err(ArchiveError::Invalid("its words or its curve cannot be".into()));
+        }
         let algorithm = self.algorithm()?;
         let is_sampled = matches!(algorithm, Algorithm::Bpmf(_));
         let length = match &algorithm {

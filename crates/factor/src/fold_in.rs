@@ -199,8 +199,15 @@ impl System<'_> {
             let mut block = matrix.slice_mut(s![..factors, ..factors]);
             block += &precision;
         }
-        let inverse = inverse(&matrix).ok_or(Error::Undetermined { ratings: self.rated.len() })?;
-        Ok(FoldedIn::new(inverse, right))
+        // Of nobody's ratings, nothing follows, whatever the regularisation.
+        if self.rated.is_empty() {
+            return Ok(FoldedIn::new(zeros((unknowns, unknowns))?, right));
+        }
+        let undetermined = Error::Undetermined { ratings: self.rated.len() };
+        let Some(inverse) = inverse(&matrix) else { return Err(undetermined) };
+        let found = FoldedIn::new(inverse, right);
+        let is_finite = found.factors.iter().chain([&found.bias]).all(|number| number.is_finite());
+        if is_finite { Ok(found) } else { Err(undetermined) }
     }
 
     /// A damped bias, where there is any, and what is left of the ratings projected on the movies' factors, whose squares
@@ -350,6 +357,8 @@ mod tests {
             algorithm.fold_in(model.mean, 4, few, &Shared::Nothing, proceed).unwrap_err()
         };
         assert_eq!(fold_in(&free, &mut go_on), Error::Undetermined { ratings: 2 });
+        let nobody = free.fold_in(model.mean, 4, &[], &Shared::Nothing, &mut go_on).unwrap();
+        assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
         assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
         let bayesian = Algorithm::parse("bpmf", &json!({})).unwrap();
         assert_eq!(fold_in(&bayesian, &mut go_on), Error::NoFoldIn { algorithm: "bpmf" });
