@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{Error, catalog, interrupt, query, report};
+use crate::pg::{self, Error, catalog, interrupt, query, report};
 
 use super::cache;
 use super::error::ServeError;
@@ -55,6 +55,9 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
     let movies = cache::movies(row)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));
     let known = known.collect::<Vec<_>>();
+    // Each rating's row, right-hand side, factors and links, and the system with its inverse.
+    let unknowns = row.factors + 1;
+    pg::require_memory("folding in", (3 * known.len() + 3 * unknowns) * unknowns * size_of::<f64>())?;
     let keys = known.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
     let args = [DatumWithOid::from(row.model_id), keys.into()];
     let links = LINKS.all(&args, |row| Ok(row.get::<Vec<f32>>(1).unwrap_or_default()))?;

@@ -189,8 +189,8 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
     })?;
     let about = abouts.into_iter().next().ok_or(Error::Null("model"))?;
     let most = Archive::size(model::highest("customer")?, model::highest("movie")?, row.factors, true);
-    // The rows, the archive, and the value made of it.
-    pg::require_memory("export_model", 3 * most)?;
+    // The rows as they are read and as they are sorted, packed, the archive, and the value made of it.
+    pg::require_memory("export_model", 5 * most)?;
     let (customers, movies) = (model::rows(&row, "customer")?, model::rows(&row, "movie")?);
     let bytes = Archive::size(customers.ids.len(), movies.ids.len(), row.factors, movies.links.is_some());
     let too_large = |bytes: usize| ServeError::TooLarge { name: row.name.clone(), bytes };
