@@ -242,6 +242,9 @@ impl Catalogue {
     }
 }
 
+/// # Safety
+///
+/// As for [`score`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn score_avx512<const ROWS: usize>(
@@ -254,6 +257,9 @@ unsafe fn score_avx512<const ROWS: usize>(
     unsafe { score::<Avx512, ROWS>(movies, tastes, thresholds, sums) }
 }
 
+/// # Safety
+///
+/// As for [`score`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn score_avx2<const ROWS: usize>(
