@@ -8,7 +8,7 @@ use crate::vector::Vector;
 /// The share of a diagonal entry that must be left for its column to count as independent of those before it.
 const SINGULAR: f32 = 1e-6;
 /// Rows eliminated together before the rest of the matrix hears of it.
-const PANEL: usize = 2 * ROWS;
+const PANEL: usize = ROWS;
 
 /// The first half of solving `A x = b` for `A` of `n` by `n`, in place: `A` becomes `U`, where `A = UᵀU`, and `b` becomes
 /// `U⁻ᵀ b`, which leaves [`substitute`] to do.
@@ -34,43 +34,99 @@ pub(crate) unsafe fn eliminate<V: Vector>(
         x[row] = system[row * stride + row];
     }
     for panel in (0..n).step_by(PANEL) {
-        let end = (panel + PANEL).min(n);
-        for pivot in panel..end {
-            let diagonal = system[pivot * stride + pivot];
-            // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN.
-            if !(diagonal > SINGULAR * x[pivot] && diagonal < f32::INFINITY) {
-                return false;
-            }
-            let scale = 1.0 / diagonal.sqrt();
-            x[pivot] = scale;
-            // SAFETY: whole registers of rows that the system has.
-            unsafe {
-                let rows = system.as_mut_ptr();
-                let first = pivot / V::LANES * V::LANES;
-                let upper = rows.add(pivot * stride);
-                for column in (first..=n).step_by(V::LANES) {
-                    V::load(upper.add(column)).mul(V::splat(scale)).store(upper.add(column));
-                }
-                for row in pivot + 1..end {
-                    let lower = rows.add(row * stride);
-                    let factor = V::splat(*upper.add(row));
-                    for column in (row / V::LANES * V::LANES..=n).step_by(V::LANES) {
-                        let rest = V::load(lower.add(column)).sub_product(factor, V::load(upper.add(column)));
-                        rest.store(lower.add(column));
-                    }
-                }
-            }
-        }
-        // SAFETY: the panel's rows are read, those behind them written to.
+        let behind = panel + PANEL;
+        let Some(square) = Square::factorise(system, stride, panel, &x[panel..behind.min(n)]) else {
+            return false;
+        };
+        x[panel..behind.min(n)].iter_mut().zip(square.scale).for_each(|(was, scale)| *was = scale);
+        // SAFETY: whole registers of rows that the system has: the panel's are written to, then read, those behind them
+        // written to.
         unsafe {
             let rows = system.as_mut_ptr();
             let z = rows.add(panel * stride);
-            if end < n {
-                add_products::<V, Subtracted>(Sum::Kept, z, end - panel, stride, (end, n + 1), rows);
+            for column in (panel / V::LANES * V::LANES..=n).step_by(V::LANES) {
+                square.eliminate::<V>(z.add(column), stride);
+            }
+            if behind < n {
+                add_products::<V, Subtracted>(Sum::Kept, z, PANEL, stride, (behind, n + 1), rows);
             }
         }
     }
     true
+}
+
+/// Where a panel's rows cross its columns, factorised ahead of the rest of its columns, which then pass through registers once.
+struct Square {
+    /// Its part of `U`, from the diagonal on.
+    upper: [[f32; PANEL]; PANEL],
+    /// The reciprocals of its diagonal.
+    scale: [f32; PANEL],
+}
+
+impl Square {
+    /// None if it is not positive definite. Looked at are as many rows as `was`, their diagonal before any elimination, is
+    /// long: those behind the system's last one may be anything, and so may be made of them.
+    #[inline(always)]
+    fn factorise(system: &[f32], stride: usize, panel: usize, was: &[f32]) -> Option<Square> {
+        let mut left: [[f32; PANEL]; PANEL] = std::array::from_fn(|row| {
+            let from = (panel + row) * stride + panel;
+            std::array::from_fn(|column| system[from + column])
+        });
+        // As `LDLᵀ` first, each pivot's turn a copy of its own, with all in registers: roots would have to be waited for
+        // eight times, and are taken all at once.
+        let reciprocals = [
+            Square::pivot::<0>(&mut left),
+            Square::pivot::<1>(&mut left),
+            Square::pivot::<2>(&mut left),
+            Square::pivot::<3>(&mut left),
+            Square::pivot::<4>(&mut left),
+            Square::pivot::<5>(&mut left),
+            Square::pivot::<6>(&mut left),
+            Square::pivot::<7>(&mut left),
+        ];
+        // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN.
+        let is_positive =
+            |(row, &was): (usize, &f32)| left[row][row] > SINGULAR * was && left[row][row] < f32::INFINITY;
+        if !was.iter().enumerate().all(is_positive) {
+            return None;
+        }
+        let scale = reciprocals.map(f32::sqrt);
+        Some(Square { upper: std::array::from_fn(|row| left[row].map(|left| left * scale[row])), scale })
+    }
+
+    /// Takes a row away from those below it, as often as makes their entry in its column zero. Returns the reciprocal of its
+    /// diagonal.
+    #[inline(always)]
+    fn pivot<const ROW: usize>(left: &mut [[f32; PANEL]; PANEL]) -> f32 {
+        let row = left[ROW];
+        let reciprocal = 1.0 / row[ROW];
+        for below in ROW + 1..PANEL {
+            let factor = row[below] * reciprocal;
+            left[below].iter_mut().zip(row).for_each(|(left, number)| *left -= factor * number);
+        }
+        reciprocal
+    }
+
+    /// Eliminates a register's columns of the panel's rows.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instruction set of `V`; there are [`PANEL`] rows of registers, `stride` numbers apart.
+    #[inline(always)]
+    unsafe fn eliminate<V: Vector>(&self, columns: *mut f32, stride: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut rows = [V::splat(0.0); PANEL];
+            for row in 0..PANEL {
+                rows[row] = V::load(columns.add(row * stride));
+                for above in 0..row {
+                    rows[row] = rows[row].sub_product(V::splat(self.upper[above][row]), rows[above]);
+                }
+                rows[row] = rows[row].mul(V::splat(self.scale[row]));
+                rows[row].store(columns.add(row * stride));
+            }
+        }
+    }
 }
 
 /// The second half: `x`, which [`eliminate`] has left reciprocals in, becomes the solution of `U x = c`, where `c` is the

@@ -57,8 +57,8 @@ pub(crate) enum Sum {
     Kept,
 }
 
-/// Rows that are gone through together.
-pub(crate) const ROWS: usize = 4;
+/// Rows that are gone through together where there are registers enough, half as many where not.
+pub(crate) const ROWS: usize = 8;
 
 /// Numbers beyond the last row's end that may be touched: of the vectors read, of the matrix written to.
 pub(crate) const MARGIN: usize = 16;
@@ -68,7 +68,8 @@ pub(crate) const MARGIN: usize = 16;
 /// on, may be overwritten.
 ///
 /// Tiles of four rows and two registers stay in registers while all vectors pass: eight sums, as many as have to be under
-/// way where a processor begins two a cycle and each takes four. A row's registers begin at the diagonal, wherever that
+/// way where a processor begins two a cycle and each takes four. With 32 registers it is eight rows: products of pairs
+/// take six cycles, and a register that is not aligned is loaded twice. A row's registers begin at the diagonal, wherever that
 /// is, so that few of them hold what is not wanted.
 ///
 /// # Safety
@@ -85,7 +86,29 @@ pub(crate) unsafe fn add_products<V: Vector, P: Product<V>>(
     (from, used): (usize, usize),
     matrix: *mut f32,
 ) {
-    for top in (from..used).step_by(ROWS) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if V::REGISTERS < 32 {
+            add_tiles::<V, P, { ROWS / 2 }>(sum, z, count, stride, (from, used), matrix);
+        } else {
+            add_tiles::<V, P, ROWS>(sum, z, count, stride, (from, used), matrix);
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for [`add_products`].
+#[inline(always)]
+unsafe fn add_tiles<V: Vector, P: Product<V>, const HEIGHT: usize>(
+    sum: Sum,
+    z: *const f32,
+    count: usize,
+    stride: usize,
+    (from, used): (usize, usize),
+    matrix: *mut f32,
+) {
+    for top in (from..used).step_by(HEIGHT) {
         let mut left = top;
         while left < used {
             let tile = Tile { z, count, stride, top, left, matrix };
@@ -94,10 +117,10 @@ pub(crate) unsafe fn add_products<V: Vector, P: Product<V>>(
             // diagonal.
             unsafe {
                 match (sum, is_single) {
-                    (Sum::Fresh, false) => tile.add::<V, P, 2, 1, true>(),
-                    (Sum::Kept, false) => tile.add::<V, P, 2, 1, false>(),
-                    (Sum::Fresh, true) => tile.add::<V, P, 1, 2, true>(),
-                    (Sum::Kept, true) => tile.add::<V, P, 1, 2, false>(),
+                    (Sum::Fresh, false) => tile.add::<V, P, HEIGHT, 2, 1, true>(),
+                    (Sum::Kept, false) => tile.add::<V, P, HEIGHT, 2, 1, false>(),
+                    (Sum::Fresh, true) => tile.add::<V, P, HEIGHT, 1, 2, true>(),
+                    (Sum::Kept, true) => tile.add::<V, P, HEIGHT, 1, 2, false>(),
                 }
             }
             left += 2 * V::LANES;
@@ -121,7 +144,14 @@ impl Tile {
     ///
     /// As for [`add_products`].
     #[inline(always)]
-    unsafe fn add<V: Vector, P: Product<V>, const WIDTH: usize, const SUMS: usize, const IS_FRESH: bool>(
+    unsafe fn add<
+        V: Vector,
+        P: Product<V>,
+        const HEIGHT: usize,
+        const WIDTH: usize,
+        const SUMS: usize,
+        const IS_FRESH: bool,
+    >(
         self,
     ) {
         let Tile { z, count, stride, top, left, matrix } = self;
@@ -129,9 +159,9 @@ impl Tile {
         unsafe {
             let place =
                 |row: usize, column: usize| matrix.add((top + row) * stride + left + column * V::LANES);
-            let mut sums = [[[V::splat(0.0); WIDTH]; ROWS]; SUMS];
+            let mut sums = [[[V::splat(0.0); WIDTH]; HEIGHT]; SUMS];
             if !IS_FRESH {
-                for row in 0..ROWS {
+                for row in 0..HEIGHT {
                     for column in 0..WIDTH {
                         sums[0][row][column] = V::load(place(row, column));
                     }
@@ -141,15 +171,15 @@ impl Tile {
             let mut rest = count;
             while rest >= SUMS {
                 for turn in 0..SUMS {
-                    Self::add_vector::<V, P, WIDTH>(&mut sums[turn], down, across);
+                    Self::add_vector::<V, P, HEIGHT, WIDTH>(&mut sums[turn], down, across);
                     (down, across) = (down.add(stride), across.add(stride));
                 }
                 rest -= SUMS;
             }
             if rest > 0 {
-                Self::add_vector::<V, P, WIDTH>(&mut sums[0], down, across);
+                Self::add_vector::<V, P, HEIGHT, WIDTH>(&mut sums[0], down, across);
             }
-            for row in 0..ROWS {
+            for row in 0..HEIGHT {
                 for column in 0..WIDTH {
                     let mut sum = sums[0][row][column];
                     for turn in 1..SUMS {
@@ -165,8 +195,8 @@ impl Tile {
     ///
     /// As for [`add_products`].
     #[inline(always)]
-    unsafe fn add_vector<V: Vector, P: Product<V>, const WIDTH: usize>(
-        sums: &mut [[V; WIDTH]; ROWS],
+    unsafe fn add_vector<V: Vector, P: Product<V>, const HEIGHT: usize, const WIDTH: usize>(
+        sums: &mut [[V; WIDTH]; HEIGHT],
         down: *const f32,
         across: *const f32,
     ) {
@@ -176,7 +206,7 @@ impl Tile {
             for column in 0..WIDTH {
                 right[column] = V::load(across.add(column * V::LANES));
             }
-            for row in 0..ROWS {
+            for row in 0..HEIGHT {
                 let factor = V::splat(*down.add(row));
                 for column in 0..WIDTH {
                     sums[row][column] = P::take(sums[row][column], factor, right[column]);

@@ -9,6 +9,8 @@
 /// Each function may be called only where the machine has the instruction set, and with pointers to as many numbers.
 pub(crate) trait Vector: Copy {
     const LANES: usize;
+    /// How many there are.
+    const REGISTERS: usize;
 
     unsafe fn splat(number: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -63,6 +65,7 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 4;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(number: f32) -> Portable {
@@ -156,7 +159,7 @@ mod x86 {
 
     /// A vector type of `LANES` floats out of an instruction set's functions.
     macro_rules! vector {
-        ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal,
+        ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal, $registers:literal,
          $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident, $above:ident, $sum:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
@@ -164,6 +167,7 @@ mod x86 {
 
             impl Vector for $name {
                 const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
 
                 #[inline(always)]
                 unsafe fn splat(number: f32) -> $name {
@@ -315,13 +319,13 @@ mod x86 {
 
     vector! {
         /// Sixteen floats.
-        Avx512, __m512, 16,
+        Avx512, __m512, 16, 32,
         _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, above16, sum16
     }
 
     vector! {
         /// Eight floats, with fused multiply-add.
-        Avx2, __m256, 8,
+        Avx2, __m256, 8, 16,
         _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, above8, sum8
     }
 }
