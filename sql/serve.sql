@@ -1,5 +1,8 @@
 -- serve: what models there are.
 
+-- Names mean PostgreSQL's own, whatever stands in the extension's schema.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE VIEW @extschema@.models AS
 SELECT m.name AS model, m.version,
        CASE WHEN m.is_deployed THEN 'deployed'
@@ -12,7 +15,7 @@ FROM @extschema@.model m;
 COMMENT ON VIEW @extschema@.models IS 'Every version of every model: its state, how it was trained, how good it is';
 COMMENT ON COLUMN @extschema@.models.model IS 'The name it was trained under';
 COMMENT ON COLUMN @extschema@.models.version IS 'Counted within the name, from 1';
-COMMENT ON COLUMN @extschema@.models.state IS '''deployed'': it answers for its name; ''withdrawn'': it did; ''trained'': it never did';
+COMMENT ON COLUMN @extschema@.models.state IS '''deployed'': it answers for its name; ''withdrawn'': it did; ''trained'': it never did, or was rolled back';
 COMMENT ON COLUMN @extschema@.models.algorithm IS 'How it was trained';
 COMMENT ON COLUMN @extschema@.models.params IS 'With which parameters';
 COMMENT ON COLUMN @extschema@.models.train_on IS '''train'': on the ratings that are not of the probe; ''all'': on those, too';
@@ -26,7 +29,7 @@ COMMENT ON COLUMN @extschema@.models.probe_rmse IS 'RMSE on the probe; NULL wher
 COMMENT ON COLUMN @extschema@.models.trained_at IS 'When';
 COMMENT ON COLUMN @extschema@.models.trained_by IS 'By which role';
 COMMENT ON COLUMN @extschema@.models.elapsed IS 'How long training took, reading and writing included';
-COMMENT ON COLUMN @extschema@.models.deployed_at IS 'When it was deployed last; NULL where it never was';
+COMMENT ON COLUMN @extschema@.models.deployed_at IS 'When it was deployed last; NULL where it never was, or was rolled back';
 
 -- A policy on the tables holds for who asks, not for the view's owner: before PostgreSQL 15 there is no such view.
 DO $$
@@ -35,3 +38,5 @@ BEGIN
         EXECUTE 'ALTER VIEW @extschema@.models SET (security_invoker = true)';
     END IF;
 END $$;
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -80,8 +80,8 @@ pub enum Error {
     /// No version of any name is deployed.
     #[error("no model is deployed")]
     NoneDeployed { known: Vec<String> },
-    /// Another transaction deployed a version that this one cannot see.
-    #[error("could not serialize access: another version of model \"{name}\" was deployed meanwhile")]
+    /// Another transaction changed which versions there are, or which is deployed, and this one cannot see it.
+    #[error("could not serialize access: the versions of model \"{name}\" were changed meanwhile")]
     Serialization { name: String },
     /// The system would not give more memory.
     #[error("out of memory")]
@@ -171,7 +171,8 @@ impl Report for Error {
                 format!("SELECT deploy_model('name') deploys a model. There is: {}.", known.join(", "))
             }
             Error::Serialization { .. } => {
-                "Train again, with deploy => false, or in a READ COMMITTED transaction.".into()
+                "Do it again in a new transaction; in a READ COMMITTED one it would have waited instead."
+                    .into()
             }
             Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),
             Error::Damaged { .. } => "Train the model again.".into(),

@@ -17,7 +17,7 @@ use super::prepared::Prepared;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
 
-pub use write::{Elapsed, NewModel, check_name, deploy, require_write, roll_back, write};
+pub use write::{Deploy, Elapsed, NewModel, check_name, deploy, require_write, roll_back, write};
 
 /// A trained model's row.
 #[derive(Clone, Debug)]
@@ -56,13 +56,18 @@ const ROWS_A_TURN: usize = 1024;
 pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error> {
     static FIND: Prepared = Prepared(
         "SELECT model_id, factors, samples, global_mean, trained_at, name, version FROM @extschema@.model
-         WHERE name = coalesce($1, CASE WHEN $2 IS NULL THEN name ELSE
-                               (SELECT d.name FROM @extschema@.model d WHERE d.is_deployed ORDER BY d.model_id DESC LIMIT 1) END)
-           AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END
-         ORDER BY is_deployed DESC, model_id DESC LIMIT 1",
+         WHERE CASE WHEN $1 IS NULL THEN is_deployed AND $2 IS NULL
+                    ELSE name = $1 AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END END
+         ORDER BY model_id DESC LIMIT 1",
     );
+    static NEWEST: Prepared =
+        Prepared("SELECT name FROM @extschema@.model WHERE is_deployed ORDER BY model_id DESC LIMIT 1");
     catalog::require("model", &[Privilege::Select])?;
-    let default = guc::default_model();
+    let mut default = guc::default_model();
+    if name.is_none() && default.is_none() && version.is_some() {
+        // A version is one of a name.
+        default = NEWEST.one::<String>(&[])?;
+    }
     let name = name.or(default.as_deref());
     let found = FIND.all(&[name.into(), version.into()], |row| {
         let at: TimestampWithTimeZone = row.need(5, "model")?;
@@ -79,21 +84,22 @@ pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error>
     if let Some(row) = found.into_iter().next() {
         return Ok(row);
     }
+    let known = names()?;
+    Err(match (name, version) {
+        _ if known.is_empty() => Error::NoModels,
+        (None, _) => Error::NoneDeployed { known },
+        (Some(name), _) if !known.iter().any(|known| known == name) => {
+            Error::NoModel { name: name.into(), known }
+        }
+        (Some(name), Some(version)) => Error::NoVersion { name: name.into(), version },
+        (Some(name), None) => Error::NotDeployed { name: name.into() },
+    })
+}
+
+/// All models' names.
+fn names() -> Result<Vec<String>, Error> {
     let query = "SELECT DISTINCT name FROM @extschema@.model ORDER BY name";
-    let known = query::select(Seen::ByStatement, query, &[], |row| {
-        row.get::<String>(1)?.ok_or(Error::Null("model"))
-    })?;
-    match (name, known) {
-        (_, known) if known.is_empty() => Err(Error::NoModels),
-        (Some(name), known) if known.iter().any(|known| known == name) && version.is_some() => {
-            Err(Error::NoVersion { name: name.into(), version: version.unwrap_or_default() })
-        }
-        (Some(name), known) if known.iter().any(|known| known == name) => {
-            Err(Error::NotDeployed { name: name.into() })
-        }
-        (Some(name), known) => Err(Error::NoModel { name: name.into(), known }),
-        (None, known) => Err(Error::NoneDeployed { known }),
-    }
+    query::select(Seen::ByStatement, query, &[], |row| row.get::<String>(1)?.ok_or(Error::Null("model")))
 }
 
 /// The table of models, as it was known when [`have_changed`] was asked last.
@@ -173,7 +179,7 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
     if dimension == "dim_movie" {
         let mut links = Vec::new();
         LINKS.each(&[row.model_id.into()], |row| {
-            links.extend(row.need::<Vec<f32>>(1, table)?);
+            links.extend(row.floats(1, table)?);
             Ok(())
         })?;
         rows.links = (links.len() == rows.factors.len() && !links.is_empty()).then_some(links);

@@ -53,6 +53,12 @@ impl Row<'_> {
     pub fn need<T: FromDatum + IntoDatum>(&self, column: i32, table: &'static str) -> Result<T, Error> {
         self.get(column).ok_or(Error::Null(table))
     }
+
+    /// The numbers of an array that has no NULLs in a table as the extension makes it; none where the array itself is NULL.
+    pub fn floats(&self, column: i32, table: &'static str) -> Result<Vec<f32>, Error> {
+        let numbers = self.get::<Vec<Option<f32>>>(column).unwrap_or_default();
+        numbers.into_iter().collect::<Option<_>>().ok_or(Error::Null(table))
+    }
 }
 
 impl Prepared {

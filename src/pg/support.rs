@@ -2,9 +2,9 @@
 
 use std::ffi::c_void;
 
-use pgrx::Internal;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use pgrx::{FromDatum, Internal};
 
 /// Rows that are expected where the number asked for is not known as the statement is planned.
 const USUAL: f64 = 10.0;
@@ -14,21 +14,26 @@ const USUAL: f64 = 10.0;
 #[pg_extern(immutable, parallel_safe)]
 fn rows_by_second_argument(request: Internal) -> Internal {
     // SAFETY: the planner's own, as it calls a support function.
-    unsafe { estimate(request, |argument| argument(1).unwrap_or(USUAL)) }
+    unsafe { estimate(request, |call| call.number(1).unwrap_or(USUAL)) }
 }
 
 /// The same by the third argument.
 #[pg_extern(immutable, parallel_safe)]
 fn rows_by_third_argument(request: Internal) -> Internal {
     // SAFETY: as above.
-    unsafe { estimate(request, |argument| argument(2).unwrap_or(USUAL)) }
+    unsafe { estimate(request, |call| call.number(2).unwrap_or(USUAL)) }
 }
 
-/// For `recommend_all(n, …)`: as many as it asks for by its first argument, for each customer there is.
+/// For `recommend_all(n, …, customer_ids, …)`: as many as it asks for by its first argument, for each customer of the array that
+/// is its fourth, or else for each there is.
 #[pg_extern(immutable, parallel_safe)]
 fn rows_for_all_customers(request: Internal) -> Internal {
+    let rows = |call: &Call| {
+        let customers = call.length(3).unwrap_or_else(customers);
+        call.number(0).unwrap_or(USUAL) * customers
+    };
     // SAFETY: as above.
-    unsafe { estimate(request, |argument| argument(0).unwrap_or(USUAL) * customers()) }
+    unsafe { estimate(request, rows) }
 }
 
 /// Customers, as the statistics have it: at least one.
@@ -48,12 +53,51 @@ fn customers() -> f64 {
     }
 }
 
+/// A call that is planned.
+struct Call {
+    root: *mut pg_sys::PlannerInfo,
+    arguments: *mut pg_sys::List,
+}
+
+impl Call {
+    /// What an argument is known to be, counted from 0; `None` where it is not known yet or is NULL.
+    fn constant(&self, argument: usize, of_type: pg_sys::Oid) -> Option<pg_sys::Datum> {
+        // SAFETY: made of a request, whose trees live while the planner asks.
+        unsafe {
+            if self.arguments.is_null() || argument >= (*self.arguments).length as usize {
+                return None;
+            }
+            let given = (*(*self.arguments).elements.add(argument)).ptr_value.cast::<pg_sys::Node>();
+            let known = pg_sys::estimate_expression_value(self.root, given);
+            if (*known).type_ != pg_sys::NodeTag::T_Const {
+                return None;
+            }
+            let constant = known.cast::<pg_sys::Const>();
+            let is_it = (*constant).consttype == of_type && !(*constant).constisnull;
+            is_it.then_some((*constant).constvalue)
+        }
+    }
+
+    /// The value of an argument that is an integer.
+    fn number(&self, argument: usize) -> Option<f64> {
+        self.constant(argument, pg_sys::INT4OID).map(|value| f64::from(value.value() as i32))
+    }
+
+    /// The length of an argument that is an array of integers.
+    fn length(&self, argument: usize) -> Option<f64> {
+        let array = self.constant(argument, pg_sys::INT4ARRAYOID)?;
+        // SAFETY: a constant's value, of this type.
+        let array = unsafe { pgrx::Array::<i32>::from_datum(array, false) }?;
+        Some(array.len() as f64)
+    }
+}
+
 /// Answers a request for a number of rows, and no other one.
 ///
 /// # Safety
 ///
 /// The argument is a node of the planner's, as support functions are called with.
-unsafe fn estimate(request: Internal, rows: impl FnOnce(&dyn Fn(usize) -> Option<f64>) -> f64) -> Internal {
+unsafe fn estimate(request: Internal, rows: impl FnOnce(&Call) -> f64) -> Internal {
     // Not NULL, which the planner would take for a mistake.
     let none = Internal::from(Some(pg_sys::Datum::null()));
     let Some(datum) = request.unwrap() else { return none };
@@ -68,21 +112,8 @@ unsafe fn estimate(request: Internal, rows: impl FnOnce(&dyn Fn(usize) -> Option
         if call.is_null() || (*call).type_ != pg_sys::NodeTag::T_FuncExpr {
             return none;
         }
-        let arguments = (*call.cast::<pg_sys::FuncExpr>()).args;
-        let argument = |number: usize| -> Option<f64> {
-            if arguments.is_null() || number >= (*arguments).length as usize {
-                return None;
-            }
-            let given = (*(*arguments).elements.add(number)).ptr_value.cast::<pg_sys::Node>();
-            let known = pg_sys::estimate_expression_value((*request).root, given);
-            if (*known).type_ != pg_sys::NodeTag::T_Const {
-                return None;
-            }
-            let constant = known.cast::<pg_sys::Const>();
-            let is_number = (*constant).consttype == pg_sys::INT4OID && !(*constant).constisnull;
-            is_number.then(|| f64::from((*constant).constvalue.value() as i32))
-        };
-        (*request).rows = rows(&argument).max(1.0);
+        let call = Call { root: (*request).root, arguments: (*call.cast::<pg_sys::FuncExpr>()).args };
+        (*request).rows = rows(&call).max(1.0);
         Internal::from(Some(pg_sys::Datum::from(request.cast::<c_void>())))
     }
 }

@@ -68,7 +68,7 @@ struct Lists {
     n: usize,
     row: ModelRow,
     movies: Rc<Movies>,
-    names: Vec<Name>,
+    names: Vec<Option<Name>>,
     /// For each movie, whether it is recommended to nobody.
     excluded: Vec<bool>,
     customers: Vec<Customer>,
@@ -77,7 +77,7 @@ struct Lists {
     seen: SeenMovies,
     /// For those whom the model does not know: keys and means, and the movies' names.
     popular: Vec<(i32, f32)>,
-    popular_names: Vec<Name>,
+    popular_names: Vec<Option<Name>>,
     /// Which customers' lists are made.
     made: usize,
     /// The lines that were made and not handed on yet.
@@ -145,10 +145,7 @@ impl Lists {
         let seen = match remove_seen {
             false => SeenMovies::Nothing,
             true if is_scanned => SeenMovies::Scanned(scanned(&row, customers.len(), &ratings)?),
-            true => {
-                let of = |customer: &Customer| customer.key.map_or(Ok(Vec::new()), seen);
-                SeenMovies::Asked(customers.iter().map(of).collect::<Result<_, _>>()?)
-            }
+            true => SeenMovies::Asked(asked(&row, &customers)?),
         };
         let popular = match customers.iter().all(|customer| customer.is_known) {
             true => Vec::new(),
@@ -180,20 +177,20 @@ impl Lists {
         let mut lines = Vec::new();
         for (at, list) in turn.clone().zip(lists) {
             let customer = &self.customers[at];
-            let named = |(rank, (number, score)): (usize, (usize, f32))| {
-                let (movie_id, title, year) = self.names[number].clone();
-                (customer.id, rank as i32 + 1, movie_id, title, year, factor::cut(score))
+            let line = |(rank, (name, score)): (i32, (&Name, f32))| {
+                let (movie_id, title, year) = name.clone();
+                (customer.id, rank, movie_id, title, year, factor::cut(score))
             };
             if customer.is_known {
-                let list = list.into_iter().map(|(number, score)| (number as usize, score));
-                lines.extend(list.enumerate().map(named));
+                let named = list.iter().filter_map(|&(number, score)| {
+                    self.names[number as usize].as_ref().map(|name| (name, score))
+                });
+                lines.extend((1..).zip(named).map(line));
             } else {
                 let popular = self.popular.iter().zip(&self.popular_names);
                 let unseen = popular.filter(|((key, _), _)| !self.seen.contains(at, customer.key, *key));
-                lines.extend(unseen.take(self.n).enumerate().map(|(rank, (&(_, mean), name))| {
-                    let (movie_id, title, year) = name.clone();
-                    (customer.id, rank as i32 + 1, movie_id, title, year, factor::cut(mean))
-                }));
+                let named = unseen.filter_map(|(&(_, mean), name)| name.as_ref().map(|name| (name, mean)));
+                lines.extend((1..).zip(named.take(self.n)).map(line));
             }
         }
         self.made = turn.end;
@@ -298,6 +295,19 @@ fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<
         }
     }
     Ok(side)
+}
+
+/// Each customer's ratings, asked for one by one.
+fn asked(row: &ModelRow, customers: &[Customer]) -> Result<Vec<Vec<i32>>, ServeError> {
+    let mut bytes = memory(row, customers.len(), &ratings::Size::default());
+    let mut all = Vec::with_capacity(customers.len());
+    for customer in customers {
+        let keys = customer.key.map_or(Ok(Vec::new()), seen)?;
+        bytes += size_of::<Vec<i32>>() + keys.capacity() * size_of::<i32>();
+        pg::check_memory("recommend_all", bytes)?;
+        all.push(keys);
+    }
+    Ok(all)
 }
 
 /// All ratings, by customer.

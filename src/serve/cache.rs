@@ -73,7 +73,7 @@ impl Movies {
             Shared::Squares(_) => self.known().for_each(|movie| shared.add(&self.catalogue.get(movie).1)),
             Shared::Products(_) => LINKS.each(&[row.model_id.into()], |row| {
                 interrupt::check();
-                shared.add(&row.need::<Vec<f32>>(1, "movie_factors")?);
+                shared.add(&row.floats(1, "movie_factors")?);
                 Ok(())
             })?,
         }
@@ -108,6 +108,8 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
         let entry = entries.remove(at);
         let movies = Rc::clone(&entry.movies);
         entries.push(entry);
+        // The setting may have been lowered since.
+        make_room(entries, 0);
         Some(movies)
     });
     if let Some(movies) = kept {
@@ -115,17 +117,22 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
     }
     let (movies, bytes) = read(row)?;
     let movies = Rc::new(movies);
-    let limit = guc::cache_memory();
-    if bytes <= limit {
+    if bytes <= guc::cache_memory() {
         ENTRIES.with_borrow_mut(|entries| {
-            while entries.iter().map(|entry| entry.bytes).sum::<usize>() + bytes > limit {
-                entries.remove(0);
-            }
+            make_room(entries, bytes);
             let movies = Rc::clone(&movies);
             entries.push(Entry { model_id: row.model_id, trained_at: row.trained_at, bytes, movies });
         });
     }
     Ok(movies)
+}
+
+/// Drops those used longest ago, until there is room for so many bytes.
+fn make_room(entries: &mut Vec<Entry>, bytes: usize) {
+    let limit = guc::cache_memory();
+    while !entries.is_empty() && entries.iter().map(|entry| entry.bytes).sum::<usize>() + bytes > limit {
+        entries.remove(0);
+    }
 }
 
 fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
@@ -138,9 +145,13 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     ids.sort_unstable();
     let keys = ids.into_iter().map(|(_, key)| key).collect::<Vec<_>>();
     let highest = keys.iter().copied().max().unwrap_or(0) as usize;
-    let per_movie = size_of::<i32>() + size_of::<bool>();
-    let bytes =
-        Catalogue::memory(keys.len(), row.factors) + keys.len() * per_movie + highest * size_of::<u32>();
+    // With what some calls will add: the norms, and what all movies share, of models that have such.
+    let per_movie = size_of::<i32>() + size_of::<bool>() + size_of::<f32>();
+    let shared = if row.samples == 1 { Shared::memory(row.factors) } else { 0 };
+    let bytes = Catalogue::memory(keys.len(), row.factors)
+        + shared
+        + keys.len() * per_movie
+        + highest * size_of::<u32>();
     pg::require_memory("recommending", bytes)?;
     let mut numbers = vec![NOBODY; highest];
     keys.iter().enumerate().for_each(|(number, &key)| numbers[key as usize - 1] = number as u32);

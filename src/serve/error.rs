@@ -85,6 +85,9 @@ impl Report for ServeError {
                 "The view models lists the versions there are; deploy_model() deploys any of them.".into()
             }
             ServeError::TooLarge { .. } => "Dump its tables instead: pg_dump has no such limit.".into(),
+            ServeError::Archive(factor::ArchiveError::Format(_)) => {
+                "Import it where the extension is as new as where it was exported.".into()
+            }
             ServeError::Archive(_) => "Import what export_model() returned, all of it.".into(),
             ServeError::Pg(error) => return error.hint(),
             _ => return None,

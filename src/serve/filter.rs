@@ -1,5 +1,7 @@
 //! Which movies may be recommended.
 
+use pgrx::datum::DatumWithOid;
+
 use crate::pg::Error;
 use crate::pg::prepared::Prepared;
 
@@ -15,27 +17,60 @@ pub struct Filter {
     pub min_ratings: Option<i64>,
 }
 
+/// Whether a movie passes; one without a year only where no year is asked for. SQL, to be put behind a query of `dim_movie m`, whose
+/// first four parameters are [`Filter::args`].
+macro_rules! passes {
+    () => {
+        "((($1 IS NULL AND $2 IS NULL) OR m.release_year BETWEEN coalesce($1, -32768) AND coalesce($2, 32767)) IS TRUE
+          AND ($3 IS NULL OR m.rating_count >= $3)
+          AND NOT m.movie_id = ANY ($4::int[]))"
+    };
+}
+
+/// A movie's place among those asked for, from 0 on, its id, title and year.
+pub type Passed = (usize, i32, Option<String>, Option<i16>);
+
 impl Filter {
-    /// The keys of movies that may not be recommended, ascending; of a movie without a year, that depends on no year being
-    /// asked for.
-    pub fn excluded(&self) -> Result<Vec<i32>, ServeError> {
-        static EXCLUDED: Prepared = Prepared(
-            "SELECT movie_key FROM @extschema@.dim_movie
-             WHERE NOT ((($1 IS NULL AND $2 IS NULL) OR release_year BETWEEN coalesce($1, -32768) AND coalesce($2, 32767)) IS TRUE
-                        AND ($3 IS NULL OR rating_count >= $3)
-                        AND NOT movie_id = ANY ($4::int[]))
-             ORDER BY movie_key",
-        );
+    pub fn is_empty(&self) -> bool {
         let Filter { min_year, max_year, exclude_movie_ids, min_ratings } = self;
-        let ids = exclude_movie_ids.iter().flatten();
-        let ids = ids
-            .map(|id| id.ok_or(ServeError::NullElement("exclude_movie_ids")))
-            .collect::<Result<Vec<_>, _>>()?;
-        if min_year.is_none() && max_year.is_none() && min_ratings.is_none() && ids.is_empty() {
+        let is_none_excluded = exclude_movie_ids.as_ref().is_none_or(Vec::is_empty);
+        min_year.is_none() && max_year.is_none() && min_ratings.is_none() && is_none_excluded
+    }
+
+    /// The keys of movies that may not be recommended, ascending.
+    pub fn excluded(&self) -> Result<Vec<i32>, ServeError> {
+        static EXCLUDED: Prepared = Prepared(concat!(
+            "SELECT m.movie_key FROM @extschema@.dim_movie m WHERE NOT ",
+            passes!(),
+            " ORDER BY m.movie_key"
+        ));
+        if self.is_empty() {
             return Ok(Vec::new());
         }
-        let args = [(*min_year).into(), (*max_year).into(), (*min_ratings).into(), ids.into()];
-        Ok(EXCLUDED.all(&args, |row| row.need::<i32>(1, "dim_movie"))?)
+        Ok(EXCLUDED.all(&self.args()?, |row| row.need::<i32>(1, "dim_movie"))?)
+    }
+
+    /// Those of some movies, by key, that may be recommended, in the same order.
+    pub fn passing(&self, keys: Vec<i32>) -> Result<Vec<Passed>, ServeError> {
+        static PASSING: Prepared = Prepared(concat!(
+            "SELECT best.rank::int, m.movie_id, m.title, m.release_year
+             FROM unnest($5::int[]) WITH ORDINALITY AS best (movie_key, rank)
+             JOIN @extschema@.dim_movie m USING (movie_key) WHERE ",
+            passes!(),
+            " ORDER BY best.rank"
+        ));
+        let [min_year, max_year, min_ratings, ids] = self.args()?;
+        Ok(PASSING.all(&[min_year, max_year, min_ratings, ids, keys.into()], |row| {
+            let place = row.need::<i32>(1, "dim_movie")? as usize - 1;
+            Ok((place, row.need::<i32>(2, "dim_movie")?, row.get::<String>(3), row.get::<i16>(4)))
+        })?)
+    }
+
+    fn args(&self) -> Result<[DatumWithOid<'static>; 4], ServeError> {
+        let ids = self.exclude_movie_ids.iter().flatten();
+        let ids = ids.map(|id| id.ok_or(ServeError::NullElement("exclude_movie_ids")));
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        Ok([self.min_year.into(), self.max_year.into(), self.min_ratings.into(), ids.into()])
     }
 }
 

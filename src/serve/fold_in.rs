@@ -53,6 +53,7 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
          LEFT JOIN @extschema@.movie_factors f ON f.model_id = $1 AND f.movie_key = wanted.movie_key ORDER BY place",
     );
     let movies = cache::movies(row)?;
+    let shared = movies.shared(row, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));
     let known = known.collect::<Vec<_>>();
     // Each rating's row, right-hand side, factors and links, and the system with its inverse.
@@ -60,13 +61,12 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
     pg::require_memory("folding in", (3 * known.len() + 3 * unknowns) * unknowns * size_of::<f64>())?;
     let keys = known.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
     let args = [DatumWithOid::from(row.model_id), keys.into()];
-    let links = LINKS.all(&args, |row| Ok(row.get::<Vec<f32>>(1).unwrap_or_default()))?;
+    let links = LINKS.all(&args, |row| row.floats(1, "movie_factors"))?;
     let of = |(&(_, rating, number), link): (&(i32, f32, usize), Vec<f32>)| {
         let (bias, factors) = movies.catalogue.get(number);
         Rated { rating, bias, factors, link }
     };
     let rows = known.iter().zip(links).map(of).collect::<Vec<_>>();
-    let shared = movies.shared(row, algorithm)?;
     let mut proceed = || {
         interrupt::check();
         ControlFlow::Continue(())

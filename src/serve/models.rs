@@ -62,7 +62,7 @@ fn export_model(
 }
 
 /// Adds what `export_model` returned as a new version, under its own name or another. Customers and movies that are not
-/// here are left out. Deployed as training deploys: where nothing of that name is, or when told.
+/// here are left out. Deployed where nothing of that name is, or when told.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn import_model(
@@ -222,6 +222,8 @@ fn import(
     let laid_out_bytes = rows.saturating_mul(vector);
     pg::require_memory("import_model", laid_out_bytes.saturating_add(4 * bytes.len()))?;
     let mean = about.mean;
+    // By what an archive says of itself, which may be of another probe, it does not replace anything.
+    let deploy = deploy.map_or(model::Deploy::IfNone, model::Deploy::Told);
     let new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
     let sides = [(&customers, "customer"), (&movies, "movie")];
     let [customers, movies] = sides.map(|(rows, side)| laid_out(rows, side, about.factors as usize));

@@ -138,7 +138,6 @@ fn for_customer(
     if wanted.lower_bound > 0.0 && row.samples == 1 {
         return Err(ServeError::NoSamples(row.name));
     }
-    let excluded = wanted.filter.excluded()?;
     let customer_key = super::customer_key(customer_id)?;
     let seen = match customer_key {
         Some(key) if remove_seen => seen(key)?,
@@ -149,8 +148,8 @@ fn for_customer(
         None => None,
     };
     match customer {
-        Some((bias, factors)) => by_factors(&row, (bias, &factors), &[&excluded, &seen], wanted),
-        None => popular(&[&excluded, &seen], wanted.n),
+        Some((bias, factors)) => by_factors(&row, (bias, &factors), &seen, wanted),
+        None => popular(&seen, wanted),
     }
 }
 
@@ -161,44 +160,73 @@ fn for_ratings(
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
     let row = model::find(wanted.model, None)?;
-    let excluded = wanted.filter.excluded()?;
     let rated = fold_in::by_ids(movie_ids, ratings)?;
     let mut keys = rated.iter().map(|&(key, _)| key).collect::<Vec<_>>();
     keys.sort_unstable();
     let found = fold_in::fold_in(&row, &rated)?;
-    let left_out = [&excluded[..], if remove_seen { &keys } else { &[] }];
-    by_factors(&row, (found.folded.bias, &found.folded.factors), &left_out, wanted)
+    let seen = if remove_seen { &keys[..] } else { &[] };
+    by_factors(&row, (found.folded.bias, &found.folded.factors), seen, wanted)
 }
 
-/// The best by a model, but for those with keys that are left out.
+/// A movie's key, its score and the score's standard deviation.
+type Scored = (i32, f32, Option<f32>);
+
+/// Movies asked for, for each that is wanted, before the filter has to be asked of all movies.
+const ASKED: usize = 10;
+
+/// The best that pass the filter, out of a ranking that gives so many of those whose keys are in none of the lists.
+fn filtered(
+    wanted: &Wanted<'_>,
+    seen: &[i32],
+    ranking: impl Fn(usize, &[&[i32]]) -> Vec<Scored>,
+) -> Result<Vec<Recommended>, ServeError> {
+    let Wanted { n, ref filter, .. } = *wanted;
+    // Of the best of all movies enough pass the most filters, and few are looked up. (In a list as long as to be of
+    // thousands, that takes longer than to read all movies at once.)
+    let asked = if filter.is_empty() { n } else { n.saturating_mul(ASKED) };
+    if asked <= 100 * ASKED || filter.is_empty() {
+        let best = ranking(asked, &[seen]);
+        let is_all = best.len() < asked;
+        let mut described = describe(best, filter)?;
+        if is_all || described.len() >= n {
+            described.truncate(n);
+            return Ok(described);
+        }
+    }
+    describe(ranking(n, &[seen, &filter.excluded()?]), filter)
+}
+
+/// The best by a model, but for those that were seen.
 fn by_factors(
     row: &ModelRow,
     (bias, factors): (f32, &[f32]),
-    left_out: &[&[i32]],
+    seen: &[i32],
     wanted: &Wanted<'_>,
 ) -> Result<Vec<Recommended>, ServeError> {
     let movies = cache::movies(row)?;
     let scores = movies.catalogue.score(Taste { base: row.global_mean + bias, factors })?;
-    let mask = mask(&movies, left_out);
     let below = match wanted.lower_bound > 0.0 {
         true => movies.catalogue.deviations(factors, row.samples),
         false => Vec::new(),
     };
-    let mut best = Best::new(wanted.n);
-    // What no training makes, an import may bring: a score that is no number is nobody's best.
-    for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
-        let deviation = below.get(number).copied().unwrap_or(0.0);
-        best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
-    }
-    let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
-    let described = best.map(|number| {
-        let deviation = || {
-            let (_, of_movie) = movies.catalogue.get(number);
-            factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
-        };
-        (movies.key(number), scores[number], if row.samples > 1 { deviation() } else { None })
-    });
-    Ok(describe(&described.collect::<Vec<_>>())?)
+    filtered(wanted, seen, |n, left_out| {
+        let mask = mask(&movies, left_out);
+        let mut best = Best::new(n);
+        // What no training makes, an import may bring: a score that is no number is nobody's best.
+        for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
+            let deviation = below.get(number).copied().unwrap_or(0.0);
+            best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
+        }
+        let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
+        let scored = best.map(|number| {
+            let deviation = || {
+                let (_, of_movie) = movies.catalogue.get(number);
+                factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
+            };
+            (movies.key(number), scores[number], if row.samples > 1 { deviation() } else { None })
+        });
+        scored.collect()
+    })
 }
 
 /// Movies by what all think of them: keys and damped means, best first, ties by id.
@@ -218,38 +246,34 @@ pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
     Ok(means)
 }
 
-/// The best by what all think of them, but for those with keys that are left out, each list ascending.
-fn popular(left_out: &[&[i32]], n: usize) -> Result<Vec<Recommended>, ServeError> {
-    let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-    let best = by_mean()?.into_iter().filter(|(key, _)| !is_left_out(key)).take(n);
-    Ok(describe(&best.map(|(key, mean)| (key, mean, None)).collect::<Vec<_>>())?)
+/// The best by what all think of them, but for those that were seen.
+fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeError> {
+    let means = by_mean()?;
+    filtered(wanted, seen, |n, left_out| {
+        let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
+        let best = means.iter().filter(|(key, _)| !is_left_out(key)).take(n);
+        best.map(|&(key, mean)| (key, mean, None)).collect()
+    })
 }
 
-/// Ranks, titles and years for keys, in the order given.
-pub fn describe(best: &[(i32, f32, Option<f32>)]) -> Result<Vec<Recommended>, Error> {
-    static DESCRIBE: Prepared = Prepared(
-        "SELECT best.rank::int, m.movie_id, m.title, m.release_year
-         FROM unnest($1::int[]) WITH ORDINALITY AS best (movie_key, rank)
-         JOIN @extschema@.dim_movie m USING (movie_key) ORDER BY best.rank",
-    );
-    let keys = best.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
-    DESCRIBE.all(&[keys.into()], |row| {
-        let rank = row.need::<i32>(1, "dim_movie")?;
-        let (_, score, deviation) = best[rank as usize - 1];
-        let id = row.need::<i32>(2, "dim_movie")?;
-        Ok((rank, id, row.get::<String>(3), row.get::<i16>(4), factor::cut(score), deviation))
-    })
+/// Ranks, titles and years of those that pass a filter, in the order given.
+fn describe(best: Vec<Scored>, filter: &Filter) -> Result<Vec<Recommended>, ServeError> {
+    let passing = filter.passing(best.iter().map(|&(key, ..)| key).collect())?;
+    let described = passing.into_iter().zip(1..).map(|((place, id, title, year), rank)| {
+        let (_, score, deviation) = best[place];
+        (rank, id, title, year, factor::cut(score), deviation)
+    });
+    Ok(described.collect())
 }
 
 /// A movie's id, title and year.
 pub type Name = (i32, Option<String>, Option<i16>);
 
-/// The names of movies, by key, in the order of the keys.
-pub fn names(keys: &[i32]) -> Result<Vec<Name>, Error> {
-    let all = keys.iter().map(|&key| (key, 0.0, None)).collect::<Vec<_>>();
-    let mut names = vec![(0, None, None); all.len()];
-    for (rank, id, title, year, ..) in describe(&all)? {
-        names[rank as usize - 1] = (id, title, year);
+/// The names of movies, by key, in the order of the keys; none where somebody deleted a movie that a session still keeps.
+pub fn names(keys: &[i32]) -> Result<Vec<Option<Name>>, ServeError> {
+    let mut names = vec![None; keys.len()];
+    for (place, id, title, year) in Filter::default().passing(keys.to_vec())? {
+        names[place] = Some((id, title, year));
     }
     Ok(names)
 }

@@ -11,7 +11,7 @@ use crate::pg::{self, Error, report};
 
 use super::cache;
 use super::error::ServeError;
-use super::recommend::{checked, describe};
+use super::recommend::{checked, names};
 
 /// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
 ///
@@ -61,12 +61,9 @@ fn movies_like(
         }
     }
     let best = best.into_sorted();
-    let keys = best.iter().map(|&(number, cosine)| (movies.key(number as usize), cosine, None));
-    let described = describe(&keys.collect::<Vec<_>>())?;
-    let with_cosine = described.into_iter().zip(best);
-    Ok(with_cosine
-        .map(|((rank, id, title, year, ..), (_, cosine))| (rank, id, title, year, cosine))
-        .collect())
+    let keys = best.iter().map(|&(number, _)| movies.key(number as usize)).collect::<Vec<_>>();
+    let named = names(&keys)?.into_iter().zip(best).filter_map(|(name, (_, cosine))| Some((name?, cosine)));
+    Ok((1..).zip(named).map(|(rank, ((id, title, year), cosine))| (rank, id, title, year, cosine)).collect())
 }
 
 fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {

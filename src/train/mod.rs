@@ -9,7 +9,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::model::{Elapsed, NewModel};
+use crate::pg::model::{Deploy, Elapsed, NewModel};
 use crate::pg::progress::{Phase, Shown};
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
@@ -226,7 +226,7 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
         summary,
         curve,
         elapsed: Elapsed::Since(started),
-        deploy,
+        deploy: deploy.map_or(Deploy::IfBetter, Deploy::Told),
     };
     let trained = |table: &str, row: usize| match table {
         "movie_factors" => matrix.by_movie.count(row) > 0,

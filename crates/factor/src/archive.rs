@@ -5,9 +5,11 @@
 //! read of one takes no more memory than a few times its own size, whatever it claims.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Algorithm;
 use crate::error::check;
@@ -99,8 +101,38 @@ pub struct About {
     pub summary: Option<String>,
     /// How long training took.
     pub seconds: f64,
-    /// Each iteration's number, RMSE on ratings trained on and held out, and seconds.
-    pub curve: Vec<(u32, f64, Option<f64>, f64)>,
+    /// How each iteration went, by number.
+    #[serde(deserialize_with = "short_curve")]
+    pub curve: Vec<Point>,
+}
+
+/// An iteration's number, RMSE on ratings trained on and held out, and seconds.
+type Point = (u32, f64, Option<f64>, f64);
+
+/// Reads a curve, and no more of it than there can be: its numbers take several times the room that they take written.
+fn short_curve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Point>, D::Error> {
+    struct Curve;
+
+    impl<'de> Visitor<'de> for Curve {
+        type Value = Vec<Point>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(to, "at most {LONGEST_CURVE} iterations")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut points: A) -> Result<Vec<Point>, A::Error> {
+            let mut curve = Vec::new();
+            while let Some(point) = points.next_element()? {
+                if curve.len() == LONGEST_CURVE {
+                    return Err(A::Error::invalid_length(LONGEST_CURVE + 1, &self));
+                }
+                curve.push(point);
+            }
+            Ok(curve)
+        }
+    }
+
+    deserializer.deserialize_seq(Curve)
 }
 
 /// One side's rows.
@@ -212,11 +244,8 @@ impl Archive {
         let About { name, train_on, hold_out, factors, samples, mean, .. } = &self.about;
         let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
         let words = self.about.params.len() + self.about.summary.as_ref().map_or(0, String::len);
-        let points = self.about.curve.windows(2);
-        if words > LONGEST
-            || self.about.curve.len() > LONGEST_CURVE
-            || !points.clone().all(|two| two[0].0 < two[1].0)
-        {
+        let mut points = self.about.curve.windows(2);
+        if words > LONGEST || !points.all(|two| two[0].0 < two[1].0) {
             return Err(ArchiveError::Invalid("its words or its curve cannot be".into()));
         }
         let algorithm = self.algorithm()?;
@@ -227,6 +256,7 @@ impl Archive {
             algorithm => Some(algorithm.factors()),
         };
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
+        let is_positive = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
         let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
         let what = match () {
             () if name.is_empty() || name.len() > 255 || name.contains('\0') => "its name",
@@ -240,7 +270,11 @@ impl Archive {
             {
                 "its size"
             }
-            () if is_finite.iter().any(|number| !number.is_finite()) || *seconds < 0.0 => "its measures",
+            () if is_finite.iter().any(|number| !number.is_finite())
+                || is_positive.iter().any(|number| *number < 0.0) =>
+            {
+                "its measures"
+            }
             () if matches!(summary, Some(Err(_))) => "its summary",
             () if self.customers.links.is_some() => "its customers",
             () if self.about.curve.iter().any(|point| point.0 > i32::MAX as u32) => "its curve",
@@ -392,7 +426,10 @@ mod tests {
         assert_eq!(refused(|archive| archive.about.name.clear()), "its name cannot be");
         assert_eq!(refused(|archive| archive.about.samples = 3), "its samples cannot be");
         assert_eq!(refused(|archive| archive.about.train_rmse = f64::NAN), "its measures cannot be");
+        assert_eq!(refused(|archive| archive.about.probe_rmse = Some(-0.1)), "its measures cannot be");
         assert_eq!(refused(|archive| archive.about.summary = Some("{".into())), "its summary cannot be");
+        let long = |archive: &mut Archive| archive.about.curve = vec![(1, 0.9, None, 0.1); LONGEST_CURVE + 1];
+        assert!(refused(long).contains("expected at most 4096 iterations"));
         assert!(refused(|archive| archive.about.algorithm = "magic".into()).contains("magic"));
         assert!(refused(|archive| archive.about.params = "{\"factors\": 0}".into()).contains("factors"));
         assert_eq!(

@@ -40,6 +40,11 @@ pub enum Shared {
 }
 
 impl Shared {
+    /// Bytes that one takes at most, of a model of as many factors.
+    pub fn memory(factors: usize) -> usize {
+        factors * factors * size_of::<f64>()
+    }
+
     /// Adds a movie's vector. What is beyond the length is not looked at.
     pub fn add(&mut self, vector: &[f32]) {
         match self {
@@ -83,13 +88,14 @@ impl FoldedIn {
 }
 
 impl Algorithm {
-    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet.
+    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet. [`Error::NoFoldIn`] of `bpmf`.
     pub fn shared(&self, factors: usize) -> Result<Shared, Error> {
         Ok(match self {
             Algorithm::Als(params) if params.implicit_weight > 0.0 => {
                 Shared::Products(zeros((factors, factors))?)
             }
             Algorithm::TruncatedSvd(_) => Shared::Squares(try_vec(factors)?),
+            Algorithm::Bpmf(_) => return Err(Error::NoFoldIn { algorithm: self.name() }),
             _ => Shared::Nothing,
         })
     }
@@ -97,8 +103,8 @@ impl Algorithm {
     /// Finds the customer of these ratings. `mean` is the model's, `shared` the sum that [`Algorithm::shared`] begins, over all
     /// movies. `proceed` is asked again and again whether to go on; [`Error::Cancelled`] where not.
     ///
-    /// Of `als`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same factors, but for
-    /// rounding; of `svd`, this is the minimum that gradient descent goes towards. [`Error::NoFoldIn`] of `bpmf`, and
+    /// Of `als` without `cg_steps`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same
+    /// factors, but for rounding; of `svd`, and of `als` with `cg_steps`, this is the minimum that gradient descent goes towards. [`Error::NoFoldIn`] of `bpmf`, and
     /// [`Error::Undetermined`] where there is no regularisation and too few ratings.
     pub fn fold_in(
         &self,

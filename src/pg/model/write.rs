@@ -30,9 +30,18 @@ pub struct NewModel<'a> {
     pub curve: Vec<factor::Iteration>,
     /// How long it took, so far.
     pub elapsed: Elapsed,
-    /// Whether to deploy it; `None` to do so where no version of its name is deployed or the one that is has a higher
-    /// probe RMSE.
-    pub deploy: Option<bool>,
+    pub deploy: Deploy,
+}
+
+/// Whether a new version is deployed.
+#[derive(Clone, Copy, Debug)]
+pub enum Deploy {
+    /// As told.
+    Told(bool),
+    /// Where no version of its name is.
+    IfNone,
+    /// There, and where the one that is has a higher probe RMSE.
+    IfBetter,
 }
 
 /// How long training took.
@@ -59,7 +68,7 @@ impl<'a> NewModel<'a> {
         about: &'a About,
         name: &'a str,
         algorithm: &factor::Algorithm,
-        deploy: Option<bool>,
+        deploy: Deploy,
     ) -> Result<NewModel<'a>, Error> {
         let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         let iteration = |&(number, train_rmse, held_out_rmse, at): &(u32, f64, Option<f64>, f64)| {
@@ -128,12 +137,13 @@ pub fn write(
     )?
     .pop()
     .ok_or(Error::Null("model"))?;
-    let deploy = new.deploy.unwrap_or(match (deployed, new.probe_rmse) {
-        (None, _) => true,
-        (Some(Some(deployed)), Some(new)) => new < deployed,
+    let deploy = match (new.deploy, deployed, new.probe_rmse) {
+        (Deploy::Told(deploy), ..) => deploy,
+        (_, None, _) => true,
+        (Deploy::IfBetter, Some(Some(deployed)), Some(new)) => new < deployed,
         // One that was trained on the probe, too, cannot be compared.
-        (Some(_), _) => false,
-    });
+        (Deploy::IfBetter | Deploy::IfNone, Some(_), _) => false,
+    };
     if deploy {
         withdraw(new.name, deployed.is_some())?;
     }

@@ -91,6 +91,15 @@ SELECT import_model(set_byte(archive, 5000, 255 - get_byte(archive, 5000))) FROM
 SELECT import_model(archive, repeat('x', 256)) FROM exported WHERE name = 'als';
 SELECT import_model(archive, '') FROM exported WHERE name = 'als';
 SELECT export_model('asl');
+-- A version without a name is one of the default model's.
+SELECT export_model(version => 99);
+SET netflix_rec.default_model = 'als';
+SELECT export_model(version => 99);
+RESET netflix_rec.default_model;
+-- However good it says it is, one that is imported replaces nothing unless that is meant.
+SELECT i.version FROM exported, LATERAL import_model(archive, 'svdpp') i WHERE name = 'als';
+SELECT i.version FROM exported, LATERAL import_model(archive, 'svdpp', deploy => true) i WHERE name = 'svdpp';
+SELECT version, state FROM models WHERE model = 'svdpp' ORDER BY version;
 DROP TABLE exported;
 
 -- A model that another session drops is forgotten; here, by the same.

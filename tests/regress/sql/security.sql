@@ -9,7 +9,13 @@ CREATE FUNCTION warehouse.least(float8, int) RETURNS bool LANGUAGE plpgsql AS $$
 CREATE OPERATOR warehouse.>= (LEFTARG = float8, RIGHTARG = int, FUNCTION = warehouse.least);
 CREATE FUNCTION warehouse.same(oid, regclass) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
 CREATE OPERATOR warehouse.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = warehouse.same);
+CREATE FUNCTION warehouse.more(numeric, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse.> (LEFTARG = numeric, RIGHTARG = int, FUNCTION = warehouse.more);
+CREATE FUNCTION warehouse.over(float8, bigint) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
+CREATE OPERATOR warehouse./ (LEFTARG = float8, RIGHTARG = bigint, FUNCTION = warehouse.over);
 CREATE EXTENSION netflix_rec SCHEMA warehouse;
+-- No view goes by an operator that is not PostgreSQL's own.
+SELECT viewname FROM pg_views WHERE schemaname = 'warehouse' AND definition LIKE '%OPERATOR(%' ORDER BY 1;
 CREATE SCHEMA planted;
 CREATE TABLE planted.fact_ratings (rating_key bigint, customer_key int, movie_key int, date_key int, rating smallint, is_probe bool);
 CREATE TABLE planted.model AS SELECT 1 AS model_id, 'als' AS name;

@@ -47,6 +47,16 @@ SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1980, max_year =
 SELECT * FROM pg_temp.agree('recommend(customer_id, min_ratings => 400)', 'NOT is_seen AND rating_count >= 400');
 SELECT array_agg(movie_id) AS favourites FROM (SELECT movie_id FROM by_hand GROUP BY 1 ORDER BY sum(score) DESC LIMIT 20) f \gset
 SELECT * FROM pg_temp.agree(format('recommend(customer_id, exclude_movie_ids => %L)', :'favourites'), format('NOT is_seen AND NOT movie_id = ANY (%L::int[])', :'favourites'));
+-- Of the best, few pass or none; and a list that is long.
+SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1975, max_year => 1975, min_ratings => 50)', 'NOT is_seen AND release_year = 1975 AND rating_count >= 50');
+SELECT count(*) = 150 AS long, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM by_hand b WHERE b.movie_id = r.movie_id AND b.release_year >= 1990)) AS too_old, count(DISTINCT rank) = max(rank) AS each_rank
+FROM recommend((SELECT customer_id FROM hundred LIMIT 1), 150, min_year => 1990) r;
+-- Ten, if it is not said how many; and an id that is no movie's makes no difference.
+SELECT count(*) FROM recommend((SELECT customer_id FROM hundred LIMIT 1), NULL);
+SELECT count(*) AS different FROM (
+    SELECT h.customer_id, r.* FROM hundred h, LATERAL recommend(h.customer_id) r
+    EXCEPT SELECT h.customer_id, r.* FROM hundred h, LATERAL recommend(h.customer_id, exclude_movie_ids => '{99999999}') r
+) d;
 -- Filters that nothing passes.
 SELECT count(*) FROM recommend((SELECT customer_id FROM hundred LIMIT 1), min_year => 2100);
 -- They hold for what all like best, too.
@@ -104,6 +114,26 @@ SELECT count(*) FROM similar_customers(2649430);
 INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + n, :new_key, n, (SELECT min(date_key) FROM dim_date), 1 + n % 5, false FROM generate_series(1, 40) n;
 SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
+-- By the trigger of the manual each rating that comes is heard of at once; and kept where there is no model to tell.
+CREATE FUNCTION refresh_raters() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM refresh_customer(customer_id) FROM dim_customer WHERE customer_key IN (SELECT customer_key FROM new_ratings);
+    RETURN NULL;
+EXCEPTION WHEN undefined_object OR object_not_in_prerequisite_state OR feature_not_supported THEN
+    RETURN NULL; -- no model is deployed, or one that does not fold in: the rating is kept all the same
+END $$;
+CREATE TRIGGER refresh_raters AFTER INSERT ON fact_ratings
+REFERENCING NEW TABLE AS new_ratings FOR EACH STATEMENT EXECUTE FUNCTION refresh_raters();
+SELECT bias AS before FROM customer_factors WHERE customer_key = :new_key AND model_id = model_id('als') \gset
+INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + 1, :new_key, 41, (SELECT min(date_key) FROM dim_date), 5, false;
+SELECT bias <> :before AS is_anew FROM customer_factors WHERE customer_key = :new_key AND model_id = model_id('als');
+SET netflix_rec.default_model = 'bpmf';
+INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + 1, :new_key, 42, (SELECT min(date_key) FROM dim_date), 5, false;
+SET netflix_rec.default_model = 'nothing';
+INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + 1, :new_key, 43, (SELECT min(date_key) FROM dim_date), 5, false;
+SET netflix_rec.default_model = 'als';
+SELECT count(*) AS kept FROM fact_ratings WHERE customer_key = :new_key;
+DROP FUNCTION refresh_raters CASCADE;
 DELETE FROM fact_ratings WHERE customer_key = :new_key;
 SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
@@ -178,6 +208,7 @@ SELECT avg(b.predicted_sd) < avg(r.predicted_sd) AS surer FROM recommend(:custom
 SELECT * FROM recommend(:customer, lower_bound => 1);
 SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => -1);
 SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => 'NaN');
+SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => 101);
 
 -- One who has seen everything is told of nothing, and not of a movie that came after the training either.
 INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + row_number() OVER (), :customer_key, movie_key, (SELECT min(date_key) FROM dim_date), 3, false
@@ -186,7 +217,9 @@ INSERT INTO dim_movie VALUES ((SELECT max(movie_key) + 1 FROM dim_movie), 17771,
 SELECT count(*) FROM recommend(:customer, 1000000);
 SELECT count(*) FILTER (WHERE movie_id = 17771) AS late, count(*) = (SELECT count(*) FROM movie_factors WHERE model_id = model_id('als')) AS all_known
 FROM recommend(:customer, 1000000, remove_seen => false);
-SELECT count(*) AS by_bias_alone FROM predict_rating(:customer, 17771);
+SELECT abs(predicted_rating - least(5, greatest(1, global_mean + bias))) < 1e-5 AS by_bias_alone
+FROM predict_rating(:customer, 17771), model JOIN customer_factors USING (model_id) WHERE model_id = model_id('als') AND customer_key = :customer_key;
+SELECT count(*) AS different FROM (SELECT * FROM recommend_for(ARRAY[1, 17771], ARRAY[5, 1]) EXCEPT SELECT * FROM recommend_for(ARRAY[1], ARRAY[5])) d;
 
 -- The planner knows how many rows to expect.
 CREATE FUNCTION pg_temp.expected(query text) RETURNS text LANGUAGE plpgsql AS $$
@@ -199,14 +232,29 @@ SELECT pg_temp.expected('SELECT * FROM recommend(42, 7)'), pg_temp.expected('SEL
        pg_temp.expected('SELECT * FROM recommend_for(''{1}'', ''{5}'', 3)'), pg_temp.expected('SELECT * FROM similar_movies(1, 5 + 1)'),
        pg_temp.expected('SELECT * FROM recommend_users(1, (random() * 9)::int)'), pg_temp.expected('SELECT * FROM predict_rating(1, 1)'),
        pg_temp.expected('SELECT c.customer_id FROM (SELECT customer_id FROM dim_customer LIMIT 3) c, LATERAL recommend(c.customer_id, 4)') AS joined,
+       pg_temp.expected('SELECT * FROM recommend_all(2, customer_ids => ARRAY[1, 2, 3])') AS for_three,
        pg_temp.expected('SELECT * FROM recommend_all(2)')::int / (SELECT reltuples::int FROM pg_class WHERE oid = 'dim_customer'::regclass) AS for_all;
 
--- No room to keep factors in: they are read each time.
+-- No room to keep factors in: those that were kept are forgotten, and they are read each time.
 SET netflix_rec.cache_memory = 0;
+SELECT count(*) FROM recommend(0 + :customer, 3, 'bpmf', remove_seen => false);
 SELECT count(*) FROM recommend(0 + :customer, 3, 'bpmf', remove_seen => false);
 RESET netflix_rec.cache_memory;
 SET netflix_rec.max_memory = 1;
 SELECT count(*) FROM recommend_all(3);
+SELECT count(*) FROM recommend_all(3, customer_ids => ARRAY[1, 2, 3]);
 RESET netflix_rec.max_memory;
+-- A movie that somebody deletes, with all that is known of it, is listed no more, though the session knew it.
+SELECT count(*) FROM recommend(:customer, 3, remove_seen => false);
+SELECT movie_id AS gone, movie_key AS gone_key FROM similar_movies(:popular, 1) JOIN dim_movie USING (movie_id) \gset
+DELETE FROM fact_ratings WHERE movie_key = :gone_key;
+DELETE FROM qualifying WHERE movie_key = :gone_key;
+DELETE FROM movie_factors WHERE movie_key = :gone_key;
+DELETE FROM dim_movie WHERE movie_key = :gone_key;
+SELECT count(*) FILTER (WHERE movie_id = :gone OR title IS NULL) AS gone, bool_and(s.similarity <= c.cosine + 1e-5) AS in_order
+FROM similar_movies(:popular, 20) s JOIN (SELECT row_number() OVER (ORDER BY cosine DESC, movie_id) AS rank, cosine FROM movie_cosine) c USING (rank);
+SELECT count(*) FILTER (WHERE movie_id = :gone OR title IS NULL) AS gone, count(*) > 1000 AS many, max(rank) = count(*) AS each_rank FROM recommend(:customer, 1000000, remove_seen => false);
+SELECT count(*) FILTER (WHERE movie_id = :gone OR title IS NULL) AS gone, count(*) > 1000 AS many, max(rank) * 2 = count(*) AS each_rank
+FROM recommend_all(1000000, customer_ids => ARRAY[:customer, :customer], remove_seen => false);
 DROP VIEW movie_cosine;
 DROP EXTENSION netflix_rec;
