@@ -39,6 +39,10 @@ main() {
     hammer "recommend(c, 10)" 1 prepared "SELECT * FROM recommend(:c, 10);"
     hammer "recommend(c, 10)" 2 prepared "SELECT * FROM recommend(:c, 10);"
     hammer "recommend(c, 10, min_year => 1990, min_ratings => 1000)" 1 prepared "SELECT * FROM recommend(:c, 10, min_year => 1990, min_ratings => 1000);"
+    hammer "recommend(0, 10): not in the data" 1 prepared "SELECT * FROM recommend(0, 10);"
+    hammer "recommend_users(m, 10)" 1 prepared "\\set m random(1, 17770)
+SELECT * FROM recommend_users(:m, 10);"
+    hammer "similar_customers(c, 10)" 1 prepared "SELECT * FROM similar_customers(:c, 10);"
     hammer "predict_rating(c, m)" 1 prepared "\\set m random(1, 17770)
 SELECT * FROM predict_rating(:c, :m);"
     hammer "similar_movies(m, 10)" 1 prepared "\\set m random(1, 17770)
@@ -50,6 +54,11 @@ SELECT * FROM explain(:c, :m);"
     echo
     first_calls
     everybody
+    : >"$dir/cancels.md"
+    cancels served "$ratings" "SELECT count(*) FROM recommend_all(10)" 12
+    cancels served "$ratings" "SELECT version FROM import_model((SELECT export_model()), 'again')" 12
+    cancels served "$ratings" "SELECT version FROM drop_model('als', force => true)" 4
+    cancels_table
     [ "$calls" -eq 0 ] || many_calls
 }
 

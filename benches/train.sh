@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # How long training takes, from the rows in the table to the model in the table, and how good the model is after each
-# iteration; beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there.
+# iteration; beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there; and how
+# late a training hears that it shall end.
 #
 # usage: train.sh [RATINGS ...]     default: 10000000 100480507, the last one the Prize's own size
 #
 #   FACTORS=50    REGULARIZATION=0.045    SWEEPS=6    THREADS=(all cores)    PEERS="libmf cmfrec"    BENCH=/var/tmp/netflix_rec_bench
 #
 # cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings, as are the algorithms that learn
-# from who rated what. The whole set needs 25 GB of disk. Prints two tables in Markdown; README.md keeps what they were.
+# from who rated what. The whole set needs 25 GB of disk. Prints tables in Markdown; README.md keeps what they were.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh
@@ -27,9 +28,12 @@ main() {
     peak=$(cargo bench --quiet --locked -p factor --bench sweep -- 50 2000 "$threads" | sed -n 's/.* % of \([0-9]*\);.*/\1/p')
     printf '%s threads, %s factors, %s GFLOP/s at most\n\n' "$threads" "$factors" "$peak"
     build_peers
+    : >"$dir/cancels.md"
     echo "| ratings | algorithm | read s | sort s | first iteration s | an iteration s | GFLOP/s | of the peak | write s | all s | memory MB | probe RMSE after iterations |"
     echo "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for size in "${sizes[@]}"; do measure "$size" "$peak"; done
+    echo
+    cancels_table
     echo
     echo "| ratings | peer | s | a sweep or epoch s | probe RMSE |"
     echo "| ---: | --- | ---: | ---: | ---: |"
@@ -46,6 +50,8 @@ measure() {
     sync
     watch_training "$ratings" "$peak" als "{\"factors\": $factors, \"iterations\": $sweeps, \"regularization\": $regularization, \"bias_regularization\": $(calculate "$regularization / 3")}"
     watch_training "$ratings" "$peak" svd "{\"factors\": $factors}"
+    cancels trained "$ratings" "SELECT FROM train('als', '{\"factors\": $factors, \"iterations\": 2}')" 24
+    cancels trained "$ratings" "SELECT FROM train('svd', '{\"factors\": $factors, \"iterations\": 3}')" 12
     if [ "$ratings" -le 10000000 ]; then
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3, "cg_steps": 3}'
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3}'

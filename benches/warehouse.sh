@@ -35,6 +35,17 @@ sample() {
     echo "$folder"
 }
 
+# cancels DATABASE RATINGS STATEMENT MOMENTS: notes how late the statement hears of a timeout, for `cancels_table` to show.
+cancels() {
+    PGOPTIONS="-c netflix_rec.max_memory=16GB" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
+}
+
+cancels_table() {
+    echo "| ratings | statement | at | times ended | latest ms |"
+    echo "| ---: | --- | --- | ---: | ---: |"
+    cat "$dir/cancels.md"
+}
+
 query() { psql -X -q -At -v ON_ERROR_STOP=1 -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d "$1" -c "${2}"; }
 
 now() { date +%s.%N; }

@@ -187,3 +187,40 @@ fn forget_dropped() -> Result<(), Error> {
     });
     Ok(())
 }
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    #[pg_test]
+    fn what_is_dropped_is_forgotten() {
+        Spi::run("INSERT INTO dim_movie VALUES (1, 7, 'A', 2000, 0), (2, 9, 'B', 2001, 0)").unwrap();
+        for name in ["one", "two"] {
+            let model = format!(
+                "INSERT INTO model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings, iterations,
+                                    train_rmse, elapsed, train_on, hold_out, samples)
+                 VALUES ('{name}', 1, 'als', '{{}}', true, 1, 3, 1, 1, 1, '1 s', 'train', 0, 1)"
+            );
+            Spi::run(&model).unwrap();
+        }
+        Spi::run("INSERT INTO movie_factors SELECT model_id, key, 0, ARRAY[key] FROM model, unnest(ARRAY[1, 2]) AS key").unwrap();
+        let kept =
+            || ENTRIES.with_borrow(|entries| entries.iter().map(|entry| entry.model_id).collect::<Vec<_>>());
+        let id = |name: &str| Spi::get_one::<i32>(&format!("SELECT model_id('{name}')")).unwrap().unwrap();
+        let ask = |name: &str| Spi::run(&format!("SELECT similar_movies(7, model => '{name}')")).unwrap();
+        let (one, two) = (id("one"), id("two"));
+        ask("one");
+        ask("two");
+        ask("one");
+        // The last asked is the last to go.
+        assert_eq!(kept(), [two, one]);
+        Spi::run("SELECT drop_model('two', force => true)").unwrap();
+        ask("one");
+        assert_eq!(kept(), [one]);
+        Spi::run("SET netflix_rec.cache_memory = 0").unwrap();
+        ask("one");
+        assert!(kept().is_empty());
+    }
+}

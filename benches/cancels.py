@@ -1,0 +1,79 @@
+"""How late a statement hears of a timeout, whatever it is at: prints a row of a table in Markdown for each of its phases.
+
+usage: cancels.py SOCKET_FOLDER PORT DATABASE RATINGS STATEMENT MOMENTS
+
+The statement runs to its end once, and is then ended at so many moments, evenly over the time that took; another session
+watches netflix_progress meanwhile. All of it is rolled back.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+
+socket, port, database, ratings, statement, moments = sys.argv[1:]
+
+
+class Session:
+    def __init__(self):
+        self.psql = subprocess.Popen(
+            ["psql", "-X", "-q", "-At", "-h", socket, "-p", port, "-U", "postgres", "-d", database],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+
+    def ask(self, sql):
+        """The lines that came back."""
+        self.psql.stdin.write(sql + ";\n\\echo end of answer\n")
+        lines = []
+        while (line := self.psql.stdout.readline().rstrip("\n")) != "end of answer":
+            if not self.psql.poll() is None:
+                sys.exit(f"the session ended: {line}")
+            lines.append(line)
+        return lines
+
+
+class Watch(threading.Thread):
+    """Notes what phase there is, and since when."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen, self.is_over = [], False
+
+    def run(self):
+        session = Session()
+        while not self.is_over:
+            asked = time.monotonic()
+            self.seen.append((asked, (session.ask("SELECT phase FROM netflix_progress") or ["without a phase"])[0]))
+            time.sleep(0.005)
+
+    def at(self, moment):
+        return next((phase for asked, phase in reversed(self.seen) if asked <= moment), "without a phase")
+
+
+def run(session, timeout):
+    """When it began and ended, and whether it came to its end."""
+    session.ask(f"BEGIN; SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = {timeout}")
+    began = time.monotonic()
+    answer = session.ask(statement)
+    ended = time.monotonic()
+    session.ask("ROLLBACK")
+    errors = [line for line in answer if line.startswith("ERROR:")]
+    if errors and "statement timeout" not in errors[0]:
+        sys.exit(errors[0])
+    return began, ended, not errors
+
+
+session = Session()
+began, ended, _ = run(session, 0)
+took = ended - began
+late = {}
+for moment in range(int(moments)):
+    timeout = took * (moment + 0.5) / int(moments)
+    watch = Watch()
+    watch.start()
+    began, ended, is_done = run(session, int(1000 * timeout))
+    watch.is_over = True
+    watch.join()
+    if not is_done:
+        late.setdefault(watch.at(began + timeout), []).append(ended - began - int(1000 * timeout) / 1000)
+for phase, times in late.items():
+    print(f"| {ratings} | `{statement}` | {phase} | {len(times)} | {1000 * max(times):.0f} |", flush=True)
