@@ -402,7 +402,11 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
     // SAFETY: the server calls this once, in a process that `run` asked for, with the argument that it gave; the segment is
     // this process's until it ends.
     unsafe {
+        #[cfg(not(feature = "pg18"))]
         pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(die));
+        // What its headers name pqsignal.
+        #[cfg(feature = "pg18")]
+        pg_sys::pqsignal_be(pg_sys::SIGTERM as c_int, Some(die));
         pg_sys::BackgroundWorkerUnblockSignals();
         if pg_sys::CurrentResourceOwner.is_null() {
             pg_sys::CurrentResourceOwner =
