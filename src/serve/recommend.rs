@@ -232,16 +232,16 @@ fn by_factors(
 /// Movies by what all think of them: keys and damped means, best first, ties by id.
 pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
     static MEANS: Prepared = Prepared(
-        "SELECT movie_key, rating_count, rating_mean,
-                (sum(rating_count * rating_mean) OVER () / sum(rating_count) OVER ())::float8
-         FROM @extschema@.dim_movie WHERE rating_count > 0 ORDER BY movie_id",
+        "SELECT movie_key, rating_count, rating_mean FROM @extschema@.dim_movie WHERE rating_count > 0 ORDER BY movie_id",
     );
-    let mut means = MEANS.all(&[], |row| {
-        let (count, mean) = (row.need::<i64>(2, "dim_movie")?, row.need::<f64>(3, "dim_movie")?);
-        let usual = row.need::<f64>(4, "dim_movie")?;
-        let damped = baseline::damped_mean(count as u64, mean, usual, baseline::MOVIE_DAMPING);
-        Ok((row.need::<i32>(1, "dim_movie")?, damped as f32))
+    let (mut keys, mut rated) = (Vec::new(), Vec::new());
+    MEANS.each(&[], |row| {
+        keys.push(row.need::<i32>(1, "dim_movie")?);
+        rated.push((row.need::<i64>(2, "dim_movie")? as u64, row.need::<f64>(3, "dim_movie")?));
+        Ok(())
     })?;
+    let means = baseline::damped_means(&rated, baseline::MOVIE_DAMPING);
+    let mut means = keys.into_iter().zip(means.into_iter().map(|mean| mean as f32)).collect::<Vec<_>>();
     means.sort_by(|one, other| other.1.total_cmp(&one.1));
     Ok(means)
 }

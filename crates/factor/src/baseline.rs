@@ -86,11 +86,14 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     course.finish(&mut model, (error / matrix.ratings() as f64).sqrt())
 }
 
-/// A mean drawn towards what is usual, the more so the fewer ratings it stands on:
-/// `(count · mean + damping · usual) / (count + damping)`.
-pub fn damped_mean(count: u64, mean: f64, usual: f64, damping: f64) -> f64 {
-    let count = count as f64;
-    (count * mean + damping * usual) / (count + damping)
+/// Means drawn towards the mean of all ratings, the more so the fewer ratings each stands on:
+/// `(count · mean + damping · usual) / (count + damping)`. Of `rated`, numbers of ratings and their means, one a movie.
+pub fn damped_means(rated: &[(u64, f64)], damping: f64) -> Vec<f64> {
+    let all = rated.iter().map(|&(count, _)| count as f64).sum::<f64>();
+    let usual = rated.iter().map(|&(count, mean)| count as f64 * mean).sum::<f64>() / all;
+    let damped =
+        |&(count, mean): &(u64, f64)| (count as f64 * mean + damping * usual) / (count as f64 + damping);
+    rated.iter().map(damped).collect()
 }
 
 fn mean(matrix: &RatingMatrix) -> Result<Model, Error> {
@@ -191,7 +194,11 @@ mod tests {
         let both = (3.0 - mean - first + 5.0 - mean - (5.0 - mean) / 26.0) / 12.0;
         assert!((model.customers.biases[0] - both).abs() < 1e-6);
         assert!((model.predict(50, 2) - (mean + usual)).abs() < 1e-6);
-        assert!((damped_mean(1, 5.0, 3.0, 3.0) - 3.5).abs() < 1e-12);
+        // Of 6 ratings, 3 in the mean: drawn towards that as by 3 more.
+        let damped = damped_means(&[(1, 5.0), (5, 2.6), (0, 0.0)], 3.0);
+        let expected = [(5.0 + 9.0) / 4.0, (13.0 + 9.0) / 8.0, 3.0];
+        damped.iter().zip(expected).for_each(|(one, other)| assert!((one - other).abs() < 1e-12, "{one}"));
+        assert!(damped_means(&[], 3.0).is_empty());
     }
 
     #[test]
