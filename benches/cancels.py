@@ -2,8 +2,8 @@
 
 usage: cancels.py SOCKET_FOLDER PORT DATABASE RATINGS STATEMENT MOMENTS
 
-The statement runs to its end once, and is then ended at so many moments, evenly over the time that took; another session
-watches netflix_progress meanwhile. All of it is rolled back.
+The statement runs to its end twice, and is then ended at so many moments, evenly over the time that the second run took; another
+session watches netflix_progress meanwhile. All of it is rolled back.
 """
 
 import subprocess
@@ -36,14 +36,18 @@ class Watch(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.seen, self.is_over = [], False
+        self.seen, self.is_over, self.session = [], False, Session()
+        self.look()
+
+    def look(self):
+        asked = time.monotonic()
+        self.seen.append((asked, (self.session.ask("SELECT phase FROM netflix_progress") or ["without a phase"])[0]))
 
     def run(self):
-        session = Session()
         while not self.is_over:
-            asked = time.monotonic()
-            self.seen.append((asked, (session.ask("SELECT phase FROM netflix_progress") or ["without a phase"])[0]))
+            self.look()
             time.sleep(0.005)
+        self.session.psql.stdin.close()
 
     def at(self, moment):
         return next((phase for asked, phase in reversed(self.seen) if asked <= moment), "without a phase")
@@ -63,17 +67,20 @@ def run(session, timeout):
 
 
 session = Session()
+run(session, 0)
 began, ended, _ = run(session, 0)
 took = ended - began
 late = {}
 for moment in range(int(moments)):
-    timeout = took * (moment + 0.5) / int(moments)
+    timeout = max(1, int(1000 * took * (moment + 0.5) / int(moments)))
     watch = Watch()
     watch.start()
-    began, ended, is_done = run(session, int(1000 * timeout))
+    began, ended, is_done = run(session, timeout)
     watch.is_over = True
     watch.join()
-    if not is_done:
-        late.setdefault(watch.at(began + timeout), []).append(ended - began - int(1000 * timeout) / 1000)
+    over = ended - began - timeout / 1000
+    # One that ends by itself, but not before it should have been ended, has not heard.
+    if not is_done or over > 0:
+        late.setdefault(watch.at(began + timeout / 1000), []).append(over)
 for phase, times in late.items():
     print(f"| {ratings} | `{statement}` | {phase} | {len(times)} | {1000 * max(times):.0f} |", flush=True)

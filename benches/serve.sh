@@ -54,12 +54,13 @@ SELECT * FROM explain(:c, :m);"
     echo
     first_calls
     everybody
+    [ "$calls" -eq 0 ] || many_calls
+    echo
     : >"$dir/cancels.md"
     cancels served "$ratings" "SELECT count(*) FROM recommend_all(10)" 12
     cancels served "$ratings" "SELECT version FROM import_model((SELECT export_model()), 'again')" 12
     cancels served "$ratings" "SELECT version FROM drop_model('als', force => true)" 4
     cancels_table
-    [ "$calls" -eq 0 ] || many_calls
 }
 
 # hammer NAME SESSIONS MODE SCRIPT: prints a row. Latencies are pgbench's own, of each call.

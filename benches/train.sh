@@ -94,20 +94,23 @@ def watch():
 
 threading.Thread(target=watch, daemon=True).start()
 started, marks, ended, curve = time.time(), {}, [], []
-psql.stdin.write(f"SELECT 'done', ratings FROM train('{algorithm}', '{params}', deploy => false);\n\\q\n")
+psql.stdin.write(f"SELECT 'done', ratings, version FROM train('{algorithm}', '{params}', deploy => false);\n")
 trained = 0
 for line in psql.stdout:
     now = time.time() - started
-    if found := re.search(r"iteration (\d+)/.*probe RMSE ([\d.]+), ([\d.]+) s", line):
-        ended.append(float(found[3]))
-        curve.append(found[2])
-        marks.setdefault("sorted", now - float(found[3]))
+    if found := re.search(r"iteration \d+/.*probe RMSE ([\d.]+)", line):
+        curve.append(found[1])
+        marks.setdefault("first", now)
     elif "training on" in line:
         marks["read"] = now
     elif "writing" in line:
         marks["written"] = now
     elif line.startswith("done|"):
-        trained, marks["done"] = int(line.split("|")[1]), now
+        (trained, version), marks["done"] = map(int, line.split("|")[1:]), now
+        # To more than the tenth of a second that notices tell.
+        psql.stdin.write(f"SELECT 'ended', seconds FROM training_curve('{algorithm}', {version}) ORDER BY iteration;\n\\q\n")
+    elif line.startswith("ended|"):
+        ended.append(float(line.split("|")[1]))
     elif "ERROR" in line:
         sys.exit(line)
 each = min((later - earlier for earlier, later in zip(ended, ended[1:])), default=ended[0])
@@ -117,7 +120,7 @@ if algorithm == "als" and "cg_steps" not in params:
     gflop = 2 * trained * factors * (factors + 1) / each / 1e9
     work, share = f"{gflop:.0f}", f"{100 * gflop / float(peak):.0f} %"
 curve = [rmse for number, rmse in enumerate(curve, 1) if number < 7 or number % 5 == 0 or number == len(curve)]
-print(f"| {ratings} | {algorithm} `{params}` | {marks['read']:.1f} | {marks['sorted'] - marks['read']:.1f} | {ended[0]:.1f} | {each:.2f} | "
+print(f"| {ratings} | {algorithm} `{params}` | {marks['read']:.1f} | {marks['first'] - ended[0] - marks['read']:.1f} | {ended[0]:.1f} | {each:.2f} | "
       f"{work} | {share} | {marks['done'] - marks['written']:.1f} | {marks['done']:.1f} | {memory[0]} | {' '.join(curve)} |", flush=True)
 PYTHON
 }

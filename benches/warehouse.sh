@@ -37,11 +37,11 @@ sample() {
 
 # cancels DATABASE RATINGS STATEMENT MOMENTS: notes how late the statement hears of a timeout, for `cancels_table` to show.
 cancels() {
-    PGOPTIONS="-c netflix_rec.max_memory=16GB" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
+    PGOPTIONS="-c netflix_rec.max_memory=16GB -c netflix_rec.threads=${threads:-0}" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
 }
 
 cancels_table() {
-    echo "| ratings | statement | at | times ended | latest ms |"
+    echo "| ratings | statement | at | cancelled | latest by ms |"
     echo "| ---: | --- | --- | ---: | ---: |"
     cat "$dir/cancels.md"
 }

@@ -54,7 +54,7 @@ impl Row<'_> {
         self.get(column).ok_or(Error::Null(table))
     }
 
-    /// The numbers of an array that has no NULLs in a table as the extension makes it; none where the array itself is NULL.
+    /// An array's numbers; none where the array is NULL, an error where one of them is.
     pub fn floats(&self, column: i32, table: &'static str) -> Result<Vec<f32>, Error> {
         let numbers = self.get::<Vec<Option<f32>>>(column).unwrap_or_default();
         numbers.into_iter().collect::<Option<_>>().ok_or(Error::Null(table))

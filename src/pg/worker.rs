@@ -404,7 +404,7 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
     unsafe {
         #[cfg(not(feature = "pg18"))]
         pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(die));
-        // What its headers name pqsignal.
+        // Its headers define pqsignal as this name.
         #[cfg(feature = "pg18")]
         pg_sys::pqsignal_be(pg_sys::SIGTERM as c_int, Some(die));
         pg_sys::BackgroundWorkerUnblockSignals();

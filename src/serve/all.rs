@@ -152,11 +152,14 @@ impl Lists {
             false => by_mean()?.into_iter().filter(|(key, _)| excluded.binary_search(key).is_err()).collect(),
         };
         let popular_keys = popular.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+        let names_of_all = names(movies.keys())?;
+        let mut excluded = mask(&movies, &[&excluded]);
+        excluded.iter_mut().zip(&names_of_all).for_each(|(excluded, name)| *excluded |= name.is_none());
         Ok(Lists {
             n,
-            names: names(movies.keys())?,
+            names: names_of_all,
             popular_names: names(&popular_keys)?,
-            excluded: mask(&movies, &[&excluded]),
+            excluded,
             movies,
             row,
             customers,

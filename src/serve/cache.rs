@@ -103,13 +103,13 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
         forget_dropped()?;
     }
     let kept = ENTRIES.with_borrow_mut(|entries| {
+        // The setting may have been lowered since.
+        make_room(entries, 0);
         let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (row.model_id, row.trained_at);
         let at = entries.iter().position(is_it)?;
         let entry = entries.remove(at);
         let movies = Rc::clone(&entry.movies);
         entries.push(entry);
-        // The setting may have been lowered since.
-        make_room(entries, 0);
         Some(movies)
     });
     if let Some(movies) = kept {
@@ -145,7 +145,7 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     ids.sort_unstable();
     let keys = ids.into_iter().map(|(_, key)| key).collect::<Vec<_>>();
     let highest = keys.iter().copied().max().unwrap_or(0) as usize;
-    // With what some calls will add: the norms, and what all movies share, of models that have such.
+    // With what some calls will add: the norms, and what all movies share, at most.
     let per_movie = size_of::<i32>() + size_of::<bool>() + size_of::<f32>();
     let shared = if row.samples == 1 { Shared::memory(row.factors) } else { 0 };
     let bytes = Catalogue::memory(keys.len(), row.factors)

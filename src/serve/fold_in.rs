@@ -52,6 +52,8 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
         "SELECT links FROM unnest($2::int[]) WITH ORDINALITY AS wanted (movie_key, place)
          LEFT JOIN @extschema@.movie_factors f ON f.model_id = $1 AND f.movie_key = wanted.movie_key ORDER BY place",
     );
+    // Before all that takes memory.
+    algorithm.check_fold_in()?;
     let movies = cache::movies(row)?;
     let shared = movies.shared(row, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));

@@ -222,7 +222,7 @@ fn import(
     let laid_out_bytes = rows.saturating_mul(vector);
     pg::require_memory("import_model", laid_out_bytes.saturating_add(4 * bytes.len()))?;
     let mean = about.mean;
-    // By what an archive says of itself, which may be of another probe, it does not replace anything.
+    // The RMSE that an archive states may be of another probe: it replaces a deployed version only when told to.
     let deploy = deploy.map_or(model::Deploy::IfNone, model::Deploy::Told);
     let new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
     let sides = [(&customers, "customer"), (&movies, "movie")];

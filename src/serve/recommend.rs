@@ -168,32 +168,48 @@ fn for_ratings(
     by_factors(&row, (found.folded.bias, &found.folded.factors), seen, wanted)
 }
 
-/// A movie's key, its score and the score's standard deviation.
-type Scored = (i32, f32, Option<f32>);
+/// A movie's key and its score.
+type Scored = (i32, f32);
 
-/// Movies asked for, for each that is wanted, before the filter has to be asked of all movies.
-const ASKED: usize = 10;
+/// Movies looked up, for each that is wanted, before all movies are.
+const LOOKED_UP: usize = 10;
+/// Lists that are longer are filtered by reading all movies once: sooner done.
+const LONG: usize = 100;
 
-/// The best that pass the filter, out of a ranking that gives so many of those whose keys are in none of the lists.
+/// The best `n` that pass the filter. `ranking(n, lists)` gives the best `n` whose keys are in none of the lists, `deviation` a
+/// movie's, by key.
 fn filtered(
     wanted: &Wanted<'_>,
     seen: &[i32],
     ranking: impl Fn(usize, &[&[i32]]) -> Vec<Scored>,
+    deviation: impl Fn(i32) -> Option<f32>,
 ) -> Result<Vec<Recommended>, ServeError> {
     let Wanted { n, ref filter, .. } = *wanted;
-    // Of the best of all movies enough pass the most filters, and few are looked up. (In a list as long as to be of
-    // thousands, that takes longer than to read all movies at once.)
-    let asked = if filter.is_empty() { n } else { n.saturating_mul(ASKED) };
-    if asked <= 100 * ASKED || filter.is_empty() {
-        let best = ranking(asked, &[seen]);
-        let is_all = best.len() < asked;
-        let mut described = describe(best, filter)?;
-        if is_all || described.len() >= n {
-            described.truncate(n);
-            return Ok(described);
-        }
+    let passing = |asked: usize, left_out: &[&[i32]]| {
+        let best = ranking(asked, left_out);
+        let passed = filter.passing(best.iter().map(|&(key, _)| key).collect())?;
+        let is_enough = passed.len() >= n || best.len() < asked;
+        let described = passed.into_iter().take(n).zip(1..).map(|((place, id, title, year), rank)| {
+            let (key, score) = best[place];
+            (rank, id, title, year, factor::cut(score), deviation(key))
+        });
+        Ok::<_, ServeError>(is_enough.then(|| described.collect::<Vec<_>>()))
+    };
+    let found = match filter.is_empty() {
+        true => passing(n, &[seen])?,
+        // Ten times as many as are wanted usually contain enough that pass.
+        false if n <= LONG => passing(n * LOOKED_UP, &[seen])?,
+        false => None,
+    };
+    let found = match found {
+        None if !filter.is_empty() => passing(n, &[seen, &filter.excluded()?])?,
+        found => found,
+    };
+    match found {
+        Some(found) => Ok(found),
+        // Some of the best are movies that somebody deleted and the session still keeps.
+        None => Ok(passing(usize::MAX, &[seen])?.unwrap_or_default()),
     }
-    describe(ranking(n, &[seen, &filter.excluded()?]), filter)
 }
 
 /// The best by a model, but for those that were seen.
@@ -209,7 +225,7 @@ fn by_factors(
         true => movies.catalogue.deviations(factors, row.samples),
         false => Vec::new(),
     };
-    filtered(wanted, seen, |n, left_out| {
+    let ranking = |n: usize, left_out: &[&[i32]]| {
         let mask = mask(&movies, left_out);
         let mut best = Best::new(n);
         // What no training makes, an import may bring: a score that is no number is nobody's best.
@@ -218,15 +234,13 @@ fn by_factors(
             best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
         }
         let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
-        let scored = best.map(|number| {
-            let deviation = || {
-                let (_, of_movie) = movies.catalogue.get(number);
-                factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
-            };
-            (movies.key(number), scores[number], if row.samples > 1 { deviation() } else { None })
-        });
-        scored.collect()
-    })
+        best.map(|number| (movies.key(number), scores[number])).collect()
+    };
+    let deviation = |key: i32| {
+        let (_, of_movie) = movies.catalogue.get(movies.number(key).filter(|_| row.samples > 1)?);
+        factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
+    };
+    filtered(wanted, seen, ranking, deviation)
 }
 
 /// Movies by what all think of them: keys and damped means, best first, ties by id.
@@ -249,21 +263,11 @@ pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
 /// The best by what all think of them, but for those that were seen.
 fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeError> {
     let means = by_mean()?;
-    filtered(wanted, seen, |n, left_out| {
+    let ranking = |n: usize, left_out: &[&[i32]]| {
         let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-        let best = means.iter().filter(|(key, _)| !is_left_out(key)).take(n);
-        best.map(|&(key, mean)| (key, mean, None)).collect()
-    })
-}
-
-/// Ranks, titles and years of those that pass a filter, in the order given.
-fn describe(best: Vec<Scored>, filter: &Filter) -> Result<Vec<Recommended>, ServeError> {
-    let passing = filter.passing(best.iter().map(|&(key, ..)| key).collect())?;
-    let described = passing.into_iter().zip(1..).map(|((place, id, title, year), rank)| {
-        let (_, score, deviation) = best[place];
-        (rank, id, title, year, factor::cut(score), deviation)
-    });
-    Ok(described.collect())
+        means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied().collect()
+    };
+    filtered(wanted, seen, ranking, |_| None)
 }
 
 /// A movie's id, title and year.

@@ -11,7 +11,7 @@ use crate::pg::{self, Error, report};
 
 use super::cache;
 use super::error::ServeError;
-use super::recommend::{checked, names};
+use super::recommend::{Name, checked, names};
 
 /// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
 ///
@@ -53,17 +53,27 @@ fn movies_like(
     let (_, factors) = movies.catalogue.get(this);
     let products = movies.catalogue.products(&factors, 0..factors.len());
     let norms = movies.norms();
-    let mut best = Best::new(n);
-    for number in movies.known().filter(|&number| number != this) {
-        // Nothing points nowhere.
-        if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
-            best.push(number as i32, cosine);
+    // All of them where some of the best are movies that somebody deleted and the session still keeps.
+    for asked in [n, usize::MAX] {
+        let mut best = Best::new(asked);
+        for number in movies.known().filter(|&number| number != this) {
+            // Nothing points nowhere.
+            if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
+                best.push(number as i32, cosine);
+            }
+        }
+        let best = best.into_sorted();
+        let keys = best.iter().map(|&(number, _)| movies.key(number as usize)).collect::<Vec<_>>();
+        let named = names(&keys)?.into_iter().zip(best);
+        let named = named.filter_map(|(name, (_, cosine))| Some((name?, cosine))).collect::<Vec<_>>();
+        if named.len() == keys.len() || asked > n {
+            let ranked = (1..).zip(named).take(n);
+            let line =
+                |(rank, ((id, title, year), cosine)): (i32, (Name, f32))| (rank, id, title, year, cosine);
+            return Ok(ranked.map(line).collect());
         }
     }
-    let best = best.into_sorted();
-    let keys = best.iter().map(|&(number, _)| movies.key(number as usize)).collect::<Vec<_>>();
-    let named = names(&keys)?.into_iter().zip(best).filter_map(|(name, (_, cosine))| Some((name?, cosine)));
-    Ok((1..).zip(named).map(|(rank, ((id, title, year), cosine))| (rank, id, title, year, cosine)).collect())
+    Ok(Vec::new())
 }
 
 fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {

@@ -109,7 +109,8 @@ pub struct About {
 /// An iteration's number, RMSE on ratings trained on and held out, and seconds.
 type Point = (u32, f64, Option<f64>, f64);
 
-/// Reads a curve, and no more of it than there can be: its numbers take several times the room that they take written.
+/// Reads a curve, and refuses one longer than any training makes: a point takes several times more room in memory than in the
+/// archive.
 fn short_curve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Point>, D::Error> {
     struct Curve;
 
@@ -256,7 +257,7 @@ impl Archive {
             algorithm => Some(algorithm.factors()),
         };
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
-        let is_positive = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
+        let not_negative = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
         let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
         let what = match () {
             () if name.is_empty() || name.len() > 255 || name.contains('\0') => "its name",
@@ -271,7 +272,7 @@ impl Archive {
                 "its size"
             }
             () if is_finite.iter().any(|number| !number.is_finite())
-                || is_positive.iter().any(|number| *number < 0.0) =>
+                || not_negative.iter().any(|number| *number < 0.0) =>
             {
                 "its measures"
             }

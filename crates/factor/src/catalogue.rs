@@ -152,8 +152,8 @@ impl Catalogue {
     }
 
     /// The `n` movies that each customer would like best: number and score, best first, ties by the smaller number. In
-    /// rayon's current pool. `customers` has a row a customer, of which `rows` are asked for; `is_left_out` tells whether a customer's
-    /// movie is (asked of those alone that would be among the best).
+    /// rayon's current pool. `customers` has a row a customer, of which `rows` are asked for; `is_left_out(customer,
+    /// movie)` is asked of those alone that would be among the best.
     pub fn best(
         &self,
         n: usize,
@@ -194,8 +194,8 @@ impl Catalogue {
                             let lane = worth.trailing_zeros() as usize;
                             worth &= worth - 1;
                             let (movie, score) = (first + lane, scores[lane]);
-                            // Of equals, the one that came first stays. What is infinite, and comes of no training, is nobody's
-                            // best.
+                            // Of equals, the one that came first stays. An infinite score, which no training makes, is never
+                            // listed.
                             let is_worth = score > thresholds[customer] && score < f32::INFINITY;
                             if is_worth && !is_left_out(turn.start + customer, movie) {
                                 best[customer].push(movie as i32, score);

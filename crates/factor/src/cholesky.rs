@@ -13,7 +13,8 @@ const PANEL: usize = ROWS;
 /// The first half of solving `A x = b` for `A` of `n` by `n`, in place: `A` becomes `U`, where `A = UᵀU`, and `b` becomes
 /// `U⁻ᵀ b`, which leaves [`substitute`] to do.
 ///
-/// `system` holds the upper triangle of `A` in rows of `stride` numbers, and `b` as column `n`, which is eliminated along.
+/// `system` holds the upper triangle of `A` in rows of `stride` numbers, and `b` as column `n`, which is eliminated along. (Rows
+/// from `n` to the next multiple of [`ROWS`] are overwritten.)
 /// `x` is at least `stride` numbers long, and has the reciprocals of U's diagonal then. Returns whether `A` was positive
 /// definite, so far as single precision can tell.
 ///
@@ -64,16 +65,16 @@ struct Square {
 }
 
 impl Square {
-    /// None if it is not positive definite. Looked at are as many rows as `was`, their diagonal before any elimination, is
-    /// long: those behind the system's last one may be anything, and so may be made of them.
+    /// None if it is not positive definite. `was` is the diagonal before any elimination. Rows beyond its length, which are
+    /// behind the system's last, may hold anything; what is computed from them is not used.
     #[inline(always)]
     fn factorise(system: &[f32], stride: usize, panel: usize, was: &[f32]) -> Option<Square> {
         let mut left: [[f32; PANEL]; PANEL] = std::array::from_fn(|row| {
             let from = (panel + row) * stride + panel;
             std::array::from_fn(|column| system[from + column])
         });
-        // As `LDLᵀ` first, each pivot's turn a copy of its own, with all in registers: roots would have to be waited for
-        // eight times, and are taken all at once.
+        // As `LDLᵀ` first, so that the roots are taken together at the end instead of each waiting for the one before.
+        // `pivot` is compiled once a row, so that everything stays in registers.
         let reciprocals = [
             Square::pivot::<0>(&mut left),
             Square::pivot::<1>(&mut left),
@@ -84,9 +85,10 @@ impl Square {
             Square::pivot::<6>(&mut left),
             Square::pivot::<7>(&mut left),
         ];
-        // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN.
+        // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN, and for what has no
+        // reciprocal.
         let is_positive =
-            |(row, &was): (usize, &f32)| left[row][row] > SINGULAR * was && left[row][row] < f32::INFINITY;
+            |(row, &was): (usize, &f32)| left[row][row] > SINGULAR * was && left[row][row].is_normal();
         if !was.iter().enumerate().all(is_positive) {
             return None;
         }

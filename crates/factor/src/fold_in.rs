@@ -88,14 +88,21 @@ impl FoldedIn {
 }
 
 impl Algorithm {
-    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet. [`Error::NoFoldIn`] of `bpmf`.
+    /// Whether customers can be folded in: [`Error::NoFoldIn`] of `bpmf`.
+    pub fn check_fold_in(&self) -> Result<(), Error> {
+        match self {
+            Algorithm::Bpmf(_) => Err(Error::NoFoldIn { algorithm: self.name() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet.
     pub fn shared(&self, factors: usize) -> Result<Shared, Error> {
         Ok(match self {
             Algorithm::Als(params) if params.implicit_weight > 0.0 => {
                 Shared::Products(zeros((factors, factors))?)
             }
             Algorithm::TruncatedSvd(_) => Shared::Squares(try_vec(factors)?),
-            Algorithm::Bpmf(_) => return Err(Error::NoFoldIn { algorithm: self.name() }),
             _ => Shared::Nothing,
         })
     }
@@ -104,8 +111,8 @@ impl Algorithm {
     /// movies. `proceed` is asked again and again whether to go on; [`Error::Cancelled`] where not.
     ///
     /// Of `als` without `cg_steps`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same
-    /// factors, but for rounding; of `svd`, and of `als` with `cg_steps`, this is the minimum that gradient descent goes towards. [`Error::NoFoldIn`] of `bpmf`, and
-    /// [`Error::Undetermined`] where there is no regularisation and too few ratings.
+    /// factors, but for rounding; of `svd`, and of `als` with `cg_steps`, this is the minimum that their steps approach.
+    /// [`Error::NoFoldIn`] of `bpmf`, and [`Error::Undetermined`] where there is no regularisation and too few ratings.
     pub fn fold_in(
         &self,
         mean: f32,

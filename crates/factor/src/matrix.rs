@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::error::check;
-use crate::memory::{try_room, try_vec};
+use crate::memory::{room, touch, try_room, try_vec};
 use crate::split::hash;
 
 pub use builder::MatrixBuilder;
@@ -231,6 +231,8 @@ fn transpose(sparse: &Sparse, rows: usize, cancelled: &AtomicBool) -> Result<Spa
     }
 
     let (mut others, mut values) = (try_room::<u32>(len)?, try_room::<u8>(len)?);
+    touch(room(&mut others, len), cancelled)?;
+    touch(room(&mut values, len), cancelled)?;
     let (to_others, to_values) = (Shared(others.as_mut_ptr()), Shared(values.as_mut_ptr()));
     parts.into_par_iter().zip(&mut places).try_for_each(|(part, places)| {
         for row in part {

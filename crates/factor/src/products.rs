@@ -69,7 +69,7 @@ pub(crate) const MARGIN: usize = 16;
 ///
 /// Tiles of four rows and two registers stay in registers while all vectors pass: eight sums, as many as have to be under
 /// way where a processor begins two a cycle and each takes four. With 32 registers it is eight rows: products of pairs
-/// take six cycles, and a register that is not aligned is loaded twice. A row's registers begin at the diagonal, wherever that
+/// take six cycles, and each unaligned load, which costs two, serves twice as many rows. A row's registers begin at the diagonal, wherever that
 /// is, so that few of them hold what is not wanted.
 ///
 /// # Safety

@@ -38,9 +38,9 @@ pub struct NewModel<'a> {
 pub enum Deploy {
     /// As told.
     Told(bool),
-    /// Where no version of its name is.
+    /// Where no version of its name is deployed.
     IfNone,
-    /// There, and where the one that is has a higher probe RMSE.
+    /// As `IfNone`, and also where the deployed version has a higher probe RMSE.
     IfBetter,
 }
 
