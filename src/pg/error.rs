@@ -167,6 +167,7 @@ impl Report for Error {
             }
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
+            Error::NoVersion { .. } => "The view models lists the versions there are.".into(),
             Error::NoneDeployed { known } => {
                 format!("SELECT deploy_model('name') deploys a model. There is: {}.", known.join(", "))
             }
