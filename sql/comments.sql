@@ -2,6 +2,13 @@
 
 COMMENT ON FUNCTION netflix_load(text, int, bigint) IS 'Loads a folder of the Netflix Prize''s files on the server: each rating once; goes on where it was interrupted';
 COMMENT ON FUNCTION ratings_load(text, bigint) IS 'Loads the ratings that a query gives: columns customer_id, movie_id, rating, rated_on';
+COMMENT ON FUNCTION add_rating(int, int, int, date, bool) IS
+    'Adds one rating by ordinary SQL, or changes it where the customer has rated the movie before';
+COMMENT ON FUNCTION netflix_load_abandon() IS 'Gives up an interrupted load: removes the ratings that it has inserted';
+COMMENT ON FUNCTION refuse_while_keys_are_aside() IS 'Trigger: refuses to write the star schema while a first load is unfinished';
+COMMENT ON FUNCTION retire_keys() IS 'Trigger: has the key of a customer or movie that goes never be given to another';
+COMMENT ON FUNCTION netflix_restore_begin() IS 'Puts away all keys and foreign keys of the empty tables, so that pg_restore can fill them in any order';
+COMMENT ON FUNCTION netflix_restore_end() IS 'Builds the keys and foreign keys that netflix_restore_begin has put away';
 COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, so that another data set can be loaded';
 COMMENT ON FUNCTION netflix_progress() IS 'Long work under way in this database: see the view of the same name';
 COMMENT ON FUNCTION train(text, jsonb, text, text, real, bool) IS
@@ -46,6 +53,8 @@ COMMENT ON FUNCTION rows_by_second_argument(internal) IS 'Tells the planner how 
 COMMENT ON FUNCTION rows_by_third_argument(internal) IS 'Tells the planner how many rows a function returns';
 COMMENT ON FUNCTION rows_for_all_customers(internal) IS 'Tells the planner how many rows recommend_all returns';
 
+ALTER FUNCTION add_rating(int, int, int, date, bool) ROWS 1;
+ALTER FUNCTION netflix_load_abandon() ROWS 1;
 ALTER FUNCTION train(text, jsonb, text, text, real, bool) ROWS 1;
 ALTER FUNCTION train_estimate(text, jsonb) ROWS 1;
 ALTER FUNCTION evaluate(text, text) ROWS 1;

@@ -7,13 +7,18 @@ use pgrx::prelude::*;
 mod evaluate;
 mod load;
 mod pg;
+mod restore;
 mod serve;
 mod train;
 
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/load.sql", name = "load", requires = [load::netflix_progress]);
+extension_sql_file!(
+    "../sql/load.sql",
+    name = "load",
+    requires = [load::netflix_progress, load::guard::refuse_while_keys_are_aside, load::guard::retire_keys]
+);
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train, train::model_id]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema"]);

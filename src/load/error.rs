@@ -5,10 +5,13 @@ use std::io::ErrorKind;
 use pgrx::PgSqlErrorCode;
 use prize_format::Reject;
 
-use crate::pg::{Error, Report};
+use crate::pg::{Error, Report, progress};
 
-const CHANGED: &str = "Put the file back as it was and call again to go on, or empty the warehouse and load it anew: \
-                       SELECT netflix_reset();";
+const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
+                       SELECT * FROM netflix_load_abandon();";
+
+const ABANDON: &str = "It was changed while the load was interrupted. Put it right and call again to go on, or give the \
+                       load up and begin anew: SELECT * FROM netflix_load_abandon();";
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
@@ -34,8 +37,20 @@ pub enum LoadError {
     Unfinished { path: String },
     #[error("more than {max} rows could not be used")]
     TooManyRejects { max: u64, first: Reject },
-    #[error("the ratings of movie {0} have changed since they were first read")]
-    ChangedMovie(u32),
+    #[error("{what} {id} is missing in {table}, where the load had put it")]
+    Gone { what: &'static str, table: &'static str, id: u32 },
+    #[error("fact_ratings holds a rating twice: {0}")]
+    Repeated(String),
+    #[error("there is no unfinished load")]
+    NothingUnfinished,
+    #[error("{name} must be greater than 0: {id}")]
+    Id { name: &'static str, id: i32 },
+    #[error("rating must be from 1 to 5: {0}")]
+    Rating(i32),
+    #[error("rated_on must be a day from 1900-01-01 to 2099-12-31")]
+    Day,
+    #[error("movie {0} does not exist")]
+    NoMovie(i32),
     #[error("the load's ledger was changed while it ran")]
     Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
@@ -48,6 +63,14 @@ pub enum LoadError {
     Files(#[from] prize_format::Error),
     #[error(transparent)]
     Pg(#[from] Error),
+}
+
+impl LoadError {
+    /// Another session holds the lock on loads.
+    pub fn running() -> LoadError {
+        let load = progress::entries().into_iter().find(|entry| entry.is_load);
+        LoadError::Running(load.map(|entry| (entry.pid, entry.phase)))
+    }
 }
 
 impl From<pgrx::spi::Error> for LoadError {
@@ -69,7 +92,12 @@ impl Report for LoadError {
             LoadError::Unfinished { .. } | LoadError::Order => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
-            LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            LoadError::Gone { .. } => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+            LoadError::Repeated(_) => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            LoadError::NothingUnfinished => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            LoadError::Id { .. } | LoadError::Rating(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            LoadError::Day => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+            LoadError::NoMovie(_) => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
@@ -131,14 +159,19 @@ impl Report for LoadError {
             LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
             LoadError::InTransaction => "It commits as it goes: call it by itself.".into(),
             LoadError::Unfinished { path } => format!(
-                "Finish it first: SELECT * FROM netflix_load('{}'); or empty the warehouse: SELECT netflix_reset();",
+                "Finish it first: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",
                 path.replace('\'', "''")
             ),
-            LoadError::ChangedMovie(_) => CHANGED.into(),
+            LoadError::Gone { .. } | LoadError::Repeated(_) => ABANDON.into(),
             LoadError::TooManyRejects { .. } => {
                 "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.".into()
             }
             LoadError::Order => "Call again.".into(),
+            LoadError::NothingUnfinished => "The table load_run lists the loads.".into(),
+            LoadError::NoMovie(id) => format!(
+                "Add it first: INSERT INTO dim_movie (movie_key, movie_id, title, rating_count) \
+                 SELECT max(movie_key) + 1, {id}, 'Title', 0 FROM dim_movie;"
+            ),
             LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()

@@ -50,6 +50,12 @@ pub enum Error {
     /// The extension's tables are not there.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },
+    /// A load was begun and not completed.
+    #[error("{what} has to wait: a load{} is not finished", of(path))]
+    UnfinishedLoad { what: &'static str, path: Option<String> },
+    /// Constraints are put away.
+    #[error("{what} has to wait: a restore is not finished")]
+    UnfinishedRestore { what: &'static str },
     /// More memory is needed than is allowed.
     #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed.div_ceil(1 << 20))]
     MemoryLimit { what: &'static str, needed: usize, limit: usize },
@@ -103,15 +109,20 @@ pub enum Error {
     Factor(#[from] factor::Error),
 }
 
+fn of(path: &Option<String>) -> String {
+    path.as_ref().map_or(String::new(), |path| format!(" of \"{path}\""))
+}
+
 impl Report for Error {
     fn code(&self) -> PgSqlErrorCode {
         match self {
             Error::Permission { .. } | Error::RowSecurity { .. } => {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
-            Error::Altered { .. } | Error::NoHeap { .. } => {
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Error::Altered { .. }
+            | Error::NoHeap { .. }
+            | Error::UnfinishedLoad { .. }
+            | Error::UnfinishedRestore { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
@@ -162,6 +173,11 @@ impl Report for Error {
             Error::Altered { .. } | Error::NoHeap { .. } => {
                 "Undo the change, or drop and create the extension.".into()
             }
+            Error::UnfinishedLoad { path, .. } => format!(
+                "Finish it: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",
+                path.as_deref().unwrap_or_default().replace('\'', "''")
+            ),
+            Error::UnfinishedRestore { .. } => "Finish it: SELECT netflix_restore_end();".into(),
             Error::MemoryLimit { what: "training", .. } => {
                 "Raise netflix_rec.max_memory, or ask for fewer factors or samples.".into()
             }

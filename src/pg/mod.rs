@@ -15,7 +15,9 @@ pub mod progress;
 pub mod query;
 pub mod ratings;
 pub mod scan;
+pub mod sequence;
 pub mod support;
+pub mod unfinished;
 pub mod worker;
 
 pub use error::{Error, Report, report};

@@ -50,6 +50,7 @@ const DONE: c_int = 1;
 const TOTAL: c_int = 2;
 const ROWS: c_int = 3;
 const STARTED: c_int = 4;
+const WAITING_FOR: c_int = 5;
 
 /// Work whose progress is shown, until dropped.
 pub struct Shown;
@@ -69,7 +70,14 @@ impl Shown {
             pg_sys::pgstat_progress_update_param(STARTED, pg_sys::GetCurrentTimestamp());
             pg_sys::pgstat_progress_update_param(PHASE, phase as i64);
         }
+        self.waiting_for(None);
         self.update(0, 0, 0);
+    }
+
+    /// Shows for which process the work waits, if for any.
+    pub fn waiting_for(&self, pid: Option<i32>) {
+        // SAFETY: as above.
+        unsafe { pg_sys::pgstat_progress_update_param(WAITING_FOR, pid.unwrap_or(0).into()) };
     }
 
     /// Shows how far the phase is.
@@ -145,6 +153,8 @@ pub struct Entry {
     pub rows: i64,
     /// Seconds since the phase began.
     pub elapsed: f64,
+    /// The process that the work waits for.
+    pub waiting_for: Option<i32>,
 }
 
 /// All work that is shown in this database and that the current role may see: its own, or anybody's with the
@@ -184,6 +194,7 @@ pub fn entries() -> Vec<Entry> {
                 total: param(TOTAL),
                 rows: param(ROWS),
                 elapsed: (now - param(STARTED)).max(0) as f64 / 1e6,
+                waiting_for: Some(param(WAITING_FOR) as i32).filter(|&pid| pid != 0),
             });
         }
     }

@@ -2,11 +2,13 @@
 //! search_path holds pg_catalog alone: nothing that a user puts into any other schema is ever taken for ours.
 
 use std::ffi::CString;
+use std::panic::AssertUnwindSafe;
 use std::ptr;
 
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::{SpiClient, SpiCursor, SpiHeapTupleData};
-use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, PgTryBuilder, Spi, pg_sys};
 
 use super::scan::Seen;
 use super::{Error, catalog, interrupt};
@@ -87,6 +89,42 @@ pub fn now<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Does something in a subtransaction. An error of the server's undoes what was done in it and is given as its message, but
+/// for one that ends the statement.
+pub fn attempt<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, String>, E> {
+    let work = AssertUnwindSafe(work);
+    // SAFETY: on the backend's thread, in a transaction. The subtransaction is ended in either way below, and what it changed
+    // of the current memory context and resource owner is put back, as PL/pgSQL does it.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let end = move |is_done: bool| {
+            match is_done {
+                true => pg_sys::ReleaseCurrentSubTransaction(),
+                false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            }
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::CurrentResourceOwner = owner;
+        };
+        PgTryBuilder::new(move || {
+            let done = { work }.0();
+            end(done.is_ok());
+            done.map(Ok)
+        })
+        .catch_others(|error| match error {
+            CaughtError::PostgresError(report)
+                if report.sql_error_code() != PgSqlErrorCode::ERRCODE_QUERY_CANCELED =>
+            {
+                end(false);
+                Ok(Err(report.message().into()))
+            }
+            error => error.rethrow(),
+        })
+        .execute()
+    }
+}
+
 /// Does something with the search_path that the extension's own queries must have, for a function that cannot have it
 /// from its beginning to its end.
 pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
@@ -145,6 +183,16 @@ pub fn run_one<T: FromDatum + IntoDatum>(
         let rows = client.update(statement.as_str(), None, args)?;
         Ok(if rows.is_empty() { None } else { rows.first().get_one::<T>()? })
     })
+}
+
+/// Runs a statement that changes something, and makes something of each of the few rows that it returns.
+pub fn run_rows<T>(
+    statement: &str,
+    args: &[DatumWithOid<'_>],
+    mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let statement = qualify(statement)?;
+    Spi::connect_mut(|client| client.update(statement.as_str(), None, args)?.map(&mut each).collect())
 }
 
 /// A cursor with the active snapshot: the calling statement's, unless another was pushed. (pgrx's own takes the

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgMemoryContexts, check_for_interrupts, pg_guard, pg_sys};
+use pgrx::{IntoDatum, PgMemoryContexts, check_for_interrupts, direct_function_call, pg_guard, pg_sys};
 
 use super::interrupt::HeldInterrupts;
 use super::{Error, guc};
@@ -325,6 +325,27 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The processes whose locks this backend's workers wait for.
+pub fn waiting_for() -> Vec<i32> {
+    let mut pids = Vec::new();
+    let started = STARTED.load(Ordering::Relaxed);
+    for number in 0..started {
+        // SAFETY: the list holds so many handles of workers that this backend started; PostgreSQL's function takes a pid.
+        unsafe {
+            let handle = HANDLES.load(Ordering::Relaxed).add(number);
+            let mut pid = 0;
+            let status = pg_sys::GetBackgroundWorkerPid((*handle).worker, &raw mut pid);
+            if status == pg_sys::BgwHandleStatus::BGWH_STARTED {
+                let found = direct_function_call::<Vec<i32>>(pg_sys::pg_blocking_pids, &[pid.into_datum()]);
+                pids.extend(found.unwrap_or_default());
+            }
+        }
+    }
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// # Safety

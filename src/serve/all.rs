@@ -12,7 +12,7 @@ use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, guc, interrupt, query, ratings, report};
+use crate::pg::{self, Error, guc, interrupt, query, ratings, report, unfinished};
 
 use super::cache::{self, Movies};
 use super::error::ServeError;
@@ -122,6 +122,7 @@ impl Lists {
     ) -> Result<Lists, ServeError> {
         let n = checked(n)?;
         let row = model::find(name, None)?;
+        unfinished::warn_of_first()?;
         let excluded = filter.excluded()?;
         let movies = cache::movies(&row)?;
         let for_all = customer_ids.is_none();

@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, catalog, interrupt, query, report};
+use crate::pg::{self, Error, catalog, interrupt, query, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
@@ -140,6 +140,7 @@ fn refresh_customer(
 
 fn refresh(customer_id: i32, name: Option<&str>) -> Result<i32, ServeError> {
     catalog::require_writable(c"refresh_customer()");
+    unfinished::refuse_first("refresh_customer")?;
     let row = model::find(name, None)?;
     let recipe = recipe(&row)?;
     let customer_key = super::customer_key(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
@@ -192,6 +193,7 @@ const NOTHING: f32 = 1e-5;
 
 fn lines(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<Vec<Line>, ServeError> {
     let row = model::find(name, None)?;
+    unfinished::warn_of_first()?;
     let (customer, movie) = super::both(&row, customer_id, movie_id)?;
     let predicted = super::prediction(&row, &customer.factors, &movie.factors).0;
     let told = |what: &str, contribution: f32| (None, Some(what.to_owned()), None, contribution);

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{Error, report};
+use crate::pg::{Error, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
@@ -135,6 +135,7 @@ fn for_customer(
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
     let row = model::find(wanted.model, None)?;
+    unfinished::warn_of_first()?;
     if wanted.lower_bound > 0.0 && row.samples == 1 {
         return Err(ServeError::NoSamples(row.name));
     }

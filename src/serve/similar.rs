@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, report};
+use crate::pg::{self, Error, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
@@ -158,6 +158,7 @@ fn customers_for(
     );
     let n = checked(n)?;
     let row = model::find(name, None)?;
+    unfinished::warn_of_first()?;
     let Some(movie_key) = super::movie_key(movie_id)? else { return Ok(Vec::new()) };
     let Some((bias, factors)) = model::read_row(&row, "movie_factors", movie_key)? else {
         return Ok(Vec::new());

@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use crate::pg::model::{Deploy, Elapsed, NewModel};
 use crate::pg::progress::{Phase, Shown};
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
+use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report, unfinished};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +180,7 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     let started = Instant::now();
     let Request { name, train_on, hold_out, deploy } = *request;
     catalog::require_writable(c"train()");
+    unfinished::refuse("training")?;
     model::check_name(name)?;
     model::require_write()?;
     let threads = guc::threads();
@@ -291,6 +292,8 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
         }
         Ok(())
     })?;
+    // A load may have begun meanwhile.
+    unfinished::refuse("training")?;
     let spared = probe.len() + held_out.len();
     pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
     if training.is_empty() && spared > 0 {

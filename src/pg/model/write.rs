@@ -12,7 +12,7 @@ use crate::pg::bulk::{self, BulkInsert};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::Shown;
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{Error, query};
+use crate::pg::{Error, query, sequence};
 
 /// What is known of a new model beside its factors.
 pub struct NewModel<'a> {
@@ -147,6 +147,7 @@ pub fn write(
     if deploy {
         withdraw(new.name, deployed.is_some())?;
     }
+    sequence::catch_up("model", "model_id", "model_model_id_seq")?;
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary)
@@ -298,6 +299,7 @@ fn withdraw(name: &str, is_deployed: bool) -> Result<(), Error> {
 }
 
 fn note_deployment(model_id: i32) -> Result<(), Error> {
+    sequence::catch_up("model_deployment", "deployment_id", "model_deployment_deployment_id_seq")?;
     query::run("INSERT INTO @extschema@.model_deployment (model_id) VALUES ($1)", &[model_id.into()])
 }
 
