@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use pgrx::PgSqlErrorCode;
 use prize_format::Reject;
 
+use super::reset::ForeignKey;
 use crate::pg::{Error, Report};
 
 const CHANGED: &str = "Put the file back as it was and call again to go on, or empty the warehouse and load it anew: \
@@ -40,6 +41,9 @@ pub enum LoadError {
     Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
     OldSnapshot,
+    /// The warehouse cannot be emptied.
+    #[error("cannot empty the warehouse: {} refers to {} by a foreign key", .0.from, .0.to)]
+    Referenced(ForeignKey),
     #[error("\"{0}\" is no query")]
     NoQuery(String),
     #[error("there are too many {0} for a key of type int")]
@@ -71,6 +75,7 @@ impl Report for LoadError {
             }
             LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            LoadError::Referenced(_) => PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -143,6 +148,9 @@ impl Report for LoadError {
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
             }
+            LoadError::Referenced(ForeignKey { name, from, .. }) => format!(
+                "Drop it, and add it again when ratings are loaded: ALTER TABLE {from} DROP CONSTRAINT {name};"
+            ),
             LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
             LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {

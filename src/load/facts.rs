@@ -1,6 +1,5 @@
 //! The second phase: ratings and qualifying pairs into their tables, unit by unit.
 
-use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::{Kind, QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
 
@@ -8,20 +7,12 @@ use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::ledger;
 use super::order::Watch;
-use crate::pg::bulk::{self, BulkInsert, FixedInsert};
+use crate::pg::bulk::{BulkInsert, FixedInsert, Space};
 use crate::pg::progress::ShownAsCopy;
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::worker::{self, Board};
 use crate::pg::{self, Error, catalog, interrupt, query};
-
-/// customer_key, movie_key, date_key, rating
-pub const QUALIFYING: [bulk::Column; 4] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::optional(BuiltinOid::INT2OID),
-];
 
 /// What loading any unit takes.
 struct Loader {
@@ -32,6 +23,8 @@ struct Loader {
     /// The first and last day of the calendar.
     days: (i32, i32),
     first_rating_key: i64,
+    /// Where the ratings go in their table.
+    space: Space,
 }
 
 /// Loads units that nobody has taken until none is left, and commits each.
@@ -88,6 +81,7 @@ impl Loader {
                 day("SELECT max(date_key) FROM @extschema@.dim_date")?,
             ),
             first_rating_key: run.first_rating_key,
+            space: if run.is_first() { Space::Behind } else { Space::Free },
         };
         let bytes = ledger::files_left(run_id)?
             .iter()
@@ -104,7 +98,7 @@ impl Loader {
         reader: &mut RatingReader<'_>,
         done: &mut dyn FnMut(u64, u64),
     ) -> Result<(), LoadError> {
-        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings", self.space)?;
         let mut ratings = Vec::new();
         for movie in &unit.movies {
             interrupt::check();
@@ -145,7 +139,7 @@ impl Loader {
         pg::require_memory("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
         let present = self.present()?;
         let mut answered = Vec::new();
-        let mut rows = BulkInsert::open("qualifying", QUALIFYING)?;
+        let mut rows = BulkInsert::open("qualifying")?;
         for (at, pair) in pairs.iter().enumerate() {
             if at.is_multiple_of(1024) {
                 interrupt::check();

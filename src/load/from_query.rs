@@ -6,7 +6,7 @@ use prize_format::{IdSet, Reason, Reject};
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::ledger;
-use crate::pg::bulk::FixedInsert;
+use crate::pg::bulk::{FixedInsert, Space};
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, catalog, index, interrupt, query};
@@ -146,7 +146,8 @@ impl Rows {
         if is_empty {
             index::set_aside("fact_ratings")?;
         }
-        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
+        let space = if is_empty { Space::Behind } else { Space::Free };
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings", space)?;
         for (row, rating_key) in rows.iter().zip(first_rating_key..) {
             let customer_key = customers.get(row.customer_id).ok_or(Error::Null("customer_key"))?;
             let movie_key = movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?;

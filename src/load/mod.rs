@@ -16,6 +16,7 @@ mod from_query;
 mod ledger;
 mod order;
 mod plan;
+mod reset;
 mod settle;
 
 use std::path::Path;
@@ -26,10 +27,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use prize_format::Folder;
 
-use crate::pg::bulk::FixedRow;
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
-use crate::pg::ratings::Fact;
 use crate::pg::{self, bulk, guc, report, worker};
 use error::LoadError;
 use order::Order;
@@ -154,7 +153,7 @@ fn ratings_load(
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_reset() -> Result<(), ErrorReport> {
-    settle::reset().map_err(report)
+    reset::reset().map_err(report)
 }
 
 /// What long work in this database is at; the view `netflix_progress` shows it.
@@ -280,11 +279,10 @@ fn check_tables() -> Result<(), LoadError> {
         return Err(LoadError::OldSnapshot);
     }
     for (table, privileges) in TABLES {
-        catalog::require(table, privileges)?;
+        catalog::Table::open(table, privileges, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     }
-    bulk::check("fact_ratings", Fact::COLUMNS)?;
-    bulk::check("qualifying", &facts::QUALIFYING)?;
-    bulk::check("dim_customer", &dimensions::CUSTOMER)?;
-    bulk::check("dim_movie", &dimensions::MOVIE)?;
+    for table in ["fact_ratings", "qualifying", "dim_customer", "dim_movie"] {
+        bulk::check(table)?;
+    }
     Ok(())
 }

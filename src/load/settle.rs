@@ -1,4 +1,4 @@
-//! What is left to do when all ratings are in: indexes, the probe's marks, counts and means. And the undoing of it all.
+//! What is left to do when all ratings are in: indexes, the probe's marks, counts and means.
 
 use pgrx::prelude::*;
 use prize_format::{Kind, TextFile, read_probe};
@@ -8,7 +8,7 @@ use super::error::LoadError;
 use super::order::Watch;
 use super::{dimensions, ledger};
 use crate::pg::worker::{self, Board};
-use crate::pg::{catalog, index, interrupt, progress, query};
+use crate::pg::{index, interrupt, query};
 
 /// Something that one worker does and commits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,26 +92,4 @@ fn mark_probe(run: &ledger::Run, files: &[TextFile]) -> Result<Option<(u64, u64)
         interrupt::check();
     }
     Ok(Some((rated, probe.len() as u64)))
-}
-
-/// Empties all tables of the extension.
-pub fn reset() -> Result<(), LoadError> {
-    catalog::require_writable(c"netflix_reset()");
-    if !catalog::try_lock_load()? {
-        return Err(LoadError::Running(
-            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
-        ));
-    }
-    query::run(
-        "TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying, @extschema@.dim_date, @extschema@.dim_movie,
-                  @extschema@.dim_customer, @extschema@.load_run, @extschema@.load_file, @extschema@.load_unit,
-                  @extschema@.load_reject, @extschema@.model, @extschema@.model_iteration,
-                  @extschema@.model_deployment, @extschema@.customer_factors,
-                  @extschema@.movie_factors
-         RESTART IDENTITY",
-        &[],
-    )?;
-    // An index that was set aside is built anew by TRUNCATE, but not put to use.
-    index::aside("fact_ratings")?.into_iter().for_each(index::rebuild);
-    Ok(())
 }

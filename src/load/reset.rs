@@ -1,0 +1,70 @@
+//! Empties the warehouse: `netflix_reset`.
+
+use super::error::LoadError;
+use crate::pg::scan::Seen;
+use crate::pg::{catalog, index, progress, query};
+
+/// Every table of the extension.
+const TABLES: [&str; 14] = [
+    "fact_ratings",
+    "qualifying",
+    "dim_date",
+    "dim_movie",
+    "dim_customer",
+    "load_run",
+    "load_file",
+    "load_unit",
+    "load_reject",
+    "model",
+    "model_iteration",
+    "model_deployment",
+    "customer_factors",
+    "movie_factors",
+];
+
+/// Empties all tables of the extension, and no other's.
+pub fn reset() -> Result<(), LoadError> {
+    catalog::require_writable(c"netflix_reset()");
+    if !catalog::try_lock_load()? {
+        return Err(LoadError::Running(
+            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
+        ));
+    }
+    // TRUNCATE would wait for all that read, refuse then, and advise to empty the user's table, too.
+    if let Some(constraint) = foreign_key()? {
+        return Err(LoadError::Referenced(constraint));
+    }
+    let tables = TABLES.map(|table| format!("ONLY @extschema@.{table}")).join(", ");
+    query::run(&format!("TRUNCATE {tables} RESTART IDENTITY"), &[])?;
+    // An index that was set aside is built anew by TRUNCATE, but not put to use.
+    index::aside("fact_ratings")?.into_iter().for_each(index::rebuild);
+    Ok(())
+}
+
+/// A foreign key by which a table of somebody else's refers to one of the extension's.
+#[derive(Debug)]
+pub struct ForeignKey {
+    pub name: String,
+    /// The table that has it, and the one that it refers to.
+    pub from: String,
+    pub to: String,
+}
+
+fn foreign_key() -> Result<Option<ForeignKey>, LoadError> {
+    let mut ours = Vec::new();
+    for table in TABLES {
+        ours.push(catalog::table(table)?);
+    }
+    let found = query::select(
+        Seen::Now,
+        "SELECT quote_ident(conname), conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
+         WHERE contype = 'f' AND confrelid = ANY ($1::oid[]) AND conrelid <> ALL ($1::oid[]) AND conparentid = 0
+         ORDER BY conrelid, conname LIMIT 1",
+        &[ours.into()],
+        |row| {
+            let text = |column| Ok::<_, crate::pg::Error>(row.get::<String>(column)?.unwrap_or_default());
+            Ok(ForeignKey { name: text(1)?, from: text(2)?, to: text(3)? })
+        },
+    )?;
+    Ok(found.into_iter().next())
+}
