@@ -29,7 +29,7 @@ use prize_format::Folder;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
-use crate::pg::{self, bulk, guc, report, worker};
+use crate::pg::{self, bulk, columns, guc, report, worker};
 use error::LoadError;
 use order::Order;
 pub use order::work;
@@ -279,7 +279,7 @@ fn check_tables() -> Result<(), LoadError> {
         return Err(LoadError::OldSnapshot);
     }
     for (table, privileges) in TABLES {
-        catalog::Table::open(table, privileges, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+        columns::require(table, privileges)?;
     }
     for table in ["fact_ratings", "qualifying", "dim_customer", "dim_movie"] {
         bulk::check(table)?;

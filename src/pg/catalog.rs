@@ -102,7 +102,7 @@ impl Table {
             let table = Table { relation: pg_sys::table_open(oid, lock) };
             let class = (*table.relation).rd_rel;
             if (*class).relkind as u8 != pg_sys::RELKIND_RELATION {
-                return Err(Error::NoTableButOther { table: name });
+                return Err(Error::NotATable { table: name });
             }
             if (*class).relam != pg_sys::HEAP_TABLE_AM_OID {
                 return Err(Error::NoHeap { table: name });

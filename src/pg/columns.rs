@@ -1,12 +1,12 @@
-//! The columns that the extension reads or writes by their place in a row, as CREATE EXTENSION makes them; and what
-//! somebody changed about them, with the statement that undoes it.
+//! The columns of the extension's tables as CREATE EXTENSION makes them; and what somebody changed about them, with the
+//! statement that undoes it. Many are read and written by their place in a row.
 
 use std::ffi::CStr;
 
 use pgrx::pg_sys::{self, BuiltinOid};
 
 use super::Error;
-use super::catalog::{self, TableColumn};
+use super::catalog::{self, Privilege, Table, TableColumn};
 
 /// A column as it is made.
 #[derive(Clone, Copy, Debug)]
@@ -80,17 +80,133 @@ pub const MOVIE_FACTORS: [Column; 5] = [
     Column::optional("links", BuiltinOid::FLOAT4ARRAYOID),
 ];
 
-/// The columns of one of these tables; none of any other.
+pub const DIM_DATE: [Column; 11] = [
+    Column::required("date_key", BuiltinOid::INT4OID),
+    Column::required("date", BuiltinOid::DATEOID),
+    Column::required("year", BuiltinOid::INT2OID),
+    Column::required("quarter", BuiltinOid::INT2OID),
+    Column::required("month", BuiltinOid::INT2OID),
+    Column::required("month_name", BuiltinOid::TEXTOID),
+    Column::required("week", BuiltinOid::INT2OID),
+    Column::required("day", BuiltinOid::INT2OID),
+    Column::required("day_of_week", BuiltinOid::INT2OID),
+    Column::required("day_name", BuiltinOid::TEXTOID),
+    Column::required("is_weekend", BuiltinOid::BOOLOID),
+];
+
+pub const LOAD_RUN: [Column; 16] = [
+    Column::required("run_id", BuiltinOid::INT8OID),
+    Column::optional("path", BuiltinOid::TEXTOID),
+    Column::required("status", BuiltinOid::TEXTOID),
+    Column::required("started_at", BuiltinOid::TIMESTAMPTZOID),
+    Column::optional("finished_at", BuiltinOid::TIMESTAMPTZOID),
+    Column::required("loaded_by", BuiltinOid::NAMEOID),
+    Column::required("files", BuiltinOid::INT4OID),
+    Column::required("ratings_read", BuiltinOid::INT8OID),
+    Column::required("ratings_loaded", BuiltinOid::INT8OID),
+    Column::required("duplicates", BuiltinOid::INT8OID),
+    Column::required("rejected", BuiltinOid::INT8OID),
+    Column::required("first_rating_key", BuiltinOid::INT8OID),
+    Column::optional("customers", BuiltinOid::INT8OID),
+    Column::optional("movies", BuiltinOid::INT8OID),
+    Column::optional("probe_pairs", BuiltinOid::INT8OID),
+    Column::optional("qualifying_pairs", BuiltinOid::INT8OID),
+];
+
+pub const LOAD_FILE: [Column; 12] = [
+    Column::required("run_id", BuiltinOid::INT8OID),
+    Column::required("file_no", BuiltinOid::INT4OID),
+    Column::required("kind", BuiltinOid::TEXTOID),
+    Column::required("path", BuiltinOid::TEXTOID),
+    Column::optional("member", BuiltinOid::TEXTOID),
+    Column::required("position", BuiltinOid::INT8OID),
+    Column::required("bytes", BuiltinOid::INT8OID),
+    Column::optional("modified", BuiltinOid::INT8OID),
+    Column::required("checksum", BuiltinOid::INT8OID),
+    Column::required("records", BuiltinOid::INT8OID),
+    Column::required("rejected", BuiltinOid::INT8OID),
+    Column::required("state", BuiltinOid::TEXTOID),
+];
+
+pub const LOAD_UNIT: [Column; 5] = [
+    Column::required("run_id", BuiltinOid::INT8OID),
+    Column::required("unit_no", BuiltinOid::INT4OID),
+    Column::required("ratings", BuiltinOid::INT8OID),
+    Column::required("files", BuiltinOid::INT4ARRAYOID),
+    Column::required("plan", BuiltinOid::BYTEAOID),
+];
+
+pub const LOAD_REJECT: [Column; 6] = [
+    Column::required("run_id", BuiltinOid::INT8OID),
+    Column::required("reject_no", BuiltinOid::INT8OID),
+    Column::optional("file_no", BuiltinOid::INT4OID),
+    Column::required("line", BuiltinOid::INT8OID),
+    Column::required("text", BuiltinOid::TEXTOID),
+    Column::required("reason", BuiltinOid::TEXTOID),
+];
+
+pub const MODEL: [Column; 19] = [
+    Column::required("model_id", BuiltinOid::INT4OID),
+    Column::required("name", BuiltinOid::TEXTOID),
+    Column::required("version", BuiltinOid::INT4OID),
+    Column::required("algorithm", BuiltinOid::TEXTOID),
+    Column::required("params", BuiltinOid::JSONBOID),
+    Column::required("train_on", BuiltinOid::TEXTOID),
+    Column::required("hold_out", BuiltinOid::FLOAT8OID),
+    Column::required("is_deployed", BuiltinOid::BOOLOID),
+    Column::required("factors", BuiltinOid::INT4OID),
+    Column::required("samples", BuiltinOid::INT4OID),
+    Column::required("global_mean", BuiltinOid::FLOAT4OID),
+    Column::required("ratings", BuiltinOid::INT8OID),
+    Column::required("iterations", BuiltinOid::INT4OID),
+    Column::required("train_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("probe_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("summary", BuiltinOid::JSONBOID),
+    Column::required("elapsed", BuiltinOid::INTERVALOID),
+    Column::required("trained_at", BuiltinOid::TIMESTAMPTZOID),
+    Column::required("trained_by", BuiltinOid::NAMEOID),
+];
+
+pub const MODEL_ITERATION: [Column; 5] = [
+    Column::required("model_id", BuiltinOid::INT4OID),
+    Column::required("iteration", BuiltinOid::INT4OID),
+    Column::required("train_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("held_out_rmse", BuiltinOid::FLOAT8OID),
+    Column::required("seconds", BuiltinOid::FLOAT8OID),
+];
+
+pub const MODEL_DEPLOYMENT: [Column; 4] = [
+    Column::required("deployment_id", BuiltinOid::INT8OID),
+    Column::required("model_id", BuiltinOid::INT4OID),
+    Column::required("deployed_at", BuiltinOid::TIMESTAMPTZOID),
+    Column::required("deployed_by", BuiltinOid::NAMEOID),
+];
+
+/// The columns of one of the extension's tables.
 pub fn made(table: &str) -> &'static [Column] {
     match table {
+        "dim_date" => &DIM_DATE,
         "dim_customer" => &DIM_CUSTOMER,
         "dim_movie" => &DIM_MOVIE,
         "fact_ratings" => &FACT_RATINGS,
         "qualifying" => &QUALIFYING,
         "customer_factors" => &CUSTOMER_FACTORS,
         "movie_factors" => &MOVIE_FACTORS,
+        "load_run" => &LOAD_RUN,
+        "load_file" => &LOAD_FILE,
+        "load_unit" => &LOAD_UNIT,
+        "load_reject" => &LOAD_REJECT,
+        "model" => &MODEL,
+        "model_iteration" => &MODEL_ITERATION,
+        "model_deployment" => &MODEL_DEPLOYMENT,
         _ => &[],
     }
+}
+
+/// Checks that the role may do all of this with a table, and that its columns are as they were made.
+pub fn require(table: &'static str, privileges: &[Privilege]) -> Result<(), Error> {
+    let open = Table::open(table, privileges, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    check(table, &open.columns(), usize::MAX)
 }
 
 /// Checks that the first columns of a table, so many of them, have the names, types and places they were made with, and
@@ -98,12 +214,12 @@ pub fn made(table: &str) -> &'static [Column] {
 pub fn check(table: &'static str, found: &[TableColumn], first: usize) -> Result<(), Error> {
     let made = made(table);
     for (place, made) in made.iter().enumerate().take(first) {
-        let (name, column_type) = (made.name, type_name(made));
+        let name = made.name;
         let altered = |undo| Err(Error::Altered { table, column: name.into(), undo });
         let change = |action: String| altered(format!("{} {action};", alter(table)));
         let Some(found_here) = found.get(place) else {
             let null = if made.is_optional { "" } else { " NOT NULL" };
-            return change(format!("ADD COLUMN {name} {column_type}{null}"));
+            return change(format!("ADD COLUMN {name} {}{null}", type_name(made)));
         };
         if found_here.is_dropped {
             let why = "ALTER TABLE cannot put a column back in its place: restore the table from a backup.";
@@ -113,7 +229,7 @@ pub fn check(table: &'static str, found: &[TableColumn], first: usize) -> Result
             return altered(rename(table, self::made(table), found));
         }
         if found_here.type_oid != made.type_oid.value() {
-            return change(format!("ALTER COLUMN {name} TYPE {column_type}"));
+            return change(format!("ALTER COLUMN {name} TYPE {}", type_name(made)));
         }
         // Nobody checks the rows: a NULL in a column that must not be NULL would be read as something else.
         match (found_here.not_null, made.is_optional) {
@@ -196,5 +312,29 @@ fn type_name(column: &Column) -> String {
     unsafe {
         let name = pg_sys::format_type_be(column.type_oid.value());
         CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    #[pg_test]
+    fn all_tables_are_as_they_are_said_to_be_made() {
+        let tables = Spi::get_one::<Vec<String>>(
+            "SELECT array_agg(relname::text) FROM pg_class
+             WHERE oid = ANY (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'netflix_rec') AND relkind = 'r'",
+        );
+        let tables = tables.unwrap().unwrap();
+        assert!(tables.len() >= 14);
+        for table in tables {
+            let table: &'static str = table.leak();
+            let open = Table::open(table, &[], pg_sys::AccessShareLock as pg_sys::LOCKMODE).unwrap();
+            let found = open.columns();
+            assert_eq!(made(table).len(), found.len(), "{table}");
+            check(table, &found, usize::MAX).unwrap();
+        }
     }
 }

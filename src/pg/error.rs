@@ -48,7 +48,7 @@ pub enum Error {
     Altered { table: &'static str, column: String, undo: String },
     /// A view, a partitioned table or the like stands in a table's place.
     #[error("{table} is not an ordinary table")]
-    NoTableButOther { table: &'static str },
+    NotATable { table: &'static str },
     /// A table of another access method, whose pages cannot be read directly.
     #[error("the access method of table {table} is not heap")]
     NoHeap { table: &'static str },
@@ -121,7 +121,7 @@ impl Report for Error {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
             Error::Altered { .. }
-            | Error::NoTableButOther { .. }
+            | Error::NotATable { .. }
             | Error::NoHeap { .. }
             | Error::Child { .. }
             | Error::Partition { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -173,7 +173,7 @@ impl Report for Error {
             }
             Error::RowSecurity { .. } => "Use a role that row-level security does not apply to.".into(),
             Error::Altered { undo, .. } => undo.clone(),
-            Error::NoTableButOther { table } => {
+            Error::NotATable { table } => {
                 format!("Give the table that CREATE EXTENSION made its name {table} back.")
             }
             Error::NoHeap { table } if cfg!(feature = "pg14") => {

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 use super::Error;
 use super::bulk::FixedRow;
-use super::catalog::{self, Privilege};
+use super::catalog::Privilege;
 use super::columns;
 use super::query::select_one;
 use super::scan::{Column, Seen, scan};
@@ -52,7 +52,7 @@ pub struct Size {
 /// Looks the warehouse's size up. Refused where row-level security would hide a part of it.
 pub fn size(seen: Seen) -> Result<Size, Error> {
     for table in ["dim_customer", "dim_movie", "fact_ratings"] {
-        catalog::require(table, &[Privilege::Select])?;
+        columns::require(table, &[Privilege::Select])?;
     }
     let count = |query| Ok::<_, Error>(select_one::<i64>(seen, query, &[])?.unwrap_or(0) as usize);
     Ok(Size {

@@ -503,12 +503,12 @@ mod tests {
     fn a_view_in_the_tables_place_is_refused() {
         Spi::run("ALTER TABLE fact_ratings RENAME TO elsewhere; CREATE VIEW fact_ratings AS TABLE elsewhere")
             .unwrap();
-        assert!(matches!(read(), Err(Error::NoTableButOther { table: "fact_ratings" })));
+        assert!(matches!(read(), Err(Error::NotATable { table: "fact_ratings" })));
         Spi::run(
             "DROP VIEW fact_ratings;
              CREATE TABLE fact_ratings (LIKE elsewhere) PARTITION BY RANGE (customer_key)",
         )
         .unwrap();
-        assert!(matches!(read(), Err(Error::NoTableButOther { table: "fact_ratings" })));
+        assert!(matches!(read(), Err(Error::NotATable { table: "fact_ratings" })));
     }
 }

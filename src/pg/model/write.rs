@@ -10,6 +10,7 @@ use pgrx::{IntoDatum, JsonB, pg_sys};
 use super::ROWS_A_TURN;
 use crate::pg::bulk::{self, BulkInsert};
 use crate::pg::catalog::{self, Privilege};
+use crate::pg::columns;
 use crate::pg::progress::Shown;
 use crate::pg::scan::{self, Column, Seen, scan};
 use crate::pg::{Error, query};
@@ -106,9 +107,9 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 /// Checks that the role may write models: better before an hour's training than after it.
 pub fn require_write() -> Result<(), Error> {
-    catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
-    catalog::require("model_iteration", &[Privilege::Insert])?;
-    catalog::require("model_deployment", &[Privilege::Insert])?;
+    columns::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
+    columns::require("model_iteration", &[Privilege::Insert])?;
+    columns::require("model_deployment", &[Privilege::Insert])?;
     scan::check("dim_customer", &[key_column("customer_key")])?;
     scan::check("dim_movie", &[key_column("movie_key")])?;
     bulk::check("customer_factors")?;
