@@ -136,7 +136,10 @@ fn relative(query: &str, table: pg_sys::Oid) -> Result<Option<String>, Error> {
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
          WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({query} OPERATOR(pg_catalog.=) $1)) ORDER BY 1 LIMIT 1"
     );
-    Ok(Spi::get_one_with_args(&query, &[table.into()])?)
+    Spi::connect(|client| {
+        let rows = client.select(query.as_str(), Some(1), &[table.into()])?;
+        Ok(if rows.is_empty() { None } else { rows.first().get_one::<String>()? })
+    })
 }
 
 /// The columns of a table in order, dropped ones included.
