@@ -57,9 +57,11 @@ fn foreign_key() -> Result<Option<ForeignKey>, LoadError> {
     }
     let found = query::select(
         Seen::Now,
-        "SELECT quote_ident(conname), conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
-         WHERE contype = 'f' AND confrelid = ANY ($1::oid[]) AND conrelid <> ALL ($1::oid[]) AND conparentid = 0
-         ORDER BY conrelid, conname LIMIT 1",
+        // What was made for a partition is dropped with the partitioned table's.
+        "SELECT quote_ident(made.conname), made.conrelid::regclass::text, made.confrelid::regclass::text
+         FROM pg_constraint c JOIN pg_constraint made ON made.oid = CASE c.conparentid WHEN 0 THEN c.oid ELSE c.conparentid END
+         WHERE c.contype = 'f' AND c.confrelid = ANY ($1::oid[]) AND c.conrelid <> ALL ($1::oid[])
+         ORDER BY made.conrelid, made.conname LIMIT 1",
         &[ours.into()],
         |row| {
             let text = |column| Ok::<_, crate::pg::Error>(row.get::<String>(column)?.unwrap_or_default());
