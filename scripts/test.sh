@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
 #
-# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump faults docs
+# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump replica faults docs
 #
 # `check` is the first three. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
 # SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
@@ -21,7 +21,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump faults docs)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica faults docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
@@ -31,7 +31,7 @@ main() {
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; clippy; rustdoc ;;
-            fmt | clippy | rustdoc | crates | pg_test | regress | dump | faults | docs) $stage ;;
+            fmt | clippy | rustdoc | crates | pg_test | regress | dump | replica | faults | docs) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -158,6 +158,15 @@ dump() {
     say "dump and restore"
     PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/dump.sh "$dir/fixtures"
     count "dump and restore" $?
+}
+
+# A standby, and a server after a crash, hold what the primary did.
+replica() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "a standby, a crash and old snapshots"
+    tests/replica/standby.sh "$dir/fixtures" "$dir" 9>&-
+    count "standby and crash recovery" $?
 }
 
 # What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either. Who asks for

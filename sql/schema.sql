@@ -1,4 +1,5 @@
--- The warehouse of netflix_rec. Every table lives in the schema chosen at CREATE EXTENSION.
+-- The warehouse of netflix_rec. Every table lives in the schema chosen at CREATE EXTENSION. The extension reads and writes
+-- their pages itself, so they are heap tables whatever default_table_access_method says.
 
 -- load: the star schema ------------------------------------------------------------------------------------------
 
@@ -15,7 +16,7 @@ CREATE TABLE dim_date (
     day_name     text NOT NULL,
     is_weekend   bool NOT NULL,
     CHECK (date_key = year * 10000 + month * 100 + day)
-);
+) USING heap;
 COMMENT ON TABLE dim_date IS 'Calendar: every day of every year in which there is a rating';
 COMMENT ON COLUMN dim_date.date_key IS 'The day as the number yyyymmdd';
 COMMENT ON COLUMN dim_date.date IS 'The day';
@@ -39,7 +40,7 @@ CREATE TABLE dim_movie (
     first_rated_on  date,
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
-);
+) USING heap;
 COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file and those that were rated or are to be';
 COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key, dense from 1, in the order of movie_id within a load';
 COMMENT ON COLUMN dim_movie.movie_id IS 'The data set''s own id';
@@ -58,7 +59,7 @@ CREATE TABLE dim_customer (
     first_rated_on  date,
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
-);
+) USING heap;
 COMMENT ON TABLE dim_customer IS 'Customers: those who rated and those of the qualifying set';
 COMMENT ON COLUMN dim_customer.customer_key IS 'Surrogate key, dense from 1, in the order of customer_id within a load';
 COMMENT ON COLUMN dim_customer.customer_id IS 'The data set''s own id';
@@ -82,7 +83,7 @@ CREATE TABLE fact_ratings (
     rating        smallint NOT NULL CHECK (rating BETWEEN 1 AND 5),
     is_probe      bool NOT NULL,
     UNIQUE (customer_key, movie_key)
-);
+) USING heap;
 COMMENT ON TABLE fact_ratings IS 'Ratings: one row for each movie that a customer rated';
 COMMENT ON COLUMN fact_ratings.rating_key IS 'Surrogate key: by movie and customer within a load; the next number for a row that is inserted without one';
 COMMENT ON COLUMN fact_ratings.customer_key IS 'Who rated';
@@ -97,7 +98,7 @@ CREATE TABLE qualifying (
     date_key      int NOT NULL REFERENCES dim_date,
     rating        smallint CHECK (rating BETWEEN 1 AND 5),
     PRIMARY KEY (customer_key, movie_key)
-);
+) USING heap;
 COMMENT ON TABLE qualifying IS 'The Prize''s test set: pairs whose ratings were withheld';
 COMMENT ON COLUMN qualifying.customer_key IS 'Who rated';
 COMMENT ON COLUMN qualifying.movie_key IS 'What was rated';
@@ -129,7 +130,7 @@ CREATE TABLE load_run (
     last_customer_key int,
     last_movie_key    int,
     CHECK ((status = 'loading') = (finished_at IS NULL))
-);
+) USING heap;
 -- One load at a time: another begins when this one is completed or abandoned.
 CREATE UNIQUE INDEX load_run_unfinished ON load_run ((true)) WHERE status = 'loading';
 COMMENT ON TABLE load_run IS 'Loads: one row for each that found something to load and each that completed';
@@ -169,7 +170,7 @@ CREATE TABLE load_file (
     rejected  bigint NOT NULL,
     state     text NOT NULL CHECK (state IN ('read', 'loaded')),
     PRIMARY KEY (run_id, file_no)
-);
+) USING heap;
 COMMENT ON TABLE load_file IS 'Files of the loads';
 COMMENT ON COLUMN load_file.run_id IS 'The load that read it';
 COMMENT ON COLUMN load_file.file_no IS 'Its place in the order of reading, from 1';
@@ -192,7 +193,7 @@ CREATE TABLE load_unit (
     files             int[] NOT NULL,
     plan              bytea NOT NULL,
     PRIMARY KEY (run_id, unit_no)
-);
+) USING heap;
 COMMENT ON TABLE load_unit IS 'What a load has yet to do: a unit''s row goes with the transaction that loads its ratings';
 COMMENT ON COLUMN load_unit.run_id IS 'The load';
 COMMENT ON COLUMN load_unit.unit_no IS 'Counted within the load, from 1';
@@ -210,7 +211,7 @@ CREATE TABLE load_reject (
     reason     text NOT NULL,
     PRIMARY KEY (run_id, reject_no),
     FOREIGN KEY (run_id, file_no) REFERENCES load_file ON DELETE CASCADE
-);
+) USING heap;
 COMMENT ON TABLE load_reject IS 'Lines that could not be used, the first of each load';
 COMMENT ON COLUMN load_reject.run_id IS 'The load that met it';
 COMMENT ON COLUMN load_reject.reject_no IS 'Counted within the load, from 1';
@@ -242,7 +243,7 @@ CREATE TABLE model (
     trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     trained_by   name NOT NULL DEFAULT current_user,
     UNIQUE (name, version)
-);
+) USING heap;
 CREATE UNIQUE INDEX model_deployed ON model (name) WHERE is_deployed;
 COMMENT ON TABLE model IS 'Models: one row for each version of each name';
 COMMENT ON COLUMN model.model_id IS 'Key of this version''s factors';
@@ -272,7 +273,7 @@ CREATE TABLE model_iteration (
     held_out_rmse  double precision,
     seconds        double precision NOT NULL,
     PRIMARY KEY (model_id, iteration)
-);
+) USING heap;
 COMMENT ON TABLE model_iteration IS 'How each iteration of a training went';
 COMMENT ON COLUMN model_iteration.model_id IS 'The model';
 COMMENT ON COLUMN model_iteration.iteration IS 'Counted from 1';
@@ -285,7 +286,7 @@ CREATE TABLE model_deployment (
     model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
     deployed_at    timestamptz NOT NULL DEFAULT now(),
     deployed_by    name NOT NULL DEFAULT current_user
-);
+) USING heap;
 COMMENT ON TABLE model_deployment IS 'When which version came to answer for its name: what rollback_model goes back by';
 COMMENT ON COLUMN model_deployment.deployment_id IS 'Counted from 1; of two, the greater is the later';
 COMMENT ON COLUMN model_deployment.model_id IS 'The version';
@@ -298,7 +299,7 @@ CREATE TABLE customer_factors (
     bias          real NOT NULL,
     factors       real[] NOT NULL,
     PRIMARY KEY (model_id, customer_key)
-);
+) USING heap;
 COMMENT ON TABLE customer_factors IS 'What each model learned of each customer';
 COMMENT ON COLUMN customer_factors.model_id IS 'The model';
 COMMENT ON COLUMN customer_factors.customer_key IS 'The customer';
@@ -312,13 +313,17 @@ CREATE TABLE movie_factors (
     factors    real[] NOT NULL,
     links      real[],
     PRIMARY KEY (model_id, movie_key)
-);
+) USING heap;
 COMMENT ON TABLE movie_factors IS 'What each model learned of each movie';
 COMMENT ON COLUMN movie_factors.model_id IS 'The model';
 COMMENT ON COLUMN movie_factors.movie_key IS 'The movie';
 COMMENT ON COLUMN movie_factors.bias IS 'How much better than the mean the movie is liked';
 COMMENT ON COLUMN movie_factors.factors IS 'The movie''s character: its product with a customer''s factors adds to the prediction';
 COMMENT ON COLUMN movie_factors.links IS 'What it tells of those who rated it, whatever their ratings; NULL where the model does not learn from that';
+
+-- pglz finds nothing in random mantissas, and tries for as long as writing them takes.
+ALTER TABLE customer_factors ALTER COLUMN factors SET STORAGE EXTERNAL;
+ALTER TABLE movie_factors ALTER COLUMN factors SET STORAGE EXTERNAL, ALTER COLUMN links SET STORAGE EXTERNAL;
 
 -- restore: keys and foreign keys that are put away meanwhile ------------------------------------------------------
 
@@ -327,7 +332,7 @@ CREATE TABLE restore_constraint (
     table_name       name NOT NULL,
     constraint_name  name NOT NULL,
     definition       text NOT NULL
-);
+) USING heap;
 COMMENT ON TABLE restore_constraint IS 'Constraints that netflix_restore_begin has dropped and netflix_restore_end adds again; empty otherwise';
 COMMENT ON COLUMN restore_constraint.place IS 'Order in which they are added: keys before foreign keys';
 COMMENT ON COLUMN restore_constraint.table_name IS 'The table';

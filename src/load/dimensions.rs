@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use prize_format::{IdSet, RankedIds, Title};
 
 use super::error::LoadError;
-use crate::pg::bulk::{self, BulkInsert};
+use crate::pg::bulk::BulkInsert;
 use crate::pg::scan::{Column, Seen, scan};
 use crate::pg::{self, Error, interrupt, query, sequence};
 
@@ -34,27 +34,6 @@ pub const MOVIES: Names = Names {
     id: "movie_id",
     keys_gone: "dim_movie_movie_key_seq",
 };
-
-/// customer_key, customer_id, rating_count, rating_mean, first_rated_on, last_rated_on
-pub const CUSTOMER: [bulk::Column; 6] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT8OID),
-    bulk::Column::optional(BuiltinOid::FLOAT8OID),
-    bulk::Column::optional(BuiltinOid::DATEOID),
-    bulk::Column::optional(BuiltinOid::DATEOID),
-];
-/// movie_key, movie_id, title, release_year, and the same counts
-pub const MOVIE: [bulk::Column; 8] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::optional(BuiltinOid::TEXTOID),
-    bulk::Column::optional(BuiltinOid::INT2OID),
-    bulk::Column::required(BuiltinOid::INT8OID),
-    bulk::Column::optional(BuiltinOid::FLOAT8OID),
-    bulk::Column::optional(BuiltinOid::DATEOID),
-    bulk::Column::optional(BuiltinOid::DATEOID),
-];
 
 /// Rows updated by one statement: each may read the whole table.
 const ROWS_A_TURN: usize = 1_000_000;
@@ -132,7 +111,7 @@ impl Keys {
         };
         let none = 0i64;
         if self.names.table == "dim_movie" {
-            let mut rows = BulkInsert::open("dim_movie", MOVIE)?;
+            let mut rows = BulkInsert::open("dim_movie")?;
             for id in new {
                 let key = next()?;
                 let title =
@@ -156,7 +135,7 @@ impl Keys {
             rows.finish();
             return self.add_titles(titles);
         }
-        let mut rows = BulkInsert::open(self.names.table, CUSTOMER)?;
+        let mut rows = BulkInsert::open(self.names.table)?;
         for id in new {
             let key = next()?;
             rows.push(|| [key.into_datum(), (id as i32).into_datum(), none.into_datum(), None, None, None]);
@@ -373,7 +352,8 @@ pub fn write_calendar(days: Option<(prize_format::Date, prize_format::Date)>) ->
     let Some((first, last)) = days else { return Ok(()) };
     let year = |date: prize_format::Date| date.ymd().0 as i32;
     query::run(
-        "INSERT INTO @extschema@.dim_date
+        "INSERT INTO @extschema@.dim_date (date_key, date, year, quarter, month, month_name, week, day, day_of_week,
+                                           day_name, is_weekend)
          SELECT to_char(day::timestamp, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
                 extract(month FROM day), to_char(day::timestamp, 'FMMonth'), extract(week FROM day), extract(day FROM day),
                 extract(isodow FROM day), to_char(day::timestamp, 'FMDay'), extract(isodow FROM day) >= 6

@@ -15,6 +15,15 @@ const ABANDON: &str = "It was changed while the load was interrupted. Put it rig
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
+/// A foreign key by which a table of somebody else's refers to one of the extension's.
+#[derive(Debug)]
+pub struct ForeignKey {
+    pub name: String,
+    /// The table that has it, and the one that it refers to.
+    pub from: String,
+    pub to: String,
+}
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -55,6 +64,9 @@ pub enum LoadError {
     Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
     OldSnapshot,
+    /// The warehouse cannot be emptied.
+    #[error("cannot empty the warehouse: {} refers to {} by a foreign key", .0.from, .0.to)]
+    Referenced(ForeignKey),
     #[error("\"{0}\" is no query")]
     NoQuery(String),
     #[error("there are too many {0} for a key of type int")]
@@ -99,6 +111,7 @@ impl Report for LoadError {
             LoadError::Day => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
             LoadError::NoMovie(_) => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            LoadError::Referenced(_) => PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -176,6 +189,9 @@ impl Report for LoadError {
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
             }
+            LoadError::Referenced(ForeignKey { name, from, .. }) => format!(
+                "Drop it, and add it again when ratings are loaded: ALTER TABLE {from} DROP CONSTRAINT {name};"
+            ),
             LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
             LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {

@@ -1,6 +1,5 @@
 //! The second phase: ratings and qualifying pairs into their tables, unit by unit.
 
-use pgrx::pg_sys::BuiltinOid;
 use pgrx::prelude::*;
 use prize_format::{Kind, QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
 
@@ -8,20 +7,12 @@ use super::dimensions::{CUSTOMERS, Days, Keys, MOVIES};
 use super::error::LoadError;
 use super::ledger::{self, KeptUnit};
 use super::order::Watch;
-use crate::pg::bulk::{self, BulkInsert, FixedInsert};
+use crate::pg::bulk::{BulkInsert, FixedInsert, Space};
 use crate::pg::progress::ShownAsCopy;
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::worker::{self, Board};
 use crate::pg::{self, Error, catalog, index, interrupt, query};
-
-/// customer_key, movie_key, date_key, rating
-pub const QUALIFYING: [bulk::Column; 4] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::optional(BuiltinOid::INT2OID),
-];
 
 /// What became of a unit's ratings.
 struct Inserted {
@@ -41,6 +32,8 @@ struct Loader {
     days: Days,
     /// Whether others may have inserted ratings since the load was planned.
     is_shared: bool,
+    /// Where the ratings go in their table.
+    space: Space,
 }
 
 /// Loads units that nobody has taken until none is left, and commits each.
@@ -98,6 +91,7 @@ impl Loader {
             movies: Keys::read(&MOVIES)?,
             days: Days::read()?,
             is_shared: is_resumed && !are_keys_aside,
+            space: if run.is_first { Space::Behind } else { Space::Free },
         };
         let bytes = ledger::files_left(run_id)?
             .iter()
@@ -115,7 +109,7 @@ impl Loader {
         reader: &mut RatingReader<'_>,
         done: &mut dyn FnMut(u64, u64),
     ) -> Result<Inserted, LoadError> {
-        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings", self.space)?;
         let mut ratings = Vec::new();
         let mut inserted = Inserted { keys: Vec::with_capacity(unit.movies.len()), left_out: 0 };
         for movie in &unit.movies {
@@ -192,7 +186,7 @@ impl Loader {
         pg::require_memory("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
         let present = self.present()?;
         let mut answered = Vec::new();
-        let mut rows = BulkInsert::open("qualifying", QUALIFYING)?;
+        let mut rows = BulkInsert::open("qualifying")?;
         for (at, pair) in pairs.iter().enumerate() {
             if at.is_multiple_of(1024) {
                 interrupt::check();

@@ -7,7 +7,7 @@ use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::guard::OwnWork;
 use super::{few, ledger};
-use crate::pg::bulk::FixedInsert;
+use crate::pg::bulk::{FixedInsert, Space};
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, catalog, index, interrupt, query, unfinished};
@@ -145,7 +145,8 @@ impl Rows {
         let is_first = !rows.is_empty() && ledger::is_empty("fact_ratings")?;
         let first_rating_key = ledger::next_rating_key(rows.len() as u64, is_first)?;
         let aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
-        let mut facts = FixedInsert::<Fact>::open("fact_ratings")?;
+        let space = if is_first { Space::Behind } else { Space::Free };
+        let mut facts = FixedInsert::<Fact>::open("fact_ratings", space)?;
         for (row, rating_key) in rows.iter().zip(first_rating_key..) {
             let customer_key = customers.get(row.customer_id).ok_or(Error::Null("customer_key"))?;
             let movie_key = movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?;

@@ -20,6 +20,7 @@ pub(crate) mod guard;
 mod ledger;
 mod order;
 mod plan;
+mod reset;
 mod settle;
 
 use std::path::Path;
@@ -30,11 +31,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use prize_format::Folder;
 
-use crate::pg::bulk::FixedRow;
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
-use crate::pg::ratings::Fact;
-use crate::pg::{self, bulk, guc, query, report, unfinished, worker};
+use crate::pg::{self, bulk, columns, guc, query, report, unfinished, worker};
 use abandon::Abandoned;
 use add_rating::Added;
 use error::LoadError;
@@ -211,7 +210,7 @@ fn netflix_load_abandon() -> Result<
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_reset() -> Result<(), ErrorReport> {
-    settle::reset().map_err(report)
+    reset::reset().map_err(report)
 }
 
 /// What long work in this database is at; the view `netflix_progress` shows it.
@@ -351,11 +350,10 @@ fn check_tables() -> Result<(), LoadError> {
         return Err(LoadError::OldSnapshot);
     }
     for (table, privileges) in TABLES {
-        catalog::require(table, privileges)?;
+        columns::require(table, privileges)?;
     }
-    bulk::check("fact_ratings", Fact::COLUMNS)?;
-    bulk::check("qualifying", &facts::QUALIFYING)?;
-    bulk::check("dim_customer", &dimensions::CUSTOMER)?;
-    bulk::check("dim_movie", &dimensions::MOVIE)?;
+    for table in ["fact_ratings", "qualifying", "dim_customer", "dim_movie"] {
+        bulk::check(table)?;
+    }
     Ok(())
 }

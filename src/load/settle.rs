@@ -1,4 +1,4 @@
-//! What is left to do when all ratings are in: indexes, the probe's marks, counts and means. And the undoing of it all.
+//! What is left to do when all ratings are in: indexes, the probe's marks, counts and means.
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
@@ -6,11 +6,10 @@ use prize_format::{Kind, TextFile, read_probe};
 use serde::{Deserialize, Serialize};
 
 use super::error::LoadError;
-use super::guard::OwnWork;
 use super::order::Watch;
 use super::{dimensions, ledger};
 use crate::pg::worker::{self, Board};
-use crate::pg::{catalog, index, interrupt, query};
+use crate::pg::{index, interrupt, query};
 
 /// Something that one worker does and commits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,26 +110,4 @@ fn mark_probe(run: &ledger::Run, files: &[TextFile]) -> Result<Option<(u64, u64)
         interrupt::check();
     }
     Ok(Some((rated, probe.len() as u64)))
-}
-
-/// Empties all tables of the extension.
-pub fn reset() -> Result<(), LoadError> {
-    catalog::require_writable(c"netflix_reset()");
-    if !catalog::try_lock_load()? {
-        return Err(LoadError::running());
-    }
-    let set_aside = ledger::unfinished()?.map(|run| run.indexes_aside).unwrap_or_default();
-    let _own_work = OwnWork::begin();
-    query::run(
-        "TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying, @extschema@.dim_date, @extschema@.dim_movie,
-                  @extschema@.dim_customer, @extschema@.load_run, @extschema@.load_file, @extschema@.load_unit,
-                  @extschema@.load_reject, @extschema@.model, @extschema@.model_iteration,
-                  @extschema@.model_deployment, @extschema@.customer_factors,
-                  @extschema@.movie_factors
-         RESTART IDENTITY",
-        &[],
-    )?;
-    // An index that was set aside is built anew by TRUNCATE, but not put to use.
-    index::aside("fact_ratings", &set_aside)?.into_iter().for_each(index::rebuild);
-    Ok(())
 }

@@ -80,14 +80,17 @@ pub struct TableColumn {
     pub align: u8,
     pub not_null: bool,
     pub has_default: bool,
+    pub is_generated: bool,
+    pub is_identity: bool,
     /// Whether rows that are older than the column do not hold it.
     pub may_be_missing: bool,
     pub is_dropped: bool,
 }
 
 impl Table {
-    /// Opens a table that the role may do all of this with. Anything but a plain heap table is refused: its rows are
-    /// not where they are looked for.
+    /// Opens a table that the role may do all of this with. Anything but a plain heap table is refused, because its rows
+    /// are not where they are looked for; so is a table with child tables, whose rows SQL reads as well, and a partition,
+    /// whose bounds would not be checked.
     pub fn open(
         name: &'static str,
         privileges: &[Privilege],
@@ -98,9 +101,24 @@ impl Table {
         unsafe {
             let table = Table { relation: pg_sys::table_open(oid, lock) };
             let class = (*table.relation).rd_rel;
-            let is_heap = (*class).relkind as u8 == pg_sys::RELKIND_RELATION
-                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID;
-            if is_heap { Ok(table) } else { Err(Error::NoHeap { table: name }) }
+            if (*class).relkind as u8 != pg_sys::RELKIND_RELATION {
+                return Err(Error::NotATable { table: name });
+            }
+            if (*class).relam != pg_sys::HEAP_TABLE_AM_OID {
+                return Err(Error::NoHeap { table: name });
+            }
+            if (*class).relispartition {
+                let parent = relative("SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid", oid)?;
+                return Err(Error::Partition { table: name, parent: parent.unwrap_or_default() });
+            }
+            // The flag may be left over from children that are gone.
+            if (*class).relhassubclass
+                && let Some(child) =
+                    relative("SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent", oid)?
+            {
+                return Err(Error::Child { table: name, child });
+            }
+            Ok(table)
         }
     }
 
@@ -109,6 +127,19 @@ impl Table {
         // SAFETY: it is open.
         unsafe { columns(self.relation) }
     }
+}
+
+/// The name of a table that inherits from another, or that another inherits from.
+fn relative(query: &str, table: pg_sys::Oid) -> Result<Option<String>, Error> {
+    let query = format!(
+        "SELECT pg_catalog.format('%I.%I', nspname, relname)
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+         WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({query} OPERATOR(pg_catalog.=) $1)) ORDER BY 1 LIMIT 1"
+    );
+    Spi::connect(|client| {
+        let rows = client.select(query.as_str(), Some(1), &[table.into()])?;
+        Ok(if rows.is_empty() { None } else { rows.first().get_one::<String>()? })
+    })
 }
 
 /// The columns of a table in order, dropped ones included.
@@ -126,6 +157,8 @@ pub unsafe fn columns(relation: pg_sys::Relation) -> Vec<TableColumn> {
         align: attribute.attalign as u8,
         not_null: attribute.attnotnull,
         has_default: attribute.atthasdef,
+        is_generated: attribute.attgenerated != 0,
+        is_identity: attribute.attidentity != 0,
         may_be_missing: attribute.atthasmissing,
         is_dropped: attribute.attisdropped,
     };

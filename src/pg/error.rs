@@ -3,6 +3,8 @@
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
+use super::columns;
+
 /// An error that a user may see: its text is the message.
 pub trait Report: std::error::Error {
     /// The SQLSTATE.
@@ -43,10 +45,19 @@ pub enum Error {
     RowSecurity { table: &'static str },
     /// A table is not as the extension made it.
     #[error("column {column} of table {table} is not as the extension made it")]
-    Altered { table: &'static str, column: String },
+    Altered { table: &'static str, column: String, undo: String },
     /// A view, a partitioned table or the like stands in a table's place.
     #[error("{table} is not an ordinary table")]
+    NotATable { table: &'static str },
+    /// A table of another access method, whose pages cannot be read directly.
+    #[error("the access method of table {table} is not heap")]
     NoHeap { table: &'static str },
+    /// Another table inherits from one of the extension's.
+    #[error("table {child} inherits from {table}")]
+    Child { table: &'static str, child: String },
+    /// One of the extension's tables was made a partition.
+    #[error("table {table} is a partition of {parent}")]
+    Partition { table: &'static str, parent: String },
     /// The extension's tables are not there.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },
@@ -120,7 +131,10 @@ impl Report for Error {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
             Error::Altered { .. }
+            | Error::NotATable { .. }
             | Error::NoHeap { .. }
+            | Error::Child { .. }
+            | Error::Partition { .. }
             | Error::UnfinishedLoad { .. }
             | Error::UnfinishedRestore { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
@@ -170,8 +184,23 @@ impl Report for Error {
                 format!("Have its owner GRANT {privilege} ON {table} to the role.")
             }
             Error::RowSecurity { .. } => "Use a role that row-level security does not apply to.".into(),
-            Error::Altered { .. } | Error::NoHeap { .. } => {
-                "Undo the change, or drop and create the extension.".into()
+            Error::Altered { undo, .. } => undo.clone(),
+            Error::NotATable { table } => {
+                format!("Give the table that CREATE EXTENSION made its name {table} back.")
+            }
+            Error::NoHeap { table } if cfg!(feature = "pg14") => {
+                format!(
+                    "Make {table} a heap table again: restore it where default_table_access_method is heap."
+                )
+            }
+            Error::NoHeap { table } => format!("{} SET ACCESS METHOD heap;", columns::alter(table)),
+            Error::Child { table, child } => {
+                let parent = columns::alter(table).replacen("ALTER TABLE ", "", 1);
+                format!("ALTER TABLE {child} NO INHERIT {parent};")
+            }
+            Error::Partition { table, parent } => {
+                let table = columns::alter(table).replacen("ALTER TABLE ", "", 1);
+                format!("ALTER TABLE {parent} DETACH PARTITION {table};")
             }
             Error::UnfinishedLoad { path, .. } => format!(
                 "Finish it: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",

@@ -7,6 +7,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
 static CACHE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256);
+static QUICK_INDEX_BUILD: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Makes the settings known to the server.
@@ -49,6 +50,14 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_bool_guc(
+        c"netflix_rec.quick_index_build",
+        c"Whether the first load builds the indexes of fact_ratings itself, several times as fast as REINDEX.",
+        c"Off, PostgreSQL builds them.",
+        &QUICK_INDEX_BUILD,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     // SAFETY: a C string that lives for ever; called once, as the library is loaded.
     unsafe {
         #[cfg(feature = "pg14")]
@@ -79,6 +88,11 @@ pub fn max_memory_mb() -> i32 {
 /// How many bytes of factors a backend may keep between calls.
 pub fn cache_memory() -> usize {
     (CACHE_MEMORY.get() as usize) << 20
+}
+
+/// Whether indexes are built by the extension and not by PostgreSQL.
+pub fn quick_index_build() -> bool {
+    QUICK_INDEX_BUILD.get()
 }
 
 /// The model meant where none is named, if one is set.

@@ -5,6 +5,7 @@
 pub mod btree;
 pub mod bulk;
 pub mod catalog;
+pub mod columns;
 pub mod error;
 pub mod guc;
 pub mod index;

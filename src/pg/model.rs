@@ -11,8 +11,8 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{FromDatum, pg_sys};
 
-use super::bulk;
-use super::catalog::{self, Privilege, Table, TableColumn};
+use super::catalog::{self, Privilege, Table};
+use super::columns::{self, CUSTOMER_FACTORS};
 use super::prepared::Prepared;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, query};
@@ -31,23 +31,6 @@ pub struct ModelRow {
     pub samples: usize,
     pub global_mean: f32,
 }
-
-/// The columns of customer_factors: model, key, bias, factors.
-pub const CUSTOMER_FACTORS: [bulk::Column; 4] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::FLOAT4OID),
-    bulk::Column::required(BuiltinOid::FLOAT4ARRAYOID),
-];
-
-/// The columns of movie_factors: the same, and links.
-pub const MOVIE_FACTORS: [bulk::Column; 5] = [
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::INT4OID),
-    bulk::Column::required(BuiltinOid::FLOAT4OID),
-    bulk::Column::required(BuiltinOid::FLOAT4ARRAYOID),
-    bulk::Column::optional(BuiltinOid::FLOAT4ARRAYOID),
-];
 
 /// Rows read between two looks for interrupts.
 const ROWS_A_TURN: usize = 1024;
@@ -236,10 +219,7 @@ pub fn read(
 ) -> Result<(), Error> {
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let columns = open.columns();
-    let differs = |(column, made): (&TableColumn, bulk::Column)| column.type_oid != made.type_oid.value();
-    if columns.len() < CUSTOMER_FACTORS.len() || columns.iter().zip(CUSTOMER_FACTORS).any(differs) {
-        return Err(Error::Altered { table, column: "factors".into() });
-    }
+    columns::check(table, &columns, CUSTOMER_FACTORS.len())?;
     let mut scratch = PgMemoryContexts::new("netflix_rec factors");
     let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); columns.len()], vec![true; columns.len()]);
     let mut rows = 0usize;

@@ -41,7 +41,8 @@ impl Row<'_> {
         // SAFETY: a row of the query's and its descriptor, both there until its last row was handed on.
         unsafe {
             if pg_sys::SPI_gettypeid(self.descriptor, column) != T::type_oid() {
-                let altered = Error::Altered { table: "(queried)", column: column.to_string() };
+                let undo = "Give the column the type back that CREATE EXTENSION made it with.".into();
+                let altered = Error::Altered { table: "(queried)", column: column.to_string(), undo };
                 report(altered).report(PgLogLevel::ERROR);
             }
             let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);

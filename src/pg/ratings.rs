@@ -2,11 +2,12 @@
 
 use std::mem::offset_of;
 
-use pgrx::pg_sys::{self, BuiltinOid};
+use pgrx::pg_sys;
 
 use super::Error;
-use super::bulk::{self, FixedRow};
-use super::catalog::{self, Privilege};
+use super::bulk::FixedRow;
+use super::catalog::Privilege;
+use super::columns;
 use super::query::select_one;
 use super::scan::{Column, Seen, scan};
 
@@ -25,14 +26,7 @@ pub struct Fact {
 
 // SAFETY: each field begins where the one before it ends, and is as wide as its column.
 unsafe impl FixedRow for Fact {
-    const COLUMNS: &'static [bulk::Column] = &[
-        bulk::Column::required(BuiltinOid::INT8OID),
-        bulk::Column::required(BuiltinOid::INT4OID),
-        bulk::Column::required(BuiltinOid::INT4OID),
-        bulk::Column::required(BuiltinOid::INT4OID),
-        bulk::Column::required(BuiltinOid::INT2OID),
-        bulk::Column::required(BuiltinOid::BOOLOID),
-    ];
+    const COLUMNS: &'static [columns::Column] = &columns::FACT_RATINGS;
     const OFFSETS: &'static [usize] = &[
         offset_of!(Fact, rating_key),
         offset_of!(Fact, customer_key),
@@ -58,7 +52,7 @@ pub struct Size {
 /// Looks the warehouse's size up. Refused where row-level security would hide a part of it.
 pub fn size(seen: Seen) -> Result<Size, Error> {
     for table in ["dim_customer", "dim_movie", "fact_ratings"] {
-        catalog::require(table, &[Privilege::Select])?;
+        columns::require(table, &[Privilege::Select])?;
     }
     let count = |query| Ok::<_, Error>(select_one::<i64>(seen, query, &[])?.unwrap_or(0) as usize);
     Ok(Size {

@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::catalog::{Privilege, Table, TableColumn};
-use super::{Error, interrupt};
+use super::{Error, columns, interrupt};
 
 /// A column to read: its name and type.
 #[derive(Clone, Copy, Debug)]
@@ -64,19 +64,32 @@ pub enum Seen {
     Now,
 }
 
+/// Whether a later [`scan`] will find the table as it should be: asked before long work, not after.
+pub fn check(table: &'static str, wanted: &[Column]) -> Result<(), Error> {
+    let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    offsets(&open, table, wanted).map(drop)
+}
+
 /// Hands on each row, in the order they are stored in. The role must be allowed to read the table.
 ///
-/// Columns must be `NOT NULL` and stand behind such columns of fixed width alone, as the extension makes them;
+/// The columns are among those that `columns::made` lists, `NOT NULL`, and behind columns of fixed width alone;
 /// [`Error::Altered`] where somebody changed that.
 pub fn scan<E: From<Error>>(
     table: &'static str,
-    columns: &[Column],
+    wanted: &[Column],
     seen: Seen,
     mut row: impl FnMut(Row<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    let (offsets, last) = offsets(&open, table, columns)?;
-    let altered = || Error::Altered { table, column: columns.last().map_or("", |column| column.name).into() };
+    let (offsets, last) = offsets(&open, table, wanted)?;
+    let altered = || {
+        let column = wanted.last().map_or("", |column| column.name);
+        let undo = format!(
+            "Some rows have NULL in it or in a column before it: {} ALTER COLUMN {column} SET NOT NULL; tells which.",
+            columns::alter(table)
+        );
+        Error::Altered { table, column: column.into(), undo }
+    };
     // SAFETY: an open heap table; the offsets hold for every row because all columns up to the last one read are of fixed
     // width, stored and not null, which is looked at where a row has fewer columns or any null. What an error of the
     // server's leaves open is released by the transaction's resource owner.
@@ -145,6 +158,7 @@ impl Pages {
             each_page(self.relation, |buffer, block| {
                 let mut count = 0;
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+                self.refuse_old_snapshot(buffer);
                 for mut tuple in rows(self.relation, buffer, block) {
                     let is_visible = self.is_known(tuple.t_data) || self.is_visible(&mut tuple, buffer);
                     if is_visible && count < ROWS_A_PAGE {
@@ -156,6 +170,25 @@ impl Pages {
                 seen[..count].iter().try_for_each(|&header| row(header))
             })
         }
+    }
+
+    /// Raises PostgreSQL's own error where rows that the snapshot should see may have been removed from a page: 14 to 16
+    /// have `old_snapshot_threshold`.
+    ///
+    /// # Safety
+    ///
+    /// A buffer of the table's, pinned and locked.
+    #[inline]
+    unsafe fn refuse_old_snapshot(&self, buffer: pg_sys::Buffer) {
+        // SAFETY: as the caller promises; the setting is fixed when the server starts. An error releases lock and pin.
+        #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+        unsafe {
+            if pg_sys::old_snapshot_threshold >= 0 {
+                pg_sys::TestForOldSnapshot(self.snapshot, self.relation, pg_sys::BufferGetPage(buffer));
+            }
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+        let _ = buffer;
     }
 
     /// Whether it takes no more than a look to see that the snapshot sees a row.
@@ -322,19 +355,23 @@ pub(super) unsafe fn is_whole(header: pg_sys::HeapTupleHeader, columns: usize) -
 }
 
 /// Where each column stands in a row, counted from the first one; and how many there are up to the last of them.
-fn offsets(open: &Table, table: &'static str, columns: &[Column]) -> Result<(Vec<usize>, usize), Error> {
-    let found = open.columns();
-    let mut last = 0;
-    let place = |column: &Column| {
-        let is_it = |candidate: &TableColumn| {
-            candidate.name == column.name && candidate.type_oid == column.type_oid.value()
-        };
-        let number = found.iter().position(is_it);
-        let offset = number.and_then(|number| offset(&found, number));
-        last = last.max(number.map_or(0, |number| number + 1));
-        offset.ok_or_else(|| Error::Altered { table, column: column.name.into() })
+fn offsets(open: &Table, table: &'static str, wanted: &[Column]) -> Result<(Vec<usize>, usize), Error> {
+    let (found, made) = (open.columns(), columns::made(table));
+    let number = |column: &Column| {
+        let is_it = |made: &columns::Column| made.name == column.name && made.type_oid == column.type_oid;
+        made.iter().position(is_it).ok_or(Error::Null(column.name))
     };
-    Ok((columns.iter().map(place).collect::<Result<_, Error>>()?, last))
+    let numbers = wanted.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+    let last = numbers.iter().max().map_or(0, |last| last + 1);
+    columns::check(table, &found, last)?;
+    let place = |&number: &usize| offset(&found, number).ok_or_else(|| misplaced(table, &found[number]));
+    Ok((numbers.iter().map(place).collect::<Result<_, Error>>()?, last))
+}
+
+/// A column that does not stand at the same place in every row.
+pub(super) fn misplaced(table: &'static str, column: &TableColumn) -> Error {
+    let undo = "Its rows are of several layouts: restore the table from a backup.".into();
+    Error::Altered { table, column: column.name.clone(), undo }
 }
 
 /// Where the column of this number, from 0, stands in a row; none where that is not the same place in every row.
@@ -431,15 +468,53 @@ mod tests {
     }
 
     #[pg_test]
+    fn names_that_changed_places_are_noticed() {
+        Spi::run(
+            "ALTER TABLE fact_ratings RENAME customer_key TO x;
+             ALTER TABLE fact_ratings RENAME movie_key TO customer_key;
+             ALTER TABLE fact_ratings RENAME x TO movie_key",
+        )
+        .unwrap();
+        assert!(matches!(read(), Err(Error::Altered { column, .. }) if column == "customer_key"));
+    }
+
+    #[pg_test]
+    fn rows_that_sql_reads_elsewhere_are_not_left_out() {
+        Spi::run("CREATE TABLE apart () INHERITS (fact_ratings)").unwrap();
+        assert!(matches!(read(), Err(Error::Child { child, .. }) if child.ends_with(".apart")));
+        Spi::run("ALTER TABLE apart NO INHERIT fact_ratings").unwrap();
+        assert!(read().is_ok());
+        Spi::run(
+            "CREATE TABLE whole (LIKE fact_ratings) PARTITION BY RANGE (rating_key);
+             ALTER TABLE whole ATTACH PARTITION fact_ratings FOR VALUES FROM (1) TO (10)",
+        )
+        .unwrap();
+        assert!(matches!(read(), Err(Error::Partition { parent, .. }) if parent.ends_with(".whole")));
+        Spi::run("ALTER TABLE whole DETACH PARTITION fact_ratings").unwrap();
+        assert!(read().is_ok());
+    }
+
+    #[cfg(not(feature = "pg14"))]
+    #[pg_test]
+    fn another_access_method_is_refused() {
+        Spi::run(
+            "CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler;
+             ALTER TABLE fact_ratings SET ACCESS METHOD heap_too",
+        )
+        .unwrap();
+        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings" })));
+    }
+
+    #[pg_test]
     fn a_view_in_the_tables_place_is_refused() {
         Spi::run("ALTER TABLE fact_ratings RENAME TO elsewhere; CREATE VIEW fact_ratings AS TABLE elsewhere")
             .unwrap();
-        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings" })));
+        assert!(matches!(read(), Err(Error::NotATable { table: "fact_ratings" })));
         Spi::run(
             "DROP VIEW fact_ratings;
              CREATE TABLE fact_ratings (LIKE elsewhere) PARTITION BY RANGE (customer_key)",
         )
         .unwrap();
-        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings" })));
+        assert!(matches!(read(), Err(Error::NotATable { table: "fact_ratings" })));
     }
 }

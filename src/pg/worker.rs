@@ -82,6 +82,7 @@ struct Shared {
     max_memory: c_int,
     maintenance_work_mem: c_int,
     lock_timeout: c_int,
+    quick_index_build: bool,
     workers: usize,
     order_bytes: usize,
 }
@@ -146,6 +147,7 @@ pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error
             max_memory: guc::max_memory_mb(),
             maintenance_work_mem: pg_sys::maintenance_work_mem,
             lock_timeout: pg_sys::LockTimeout,
+            quick_index_build: guc::quick_index_build(),
             workers: crew.workers,
             order_bytes: crew.order.len(),
         });
@@ -464,7 +466,8 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
 fn configure(shared: &Shared) {
     let set = |name: &CStr, value: &str| {
         let value = CString::new(value).unwrap_or_default();
-        let (context, source) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucSource::PGC_S_SESSION);
+        // The caller was allowed to set what it has, an administrator's settings included.
+        let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_SESSION);
         // SAFETY: C strings; a value that a setting does not take is an error of the server's.
         unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
     };
@@ -474,6 +477,7 @@ fn configure(shared: &Shared) {
     set(c"maintenance_work_mem", &shared.maintenance_work_mem.to_string());
     set(c"lock_timeout", &shared.lock_timeout.to_string());
     set(c"netflix_rec.max_memory", &shared.max_memory.to_string());
+    set(c"netflix_rec.quick_index_build", if shared.quick_index_build { "on" } else { "off" });
     // A member of a lock group can be the leader of none.
     set(c"max_parallel_workers_per_gather", "0");
     set(c"max_parallel_maintenance_workers", "0");

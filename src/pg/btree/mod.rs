@@ -45,7 +45,8 @@ unsafe extern "C-unwind" {
 ///
 /// Gives whether the quick way was taken: for a unique index over one `int` or `bigint` or two `int` columns of an
 /// ordinary table, which are NOT NULL and stand behind such columns of fixed width alone, whose rows were neither
-/// updated nor deleted, whose values are not far apart, and which takes no more than `netflix_rec.max_memory`.
+/// updated nor deleted, whose values are not far apart, and which takes no more than `netflix_rec.max_memory`; and where
+/// `netflix_rec.quick_index_build` is on.
 pub fn rebuild(index: pg_sys::Oid) -> bool {
     let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
     let _rebuilding = Rebuilding::start();
@@ -59,7 +60,7 @@ pub fn rebuild(index: pg_sys::Oid) -> bool {
         let class = (*relation).rd_rel;
         let persistence = (*class).relpersistence;
         let original = (*(*relation).rd_indam).ambuild;
-        if (*class).relam == pg_sys::BTREE_AM_OID {
+        if (*class).relam == pg_sys::BTREE_AM_OID && guc::quick_index_build() {
             (*(*relation).rd_indam).ambuild = Some(build);
         }
         pg_sys::index_close(relation, no_lock);
@@ -322,6 +323,14 @@ mod tests {
         left(
             "CREATE TABLE t (a int NOT NULL, b int NOT NULL, c int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b, c)",
         );
+    }
+
+    #[pg_test]
+    fn a_setting_leaves_all_to_postgresql() {
+        Spi::run("SET LOCAL netflix_rec.quick_index_build = off").unwrap();
+        assert!(!pairs("n % 1000, n / 1000 FROM generate_series(0, 1999) n").1);
+        Spi::run("SET LOCAL netflix_rec.quick_index_build = on").unwrap();
+        assert!(pairs("n % 1000, n / 1000 FROM generate_series(0, 1999) n").1);
     }
 
     #[pg_test]

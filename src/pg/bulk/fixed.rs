@@ -6,9 +6,10 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
-use super::{BATCH, Column, Target};
+use super::{BATCH, Space, Target};
 use crate::pg::Error;
-use crate::pg::scan::offset;
+use crate::pg::columns::Column;
+use crate::pg::scan::{misplaced, offset};
 
 /// A row that the table stores as it stands in memory.
 ///
@@ -36,16 +37,16 @@ pub struct FixedInsert<R> {
 }
 
 impl<R: FixedRow> FixedInsert<R> {
-    /// Starts to insert into one of the extension's tables, as [`super::BulkInsert::open`] does.
-    pub fn open(table: &'static str) -> Result<FixedInsert<R>, Error> {
-        let open = super::open(table, R::COLUMNS, pg_sys::RowExclusiveLock)?;
+    /// Starts to insert into one of the extension's tables, as [`super::BulkInsert::open`] does, but where one is told.
+    pub fn open(table: &'static str, space: Space) -> Result<FixedInsert<R>, Error> {
+        let open = super::open(table, pg_sys::RowExclusiveLock)?;
         let columns = open.columns();
         for (number, &wanted) in R::OFFSETS.iter().enumerate() {
             if offset(&columns, number) != Some(wanted) {
-                return Err(Error::Altered { table, column: columns[number].name.clone() });
+                return Err(misplaced(table, &columns[number]));
             }
         }
-        let target = Target::open(open);
+        let target = Target::open(open, space);
         // SAFETY: a row of the open table with NULL for the columns that somebody added, kept by its slot.
         let slots = target.slots(|descriptor| unsafe {
             let natts = (*descriptor).natts as usize;

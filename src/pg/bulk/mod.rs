@@ -6,35 +6,27 @@ use pgrx::memcxt::PgMemoryContexts;
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
 use pgrx::pg_sys;
-use pgrx::pg_sys::BuiltinOid;
 
 pub use fixed::{FixedInsert, FixedRow};
 
-use super::catalog::{Privilege, Table, TableColumn};
-use super::{Error, interrupt};
+use super::catalog::{Privilege, Table};
+use super::{Error, columns, interrupt};
 
-/// A column of the rows that are inserted.
-#[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub type_oid: BuiltinOid,
-    /// Whether a row may have NULL there.
-    pub is_optional: bool,
-}
-
-impl Column {
-    /// One that every row has a value for.
-    pub const fn required(type_oid: BuiltinOid) -> Column {
-        Column { type_oid, is_optional: false }
-    }
-
-    /// One that some rows have no value for.
-    pub const fn optional(type_oid: BuiltinOid) -> Column {
-        Column { type_oid, is_optional: true }
-    }
-}
-
-/// Rows a batch.
+/// Rows a batch, at the most.
 const BATCH: usize = 1000;
+
+/// Bytes of values a batch, beyond which no more rows are added: COPY's bound. They are eight pages' worth, so that a page
+/// is still filled, and written to the log, once or twice; of long arrays there is only one row in memory at a time.
+const BATCH_BYTES: usize = 65_535;
+
+/// Where rows go in a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Space {
+    /// Where there is free space, as the free space map knows; behind the last page otherwise.
+    Free,
+    /// Behind the last page: of workers that fill an empty table together, none has to look at what others have begun.
+    Behind,
+}
 
 /// A table that rows go into.
 ///
@@ -43,6 +35,8 @@ const BATCH: usize = 1000;
 struct Target {
     table: Table,
     rows: u64,
+    /// `TABLE_INSERT_…`
+    options: i32,
     state: pg_sys::BulkInsertState,
     executor: *mut pg_sys::EState,
     target: *mut pg_sys::ResultRelInfo,
@@ -53,8 +47,11 @@ struct Target {
 }
 
 impl Target {
-    fn open(table: Table) -> Target {
+    fn open(table: Table, space: Space) -> Target {
         let relation = table.relation;
+        // SAFETY: an open table.
+        let is_behind = space == Space::Behind || unsafe { is_new(relation) };
+        let options = if is_behind { pg_sys::TABLE_INSERT_SKIP_FSM as i32 } else { 0 };
         // SAFETY: an open table; what is made here lives in the current memory context, and what is not closed because
         // of an error is released by the transaction's resource owner.
         unsafe {
@@ -67,6 +64,7 @@ impl Target {
             Target {
                 table,
                 rows: 0,
+                options,
                 state: pg_sys::GetBulkInsertState(),
                 executor,
                 target,
@@ -89,7 +87,7 @@ impl Target {
     /// Inserts the rows that the slots hold.
     fn insert(&mut self, slots: &mut [*mut pg_sys::TupleTableSlot]) {
         interrupt::check();
-        let Target { state, executor, target, is_indexed, .. } = *self;
+        let Target { options, state, executor, target, is_indexed, .. } = *self;
         let relation = self.table.relation;
         // SAFETY: the slots hold rows of this relation; all that is allocated on the way goes with the batch.
         unsafe {
@@ -100,7 +98,7 @@ impl Target {
                     slots.as_mut_ptr(),
                     slots.len() as i32,
                     command,
-                    pg_sys::TABLE_INSERT_SKIP_FSM as i32,
+                    options,
                     state,
                 );
                 for &slot in slots.iter().filter(|_| is_indexed) {
@@ -114,6 +112,12 @@ impl Target {
             self.batch.reset();
         }
         self.rows += slots.len() as u64;
+    }
+
+    /// What the values of the rows take that were not inserted yet.
+    fn batch_bytes(&self) -> usize {
+        // SAFETY: a memory context of our own.
+        unsafe { (*self.batch.value()).mem_allocated as usize }
     }
 
     /// Gives the number of rows.
@@ -139,11 +143,12 @@ pub struct BulkInsert<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
-    /// Starts to insert into one of the extension's tables, which has these columns. The role must be allowed to.
-    /// Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where somebody
-    /// changed the others.
-    pub fn open(table: &'static str, columns: [Column; COLUMNS]) -> Result<BulkInsert<COLUMNS>, Error> {
-        let target = Target::open(open(table, &columns, pg_sys::RowExclusiveLock)?);
+    /// Starts to insert into one of the extension's tables, of the columns that `columns::made` lists. The role must be
+    /// allowed to. Columns that somebody added behind them stay NULL; [`Error::Altered`] where they cannot be, or where
+    /// somebody changed the others.
+    pub fn open(table: &'static str) -> Result<BulkInsert<COLUMNS>, Error> {
+        assert_eq!(columns::made(table).len(), COLUMNS, "columns of {table}");
+        let target = Target::open(open(table, pg_sys::RowExclusiveLock)?, Space::Free);
         // SAFETY: a slot for rows of the open table, with room for all of its columns.
         let slots = target.slots(|descriptor| unsafe {
             let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual);
@@ -169,7 +174,7 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
             pg_sys::ExecStoreVirtualTuple(slot);
         }
         self.used += 1;
-        if self.used == BATCH {
+        if self.used == BATCH || self.target.batch_bytes() > BATCH_BYTES {
             self.flush();
         }
     }
@@ -192,29 +197,34 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
 }
 
 /// Whether a later [`BulkInsert::open`] will find the table as it should be: asked before long work, not after.
-pub fn check(table: &'static str, columns: &[Column]) -> Result<(), Error> {
-    open(table, columns, pg_sys::AccessShareLock).map(drop)
+pub fn check(table: &'static str) -> Result<(), Error> {
+    open(table, pg_sys::AccessShareLock).map(drop)
 }
 
-fn open(name: &'static str, wanted: &[Column], lock: u32) -> Result<Table, Error> {
+fn open(name: &'static str, lock: u32) -> Result<Table, Error> {
     let table = Table::open(name, &[Privilege::Insert], lock as pg_sys::LOCKMODE)?;
     let columns = table.columns();
-    let as_made = |(at, column): (usize, &TableColumn)| match wanted.get(at) {
-        // Nobody checks the rows: a NULL in a column that must not be NULL would be read as something else.
-        Some(wanted) => {
-            let fits = !(wanted.is_optional && column.not_null);
-            !column.is_dropped && column.type_oid == wanted.type_oid.value() && fits
-        }
-        // One that somebody added is fine where it can be NULL.
-        None => column.is_dropped || !(column.not_null || column.has_default),
+    columns::check(name, &columns, columns::made(name).len())?;
+    columns::check_added(name, &columns)?;
+    Ok(table)
+}
+
+/// Whether a table was made or truncated in this transaction: it has no free space then but what this transaction left.
+///
+/// # Safety
+///
+/// An open relation.
+unsafe fn is_new(relation: pg_sys::Relation) -> bool {
+    const INVALID: pg_sys::SubTransactionId = 0;
+    // SAFETY: as the caller promises.
+    let (created, filed) = unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let filed = (*relation).rd_firstRelfilenodeSubid;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let filed = (*relation).rd_firstRelfilelocatorSubid;
+        ((*relation).rd_createSubid, filed)
     };
-    let altered =
-        columns.iter().enumerate().find(|&column| !as_made(column)).map(|(_, column)| column.name.clone());
-    let missing = || (columns.len() < wanted.len()).then(|| format!("{}", columns.len() + 1));
-    match altered.or_else(missing) {
-        Some(column) => Err(Error::Altered { table: name, column }),
-        None => Ok(table),
-    }
+    created != INVALID || filed != INVALID
 }
 
 /// # Safety
@@ -248,17 +258,8 @@ mod tests {
     use crate::pg::index;
     use pgrx::prelude::*;
 
-    const CUSTOMER: [Column; 6] = [
-        Column::required(BuiltinOid::INT4OID),
-        Column::required(BuiltinOid::INT4OID),
-        Column::required(BuiltinOid::INT8OID),
-        Column::optional(BuiltinOid::FLOAT8OID),
-        Column::optional(BuiltinOid::DATEOID),
-        Column::optional(BuiltinOid::DATEOID),
-    ];
-
     fn insert(keys: std::ops::Range<i32>) -> u64 {
-        let mut rows = BulkInsert::open("dim_customer", CUSTOMER).unwrap();
+        let mut rows = BulkInsert::open("dim_customer").unwrap();
         for key in keys {
             let id = key * 10;
             rows.push(|| [key.into_datum(), id.into_datum(), 0i64.into_datum(), None, None, None]);
@@ -308,46 +309,145 @@ mod tests {
         index::aside("dim_customer").unwrap().into_iter().for_each(index::rebuild);
     }
 
-    #[pg_test]
-    fn an_altered_table_is_not_written() {
-        let altered = |statement: &str| {
-            Spi::run(statement).unwrap();
-            match BulkInsert::open("dim_customer", CUSTOMER) {
-                Ok(rows) => {
-                    rows.finish();
-                    None
-                }
-                Err(Error::Altered { column, .. }) => Some(column),
-                Err(other) => panic!("{other}"),
+    /// What opening a table for inserts says after a statement, and then after the statement that it hints at.
+    fn altered(statement: &str) -> Option<(String, String)> {
+        Spi::run(statement).unwrap();
+        let open = || FixedInsert::<crate::pg::ratings::Fact>::open("fact_ratings", Space::Free);
+        match open() {
+            Ok(rows) => {
+                rows.finish();
+                None
             }
-        };
-        assert_eq!(altered("SELECT 1"), None);
-        assert_eq!(altered("ALTER TABLE dim_customer ADD COLUMN note text"), None);
-        assert_eq!(altered("ALTER TABLE dim_customer DROP COLUMN note"), None);
-        assert_eq!(altered("ALTER TABLE dim_customer ADD mark int DEFAULT 3").as_deref(), Some("mark"));
-        assert_eq!(altered("ALTER TABLE dim_customer DROP mark"), None);
-        assert_eq!(
-            altered("ALTER TABLE dim_customer ALTER rating_mean SET NOT NULL").as_deref(),
-            Some("rating_mean")
-        );
-        assert_eq!(altered("ALTER TABLE dim_customer ALTER rating_mean DROP NOT NULL"), None);
-        // The type of a column that no view reads can change.
-        Spi::run("ALTER TABLE customer_factors ALTER bias TYPE double precision").unwrap();
-        let rows = BulkInsert::open("customer_factors", crate::pg::model::CUSTOMER_FACTORS);
-        assert!(matches!(rows, Err(Error::Altered { column, .. }) if column == "bias"));
+            Err(Error::Altered { column, undo, .. }) => {
+                Spi::run(&undo).unwrap();
+                open().unwrap().finish();
+                Some((column, undo))
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 
     #[pg_test]
-    fn long_values_are_stored_out_of_line() {
-        Spi::run("INSERT INTO dim_customer VALUES (1, 1, 0)").unwrap();
+    fn an_altered_table_is_not_written_and_the_hint_undoes_it() {
+        let found = |statement: &str, column: &str, undo: &str| {
+            let (found, undone) = altered(&format!("ALTER TABLE fact_ratings {statement}")).unwrap();
+            let schema = Spi::get_one::<String>("SELECT current_schema()::text").unwrap().unwrap();
+            let undo = undo.replace("ALTER TABLE", &format!("ALTER TABLE {schema}.fact_ratings"));
+            assert_eq!((found.as_str(), undone), (column, undo), "{statement}");
+        };
+        assert_eq!(altered("SELECT 1"), None);
+        assert_eq!(altered("ALTER TABLE fact_ratings ADD note text"), None);
+        assert_eq!(altered("ALTER TABLE fact_ratings DROP note"), None);
+        // A default of a column that each row has a value for is never asked.
+        assert_eq!(altered("ALTER TABLE fact_ratings ALTER is_probe SET DEFAULT true"), None);
+
+        found("ADD mark int DEFAULT 3", "mark", "ALTER TABLE ALTER COLUMN mark DROP DEFAULT;");
+        found("ADD kept int NOT NULL", "kept", "ALTER TABLE ALTER COLUMN kept DROP NOT NULL;");
+        found(
+            r#"ADD "Both" int NOT NULL DEFAULT 3"#,
+            "Both",
+            r#"ALTER TABLE ALTER COLUMN "Both" DROP DEFAULT, ALTER COLUMN "Both" DROP NOT NULL;"#,
+        );
+        found(
+            "ADD serial int GENERATED ALWAYS AS IDENTITY",
+            "serial",
+            "ALTER TABLE ALTER COLUMN serial DROP IDENTITY, ALTER COLUMN serial DROP NOT NULL;",
+        );
+        found(
+            "ADD twice int GENERATED ALWAYS AS (rating * 2) STORED",
+            "twice",
+            "ALTER TABLE DROP COLUMN twice;",
+        );
+        Spi::run("CREATE DOMAIN always_given AS int NOT NULL; CREATE DOMAIN plain AS int").unwrap();
+        assert_eq!(altered("ALTER TABLE fact_ratings ADD easy plain"), None);
+        found("ADD given always_given", "given", "ALTER TABLE DROP COLUMN given;");
+
+        found(
+            "ALTER movie_key DROP NOT NULL",
+            "movie_key",
+            "ALTER TABLE ALTER COLUMN movie_key SET NOT NULL;",
+        );
+        found("RENAME is_probe TO held_out", "is_probe", "ALTER TABLE RENAME COLUMN held_out TO is_probe;");
+        // Two keys that have changed names.
+        found(
+            "RENAME customer_key TO x; ALTER TABLE fact_ratings RENAME movie_key TO customer_key;
+             ALTER TABLE fact_ratings RENAME x TO movie_key",
+            "customer_key",
+            "ALTER TABLE RENAME COLUMN customer_key TO customer_key_; \
+             ALTER TABLE RENAME COLUMN movie_key TO customer_key; \
+             ALTER TABLE RENAME COLUMN customer_key_ TO movie_key;",
+        );
+        // One that somebody put another in the place of.
+        found(
+            "RENAME rating TO stars; ALTER TABLE fact_ratings ADD rating int",
+            "rating",
+            "ALTER TABLE RENAME COLUMN rating TO rating_; ALTER TABLE RENAME COLUMN stars TO rating;",
+        );
+    }
+
+    #[pg_test]
+    fn another_type_or_a_dropped_column_is_noticed() {
+        let altered = |table: &'static str, statement: &str| {
+            Spi::run(statement).unwrap();
+            match check(table) {
+                Err(Error::Altered { column, undo, .. }) => (column, undo),
+                other => panic!("{other:?}"),
+            }
+        };
+        // The type of a column that no view reads can change.
+        let change = "ALTER TABLE customer_factors ALTER bias TYPE double precision";
+        let (column, undo) = altered("customer_factors", change);
+        assert_eq!(column, "bias");
+        Spi::run(&undo).unwrap();
+        check("customer_factors").unwrap();
+        let (column, undo) =
+            altered("dim_customer", "ALTER TABLE dim_customer ALTER rating_mean SET NOT NULL");
+        assert_eq!(column, "rating_mean");
+        Spi::run(&undo).unwrap();
+        check("dim_customer").unwrap();
+        let (column, undo) =
+            altered("movie_factors", "ALTER TABLE movie_factors DROP links, ADD links real[]");
+        assert_eq!(column, "links");
+        assert!(undo.contains("backup"), "{undo}");
+    }
+
+    #[pg_test]
+    fn a_batch_is_bounded_by_bytes() {
+        Spi::run("INSERT INTO dim_customer SELECT n, n, 0 FROM generate_series(1, 50) n").unwrap();
+        let model = model();
+        let factors = vec![0f32; 250_000];
+        let mut rows = BulkInsert::open("customer_factors").unwrap();
+        for key in 1..=50 {
+            rows.push(|| {
+                [model.into_datum(), key.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]
+            });
+        }
+        let held = Spi::get_one::<i64>(
+            "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts WHERE name = 'netflix_rec bulk insert'",
+        );
+        assert!(held.clone().unwrap().unwrap() < 4 << 20, "{held:?}");
+        assert_eq!(rows.finish(), 50);
+        // What would be compressed to nothing is stored as it is.
+        let stored = Spi::get_one::<i64>("SELECT sum(pg_column_size(factors))::bigint FROM customer_factors");
+        assert!(stored.clone().unwrap().unwrap() > 50 * 1_000_000, "{stored:?}");
+    }
+
+    /// A model without factors.
+    fn model() -> i32 {
         let model = Spi::get_one::<i32>(
             "INSERT INTO model (name, version, algorithm, params, train_on, hold_out, is_deployed, factors, samples,
                                 global_mean, ratings, iterations, train_rmse, elapsed)
              VALUES ('long', 1, 'als', '{}', 'all', 0, false, 3000, 1, 3, 1, 1, 1, '1 s') RETURNING model_id",
         );
-        let model = model.unwrap().unwrap();
+        model.unwrap().unwrap()
+    }
+
+    #[pg_test]
+    fn long_values_are_stored_out_of_line() {
+        Spi::run("INSERT INTO dim_customer VALUES (1, 1, 0)").unwrap();
+        let model = model();
         let factors = (0..3000).map(|n| n as f32 / 7.0).collect::<Vec<_>>();
-        let mut rows = BulkInsert::open("customer_factors", crate::pg::model::CUSTOMER_FACTORS).unwrap();
+        let mut rows = BulkInsert::open("customer_factors").unwrap();
         rows.push(|| [model.into_datum(), 1.into_datum(), 0f32.into_datum(), factors.clone().into_datum()]);
         assert_eq!(rows.finish(), 1);
         let read = Spi::get_one::<Vec<f32>>("SELECT factors FROM customer_factors").unwrap().unwrap();

@@ -7,11 +7,12 @@ use ndarray::ArrayView1;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::{IntoDatum, JsonB, pg_sys};
 
-use super::{CUSTOMER_FACTORS, MOVIE_FACTORS, ROWS_A_TURN};
+use super::ROWS_A_TURN;
 use crate::pg::bulk::{self, BulkInsert};
 use crate::pg::catalog::{self, Privilege};
+use crate::pg::columns;
 use crate::pg::progress::Shown;
-use crate::pg::scan::{Column, Seen, scan};
+use crate::pg::scan::{self, Column, Seen, scan};
 use crate::pg::{Error, query, sequence};
 
 /// What is known of a new model beside its factors.
@@ -106,11 +107,17 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 /// Checks that the role may write models: better before an hour's training than after it.
 pub fn require_write() -> Result<(), Error> {
-    catalog::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
-    catalog::require("model_iteration", &[Privilege::Insert])?;
-    catalog::require("model_deployment", &[Privilege::Insert])?;
-    bulk::check("customer_factors", &CUSTOMER_FACTORS)?;
-    bulk::check("movie_factors", &MOVIE_FACTORS)
+    columns::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
+    columns::require("model_iteration", &[Privilege::Insert])?;
+    columns::require("model_deployment", &[Privilege::Insert])?;
+    scan::check("dim_customer", &[key_column("customer_key")])?;
+    scan::check("dim_movie", &[key_column("movie_key")])?;
+    bulk::check("customer_factors")?;
+    bulk::check("movie_factors")
+}
+
+fn key_column(name: &'static str) -> Column {
+    Column { name, type_oid: BuiltinOid::INT4OID }
 }
 
 /// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
@@ -186,13 +193,13 @@ pub fn write(
         side: &model.customers,
     };
     let of = |row| trained(rows.table, row);
-    rows.write(CUSTOMER_FACTORS, of, &mut written, |key, bias, factors| {
+    rows.write(of, &mut written, |key, bias, factors| {
         [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors)]
     })?;
     let rows =
         RowsOf { table: "movie_factors", dimension: "dim_movie", key: "movie_key", side: &model.movies };
     let of = |row| trained(rows.table, row);
-    rows.write(MOVIE_FACTORS, of, &mut written, |key, bias, factors| {
+    rows.write(of, &mut written, |key, bias, factors| {
         let links = model.links.as_ref().and_then(|links| array(links.row(key as usize - 1)));
         [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors), links]
     })?;
@@ -219,7 +226,6 @@ impl RowsOf<'_> {
     /// Writes those rows that were trained.
     fn write<const COLUMNS: usize>(
         &self,
-        columns: [bulk::Column; COLUMNS],
         is_trained: impl Fn(usize) -> bool,
         written: &mut Written<'_>,
         make: impl Fn(i32, f32, ArrayView1<'_, f32>) -> [Option<pg_sys::Datum>; COLUMNS],
@@ -229,13 +235,13 @@ impl RowsOf<'_> {
         // and nothing more can be deleted until this is committed.
         catalog::lock_writers(dimension)?;
         let mut is_there = vec![false; side.biases.len()];
-        scan(dimension, &[Column { name: key, type_oid: BuiltinOid::INT4OID }], Seen::Now, |row| {
+        scan(dimension, &[key_column(key)], Seen::Now, |row| {
             if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
                 *there = true;
             }
             Ok::<_, Error>(())
         })?;
-        let mut rows = BulkInsert::open(table, columns)?;
+        let mut rows = BulkInsert::open(table)?;
         for (row, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
             if is_there[row] && is_trained(row) {
                 rows.push(|| make(row as i32 + 1, bias, factors));

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# What a load and a training write to the log is enough to make the same warehouse of: on a standby, and after a crash.
+#
+# usage: standby.sh FIXTURES DIR
+#
+# DIR is the folder of an installation of scripts/cluster.sh that has the extension; a primary and a standby are made in
+# it, and are gone at the end. Needs PG_CONFIG and amcheck. Closes with old_snapshot_threshold, which PostgreSQL 14 to 16
+# have, as that needs a server of its own, too.
+set -euo pipefail
+# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+. "$(dirname "$0")/../../scripts/cluster.sh"
+export LC_ALL=C
+fixtures=$1 dir=$2
+bin=$dir/pg$("$PG_CONFIG" --bindir)
+primary=$dir/replica/primary standby=$dir/replica/standby
+export PGPORT=$socket_port PGUSER=postgres PGDATABASE=warehouse PGOPTIONS="-c client_min_messages=warning"
+say() { printf '%3d s  %s\n' $SECONDS "$*"; }
+wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+same() { [ "$2" = "$3" ] || wrong "$1: $(diff <(echo "$2") <(echo "$3"))"; } # same WHAT FIRST SECOND
+
+# on SERVER QUERY ...: asks each in a session of its own.
+on() {
+    local query
+    for query in "${@:2}"; do
+        PGHOST=$(socket_dir "$1") timeout 120 "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 -c "$query"
+    done
+}
+# told SERVER QUERY: the SQLSTATE that it ends with.
+told() { PGHOST=$(socket_dir "$1") timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=sqlstate -c "$2" 2>&1 | tail -n 1; }
+
+main() {
+    trap clean_up EXIT
+    clean_up
+    make_primary
+    make_standby
+
+    # Two workers, a model whose factors are stored in the row, and one whose are stored beside it.
+    on "$primary" "SELECT FROM netflix_load('$fixtures/interrupted', 2)" \
+        "SELECT FROM train_als(factors => 8, iterations => 2)" \
+        "SELECT FROM train_als('long', factors => 520, iterations => 1, cg_steps => 1)"
+    [ "$(on "$primary" "SELECT pg_relation_size(reltoastrelid) > 0 FROM pg_class WHERE relname = 'customer_factors'")" = t ] ||
+        wrong "no factors are stored out of line: that proves nothing"
+    caught_up "a load and two trainings"
+    serves_but_does_not_train
+    crash
+
+    # PostgreSQL compares each page that the standby makes of a record with the primary's.
+    on "$primary" "SELECT netflix_reset()" "ALTER SYSTEM SET wal_consistency_checking = 'all'" "ALTER SYSTEM SET trace_sort = on" \
+        "SELECT pg_reload_conf()" >/dev/null
+    local quick
+    load_and_look on 0 "a load, each record compared with its pages"
+    quick=$(index_pages)
+    on "$primary" "SELECT FROM train_als(factors => 8, iterations => 1)"
+    caught_up "a training, each record compared with its pages"
+
+    # PostgreSQL itself builds the same indexes, byte by byte, of rows that one worker loads in one order.
+    on "$primary" "SELECT netflix_reset()" "ALTER SYSTEM SET wal_consistency_checking = ''" "SELECT pg_reload_conf()" >/dev/null
+    load_and_look off 2 "a load whose indexes PostgreSQL builds"
+    same "the pages of indexes that were built quickly, and by PostgreSQL" "$quick" "$(index_pages)"
+
+    promote
+    old_snapshot
+}
+
+# --- two servers ------------------------------------------------------------------------------------------------------
+
+make_primary() {
+    [ -f "$("$PG_CONFIG" --pkglibdir)/amcheck.so" ] || wrong "amcheck is not installed"
+    mkdir -p "$primary"
+    ln -s "$dir/pg" "$primary/pg"
+    [ "$(id -u)" -ne 0 ] || chown postgres "$dir/replica"
+    start_cluster "$primary" "wal_level = replica" "max_wal_senders = 4" "shared_buffers = 128MB" "fsync = off" \
+        "checkpoint_timeout = 1h" "log_min_messages = log" "client_min_messages = warning"
+    PGDATABASE=postgres on "$primary" "CREATE DATABASE warehouse"
+    on "$primary" "CREATE EXTENSION netflix_rec" "CREATE EXTENSION amcheck" "CREATE EXTENSION pageinspect"
+}
+
+make_standby() {
+    mkdir -m 700 "$standby"
+    [ "$(id -u)" -ne 0 ] || chown postgres "$standby"
+    ln -s "$dir/pg" "$standby/pg"
+    (cd / && as_server "$bin/pg_basebackup" -h "$(socket_dir "$primary")" -p "$socket_port" -U postgres -D "$standby/data" \
+        -R -c fast -X stream)
+    start_cluster "$standby"
+}
+
+# control SERVER ARGUMENT ...
+control() { (cd / && as_server "$bin/pg_ctl" -D "$1/data" -w -t 60 "${@:2}" >/dev/null); }
+
+clean_up() {
+    local server
+    for server in "$standby" "$primary"; do
+        [ ! -f "$server/data/postmaster.pid" ] || control "$server" stop -m immediate || true
+    done
+    rm -rf "$dir/replica"
+}
+
+# --- what is compared -------------------------------------------------------------------------------------------------
+
+# caught_up WHAT: waits until the standby has replayed all, and compares.
+caught_up() {
+    local until=$((SECONDS + 60)) end
+    end=$(on "$primary" "SELECT pg_current_wal_flush_lsn()")
+    until [ "$(on "$standby" "SELECT pg_last_wal_replay_lsn() >= '$end'")" = t ]; do
+        is_running "$standby" || wrong "$1: the standby has ended: $(tail -n 5 "$standby/log")"
+        [ $SECONDS -lt $until ] || wrong "$1: the standby does not catch up"
+        sleep 0.1
+    done
+    ! grep -i 'inconsistent page\|PANIC\|FATAL.*redo' "$standby/log" || wrong "$1: the standby says so"
+    whole "$primary" bt_index_parent_check
+    # It locks as a standby must not; that it is asked when the standby is promoted makes up for that.
+    whole "$standby" bt_index_check
+    same "$1: rows" "$(rows "$primary")" "$(rows "$standby")"
+    say "$1: the same rows on the standby"
+}
+
+# whole SERVER FUNCTION: that each index holds what its table does, by this function of amcheck, and each table is sound.
+whole() {
+    local arguments="indexrelid, true" damage
+    [ "$2" != bt_index_parent_check ] || arguments+=", true"
+    damage=$(on "$1" "
+        SELECT $2($arguments) FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam
+        WHERE amname = 'btree' AND relnamespace = 'public'::regnamespace" \
+        "SELECT relname, v FROM pg_class, LATERAL verify_heapam(oid, check_toast => true) v
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace" | grep . || true)
+    [ -z "$damage" ] || wrong "$1 is damaged: $damage"
+    [ "$(on "$1" "SELECT count(*) FROM pg_index WHERE NOT (indisvalid AND indisready AND indislive)")" = 0 ] ||
+        wrong "$1 has indexes that are not in use"
+}
+
+# Every table's name, number of rows and digest.
+rows() {
+    local table
+    for table in $(on "$1" "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"); do
+        on "$1" "SELECT '$table', count(*), sum(hash_record_extended(t, 0)) FROM (SELECT * FROM $table) t" 2>/dev/null ||
+            on "$1" "SELECT '$table', count(*), sum(hashtextextended(t::text, 0)) FROM $table t"
+    done
+}
+
+# Each page of the indexes of fact_ratings, but for its place in the log and its checksum.
+index_pages() {
+    on "$primary" "
+        SELECT indexrelid::regclass, count(*), md5(string_agg(md5(overlay(get_raw_page(indexrelid::regclass::text, n)
+                   PLACING '\\x00000000000000000000' FROM 1)), '' ORDER BY n))
+        FROM pg_index, generate_series(0, pg_relation_size(indexrelid) / 8192 - 1) n
+        WHERE indrelid = 'fact_ratings'::regclass GROUP BY indexrelid ORDER BY 1"
+}
+
+# load_and_look QUICK SORTS WHAT: loads by one worker, with quick_index_build so; PostgreSQL sorts for so many indexes.
+load_and_look() {
+    local before sorts
+    before=$(grep -c 'begin index sort: unique = t' "$primary/log" || true)
+    PGOPTIONS+=" -c netflix_rec.quick_index_build=$1" on "$primary" "SELECT FROM netflix_load('$fixtures/interrupted', 1)"
+    sorts=$(($(grep -c 'begin index sort: unique = t' "$primary/log" || true) - before))
+    [ $sorts = "$2" ] || wrong "$3: PostgreSQL sorted for $sorts indexes and not for $2"
+    caught_up "$3"
+}
+
+# --- what a standby and a crash are to show ---------------------------------------------------------------------------
+
+serves_but_does_not_train() {
+    local asked="SELECT * FROM unnest((SELECT array_agg(customer_id) FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 50) c))
+                 AS customer, LATERAL recommend(customer, 10)" function
+    [ "$(on "$standby" "$asked" | wc -l)" = 500 ] || wrong "the standby does not recommend"
+    same "recommendations" "$(on "$primary" "$asked")" "$(on "$standby" "$asked")"
+    on "$standby" "SELECT FROM evaluate()" "SELECT FROM similar_movies((SELECT min(movie_id) FROM dim_movie))"
+    for function in "train_als()" "netflix_load('$fixtures/tiny')" "ratings_load('SELECT')" "netflix_reset()" \
+        "drop_model('als')" "deploy_model('als')"; do
+        same "the standby, asked for $function" "ERROR:  25006" "$(told "$standby" "SELECT FROM $function")"
+    done
+    say "the standby recommends and does not train"
+}
+
+# The primary is stopped without a checkpoint: it makes all that was loaded of its own log.
+crash() {
+    local before
+    before=$(rows "$primary")
+    control "$primary" stop -m immediate
+    start_cluster "$primary"
+    grep -q 'redo done at' "$primary/log" || wrong "the primary did not recover: that proves nothing"
+    whole "$primary" bt_index_parent_check
+    same "rows after a crash" "$before" "$(rows "$primary")"
+    say "after a crash: the same rows"
+}
+
+promote() {
+    control "$standby" promote
+    whole "$standby" bt_index_parent_check
+    on "$standby" "SELECT FROM train_als(factors => 8, iterations => 1)"
+    say "the standby, promoted, is whole and trains"
+}
+
+# A snapshot that is older than old_snapshot_threshold would see too little: PostgreSQL raises an error, and so does what
+# reads pages directly. (With a threshold of 0, snapshots are too old after five seconds.)
+old_snapshot() {
+    local call answers
+    [ "$(on "$primary" "SELECT count(*) FROM pg_settings WHERE name = 'old_snapshot_threshold'")" = 1 ] || return 0
+    on "$primary" "SELECT FROM train_als(factors => 2, iterations => 1)" "ALTER SYSTEM SET old_snapshot_threshold = 0"
+    control "$primary" restart -m fast
+    call="PGHOST=$(socket_dir "$primary") $bin/psql -X -q -c"
+    answers=$(PGHOST=$(socket_dir "$primary") timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=sqlstate 2>&1 <<SQL
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT FROM dim_date LIMIT 1;
+\! $call 'DELETE FROM fact_ratings WHERE customer_key % 2 = 0'
+SELECT FROM pg_sleep(6);
+\! $call 'VACUUM fact_ratings'
+SAVEPOINT s;
+SELECT count(*) FROM fact_ratings;
+ROLLBACK TO s;
+SELECT FROM evaluate();
+ROLLBACK TO s;
+SELECT FROM train_als(factors => 2, iterations => 1);
+SQL
+    )
+    same "a snapshot that is too old" "$(printf 'ERROR:  72000\nERROR:  72000\nERROR:  72000')" "$answers"
+    say "a snapshot that is too old: refused"
+}
+
+main
