@@ -113,7 +113,11 @@ impl Read for Stream {
 pub fn check_below(file: &File, path: &Path, below: Option<&Path>) -> Result<(), Error> {
     let Some(below) = below else { return Ok(()) };
     let real = fs::read_link(by_number(file)).map_err(|source| Error::Io { path: path.into(), source })?;
-    if real.starts_with(below) { Ok(()) } else { Err(Error::Outside { path: path.into(), below: below.into() }) }
+    if real.starts_with(below) {
+        Ok(())
+    } else {
+        Err(Error::Outside { path: path.into(), below: below.into() })
+    }
 }
 
 /// The path that the system gives to an open file.
