@@ -76,7 +76,7 @@ watch_training() {
 import json, os, re, subprocess, sys, threading, time
 
 socket, port, ratings, peak, algorithm, params, threads = sys.argv[1:]
-environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.max_memory=16GB")
+environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.memory_limit=16GB -c netflix_rec.max_memory=16GB")
 psql = subprocess.Popen(
     ["psql", "-X", "-q", "-At", "-h", socket, "-p", port, "-U", "postgres", "-d", "trained"], env=environment,
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)

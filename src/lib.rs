@@ -22,7 +22,7 @@ extension_sql_file!(
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train, train::model_id]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema"]);
-extension_sql_file!("../sql/comments.sql", name = "comments", finalize);
+extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 
 /// Called by the server when it loads the library.
 #[pg_guard]

@@ -5,13 +5,16 @@ use std::io::ErrorKind;
 use pgrx::PgSqlErrorCode;
 use prize_format::Reject;
 
-use crate::pg::{Error, Report, progress};
+use crate::pg::{Error, Report, guc, progress};
 
 const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
                        SELECT * FROM netflix_load_abandon();";
 
 const ABANDON: &str = "It was changed while the load was interrupted. Put it right and call again to go on, or give the \
                        load up and begin anew: SELECT * FROM netflix_load_abandon();";
+
+const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load what lies below the folder that \
+                            netflix_rec.data_directory names: have an administrator set it, or put the files there.";
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
@@ -123,6 +126,7 @@ impl Report for LoadError {
                     ErrorKind::InvalidData => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                     _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
                 },
+                prize_format::Error::Outside { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 prize_format::Error::NoRatings { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
                 prize_format::Error::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                 prize_format::Error::Changed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
@@ -144,7 +148,7 @@ impl Report for LoadError {
             }
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
                 const NAMED: usize = 8;
-                let more = if found.len() > NAMED { ", …" } else { "" };
+                let more = if found.len() > NAMED { ", ..." } else { "" };
                 Some(format!("The folder holds {}{more}.", found[..found.len().min(NAMED)].join(", ")))
             }
             LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
@@ -162,10 +166,7 @@ impl Report for LoadError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            LoadError::MayNotReadFiles => {
-                "Only roles with privileges of pg_read_server_files may load: GRANT pg_read_server_files TO the role."
-                    .into()
-            }
+            LoadError::MayNotReadFiles => MAY_NOT_READ.into(),
             LoadError::RelativePath(_) => {
                 "The server reads the files, from its own folder: give the path from / on.".into()
             }
@@ -195,17 +196,20 @@ impl Report for LoadError {
             LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
             LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let packed = |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
+                let packed =
+                    |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {
                     Some(name) => format!("Unpack {name} first."),
-                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt.".into(),
+                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt."
+                        .into(),
                 }
             }
-            LoadError::Files(prize_format::Error::MemoryLimit { .. }) => "Raise netflix_rec.max_memory.".into(),
+            LoadError::Files(prize_format::Error::MemoryLimit { .. }) => format!("{}.", guc::raise_memory()),
             LoadError::Files(prize_format::Error::Io { source, .. })
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
-                "The server's operating system user must be able to read the folder and every file in it.".into()
+                "The server's operating system user must be able to read the folder and every file in it."
+                    .into()
             }
             LoadError::Files(prize_format::Error::Io { source, .. })
                 if source.kind() == ErrorKind::NotFound =>
@@ -215,9 +219,8 @@ impl Report for LoadError {
             LoadError::Files(prize_format::Error::TooManyRejects { .. }) => {
                 "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()
             }
-            LoadError::Files(prize_format::Error::Changed { .. }) => {
-                CHANGED.into()
-            }
+            LoadError::Files(prize_format::Error::Outside { .. }) => MAY_NOT_READ.into(),
+            LoadError::Files(prize_format::Error::Changed { .. }) => CHANGED.into(),
             LoadError::Pg(error) => return error.hint(),
             _ => return None,
         })

@@ -1,9 +1,13 @@
 //! What was read, from where, what was refused and why, and what is left to do.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use prize_format::{Kind, Reject, TextFile, Unit};
 
+use super::allowed;
 use super::error::LoadError;
 use crate::pg::scan::Seen;
 use crate::pg::{Error, catalog, query, sequence};
@@ -212,6 +216,7 @@ pub fn is_empty(table: &str) -> Result<bool, LoadError> {
 /// The files of a load, as they were when they were read first.
 pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
     let missing = || Error::Null("load_file");
+    let below = allowed::below()?.map(Arc::<Path>::from);
     let files = query::select(
         Seen::Now,
         "SELECT kind, path, member, position, bytes, modified, checksum, records, rejected
@@ -223,6 +228,7 @@ pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
             Ok(TextFile {
                 kind: KINDS.into_iter().find(|&(_, name)| name == kind).ok_or_else(missing)?.0,
                 path: row.get::<String>(2)?.ok_or_else(missing)?.into(),
+                below: below.clone(),
                 member: row.get(3)?,
                 position: number(4)? as u64,
                 bytes: number(5)? as u64,
@@ -406,25 +412,35 @@ pub fn complete(run_id: i64) -> Result<(), LoadError> {
     .map_err(LoadError::from)
 }
 
-/// Lets the planner know what has come, if the role may: false where it owns not all of the tables.
+/// Lets the planner know what has come, if the role may: false where it owns neither the tables nor the database, nor, from
+/// PostgreSQL 17 on, has the privilege MAINTAIN.
 pub fn analyze() -> Result<bool, LoadError> {
     let mut oids = Vec::new();
     for table in ["dim_date", "dim_movie", "dim_customer", "fact_ratings", "qualifying"] {
         oids.push(catalog::table(table)?);
     }
-    let owner = query::select_one::<bool>(
+    let of_table = if cfg!(any(feature = "pg14", feature = "pg15", feature = "pg16")) {
+        "pg_has_role(relowner, 'USAGE')"
+    } else {
+        "has_table_privilege(oid, 'MAINTAIN')"
+    };
+    let may = query::select_one::<bool>(
         Seen::Now,
-        "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY ($1::oid[])",
+        &format!(
+            "SELECT bool_and({of_table}) OR
+                    (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
+             FROM pg_class WHERE oid = ANY ($1::oid[])"
+        ),
         &[oids.into()],
     )?;
-    if owner == Some(true) {
+    if may == Some(true) {
         query::run(
             "ANALYZE @extschema@.dim_date, @extschema@.dim_movie, @extschema@.dim_customer,
                      @extschema@.fact_ratings, @extschema@.qualifying",
             &[],
         )?;
     }
-    Ok(owner == Some(true))
+    Ok(may == Some(true))
 }
 
 const KINDS: [(Kind, &str); 5] = [

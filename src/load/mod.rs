@@ -11,6 +11,7 @@
 
 mod abandon;
 mod add_rating;
+mod allowed;
 mod dimensions;
 mod error;
 mod facts;
@@ -263,10 +264,10 @@ fn load(
     }
     LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
 
-    let shown = Shown::start();
+    let shown = Shown::start(Phase::ReadingFiles);
     match &unfinished {
         None => {
-            let files = Folder::open(Path::new(path))?.ratings.len();
+            let files = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?.ratings.len();
             notice!("reading {files} files of ratings in \"{path}\"");
         }
         Some(run) => notice!("going on with the load that began at {}", run.started_at),
@@ -295,11 +296,9 @@ fn load(
     if run.ratings_loaded > 0 {
         match query::attempt(ledger::analyze)? {
             Ok(true) => {}
-            Ok(false) => {
-                notice!(
-                    "only their owner can ANALYZE the tables: have that done, so that queries are planned well"
-                );
-            }
+            Ok(false) => notice!(
+                "this role may not ANALYZE the tables: have their owner or the database's do it, so that queries are planned well"
+            ),
             Err(message) => {
                 warning!("the load is completed, but its tables could not be analyzed: {message}")
             }
@@ -315,13 +314,11 @@ fn check_call(
     max_rejects: Option<i64>,
 ) -> Result<(&str, usize), LoadError> {
     catalog::require_writable(c"netflix_load()");
-    if !catalog::may_read_server_files() {
-        return Err(LoadError::MayNotReadFiles);
-    }
     let path = path.ok_or(pg::Error::NullArgument("path"))?;
     if !Path::new(path).is_absolute() {
         return Err(LoadError::RelativePath(path.into()));
     }
+    allowed::check(Path::new(path))?;
     check_max_rejects(max_rejects)?;
     let workers = match workers {
         Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
@@ -330,6 +327,7 @@ fn check_call(
         Some(workers) => workers as usize,
         None => guc::threads().min(worker::MOST_WORKERS),
     };
+    let workers = workers.min(guc::most_workers());
     check_tables()?;
     Ok((path, workers))
 }

@@ -8,8 +8,8 @@ use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::ledger;
 use super::order::Watch;
+use super::{allowed, ledger};
 use crate::pg::scan::{Column, Seen, scan};
 use crate::pg::worker::{self, Board};
 use crate::pg::{self, Error, guc, index, interrupt, query};
@@ -50,7 +50,7 @@ fn begin(
     board: &Board,
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
-    let folder = Folder::open(Path::new(path))?;
+    let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
     let mut on_threads =
         |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
             let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
@@ -202,7 +202,7 @@ fn check_files(run_id: i64) -> Result<(), LoadError> {
         // The members of an archive follow each other.
         let modified = match dated {
             Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(&file.path)?,
+            _ => prize_format::modified(file)?,
         };
         dated = Some((file, modified));
         if modified != file.modified {

@@ -3,7 +3,7 @@
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use super::columns;
+use super::{columns, guc};
 
 /// An error that a user may see: its text is the message.
 pub trait Report: std::error::Error {
@@ -79,6 +79,9 @@ pub enum Error {
     /// A background worker ended and said nothing.
     #[error("a background worker ended unexpectedly")]
     WorkerLost,
+    /// A background worker has another version of the library than this session.
+    #[error("the extension's library was replaced while this session ran")]
+    LibraryReplaced,
     /// No model of this name.
     #[error("model \"{name}\" does not exist")]
     NoModel { name: String, known: Vec<String> },
@@ -143,7 +146,7 @@ impl Report for Error {
             Error::NoModel { .. } | Error::NoVersion { .. } | Error::NoModels => {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
             }
-            Error::NotDeployed { .. } | Error::NoneDeployed { .. } => {
+            Error::NotDeployed { .. } | Error::NoneDeployed { .. } | Error::LibraryReplaced => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Error::Serialization { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -208,9 +211,9 @@ impl Report for Error {
             ),
             Error::UnfinishedRestore { .. } => "Finish it: SELECT netflix_restore_end();".into(),
             Error::MemoryLimit { what: "training", .. } => {
-                "Raise netflix_rec.max_memory, or ask for fewer factors or samples.".into()
+                format!("{}, or ask for fewer factors or samples.", guc::raise_memory())
             }
-            Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
+            Error::MemoryLimit { .. } => format!("{}.", guc::raise_memory()),
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoVersion { .. } => "The view models lists the versions there are.".into(),
             Error::NoneDeployed { known } => {
@@ -221,6 +224,10 @@ impl Report for Error {
                     .into()
             }
             Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),
+            Error::LibraryReplaced => {
+                "Connect anew: this session goes on with the old one, and its workers would have the new one."
+                    .into()
+            }
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
             Error::NotDeployed { name } => {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
+mod machine;
 pub mod model;
 pub mod prepared;
 pub mod progress;

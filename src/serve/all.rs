@@ -33,7 +33,7 @@ const MEMORY_AN_ID: usize = 128;
 /// given.
 ///
 /// It has no search_path of its own, which would be set and undone once a row: its queries all run before the first.
-#[pg_extern(stable, support = rows_for_all_customers, cost = 10000000)]
+#[pg_extern(stable, support = rows_for_all_customers)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_all(
     n: default!(Option<i32>, 10),

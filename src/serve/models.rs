@@ -233,8 +233,7 @@ fn import(
         "movie_factors" => has_movie[row],
         _ => has_customer[row],
     };
-    let progress = pg::progress::Shown::start();
-    progress.enter(pg::progress::Phase::WritingModel);
+    let progress = pg::progress::Shown::start(pg::progress::Phase::WritingModel);
     let version = model::write(&new, &model, is_there, &progress)?;
     let count = |has: &[bool]| has.iter().filter(|has| **has).count() as i64;
     Ok((new.name.to_owned(), version, count(&has_customer), count(&has_movie)))

@@ -53,7 +53,7 @@ pub fn checked(n: Option<i32>) -> Result<usize, ServeError> {
 ///
 /// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
 /// all, by damped mean. A NULL customer gets none.
-#[pg_extern(stable, support = rows_by_second_argument)]
+#[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend(
@@ -93,7 +93,7 @@ fn recommend(
 /// The movies that somebody who is not in the data would like best, given ratings of some.
 ///
 /// Ratings of movies that the model does not know count for nothing. NULLs in place of the arrays get none.
-#[pg_extern(stable, support = rows_by_third_argument)]
+#[pg_extern(stable, support = movies_by_third_argument)]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_for(

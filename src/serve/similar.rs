@@ -16,7 +16,7 @@ use super::recommend::{Name, checked, names};
 /// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
 ///
 /// Of a movie that is NULL, or that the model does not know, there are none.
-#[pg_extern(stable, support = rows_by_second_argument)]
+#[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_movies(
     movie_id: Option<i32>,
@@ -83,7 +83,7 @@ fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
 /// The customers whose factors point most nearly where a customer's do: similarity is the cosine between them.
 ///
 /// Of a customer that is NULL, or that the model does not know, there are none. Reads all customers' factors.
-#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_customers(
     customer_id: Option<i32>,
@@ -128,7 +128,7 @@ fn customers_like(
 /// The customers who would like a movie best, of those that the model knows and who have not rated it yet.
 ///
 /// Of a movie that is NULL, or that the model does not know, there are none. Reads all customers' factors.
-#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend_users(
     movie_id: Option<i32>,

@@ -184,7 +184,7 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     model::check_name(name)?;
     model::require_write()?;
     let threads = guc::threads();
-    let progress = Shown::start();
+    let progress = Shown::start(Phase::ReadingRatings);
     let Split { training, probe, held_out, customers, movies } = read(algorithm, request, &progress)?;
     notice!("training on {} ratings, holding out {}", training.len(), probe.len() + held_out.len());
 
@@ -267,7 +267,6 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
-    progress.enter(Phase::ReadingRatings);
     let mut training = MatrixBuilder::default();
     let (mut probe, mut held_out) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);

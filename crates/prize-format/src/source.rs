@@ -1,8 +1,10 @@
 //! Files on disk as streams of text: plain or gzipped, and archives of them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use flate2::read::MultiGzDecoder;
@@ -12,6 +14,7 @@ use crate::{Error, TextFile};
 /// A file on disk, read as the text or archive it holds; what ends in `.gz` is unpacked on the way.
 pub struct Stream {
     path: PathBuf,
+    below: Option<Arc<Path>>,
     bytes: Bytes,
     /// How many bytes of what it holds have been read.
     position: u64,
@@ -37,10 +40,12 @@ impl Read for Counted {
 }
 
 impl Stream {
-    /// Opens a file. Gives it, and when it was last changed, in microseconds since 1970, where the system knows.
-    pub fn open(path: &Path) -> Result<(Stream, Option<i64>), Error> {
+    /// Opens a file, which must lie below a folder if one is given. Gives it, and when it was last changed, in microseconds
+    /// since 1970, where the system knows.
+    pub fn open(path: &Path, below: Option<Arc<Path>>) -> Result<(Stream, Option<i64>), Error> {
         let failed = |source| Error::Io { path: path.into(), source };
         let file = File::open(path).map_err(failed)?;
+        check_below(&file, path, below.as_deref())?;
         let modified = file.metadata().map_err(failed)?.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok());
@@ -49,7 +54,7 @@ impl Stream {
             true => Bytes::Gzip(Box::new(MultiGzDecoder::new(file))),
             false => Bytes::Plain(file),
         };
-        Ok((Stream { path: path.into(), bytes, position: 0 }, modified))
+        Ok((Stream { path: path.into(), below, bytes, position: 0 }, modified))
     }
 
     fn is_plain(&self) -> bool {
@@ -75,7 +80,7 @@ impl Stream {
             }
             Bytes::Gzip(_) => {
                 if position < self.position {
-                    *self = Stream::open(&self.path)?.0;
+                    *self = Stream::open(&self.path, self.below.clone())?.0;
                 }
                 let path = self.path.clone();
                 while self.position < position {
@@ -103,9 +108,26 @@ impl Read for Stream {
     }
 }
 
+/// [`Error::Outside`] where an open file or folder does not lie below a folder, whose path is without links. What is looked at is
+/// the path of what is open, as the system knows it: no link that is changed in between leads elsewhere.
+pub fn check_below(file: &File, path: &Path, below: Option<&Path>) -> Result<(), Error> {
+    let Some(below) = below else { return Ok(()) };
+    let real = fs::read_link(by_number(file)).map_err(|source| Error::Io { path: path.into(), source })?;
+    if real.starts_with(below) {
+        Ok(())
+    } else {
+        Err(Error::Outside { path: path.into(), below: below.into() })
+    }
+}
+
+/// The path that the system gives to an open file.
+pub fn by_number(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
 /// When a file was last changed, in microseconds since 1970, where the system knows.
-pub fn modified(path: &Path) -> Result<Option<i64>, Error> {
-    Ok(Stream::open(path)?.1)
+pub fn modified(file: &TextFile) -> Result<Option<i64>, Error> {
+    Ok(Stream::open(&file.path, file.below.clone())?.1)
 }
 
 /// Looks whether files are still those that were surveyed, each file on disk read once where they come in their order.
@@ -118,7 +140,7 @@ impl ContentCheck {
         let failed = |source| Error::Io { path: file.path.clone(), source };
         let stream = match &mut self.0 {
             Some(open) if open.path == file.path => open,
-            other => other.insert(Stream::open(&file.path)?.0),
+            other => other.insert(Stream::open(&file.path, file.below.clone())?.0),
         };
         stream.seek(file.position, check)?;
         // One byte more, to see whether it ends where it did; in an archive, something follows.
@@ -198,7 +220,7 @@ impl<'a> Opened<'a> {
         let stream = match nearest.max_by_key(|&n| self.open[n].position) {
             Some(nearest) => self.open.remove(nearest),
             None => {
-                let (stream, modified) = Stream::open(&text.path)?;
+                let (stream, modified) = Stream::open(&text.path, text.below.clone())?;
                 if modified != text.modified {
                     return Err(Error::Changed { path: text.path.clone() });
                 }

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::archive::{self, Member};
@@ -13,7 +14,7 @@ use crate::folder;
 use crate::ids::IdSet;
 use crate::lines::LineReader;
 use crate::record::{Probe, Qualifying, Rating, Reason, Record};
-use crate::source::{Checksummed, Stream, is_gzipped};
+use crate::source::{Checksummed, Stream, check_below, is_gzipped};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
 use crate::{Date, Error, Folder, Title};
@@ -69,7 +70,7 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
         match folder::is_archive(path) {
             true if is_gzipped(path) => jobs.push(Job::Archive(path.clone())),
             true => {
-                let members = members(path, watch)?;
+                let members = members(path, folder.below.as_deref(), watch)?;
                 jobs.extend(
                     members.chunks(MEMBERS_A_JOB).map(|some| Job::Members(path.clone(), some.to_vec())),
                 );
@@ -87,9 +88,10 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
 }
 
 /// The members of an archive that hold ratings. Only their headers are read.
-fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
+fn members(path: &Path, below: Option<&Path>, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
     let file = fs::File::open(path).map_err(failed)?;
+    check_below(&file, path, below)?;
     let bytes = file.metadata().map_err(failed)?.len();
     let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
         true => Err(Error::Stopped),
@@ -109,19 +111,20 @@ pub fn read(
     found: &mut Found,
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
+    let below = || shared.below.clone();
     match job {
         Job::Text(kind, path) => {
-            let (mut stream, modified) = Stream::open(path)?;
-            let file = text(*kind, path, modified);
+            let (mut stream, modified) = Stream::open(path, below())?;
+            let file = text(*kind, path, below(), modified);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             reader.read(file, &mut stream, |stream| stream.read_from_disk())
         }
         Job::Archive(path) => {
-            let (mut stream, modified) = Stream::open(path)?;
+            let (mut stream, modified) = Stream::open(path, below())?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             archive::each_packed(path, &mut stream, |member, text| {
                 reader.told = 0;
-                reader.read(member_file(path, &member, modified), text, |_| 0)
+                reader.read(member_file(path, below(), &member, modified), text, |_| 0)
             })?;
             if found.files.is_empty() {
                 return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
@@ -131,14 +134,14 @@ pub fn read(
             shared.advance(number, stream.read_from_disk(), 0)
         }
         Job::Members(path, members) => {
-            let (mut stream, modified) = Stream::open(path)?;
+            let (mut stream, modified) = Stream::open(path, below())?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             for member in members {
                 stream.seek(member.position, &|| Ok(()))?;
                 let from = stream.read_from_disk();
                 reader.told = 0;
                 reader.read(
-                    member_file(path, member, modified),
+                    member_file(path, below(), member, modified),
                     &mut (&mut stream).take(member.bytes),
                     |part| part.get_ref().read_from_disk() - from,
                 )?;
@@ -148,14 +151,24 @@ pub fn read(
     }
 }
 
-fn text(kind: Kind, path: &Path, modified: Option<i64>) -> TextFile {
-    let (path, member) = (path.to_path_buf(), None);
-    TextFile { kind, path, member, position: 0, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+fn text(kind: Kind, path: &Path, below: Option<Arc<Path>>, modified: Option<i64>) -> TextFile {
+    TextFile {
+        kind,
+        path: path.into(),
+        below,
+        member: None,
+        position: 0,
+        bytes: 0,
+        modified,
+        checksum: 0,
+        records: 0,
+        rejected: 0,
+    }
 }
 
-fn member_file(path: &Path, member: &Member, modified: Option<i64>) -> TextFile {
+fn member_file(path: &Path, below: Option<Arc<Path>>, member: &Member, modified: Option<i64>) -> TextFile {
     let Member { name, position, .. } = member;
-    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, modified) }
+    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, below, modified) }
 }
 
 /// Reads texts for one job.
@@ -414,7 +427,7 @@ fn excerpt(line: &[u8]) -> String {
         }
     }
     if line.len() > KEPT {
-        excerpt.push('…');
+        excerpt.push_str("...");
     }
     excerpt
 }

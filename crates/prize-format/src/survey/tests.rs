@@ -284,7 +284,7 @@ fn a_file_that_changes_between_the_passes_is_named() {
         let path = folder.path().join("combined_data_1.txt");
         fs::write(&path, changed).unwrap();
         // As if nothing had been noticed by the file's time alone.
-        let modified = crate::source::Stream::open(&path).unwrap().1;
+        let modified = crate::source::Stream::open(&path, None).unwrap().1;
         survey.files[0].modified = modified;
         assert!(matches!(load(&survey, 10), Err(Error::Changed { .. })), "{changed:?}");
     }
