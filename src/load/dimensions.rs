@@ -117,7 +117,7 @@ impl Keys {
                 let title =
                     titles.binary_search_by_key(&id, |title| title.movie_id).ok().map(|at| &titles[at]);
                 rows.push(|| {
-                    let name = title.map(|title| title.title.as_str()).into_datum();
+                    let name = title.and_then(|title| title.title.as_deref()).into_datum();
                     let year =
                         title.and_then(|title| title.release_year).map(|year| year as i16).into_datum();
                     [

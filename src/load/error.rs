@@ -196,8 +196,8 @@ impl Report for LoadError {
             LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
             LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let packed =
-                    |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
+                let ends = [".tgz", ".zip", ".tar.gz", ".xz", ".7z"];
+                let packed = |name: &&String| ends.iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {
                     Some(name) => format!("Unpack {name} first."),
                     None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt."

@@ -4,7 +4,7 @@ mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use factor::Rows;
+use factor::{Rows, Samples};
 use ndarray::ArrayView1;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::memcxt::PgMemoryContexts;
@@ -30,6 +30,13 @@ pub struct ModelRow {
     pub factors: usize,
     pub samples: usize,
     pub global_mean: f32,
+}
+
+impl ModelRow {
+    /// How its vectors are laid out.
+    pub fn layout(&self) -> Samples {
+        Samples::of_rows(self.samples, self.factors)
+    }
 }
 
 /// Rows read between two looks for interrupts.

@@ -49,9 +49,13 @@ impl Movies {
         self.number_of_any(key).filter(|&number| self.is_known[number])
     }
 
-    /// The length of every movie's vector, by number.
-    pub fn norms(&self) -> &[f32] {
-        self.norms.get_or_init(|| self.catalogue.norms())
+    /// The length of every movie's factors, by number.
+    pub fn norms(&self) -> Result<&[f32], Error> {
+        if let Some(norms) = self.norms.get() {
+            return Ok(norms);
+        }
+        let norms = self.catalogue.norms()?;
+        Ok(self.norms.get_or_init(|| norms))
     }
 
     /// Every movie that the model knows.
@@ -70,7 +74,11 @@ impl Movies {
         let mut shared = algorithm.shared(row.factors)?;
         match shared {
             Shared::Nothing => {}
-            Shared::Squares(_) => self.known().for_each(|movie| shared.add(&self.catalogue.get(movie).1)),
+            Shared::Squares(_) => {
+                for movie in self.known() {
+                    shared.add(&self.catalogue.vector(movie)?);
+                }
+            }
             Shared::Products(_) => LINKS.each(&[row.model_id.into()], |row| {
                 interrupt::check();
                 shared.add(&row.floats(1, "movie_factors")?);
@@ -155,7 +163,7 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     pg::require_memory("recommending", bytes)?;
     let mut numbers = vec![NOBODY; highest];
     keys.iter().enumerate().for_each(|(number, &key)| numbers[key as usize - 1] = number as u32);
-    let mut catalogue = Catalogue::empty(keys.len(), row.factors)?;
+    let mut catalogue = Catalogue::empty(keys.len(), row.layout())?;
     let mut is_known = vec![false; keys.len()];
     model::read(row, "movie_factors", None, |key, bias, factors| {
         if let Some(&number) = numbers.get((key as usize).wrapping_sub(1)).filter(|number| **number != NOBODY)

@@ -14,11 +14,13 @@ use crate::pg::{self, Error, catalog, interrupt, query, report, unfinished};
 use super::cache;
 use super::error::ServeError;
 
-/// A customer found, and the ratings that it was found by.
+/// A customer found, and the ratings that it was found by: those alone whose movies the model knows.
 pub struct Found {
     pub folded: FoldedIn,
-    /// Keys and ratings, those alone whose movies the model knows.
+    /// Keys and ratings.
     pub rated: Vec<(i32, f32)>,
+    /// The same ratings, with what the model knows of their movies.
+    rows: Rated,
 }
 
 /// How a model was trained.
@@ -58,24 +60,25 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
     let shared = movies.shared(row, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));
     let known = known.collect::<Vec<_>>();
-    // Each rating's row, right-hand side, factors and links, and the system with its inverse.
-    let unknowns = row.factors + 1;
-    pg::require_memory("folding in", (3 * known.len() + 3 * unknowns) * unknowns * size_of::<f64>())?;
+    let ratings = Rated::memory(known.len(), row.factors, algorithm.folds_in_links());
+    pg::require_memory("folding in", ratings + FoldedIn::memory(row.factors))?;
     let keys = known.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
     let args = [DatumWithOid::from(row.model_id), keys.into()];
-    let links = LINKS.all(&args, |row| row.floats(1, "movie_factors"))?;
-    let of = |(&(_, rating, number), link): (&(i32, f32, usize), Vec<f32>)| {
-        let (bias, factors) = movies.catalogue.get(number);
-        Rated { rating, bias, factors, link }
-    };
-    let rows = known.iter().zip(links).map(of).collect::<Vec<_>>();
+    let mut rows = Rated::with_room(known.len(), row.factors, algorithm.folds_in_links())?;
+    let mut of = known.iter();
+    LINKS.each(&args, |row| {
+        let links = row.floats(1, "movie_factors")?;
+        let &(_, rating, number) = of.next().ok_or(Error::Null("movie_factors"))?;
+        let catalogue = &movies.catalogue;
+        Ok(rows.push(rating, catalogue.bias(number), catalogue.entries(number), &links)?)
+    })?;
     let mut proceed = || {
         interrupt::check();
         ControlFlow::Continue(())
     };
-    let folded = algorithm.fold_in(row.global_mean, row.factors, &rows, shared, &mut proceed)?;
+    let folded = algorithm.fold_in(row.global_mean, &rows, shared, &mut proceed)?;
     let rated = known.into_iter().map(|(key, rating, _)| (key, rating)).collect();
-    Ok(Found { folded, rated })
+    Ok(Found { folded, rated, rows })
 }
 
 /// Keys and ratings for ids and ratings.
@@ -208,7 +211,7 @@ fn lines(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<Vec<Line
     if let (Some(key), Some((_, p)), Some((_, q))) = (customer.key, &customer.factors, &movie.factors) {
         let recipe = recipe(&row)?;
         let found = solve(&row, &recipe.algorithm, &trained_on(key, &recipe)?)?;
-        let mut added = described(&found, &found.folded.contributions(q))?;
+        let mut added = described(&found, &found.folded.contributions(&found.rows, q)?)?;
         added.sort_by(|one, other| other.3.abs().total_cmp(&one.3.abs()).then(one.0.cmp(&other.0)));
         let explained = added.iter().map(|line| f64::from(line.3)).sum::<f64>();
         lines.append(&mut added);

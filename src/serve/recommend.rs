@@ -182,19 +182,19 @@ const LONG: usize = 100;
 fn filtered(
     wanted: &Wanted<'_>,
     seen: &[i32],
-    ranking: impl Fn(usize, &[&[i32]]) -> Vec<Scored>,
-    deviation: impl Fn(i32) -> Option<f32>,
+    ranking: impl Fn(usize, &[&[i32]]) -> Result<Vec<Scored>, ServeError>,
+    deviation: impl Fn(i32) -> Result<Option<f32>, ServeError>,
 ) -> Result<Vec<Recommended>, ServeError> {
     let Wanted { n, ref filter, .. } = *wanted;
     let passing = |asked: usize, left_out: &[&[i32]]| {
-        let best = ranking(asked, left_out);
+        let best = ranking(asked, left_out)?;
         let passed = filter.passing(best.iter().map(|&(key, _)| key).collect())?;
         let is_enough = passed.len() >= n || best.len() < asked;
         let described = passed.into_iter().take(n).zip(1..).map(|((place, id, title, year), rank)| {
             let (key, score) = best[place];
-            (rank, id, title, year, factor::cut(score), deviation(key))
+            Ok((rank, id, title, year, factor::cut(score), deviation(key)?))
         });
-        Ok::<_, ServeError>(is_enough.then(|| described.collect::<Vec<_>>()))
+        if is_enough { described.collect::<Result<Vec<_>, _>>().map(Some) } else { Ok::<_, ServeError>(None) }
     };
     let found = match filter.is_empty() {
         true => passing(n, &[seen])?,
@@ -223,23 +223,24 @@ fn by_factors(
     let movies = cache::movies(row)?;
     let scores = movies.catalogue.score(Taste { base: row.global_mean + bias, factors })?;
     let below = match wanted.lower_bound > 0.0 {
-        true => movies.catalogue.deviations(factors, row.samples),
+        true => movies.catalogue.deviations(factors)?,
         false => Vec::new(),
     };
     let ranking = |n: usize, left_out: &[&[i32]]| {
         let mask = mask(&movies, left_out);
-        let mut best = Best::new(n);
+        let mut best = Best::new(n, scores.len())?;
         // What no training makes, an import may bring: a score that is no number is nobody's best.
         for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
             let deviation = below.get(number).copied().unwrap_or(0.0);
             best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
         }
         let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
-        best.map(|number| (movies.key(number), scores[number])).collect()
+        Ok(best.map(|number| (movies.key(number), scores[number])).collect())
     };
     let deviation = |key: i32| {
-        let (_, of_movie) = movies.catalogue.get(movies.number(key).filter(|_| row.samples > 1)?);
-        factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
+        let Some(number) = movies.number(key).filter(|_| row.samples > 1) else { return Ok(None) };
+        let of_movie = movies.catalogue.vector(number)?;
+        Ok(row.layout().deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie)))
     };
     filtered(wanted, seen, ranking, deviation)
 }
@@ -255,8 +256,8 @@ pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
         rated.push((row.need::<i64>(2, "dim_movie")? as u64, row.need::<f64>(3, "dim_movie")?));
         Ok(())
     })?;
-    let means = baseline::damped_means(&rated, baseline::MOVIE_DAMPING);
-    let mut means = keys.into_iter().zip(means.into_iter().map(|mean| mean as f32)).collect::<Vec<_>>();
+    baseline::damp_means(&mut rated, baseline::MOVIE_DAMPING);
+    let mut means = keys.into_iter().zip(rated.into_iter().map(|(_, mean)| mean as f32)).collect::<Vec<_>>();
     means.sort_by(|one, other| other.1.total_cmp(&one.1));
     Ok(means)
 }
@@ -266,9 +267,9 @@ fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeE
     let means = by_mean()?;
     let ranking = |n: usize, left_out: &[&[i32]]| {
         let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-        means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied().collect()
+        Ok(means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied().collect())
     };
-    filtered(wanted, seen, ranking, |_| None)
+    filtered(wanted, seen, ranking, |_| Ok(None))
 }
 
 /// A movie's id, title and year.

@@ -50,12 +50,11 @@ fn movies_like(
     let Some(this) = super::movie_key(movie_id)?.and_then(|key| movies.number(key)) else {
         return Ok(Vec::new());
     };
-    let (_, factors) = movies.catalogue.get(this);
-    let products = movies.catalogue.products(&factors, 0..factors.len());
-    let norms = movies.norms();
+    let products = movies.catalogue.products(&movies.catalogue.vector(this)?)?;
+    let norms = movies.norms()?;
     // All of them where some of the best are movies that somebody deleted and the session still keeps.
     for asked in [n, usize::MAX] {
-        let mut best = Best::new(asked);
+        let mut best = Best::new(asked, norms.len())?;
         for number in movies.known().filter(|&number| number != this) {
             // Nothing points nowhere.
             if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
@@ -107,15 +106,14 @@ fn customers_like(
     let Some(this) = super::customer_key(customer_id)? else { return Ok(Vec::new()) };
     let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
     let customers = customers()?;
-    let norm = factors.iter().map(|factor| factor * factor).sum::<f32>().sqrt();
-    let mut best = Best::new(n);
+    let layout = row.layout();
+    let norm = layout.product(&factors, &factors).sqrt();
+    let mut best = Best::new(n, customers.len())?;
     model::read(&row, "customer_factors", None, |key, _, others| {
-        let (mut product, mut squares) = (0.0, 0.0);
-        for (&one, &other) in factors.iter().zip(others) {
-            product += one * other;
-            squares += other * other;
-        }
-        if let Some(cosine) = cosine(product, norm, squares.sqrt()).filter(|_| key != this)
+        // Rows are read as slices.
+        let others = others.to_slice().unwrap_or_default();
+        let (product, other) = (layout.product(&factors, others), layout.product(others, others).sqrt());
+        if let Some(cosine) = cosine(product, norm, other).filter(|_| key != this)
             && let Some(id) = id_of(&customers, key)
         {
             best.push(id, cosine);

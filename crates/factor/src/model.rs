@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::check;
 use crate::memory::{try_clone, try_vec};
+use crate::samples::Samples;
 use crate::{Error, Errors, Metrics, RatingMatrix, Ratings};
 
 /// Ratings judged between two looks at the flag.
@@ -22,7 +23,7 @@ pub struct Model {
     pub customers: Side,
     /// Movies' biases and factors; zero where there was no rating to learn from.
     pub movies: Side,
-    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`crate::bpmf`].
+    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`Samples`].
     pub samples: usize,
     /// What each movie tells of those who rated it, whatever their ratings (movies × factors): of models that learn from who
     /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`].
@@ -94,7 +95,7 @@ impl Model {
     /// or the movie.
     pub fn deviation(&self, customer: usize, movie: usize) -> Option<f32> {
         let (customer, movie) = (self.customers.row(customer)?.1, self.movies.row(movie)?.1);
-        deviation(customer, movie, self.samples)
+        Samples::of_rows(self.samples, customer.len()).deviation(customer, movie)
     }
 
     /// The sum of squared errors over a matrix, of predictions not cut to the scale; in rayon's current pool.
@@ -142,21 +143,6 @@ impl Model {
 /// `mean + b_u + b_i + p_u · q_i`, not yet cut to the scale, of a customer's and a movie's bias and factors.
 pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, ArrayView1<'_, f32>)) -> f32 {
     mean + b_u + b_i + p.dot(&q)
-}
-
-/// [`Model::deviation`] of a customer's and a movie's factors; none where either is all zeros.
-pub fn deviation(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>, samples: usize) -> Option<f32> {
-    let length = p.len().checked_div(samples).filter(|&length| samples > 1 && length > 0)?;
-    if p.iter().all(|&entry| entry == 0.0) || q.iter().all(|&entry| entry == 0.0) {
-        return None;
-    }
-    let (parts, others) = (p.exact_chunks(length), q.exact_chunks(length));
-    // Each part is one over the root of their number in length.
-    let products = parts.into_iter().zip(others).map(|(p, q)| f64::from(p.dot(&q)) * samples as f64);
-    let products = products.collect::<Vec<_>>();
-    let mean = products.iter().sum::<f64>() / samples as f64;
-    let squares = products.iter().map(|product| (product - mean).powi(2)).sum::<f64>();
-    Some((squares / (samples - 1) as f64).sqrt() as f32)
 }
 
 /// Cuts a score to the scale of ratings.

@@ -54,7 +54,9 @@ impl Folder {
         }
         ratings.extend(numbered(&here, "combined_data_"));
         if ratings.is_empty() {
-            let found = here.iter().map(|path| file_name(path).into_owned()).collect();
+            // The data set may be in one of the folders, or in an archive that has to be unpacked.
+            let folders = folders(path)?.into_iter().map(|folder| format!("{}/", file_name(&folder)));
+            let found = folders.chain(here.iter().map(|path| file_name(path).into_owned())).collect();
             return Err(Error::NoRatings { folder: path.into(), found });
         }
         Ok(Folder {
@@ -100,6 +102,20 @@ fn list(folder: &Path, below: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A folder's folders, by name.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if fs::metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {

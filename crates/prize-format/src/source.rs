@@ -1,14 +1,16 @@
 //! Files on disk as streams of text: plain or gzipped, and archives of them.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
+use crate::lines::Buffer;
 use crate::{Error, TextFile};
 
 /// A file on disk, read as the text or archive it holds; what ends in `.gz` is unpacked on the way.
@@ -22,7 +24,73 @@ pub struct Stream {
 
 enum Bytes {
     Plain(Counted),
-    Gzip(Box<MultiGzDecoder<Counted>>),
+    Gzip(Box<Members>),
+}
+
+/// The members of a gzipped file, one after the other. Zeros behind the last one are no part of it, as for gzip itself: they
+/// fill up the blocks of a tape.
+struct Members {
+    /// None behind the last one.
+    decoder: Option<GzDecoder<BufReader<Counted>>>,
+    /// What had been read from the disk at the end.
+    read: u64,
+}
+
+impl Members {
+    fn new(file: Counted) -> Members {
+        let decoder = Some(GzDecoder::new(BufReader::new(file)));
+        Members { decoder, read: 0 }
+    }
+
+    /// Goes on to the next member, if there is one.
+    fn next(&mut self) -> io::Result<()> {
+        let Some(decoder) = self.decoder.take() else { return Ok(()) };
+        let mut source = decoder.into_inner();
+        let mut is_padded = false;
+        loop {
+            let bytes = source.fill_buf()?;
+            let (length, zeros) = (bytes.len(), bytes.iter().take_while(|&&b| b == 0).count());
+            is_padded |= zeros > 0;
+            source.consume(zeros);
+            if zeros < length && is_padded {
+                let message = "something follows the zeros behind a gzip member";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            if zeros == length && length > 0 {
+                continue;
+            }
+            self.read = source.get_ref().read;
+            self.decoder = (length > 0).then(|| GzDecoder::new(source));
+            return Ok(());
+        }
+    }
+
+    fn read_from_disk(&self) -> u64 {
+        self.decoder.as_ref().map_or(self.read, |decoder| decoder.get_ref().get_ref().read)
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            let n = decoder.read(out)?;
+            if n > 0 || out.is_empty() {
+                return Ok(n);
+            }
+            self.next()?;
+        }
+        Ok(0)
+    }
+}
+
+/// Opens a file that must be a plain one. Another may have taken its place since the folder was listed: opening a pipe would
+/// wait, uninterruptibly, for somebody to write into it.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")),
+    }
 }
 
 /// A file that knows how much of it was read.
@@ -44,14 +112,14 @@ impl Stream {
     /// since 1970, where the system knows.
     pub fn open(path: &Path, below: Option<Arc<Path>>) -> Result<(Stream, Option<i64>), Error> {
         let failed = |source| Error::Io { path: path.into(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = open_plain(path).map_err(failed)?;
         check_below(&file, path, below.as_deref())?;
         let modified = file.metadata().map_err(failed)?.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok());
         let file = Counted { file, read: 0 };
         let bytes = match is_gzipped(path) {
-            true => Bytes::Gzip(Box::new(MultiGzDecoder::new(file))),
+            true => Bytes::Gzip(Box::new(Members::new(file))),
             false => Bytes::Plain(file),
         };
         Ok((Stream { path: path.into(), below, bytes, position: 0 }, modified))
@@ -65,7 +133,7 @@ impl Stream {
     pub fn read_from_disk(&self) -> u64 {
         match &self.bytes {
             Bytes::Plain(file) => file.read,
-            Bytes::Gzip(decoder) => decoder.get_ref().read,
+            Bytes::Gzip(members) => members.read_from_disk(),
         }
     }
 
@@ -101,7 +169,7 @@ impl Read for Stream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = match &mut self.bytes {
             Bytes::Plain(file) => file.read(out)?,
-            Bytes::Gzip(decoder) => decoder.read(out)?,
+            Bytes::Gzip(members) => members.read(out)?,
         };
         self.position += n as u64;
         Ok(n)
@@ -193,6 +261,8 @@ pub struct Opened<'a> {
     check: &'a (dyn Fn() -> Result<(), Error> + Sync),
     /// The one used last stands last.
     open: Vec<Stream>,
+    /// Lent to the reader of a part, which gives it back when it has come to the end.
+    pub(crate) buffer: Buffer,
 }
 
 /// How many files are open at a time.
@@ -201,7 +271,7 @@ const OPEN: usize = 8;
 impl<'a> Opened<'a> {
     /// None is open yet. `check` is asked now and then whether to go on.
     pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> Opened<'a> {
-        Opened { files, check, open: Vec::new() }
+        Opened { files, check, open: Vec::new(), buffer: Buffer::default() }
     }
 
     /// Asks whether to go on.

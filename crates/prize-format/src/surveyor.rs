@@ -12,9 +12,9 @@ use crate::archive::{self, Member};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
-use crate::lines::LineReader;
+use crate::lines::{Buffer, LineReader};
 use crate::record::{Probe, Qualifying, Rating, Reason, Record};
-use crate::source::{Checksummed, Stream, check_below, is_gzipped};
+use crate::source::{Checksummed, Stream, check_below, is_gzipped, open_plain};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
 use crate::{Date, Error, Folder, Title};
@@ -38,6 +38,8 @@ pub struct Sets {
     /// The customers of the movie under way, to notice those who rate it twice.
     raters: IdSet,
     rater_list: Vec<u32>,
+    /// Lent to the reader of each text.
+    buffer: Buffer,
     /// Rejects kept.
     rejects: usize,
     /// Bytes accounted for.
@@ -90,7 +92,7 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
 /// The members of an archive that hold ratings. Only their headers are read.
 fn members(path: &Path, below: Option<&Path>, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let file = fs::File::open(path).map_err(failed)?;
+    let file = open_plain(path).map_err(failed)?;
     check_below(&file, path, below)?;
     let bytes = file.metadata().map_err(failed)?.len();
     let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
@@ -232,7 +234,7 @@ impl Reader<'_, '_> {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
                     Entry::Vacant(free) => {
                         self.sets.movies.insert(title.movie_id);
-                        bytes += size_of::<Title>() + title.title.len();
+                        bytes += size_of::<Title>() + title.title.as_ref().map_or(0, String::len);
                         free.insert(title);
                         None
                     }
@@ -301,7 +303,7 @@ impl Reader<'_, '_> {
         read: &impl Fn(&R) -> u64,
         mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
-        let mut reader = BlockReader::new(source);
+        let mut reader = BlockReader::with(std::mem::take(&mut self.sets.buffer), None, source);
         let mut records = 0;
         let result = loop {
             let Located { event, line } = match reader.next() {
@@ -330,6 +332,7 @@ impl Reader<'_, '_> {
                 }
             }
         };
+        self.sets.buffer = reader.into_buffer();
         (records, result)
     }
 
