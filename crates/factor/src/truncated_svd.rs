@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::check;
+use crate::jacobi::{Singular, singular_values};
 use crate::memory::zeros;
-use crate::orthonormal::{Singular, multiply_tall, orthonormalize, singular_values};
+use crate::orthonormal::{multiply_tall, orthonormalize};
 use crate::parameter::{count, seed, whole};
 use crate::sparse_product::multiply;
 use crate::training::{Course, generator};
@@ -205,7 +206,7 @@ impl Centred<'_> {
     ) -> Result<Decomposed, Error> {
         self.by_customer(&basis, &mut tall)?;
         let r = orthonormalize(tall.view_mut(), self.cancelled)?;
-        let Singular { mut left, mut values, mut right } = singular_values(&r)?;
+        let Singular { mut left, mut values, mut right } = singular_values(&r, self.cancelled)?;
         // What rounding leaves of a singular value that is zero would be scaled to factors that mean nothing.
         let largest = values.first().copied().unwrap_or(0.0);
         let noise = largest * f64::EPSILON * tall.nrows().max(basis.nrows()) as f64;
