@@ -9,13 +9,14 @@ use crate::Error;
 use crate::dense_product::add_product;
 use crate::error::check;
 use crate::memory::zeros;
+use crate::rows::Turns;
 
 /// Columns that are reduced together, and columns that the reflections found are then applied to, between two looks at
 /// the flag.
 const PANEL: usize = 16;
 const COLUMNS_A_TURN: usize = 128;
-/// Multiplications in a product between two looks at the flag: some hundredths of a second.
-const PRODUCTS_A_TURN: usize = 1 << 26;
+/// Rows of a leaf multiplied between two looks.
+const ROWS_A_TURN: usize = 64;
 
 /// Rows of a leaf: as many as the processor's cache holds of a block of usual width, and always enough of them to a
 /// column for the leaves' triangles to be far less than the block.
@@ -59,11 +60,10 @@ pub(crate) fn orthonormalize(
         Ok(())
     })?;
     let r = orthonormalize(triangles.view_mut(), cancelled)?;
-    let rows_a_turn = rows_a_turn(columns, columns);
     let turned = pairs(block, triangles.view_mut(), leaves)?.into_par_iter();
     turned.try_for_each(|(mut leaf, triangle)| {
-        let mut of_leaf = zeros((rows_a_turn, columns))?;
-        for mut rows in leaf.axis_chunks_iter_mut(Axis(0), rows_a_turn) {
+        let mut of_leaf: Array2<f64> = zeros((ROWS_A_TURN, columns))?;
+        for mut rows in leaf.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN) {
             check(cancelled)?;
             let mut of_leaf = of_leaf.slice_mut(s![..rows.nrows(), ..]);
             of_leaf.assign(&rows);
@@ -215,11 +215,6 @@ fn reflect(
     Ok(())
 }
 
-/// Rows of a product between two looks at the flag.
-fn rows_a_turn(inner: usize, columns: usize) -> usize {
-    (PRODUCTS_A_TURN / (inner * columns).max(1)).clamp(1, 1024)
-}
-
 /// `out = tall · small` in single precision, in rayon's current pool. No number of threads changes a bit.
 pub(crate) fn multiply_tall(
     tall: ArrayView2<'_, f64>,
@@ -227,15 +222,11 @@ pub(crate) fn multiply_tall(
     mut out: ArrayViewMut2<'_, f32>,
     cancelled: &AtomicBool,
 ) -> Result<(), Error> {
-    let rows = rows_a_turn(small.nrows(), small.ncols());
-    let turns = out.axis_chunks_iter_mut(Axis(0), rows).into_par_iter();
-    let room = || zeros::<f64>((rows, small.ncols()));
-    turns.zip(tall.axis_chunks_iter(Axis(0), rows)).try_for_each_init(room, |room, (mut out, tall)| {
-        check(cancelled)?;
-        let mut product = room.as_mut().map_err(|error| error.clone())?.slice_mut(s![..tall.nrows(), ..]);
-        product.fill(0.0);
+    let turns = Turns::of_products(small.dim());
+    turns.visit(turns.of_mut(&mut out).zip(turns.of(&tall)), cancelled, |_, (mut out, tall)| {
+        let mut product = zeros(out.dim())?;
         add_product(1.0, tall, small, product.view_mut());
-        out.zip_mut_with(&product, |out, &number| *out = number as f32);
+        out.zip_mut_with(&product, |out, &number: &f64| *out = number as f32);
         Ok(())
     })
 }

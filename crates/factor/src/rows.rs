@@ -16,6 +16,8 @@ use crate::error::check;
 /// Rows in a turn, and numbers in it where rows are long: some milliseconds' work.
 const ROWS_A_TURN: usize = 1024;
 const NUMBERS_A_TURN: usize = 1 << 18;
+/// Multiplications in a turn.
+const PRODUCTS_A_TURN: usize = 1 << 26;
 /// Parts whose sums are made at the same time.
 const PARTS: usize = 32;
 
@@ -29,6 +31,11 @@ impl Turns {
     /// For rows of this many numbers. All that is walked together takes the same turns.
     pub fn of_length(numbers: usize) -> Turns {
         Turns { rows: (NUMBERS_A_TURN / numbers.max(1)).clamp(1, ROWS_A_TURN) }
+    }
+
+    /// For rows that are multiplied with a matrix.
+    pub fn of_products((inner, columns): (usize, usize)) -> Turns {
+        Turns { rows: (PRODUCTS_A_TURN / (inner * columns).max(1)).clamp(1, ROWS_A_TURN) }
     }
 
     /// The turns of a matrix's rows, or of a vector's entries.
@@ -76,6 +83,31 @@ impl Turns {
         })
     }
 
+    /// The same, with something for each turn that is joined in no order.
+    pub fn reduce<I: IndexedParallelIterator, T: Send>(
+        self,
+        turns: I,
+        cancelled: &AtomicBool,
+        zero: impl Fn() -> T + Sync + Send,
+        visit: impl Fn(usize, I::Item) -> T + Sync + Send,
+        join: impl Fn(T, T) -> T + Sync + Send,
+    ) -> Result<T, Error> {
+        let visited = turns.enumerate().map(|(turn, rows)| {
+            check(cancelled)?;
+            Ok(visit(turn * self.rows, rows))
+        });
+        visited.try_reduce(zero, |one, other| Ok(join(one, other)))
+    }
+
+    /// How many parts there are of so many rows, of at most `parts`.
+    pub fn parts(self, rows: usize, parts: usize) -> usize {
+        rows.div_ceil(self.part(rows, parts))
+    }
+
+    fn part(self, rows: usize, parts: usize) -> usize {
+        rows.div_ceil(parts).next_multiple_of(self.rows).max(1)
+    }
+
     /// Sums up over so many rows: each of at most `parts` runs of rows into a sum of its own, that `zero` makes, turn by turn;
     /// then these, in their order.
     pub fn sum<T: Send>(
@@ -87,8 +119,8 @@ impl Turns {
         add: impl Fn(&mut T, Range<usize>) -> Result<(), Error> + Sync,
         join: impl Fn(&mut T, T),
     ) -> Result<T, Error> {
-        let part = rows.div_ceil(parts).next_multiple_of(self.rows).max(1);
-        let sums = (0..rows.div_ceil(part)).into_par_iter().map(|number| {
+        let part = self.part(rows, parts);
+        let sums = (0..self.parts(rows, parts)).into_par_iter().map(|number| {
             let mut sum = zero()?;
             let end = ((number + 1) * part).min(rows);
             for from in (number * part..end).step_by(self.rows) {
