@@ -166,6 +166,9 @@ impl Report for Error {
                 "Raise netflix_rec.max_memory, or ask for fewer factors or samples.".into()
             }
             Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
+            Error::Threads(_) => {
+                "Lower netflix_rec.threads, or let the server have more memory or processes.".into()
+            }
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoVersion { .. } => "The view models lists the versions there are.".into(),
             Error::NoneDeployed { known } => {

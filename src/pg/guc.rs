@@ -6,7 +6,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(8192);
-static CACHE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256);
+static CACHE_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(96);
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Makes the settings known to the server.

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // the one place that talks to the server's C code
 
+pub mod allocator;
+pub mod ballast;
 pub mod btree;
 pub mod bulk;
 pub mod catalog;
@@ -9,6 +11,7 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
+pub mod memory;
 pub mod model;
 pub mod prepared;
 pub mod progress;

@@ -12,7 +12,7 @@ use crate::pg::bulk::{self, BulkInsert};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::Shown;
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{Error, query};
+use crate::pg::{Error, memory, query};
 
 /// What is known of a new model beside its factors.
 pub struct NewModel<'a> {
@@ -227,7 +227,7 @@ impl RowsOf<'_> {
         // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
         // and nothing more can be deleted until this is committed.
         catalog::lock_writers(dimension)?;
-        let mut is_there = vec![false; side.biases.len()];
+        let mut is_there = memory::filled(false, side.biases.len())?;
         scan(dimension, &[Column { name: key, type_oid: BuiltinOid::INT4OID }], Seen::Now, |row| {
             if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
                 *there = true;
