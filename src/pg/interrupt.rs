@@ -13,7 +13,8 @@ use super::{Error, allocator, report};
 
 /// How often the backend looks for interrupts while threads compute.
 const POLL: Duration = Duration::from_millis(20);
-/// How often it looks for the postmaster, and how long an interrupt of an unknown kind may last before it ends the job.
+/// How often it looks for the postmaster, and how long an interrupt of an unknown kind may last on a standby before it ends
+/// the job.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination; or that of memory which
@@ -227,14 +228,21 @@ impl Watch {
                 pg_sys::ParallelMessagePending = Default::default();
                 (self.has_parallel_message, is_served) = (true, true);
             }
+            // To be told to report statistics while it is idle, PostgreSQL leaves a timer running.
+            #[cfg(not(feature = "pg14"))]
+            if pg_sys::IdleStatsUpdateTimeoutPending != 0 {
+                pg_sys::IdleStatsUpdateTimeoutPending = 0;
+                is_served = true;
+            }
             let is_ending = is_ending();
             if is_served && !is_ending {
                 self.is_any_put_off = true;
                 return false;
             }
             pg_sys::InterruptPending = 1;
-            // PostgreSQL 17 and later keep recovery conflicts to themselves. The standby signals them again and again.
-            is_ending || now - *self.unknown_since.get_or_insert(now) > SECOND
+            // Later versions keep recovery conflicts to themselves, and signal them again and again.
+            let is_old = now - *self.unknown_since.get_or_insert(now) > SECOND;
+            is_ending || is_old && pg_sys::RecoveryInProgress()
         }
     }
 }
