@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What a backend hears while threads compute for it: that its client is gone, that it shall log its memory, that it is to end;
-# and what training leaves alone until it writes.
+# What a backend hears while threads compute for it: that its client or the postmaster is gone, that it shall log its memory,
+# that it is to end. And that training has no transaction id before it writes, and goes on with fewer threads.
 #
 # usage: interrupts.sh DIR
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its postmaster is killed and started
+# again, and runs at the end. Needs PG_CONFIG.
 set -euo pipefail
 # cluster.sh sees to it that what the caller's shell says of other servers is not used.
 . "$(dirname "$0")/../../scripts/cluster.sh"
@@ -31,8 +32,9 @@ SQL
     lost_client
     logged_memory
     ended
-    [ "$(ask "SELECT count(*) FROM model")" = 0 ] || wrong "a training that was stopped left a model"
     few_threads
+    orphaned
+    [ "$(ask "SELECT count(*) FROM model WHERE name = 'long'")" = 0 ] || wrong "a training that was stopped left a model"
 }
 
 # Starts a training in the background and waits until its threads compute. Sets client and backend to the two processes.
@@ -121,6 +123,25 @@ SQL
         wrong "a training that gets few threads does not go on with them"
     }
     printf 'a training goes on with the threads that could be started\n'
+}
+
+orphaned() {
+    train_long ""
+    as_server kill -9 "$(head -n 1 "$dir/data/postmaster.pid")"
+    local try
+    for try in {1..40}; do
+        [ -d "/proc/$backend" ] || break
+        sleep 0.1
+    done
+    [ ! -d "/proc/$backend" ] || wrong "the backend goes on training 4 s after the postmaster is gone"
+    wait "$client" 2>/dev/null || true
+    # What is left of the old server's shared memory goes with its last process.
+    for try in {1..50}; do
+        ! start_cluster "$dir" 2>/dev/null || break
+        sleep 0.2
+    done
+    ask "SELECT 1" >/dev/null
+    printf 'the backend ends with the postmaster\n'
 }
 
 main "$@"
