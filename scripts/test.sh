@@ -204,6 +204,12 @@ faults() {
     say "recommendations while models come and go"
     tests/faults/serve.sh "$dir" "${SERVE_SECONDS:-15}" 9>&-
     count "recommendations are whole while models come and go" $?
+    say "what is heard while threads compute"
+    tests/faults/interrupts.sh "$dir" 9>&-
+    count "a backend hears what it must while threads compute" $?
+    say "memory that the system refuses"
+    tests/faults/memory.sh "$dir" 9>&-
+    count "no backend aborts for want of memory" $?
 }
 
 # Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.

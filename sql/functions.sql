@@ -49,6 +49,7 @@ COMMENT ON FUNCTION rollback_model(text) IS 'Has the version that was deployed b
 COMMENT ON FUNCTION drop_model(text, int, bool) IS 'Forgets a version of a model, or all of them where none is said';
 COMMENT ON FUNCTION export_model(text, int) IS 'A version of a model as one value, for import_model in another database';
 COMMENT ON FUNCTION import_model(bytea, text, bool) IS 'Adds what export_model returned as a new version';
+COMMENT ON FUNCTION movies_changed() IS 'Trigger: has every session read movies and their factors anew';
 COMMENT ON FUNCTION movies_by_second_argument(internal) IS 'Tells the planner how many movies a function returns';
 COMMENT ON FUNCTION movies_by_third_argument(internal) IS 'Tells the planner how many movies a function returns';
 COMMENT ON FUNCTION customers_by_second_argument(internal) IS 'Tells the planner how many customers a function returns';

@@ -21,13 +21,14 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train, train::model_id]);
-extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema"]);
+extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema", serve::cache::movies_changed]);
 extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 
 /// Called by the server when it loads the library.
 #[pg_guard]
 #[allow(non_snake_case)]
 extern "C-unwind" fn _PG_init() {
+    pg::ballast::take();
     pg::guc::register();
     pg::worker::define(load::work);
 }

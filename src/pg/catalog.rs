@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::{PgTupleDesc, Spi, pg_sys};
 
-use super::Error;
+use super::{Error, ballast};
 
 /// What a role may be asked to be allowed to do with a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub fn schema() -> Result<Schema, Error> {
     /// The extension and its schema, as they were found last in this backend.
     static FOUND: AtomicU64 = AtomicU64::new(0);
 
+    // Every call comes here before it takes memory.
+    ballast::arm();
     let missing = Error::NoTable { table: "pg_extension" };
     // SAFETY: looks into the catalog; `true` asks it not to raise an error where there is none.
     let extension = unsafe { pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true) };

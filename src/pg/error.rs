@@ -214,6 +214,9 @@ impl Report for Error {
                 format!("{}, or ask for fewer factors or samples.", guc::raise_memory())
             }
             Error::MemoryLimit { .. } => format!("{}.", guc::raise_memory()),
+            Error::Threads(_) => {
+                "Lower netflix_rec.threads, or let the server have more memory or processes.".into()
+            }
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoVersion { .. } => "The view models lists the versions there are.".into(),
             Error::NoneDeployed { known } => {

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // the one place that talks to the server's C code
 
+pub mod allocator;
+pub mod ballast;
 pub mod btree;
 pub mod bulk;
 pub mod catalog;
@@ -11,6 +13,7 @@ pub mod guc;
 pub mod index;
 pub mod interrupt;
 mod machine;
+pub mod memory;
 pub mod model;
 pub mod prepared;
 pub mod progress;

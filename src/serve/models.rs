@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, interrupt, query, report};
+use crate::pg::{self, Error, catalog, interrupt, memory, query, report};
 
 use super::error::{LARGEST, ServeError};
 
@@ -153,7 +153,7 @@ fn drop_versions(
             return Err(Error::Serialization { name: row.name }.into());
         }
     }
-    model::tell_dropped()?;
+    model::changes::tell()?;
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())
 }
 
@@ -262,7 +262,7 @@ fn laid_out(rows: &Rows, side: &'static str, factors: usize) -> Result<LaidOut, 
     let keys = model::keys_of(side, &rows.ids)?;
     let highest = keys.iter().flatten().copied().max().unwrap_or(0) as usize;
     let mut laid_out = factor::Side::zeros(highest, factors)?;
-    let mut is_there = vec![false; highest];
+    let mut is_there = memory::filled(false, highest)?;
     let links = rows.links.as_ref().map(|_| factor::Side::zeros(highest, factors)).transpose()?;
     let mut links = links.map(|side| side.factors);
     for (row, key) in keys.into_iter().enumerate() {

@@ -7,11 +7,11 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{Error, report, unfinished};
+use crate::pg::{Error, memory, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
-use super::filter::{Filter, mask, seen};
+use super::filter::{Filter, ids_of, mask, seen};
 use super::fold_in;
 
 /// A movie recommended.
@@ -63,7 +63,7 @@ fn recommend(
     remove_seen: default!(Option<bool>, true),
     min_year: default!(Option<i32>, "NULL"),
     max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
     lower_bound: default!(Option<f32>, 0.0),
 ) -> Result<
@@ -80,6 +80,7 @@ fn recommend(
     >,
     ErrorReport,
 > {
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let best = match customer_id {
         Some(id) => Wanted::new(n, model, filter, lower_bound)
@@ -97,14 +98,14 @@ fn recommend(
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_for(
-    movie_ids: Option<Vec<Option<i32>>>,
-    ratings: Option<Vec<Option<f32>>>,
+    movie_ids: Option<Array<'_, i32>>,
+    ratings: Option<Array<'_, f32>>,
     n: default!(Option<i32>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
     min_year: default!(Option<i32>, "NULL"),
     max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -120,6 +121,7 @@ fn recommend_for(
     ErrorReport,
 > {
     let (Some(movie_ids), Some(ratings)) = (movie_ids, ratings) else { return Ok(TableIterator::empty()) };
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let best = Wanted::new(n, model, filter, None)
         .and_then(|wanted| for_ratings(&movie_ids, &ratings, &wanted, remove_seen.unwrap_or(true)))
@@ -155,14 +157,14 @@ fn for_customer(
 }
 
 fn for_ratings(
-    movie_ids: &[Option<i32>],
-    ratings: &[Option<f32>],
+    movie_ids: &Array<'_, i32>,
+    ratings: &Array<'_, f32>,
     wanted: &Wanted<'_>,
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
     let row = model::find(wanted.model, None)?;
     let rated = fold_in::by_ids(movie_ids, ratings)?;
-    let mut keys = rated.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+    let mut keys = memory::collect(rated.iter().map(|&(key, _)| key))?;
     keys.sort_unstable();
     let found = fold_in::fold_in(&row, &rated)?;
     let seen = if remove_seen { &keys[..] } else { &[] };
@@ -188,13 +190,13 @@ fn filtered(
     let Wanted { n, ref filter, .. } = *wanted;
     let passing = |asked: usize, left_out: &[&[i32]]| {
         let best = ranking(asked, left_out)?;
-        let passed = filter.passing(best.iter().map(|&(key, _)| key).collect())?;
+        let passed = filter.passing(memory::collect(best.iter().map(|&(key, _)| key))?)?;
         let is_enough = passed.len() >= n || best.len() < asked;
         let described = passed.into_iter().take(n).zip(1..).map(|((place, id, title, year), rank)| {
             let (key, score) = best[place];
             Ok((rank, id, title, year, factor::cut(score), deviation(key)?))
         });
-        if is_enough { described.collect::<Result<Vec<_>, _>>().map(Some) } else { Ok::<_, ServeError>(None) }
+        Ok::<_, ServeError>(is_enough.then(|| memory::try_collect::<_, ServeError>(described)).transpose()?)
     };
     let found = match filter.is_empty() {
         true => passing(n, &[seen])?,
@@ -227,7 +229,7 @@ fn by_factors(
         false => Vec::new(),
     };
     let ranking = |n: usize, left_out: &[&[i32]]| {
-        let mask = mask(&movies, left_out);
+        let mask = mask(&movies, left_out)?;
         let mut best = Best::new(n, scores.len())?;
         // What no training makes, an import may bring: a score that is no number is nobody's best.
         for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
@@ -235,7 +237,7 @@ fn by_factors(
             best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
         }
         let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
-        Ok(best.map(|number| (movies.key(number), scores[number])).collect())
+        Ok(memory::collect(best.map(|number| (movies.key(number), scores[number])))?)
     };
     let deviation = |key: i32| {
         let Some(number) = movies.number(key).filter(|_| row.samples > 1) else { return Ok(None) };
@@ -252,14 +254,17 @@ pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
     );
     let (mut keys, mut rated) = (Vec::new(), Vec::new());
     MEANS.each(&[], |row| {
-        keys.push(row.need::<i32>(1, "dim_movie")?);
-        rated.push((row.need::<i64>(2, "dim_movie")? as u64, row.need::<f64>(3, "dim_movie")?));
-        Ok(())
+        memory::push(&mut keys, row.need::<i32>(1, "dim_movie")?)?;
+        let counted = row.need::<i64>(2, "dim_movie")? as u64;
+        memory::push(&mut rated, (counted, row.need::<f64>(3, "dim_movie")?))
     })?;
     baseline::damp_means(&mut rated, baseline::MOVIE_DAMPING);
-    let mut means = keys.into_iter().zip(rated.into_iter().map(|(_, mean)| mean as f32)).collect::<Vec<_>>();
-    means.sort_by(|one, other| other.1.total_cmp(&one.1));
-    Ok(means)
+    let means = rated.into_iter().map(|(_, mean)| mean as f32).enumerate();
+    let mut means = memory::collect(keys.into_iter().zip(means))?;
+    means.sort_unstable_by(|(_, (one_at, one)), (_, (other_at, other))| {
+        other.total_cmp(one).then(one_at.cmp(other_at))
+    });
+    memory::collect(means.into_iter().map(|(key, (_, mean))| (key, mean)))
 }
 
 /// The best by what all think of them, but for those that were seen.
@@ -267,7 +272,7 @@ fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeE
     let means = by_mean()?;
     let ranking = |n: usize, left_out: &[&[i32]]| {
         let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-        Ok(means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied().collect())
+        Ok(memory::collect(means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied())?)
     };
     filtered(wanted, seen, ranking, |_| Ok(None))
 }
@@ -277,8 +282,8 @@ pub type Name = (i32, Option<String>, Option<i16>);
 
 /// The names of movies, by key, in the order of the keys; none where somebody deleted a movie that a session still keeps.
 pub fn names(keys: &[i32]) -> Result<Vec<Option<Name>>, ServeError> {
-    let mut names = vec![None; keys.len()];
-    for (place, id, title, year) in Filter::default().passing(keys.to_vec())? {
+    let mut names = memory::filled(None, keys.len())?;
+    for (place, id, title, year) in Filter::default().passing(memory::collect(keys.iter().copied())?)? {
         names[place] = Some((id, title, year));
     }
     Ok(names)

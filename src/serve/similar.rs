@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, report, unfinished};
+use crate::pg::{self, Error, memory, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
@@ -62,14 +62,14 @@ fn movies_like(
             }
         }
         let best = best.into_sorted();
-        let keys = best.iter().map(|&(number, _)| movies.key(number as usize)).collect::<Vec<_>>();
+        let keys = memory::collect(best.iter().map(|&(number, _)| movies.key(number as usize)))?;
         let named = names(&keys)?.into_iter().zip(best);
-        let named = named.filter_map(|(name, (_, cosine))| Some((name?, cosine))).collect::<Vec<_>>();
+        let named = memory::collect(named.filter_map(|(name, (_, cosine))| Some((name?, cosine))))?;
         if named.len() == keys.len() || asked > n {
             let ranked = (1..).zip(named).take(n);
             let line =
                 |(rank, ((id, title, year), cosine)): (i32, (Name, f32))| (rank, id, title, year, cosine);
-            return Ok(ranked.map(line).collect());
+            return Ok(memory::collect(ranked.map(line))?);
         }
     }
     Ok(Vec::new())
@@ -118,9 +118,10 @@ fn customers_like(
         {
             best.push(id, cosine);
         }
+        Ok(())
     })?;
     let best = best.into_sorted().into_iter().enumerate();
-    Ok(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)).collect())
+    Ok(memory::collect(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)))?)
 }
 
 /// The customers who would like a movie best, of those that the model knows and who have not rated it yet.
@@ -164,10 +165,11 @@ fn customers_for(
     let movie = (bias, ndarray::ArrayView1::from(&factors));
     let customers = customers()?;
     let mut scored = Vec::new();
-    model::read(&row, "customer_factors", None, |key, bias, factors| {
-        if let Some(id) = id_of(&customers, key) {
-            scored.push((factor::score(row.global_mean, (bias, factors), movie), id, key));
+    model::read(&row, "customer_factors", None, |key, bias, factors| match id_of(&customers, key) {
+        Some(id) => {
+            memory::push(&mut scored, (factor::score(row.global_mean, (bias, factors), movie), id, key))
         }
+        None => Ok(()),
     })?;
     scored.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
     let mut best = Vec::new();
@@ -185,7 +187,8 @@ fn customers_for(
                 return Ok(best);
             }
             if rated.binary_search(&key).is_err() {
-                best.push((best.len() as i32 + 1, id, factor::cut(score)));
+                let rank = best.len() as i32 + 1;
+                memory::push(&mut best, (rank, id, factor::cut(score)))?;
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicBool;
 
-use faer::linalg::solvers::DenseSolveCore;
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::Error;
@@ -48,16 +47,6 @@ pub(crate) fn gram(tall: ArrayView2<'_, f32>, cancelled: &AtomicBool) -> Result<
         }
     }
     Ok(sum)
-}
-
-/// The inverse of a symmetric positive definite matrix; none where it is not, so far as double precision can tell.
-pub(crate) fn inverse(matrix: &Array2<f64>) -> Option<Array2<f64>> {
-    let inverse = to_faer(matrix).llt(faer::Side::Lower).ok()?.inverse();
-    Some(Array2::from_shape_fn(matrix.dim(), |(row, column)| inverse[(row, column)]))
-}
-
-fn to_faer(matrix: &Array2<f64>) -> faer::Mat<f64> {
-    faer::Mat::from_fn(matrix.nrows(), matrix.ncols(), |row, column| matrix[(row, column)])
 }
 
 /// The upper triangle of a matrix in rows of `stride` numbers, times `scale`, as the kernel adds it to its systems.

@@ -13,7 +13,7 @@ use crate::pg::catalog::{self, Privilege};
 use crate::pg::columns;
 use crate::pg::progress::Shown;
 use crate::pg::scan::{self, Column, Seen, scan};
-use crate::pg::{Error, query, sequence};
+use crate::pg::{Error, memory, query, sequence};
 
 /// What is known of a new model beside its factors.
 pub struct NewModel<'a> {
@@ -234,7 +234,7 @@ impl RowsOf<'_> {
         // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
         // and nothing more can be deleted until this is committed.
         catalog::lock_writers(dimension)?;
-        let mut is_there = vec![false; side.biases.len()];
+        let mut is_there = memory::filled(false, side.biases.len())?;
         scan(dimension, &[key_column(key)], Seen::Now, |row| {
             if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
                 *there = true;
