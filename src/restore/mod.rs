@@ -126,7 +126,7 @@ fn constraints() -> Result<Vec<Constraint>, Error> {
 /// The names, quoted, of the tables whose rows a dump holds.
 fn tables() -> Result<Vec<String>, Error> {
     let query = "SELECT quote_ident(r.relname)
-                 FROM pg_extension e CROSS JOIN unnest(e.extconfig) AS config (oid) JOIN pg_class r USING (oid)
+                 FROM pg_extension e CROSS JOIN unnest(e.extconfig) AS config (oid) JOIN pg_class r ON r.oid = config.oid
                  WHERE e.extname = 'netflix_rec' AND r.relkind = 'r' ORDER BY r.relname";
     query::select(Seen::Now, query, &[], |row| row.get::<String>(1)?.ok_or(pg::Error::Null("pg_class")))
 }

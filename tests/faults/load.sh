@@ -50,6 +50,8 @@ main() {
     done
     changed_files
     full_disk
+    kept_plans
+    meanwhile
     if [ "$faults" -gt 10 ]; then
         limited_files
         given_up
@@ -193,8 +195,22 @@ interrupted() {
             return
         fi
         hits=$((hits + 1))
+        refused_writes
     done
     go_on "$line"
+}
+
+# While a first load is unfinished, nobody else can write to the star schema, but everybody can read.
+refused_writes() {
+    local statement answer
+    [ "$(ask "SELECT count(*) FROM load_run WHERE status = 'loading'")" = 1 ] || return 0
+    for statement in "INSERT INTO fact_ratings SELECT max(rating_key) + 1, 1, 1, 20050101, 5, false FROM fact_ratings" \
+        "DELETE FROM fact_ratings WHERE rating_key = 1" "UPDATE dim_customer SET customer_key = customer_key" \
+        "TRUNCATE fact_ratings" "DELETE FROM dim_date" "SELECT add_rating(1, 1, 5, '2005-01-01')"; do
+        answer=$(timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=verbose -c "$statement" 2>&1) || true
+        grep -q 'ERROR:  55000: .* has to wait: a load of' <<<"$answer" || wrong "$struck: $statement: $answer"
+    done
+    ask "SELECT count(*) FROM fact_ratings" >/dev/null
 }
 
 # strike KIND MS: begins a load, and that after so many milliseconds. Sets `struck`, which tells of it, and `is_over`: 1
@@ -294,6 +310,118 @@ kill_postmaster() {
         awk -v segment="$segment" '$2 == segment && $7 > 0 {found = 1} END {exit !found}' /proc/sysvipc/shm; do
         [ "$(now)" -lt $until ] || wrong "10 s after the postmaster was killed, its processes still run"
         sleep 0.01
+    done
+}
+
+# --- others at work ---------------------------------------------------------------------------------------------------
+
+# A transaction that keeps a plan by an index goes on seeing all that it should: the load waits for it before the index
+# is set aside, and again before it is built. It says so, in a notice and in netflix_progress.
+kept_plans() {
+    local phase reader in out
+    ask "SELECT netflix_reset()" >/dev/null
+    workers=2
+    coproc READER { "$bin/psql" -X -q -At 2>&1; }
+    in=${READER[1]} out=${READER[0]}
+    tell() { printf '%s;\n\\echo done\n' "$1" >&"$in"; said=; while read -r -t 60 line <&"$out" && [ "$line" != done ]; do said+=$line; done; }
+    tell "SELECT pg_backend_pid()"
+    reader=$said
+    tell "SET enable_seqscan = off"
+    tell "PREPARE of_one AS SELECT count(*) FROM fact_ratings WHERE customer_key = 1"
+    for phase in "reading files" "building indexes"; do
+        tell "BEGIN; EXECUTE of_one"
+        [ "$phase" = "reading files" ] || [ "$said" -gt 0 ] || wrong "a reader sees nothing of what is loaded"
+        PGOPTIONS="-c client_min_messages=notice" begin
+        await_wait "$phase" "$reader"
+        tell "EXECUTE of_one"
+        [ "$said" = "$(ask "SELECT count(*) FROM fact_ratings WHERE customer_key = 1")" ] ||
+            wrong "a plan that was kept counts $said ratings"
+        if [ "$phase" = "reading files" ]; then
+            # It waits again at its end, if somebody reads meanwhile.
+            tell "COMMIT"
+            until [ "$(ask "SELECT count(*) > 0 FROM load_run")" = t ]; do kill -0 $client 2>/dev/null || break; done
+            cancel
+        else
+            tell "COMMIT"
+        fi
+        await_client
+        grep -q "waiting until the transactions of these processes end: $reader" "$work/answer" ||
+            wrong "the caller was not told whom it waits for: $(cat "$work/answer")"
+    done
+    printf '\\q\n' >&"$in"
+    wait "$READER_PID" 2>/dev/null || true
+    go_on "readers that kept a plan"
+}
+
+await_wait() { # await_wait PHASE PID
+    local until=$(($(now) + 60000))
+    until [ "$(ask "SELECT count(*) FROM netflix_progress WHERE phase = '$1' AND waiting_for = $2")" = 1 ]; do
+        [ "$(now)" -lt $until ] && kill -0 $client 2>/dev/null || wrong "the load does not wait for the reader: $(cat "$work/answer")"
+    done
+}
+
+# Between the interruption of a later load and its resumption an application writes. Whatever it does, every key holds, the
+# load can be finished or given up, and nothing is lost of what others wrote.
+meanwhile() {
+    local kind fate failed
+    folder=$fixtures/interrupted
+    ask "DROP TABLE IF EXISTS written" "CREATE TABLE written (customer_id int, movie_id int, PRIMARY KEY (customer_id, movie_id))"
+    for fate in finished abandoned finished; do
+        ask "SELECT netflix_reset()" "TRUNCATE written" "SELECT FROM netflix_load('$fixtures/layouts/tar')" \
+            "DROP TABLE IF EXISTS before" "CREATE TABLE before AS SELECT customer_id, movie_id FROM fact_ratings
+                JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)" >/dev/null
+        kind=${kinds[RANDOM % ${#kinds[@]}]}
+        strike "$kind" $((duration * (200 + RANDOM % 700) / 1000))
+        application $((5 + RANDOM % 10))
+        if [ $fate = abandoned ] && [ $is_over = 0 ] && [ "$(ask "SELECT count(*) FROM load_run WHERE status = 'loading'")" = 1 ]; then
+            ask "SELECT FROM netflix_load_abandon()"
+            held "$struck, abandoned"
+        fi
+        [ "$(load)" = completed ] || wrong "$struck, and what an application wrote: the next call said: $(load)"
+        held "$struck, then $fate"
+        round=$((round + 1))
+        printf '%3d  %s, an application wrote, %s, ok\n' $round "$struck" "$fate"
+    done
+    ask "DROP TABLE written, before"
+}
+
+# held LINE: all that was there before and all that the application wrote is there, once, and no key is broken.
+held() {
+    local lost failed
+    prove
+    lost=$(ask "SELECT count(*) FROM (SELECT * FROM before UNION SELECT * FROM written EXCEPT
+                SELECT customer_id, movie_id FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)) AS lost")
+    [ "$lost" = 0 ] || wrong "$1: $lost ratings are lost"
+    failed=$(ask "SELECT string_agg(check_name || ' ' || value, ', ') FROM data_quality()
+                  WHERE status = 'failed' AND check_name NOT LIKE '%_counts' AND check_name <> 'calendar_gaps'")
+    [ -z "$failed" ] || wrong "$1: data_quality says: $failed"
+}
+
+# application N: N random statements of somebody who knows nothing of loads. What is refused for an unfinished load, or for
+# a pair that is there, is no matter.
+application() {
+    local n statement answer pair="customer_key, movie_key FROM (SELECT customer_key FROM dim_customer ORDER BY random() LIMIT 1) c,
+                               (SELECT movie_key FROM dim_movie ORDER BY random() LIMIT 1) m"
+    local note="INSERT INTO written SELECT customer_id, movie_id FROM new JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ON CONFLICT DO NOTHING"
+    local statements=(
+        "WITH new AS (INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
+            SELECT customer_key, movie_key, (SELECT min(date_key) FROM dim_date), 3, false FROM (SELECT $pair) p RETURNING *) $note"
+        "WITH new AS (INSERT INTO fact_ratings
+            SELECT (SELECT max(rating_key) + 1 FROM fact_ratings), customer_key, movie_key, (SELECT max(date_key) FROM dim_date), 3, false
+            FROM (SELECT $pair) p RETURNING *) $note"
+        "SELECT FROM add_rating((random() * 1e6)::int + 1, (SELECT movie_id FROM dim_movie ORDER BY random() LIMIT 1), 4, '2005-05-05')"
+        "SELECT FROM ratings_load('SELECT (random() * 1e6)::int + 1 AS customer_id, movie_id, 2 AS rating, date ''2011-01-01'' AS rated_on
+                                   FROM dim_movie ORDER BY random() LIMIT 20')"
+        "DELETE FROM dim_date WHERE date_key = (SELECT date_key FROM dim_date d WHERE NOT EXISTS (SELECT FROM fact_ratings f WHERE f.date_key = d.date_key)
+            AND NOT EXISTS (SELECT FROM qualifying q WHERE q.date_key = d.date_key) ORDER BY random() LIMIT 1)"
+        "UPDATE fact_ratings SET rating = 6 - rating WHERE rating_key = (SELECT max(rating_key) FROM fact_ratings)"
+        "VACUUM fact_ratings" "REINDEX TABLE CONCURRENTLY fact_ratings" "SELECT * FROM data_quality()"
+        "BEGIN; DELETE FROM fact_ratings; ROLLBACK"
+    )
+    for n in $(seq "$1"); do
+        statement=${statements[RANDOM % ${#statements[@]}]}
+        answer=$(timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=verbose -v ON_ERROR_STOP=1 -c "$statement" 2>&1 >/dev/null) ||
+            grep -qE 'ERROR:  (55000|23505|23503|23502|P0002)' <<<"$answer" || wrong "$struck: an application was told: $answer"
     done
 }
 
