@@ -125,7 +125,9 @@ impl Params {
             } else {
                 0
             };
-            copies * rows * size_of::<f32>() * (self.factors + 1) + Packed::memory(rows, self.factors) + implicit
+            copies * rows * size_of::<f32>() * (self.factors + 1)
+                + Packed::memory(rows, self.factors)
+                + implicit
         };
         let sampled = if ratings < SAMPLED_FROM {
             0

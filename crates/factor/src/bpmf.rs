@@ -174,15 +174,21 @@ impl Kept {
         for (to, from, bias, one) in [(customers, &sample.customers, 0, 1), (movies, &sample.movies, 1, 0)] {
             let turns = Turns::of_length(to.factors.ncols());
             let from = turns.of(&from.factors).zip(turns.of(&from.biases));
-            turns.visit(turns.of_mut(&mut to.factors).zip(from), cancelled, |_, (mut to, (vectors, biases))| {
-                for ((mut to, vector), their_bias) in to.rows_mut().into_iter().zip(vectors.rows()).zip(biases) {
-                    let places = to.iter_mut().skip(start);
-                    places.zip(vector).for_each(|(to, factor)| *to = scale * factor);
-                    to[start + factors + bias] = scale * their_bias;
-                    to[start + factors + one] = scale;
-                }
-                Ok(())
-            })?;
+            turns.visit(
+                turns.of_mut(&mut to.factors).zip(from),
+                cancelled,
+                |_, (mut to, (vectors, biases))| {
+                    for ((mut to, vector), their_bias) in
+                        to.rows_mut().into_iter().zip(vectors.rows()).zip(biases)
+                    {
+                        let places = to.iter_mut().skip(start);
+                        places.zip(vector).for_each(|(to, factor)| *to = scale * factor);
+                        to[start + factors + bias] = scale * their_bias;
+                        to[start + factors + one] = scale;
+                    }
+                    Ok(())
+                },
+            )?;
         }
         Ok(())
     }

@@ -35,7 +35,8 @@ pub(crate) fn gram(tall: ArrayView2<'_, f32>, cancelled: &AtomicBool) -> Result<
             product.fill(0.0);
             let turn = rows.slice(s![.., these.clone()]);
             add_product(1.0, turn.t(), rows.slice(s![.., left..]), product.view_mut());
-            sum.slice_mut(s![these, left..]).zip_mut_with(&product, |sum, &product| *sum += f64::from(product));
+            sum.slice_mut(s![these, left..])
+                .zip_mut_with(&product, |sum, &product| *sum += f64::from(product));
         }
         Ok(())
     };

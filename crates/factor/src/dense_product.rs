@@ -44,7 +44,10 @@ pub(crate) fn add_product<T: Number>(
     let columns = other.ncols();
     assert!(other.nrows() == inner && out.dim() == (rows, columns), "matrices that do not fit together");
     let is_plain = |strides: &[isize], columns: usize| columns < 2 || strides[1] == 1;
-    assert!(is_plain(other.strides(), columns) && is_plain(out.strides(), columns), "rows that are scattered");
+    assert!(
+        is_plain(other.strides(), columns) && is_plain(out.strides(), columns),
+        "rows that are scattered"
+    );
     let product = Product { scale, one, other, out };
     #[cfg(target_arch = "x86_64")]
     {

@@ -4,7 +4,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::split::hash;
-use crate::{Algorithm, Error, MatrixBuilder, RatingMatrix, Ratings, Run, Size, als, bpmf, svdpp, truncated_svd};
+use crate::{
+    Algorithm, Error, MatrixBuilder, RatingMatrix, Ratings, Run, Size, als, bpmf, svdpp, truncated_svd,
+};
 
 /// Ratings of the made-up matrix, at the most, where vectors are short; and at the least, where a rating of vectors twice as
 /// long takes four times as long.
@@ -28,7 +30,8 @@ impl Algorithm {
         let most = ((RATINGS as f64 / (longer * longer)) as usize).max(FEWEST_RATINGS);
         let matrix = made_up(size, most, cancelled)?;
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
-        let made_up = Size { customers, movies, ratings: matrix.ratings(), held_out: 0, threads: size.threads };
+        let made_up =
+            Size { customers, movies, ratings: matrix.ratings(), held_out: 0, threads: size.threads };
         let short = self.short(made_up);
         let held_out = Ratings::default();
         let run = &mut Run { held_out: &held_out, cancelled, on_iteration: &mut |_| {} };
@@ -64,7 +67,9 @@ impl Algorithm {
         let iterations = self.iterations() as f64;
         match self {
             Algorithm::Als(params) => als_work(params, rows, ratings) + iterations * judging,
-            Algorithm::Svd(_) => iterations * (ratings * 4.0 * (factors + FETCHED) + 4.0 * rows * factors + judging),
+            Algorithm::Svd(_) => {
+                iterations * (ratings * 4.0 * (factors + FETCHED) + 4.0 * rows * factors + judging)
+            }
             Algorithm::Svdpp(svdpp::Params { link_movies, .. }) => {
                 let linked = if *link_movies { 2.0 } else { 1.0 };
                 let sweep = exact_sweep(factors, rows, ratings) + linked * link_work(factors, rows, ratings);
@@ -105,7 +110,8 @@ const LINK_STEPS: f64 = 8.0;
 /// Half of the products of each rating's row with itself, on both sides; and the systems of all rows.
 fn exact_sweep(factors: f64, rows: f64, ratings: f64) -> f64 {
     let unknowns = factors + 1.0;
-    ratings * (unknowns * unknowns + 2.0 * (unknowns + FETCHED)) + rows * (unknowns.powi(3) / 3.0 + FETCHED * unknowns)
+    ratings * (unknowns * unknowns + 2.0 * (unknowns + FETCHED))
+        + rows * (unknowns.powi(3) / 3.0 + FETCHED * unknowns)
 }
 
 fn als_work(params: &als::Params, rows: f64, ratings: f64) -> f64 {
@@ -118,7 +124,10 @@ fn als_work(params: &als::Params, rows: f64, ratings: f64) -> f64 {
     if implicit_weight > 0.0 {
         // Their sums over all rows, inverses and products; and the sparse products before, and for each row.
         let own = if cg_steps > 0 { cg_steps as f64 * rows * factors * factors * 4.0 } else { 0.0 };
-        sweep += 8.0 * rows * factors * factors + 16.0 * factors.powi(3) + 4.0 * ratings * (factors + FETCHED) + own;
+        sweep += 8.0 * rows * factors * factors
+            + 16.0 * factors.powi(3)
+            + 4.0 * ratings * (factors + FETCHED)
+            + own;
     }
     (iterations as f64 + als::start_sweeps(ratings as usize)) * sweep
 }
@@ -176,7 +185,13 @@ mod tests {
         let work = |factors: usize, count: usize, rows: usize| {
             let mut params = params.clone();
             (params["factors"], params[iterations]) = (factors.into(), count.into());
-            let size = Size { customers: 50_000 * rows, movies: 5000 * rows, ratings: 5_000_000 * rows, held_out: 0, threads: 1 };
+            let size = Size {
+                customers: 50_000 * rows,
+                movies: 5000 * rows,
+                ratings: 5_000_000 * rows,
+                held_out: 0,
+                threads: 1,
+            };
             Algorithm::parse(name, &params).unwrap().work(size)
         };
         let one = work(factors, 20, 1);

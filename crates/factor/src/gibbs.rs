@@ -68,13 +68,7 @@ impl Sampler {
                 false => None,
             };
             let rows = (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
-            Ok(Population {
-                side,
-                rows,
-                mean: Array1::zeros(unknowns),
-                precision: eye(unknowns)?,
-                link,
-            })
+            Ok(Population { side, rows, mean: Array1::zeros(unknowns), precision: eye(unknowns)?, link })
         };
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         Ok(Sampler {
@@ -313,7 +307,8 @@ impl Population {
         link.learn(sides, rows.view(), |_| 1.0, *regularization, Some(extra.view()), cancelled)?;
         let (vectors, unknowns) = link.vectors.dim();
         let products = gram(link.vectors.view(), cancelled)?;
-        let squares = products.iter().zip(&self.precision).map(|(product, entry)| product * entry).sum::<f64>();
+        let squares =
+            products.iter().zip(&self.precision).map(|(product, entry)| product * entry).sum::<f64>();
         let shape = (PRECISION_COUNT + (vectors * unknowns) as f64) / 2.0;
         *regularization = gamma(shape, (PRECISION_COUNT + squares) / 2.0, rng);
         Ok(())

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::error::check;
 use crate::gather::AHEAD;
-use crate::normal_equations::{Kernel, Observed, Prior, Scratch, Unsolved};
 use crate::memory::try_room;
+use crate::normal_equations::{Kernel, Observed, Prior, Scratch, Unsolved};
 use crate::packed::Packed;
 use crate::rows::sum;
 use crate::{Error, Side, Sparse};

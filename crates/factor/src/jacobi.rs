@@ -42,11 +42,15 @@ pub(crate) fn singular_values(square: &Array2<f64>, cancelled: &AtomicBool) -> R
         numbers.iter_mut().zip(entries).for_each(|(to, &entry)| *to = entry);
         numbers[size + row] = 1.0;
     }
-    let total = numbers.chunks_exact(2 * size).map(|row| products::<false>(&row[..size], &row[..size])[0]).sum::<f64>();
+    let total = numbers
+        .chunks_exact(2 * size)
+        .map(|row| products::<false>(&row[..size], &row[..size])[0])
+        .sum::<f64>();
     if !total.is_finite() {
         return Err(Error::NoConvergence);
     }
-    let rows = Rows { size, orthogonal: f64::EPSILON * (size as f64).sqrt(), nothing: f64::EPSILON.powi(2) * total };
+    let rows =
+        Rows { size, orthogonal: f64::EPSILON * (size as f64).sqrt(), nothing: f64::EPSILON.powi(2) * total };
     let mut blocks = numbers.chunks_mut(BLOCK * 2 * size).collect::<Vec<_>>();
     if blocks.len() % 2 == 1 {
         blocks.push(&mut []);
@@ -175,7 +179,9 @@ fn products<const FUSED: bool>(one: &[f64], other: &[f64]) -> [f64; 3] {
 /// The decomposition that rows are which are orthogonal to each other.
 fn sorted(numbers: &[f64], size: usize) -> Result<Singular, Error> {
     let mut lengths: Vec<(f64, usize)> = Vec::new();
-    lengths.try_reserve_exact(size).map_err(|_| Error::OutOfMemory { bytes: size * size_of::<(f64, usize)>() })?;
+    lengths
+        .try_reserve_exact(size)
+        .map_err(|_| Error::OutOfMemory { bytes: size * size_of::<(f64, usize)>() })?;
     let length = |row: &[f64]| products::<false>(&row[..size], &row[..size])[0].sqrt();
     lengths.extend(numbers.chunks_exact(2 * size).map(length).zip(0..));
     lengths.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));

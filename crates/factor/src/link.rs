@@ -241,7 +241,8 @@ mod tests {
         (0..20u32).for_each(|customer| (0..4).for_each(|n| list.push(customer, (customer + n * n) % 7, 3)));
         // Movies from 7 on have no ratings.
         let matrix = RatingMatrix::new(20, 9, &list, &go).unwrap();
-        let factors = Array2::from_shape_fn((20, 2), |(row, column)| ((row * 5 + column * 3) % 7) as f32 - 3.0);
+        let factors =
+            Array2::from_shape_fn((20, 2), |(row, column)| ((row * 5 + column * 3) % 7) as f32 - 3.0);
         let mut link = Link::new(9, 2).unwrap();
         let sides = (&matrix.by_customer, &matrix.by_movie);
         link.learn(sides, factors.view(), |_| 1.0, 0.0, None, &go).unwrap();

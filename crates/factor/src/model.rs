@@ -53,10 +53,14 @@ impl Side {
     fn copy_from(&mut self, from: &Side, cancelled: &AtomicBool) -> Result<(), Error> {
         copy(&from.factors, &mut self.factors, cancelled)?;
         let turns = Turns::of_length(1);
-        turns.visit(turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)), cancelled, |_, (mut to, from)| {
-            to.assign(&from);
-            Ok(())
-        })
+        turns.visit(
+            turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)),
+            cancelled,
+            |_, (mut to, from)| {
+                to.assign(&from);
+                Ok(())
+            },
+        )
     }
 
     /// Biases, and as many vectors of this length, one behind the other.

@@ -83,7 +83,9 @@ fn pairs<'a>(
 ) -> Result<Vec<(ArrayViewMut2<'a, f64>, ArrayViewMut2<'a, f64>)>, Error> {
     let (rows, columns) = (rows_a_leaf(block.ncols()), block.ncols());
     let mut pairs = Vec::new();
-    pairs.try_reserve_exact(leaves).map_err(|_| Error::OutOfMemory { bytes: leaves * size_of_val(&block) * 2 })?;
+    pairs
+        .try_reserve_exact(leaves)
+        .map_err(|_| Error::OutOfMemory { bytes: leaves * size_of_val(&block) * 2 })?;
     let mut rest = triangles;
     for _ in 1..leaves {
         let (leaf, later) = block.split_at(Axis(0), rows);

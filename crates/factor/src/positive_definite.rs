@@ -82,7 +82,10 @@ fn sweep(matrix: &mut ndarray::ArrayViewMut2<'_, f64>) -> bool {
 
 /// `L` of a symmetric positive definite matrix `LLᵀ`, with zeros above its diagonal; none where it is not so, as far as double
 /// precision can tell. By one thread: for some hundreds of rows.
-pub(crate) fn cholesky(matrix: ArrayView2<'_, f64>, cancelled: &AtomicBool) -> Result<Option<Array2<f64>>, Error> {
+pub(crate) fn cholesky(
+    matrix: ArrayView2<'_, f64>,
+    cancelled: &AtomicBool,
+) -> Result<Option<Array2<f64>>, Error> {
     let size = matrix.nrows();
     let mut lower: Array2<f64> = zeros((size, size))?;
     for row in 0..size {

@@ -124,7 +124,9 @@ impl Divided {
         let from = turns.of(&side.factors).zip(turns.of(&side.biases));
         turns.visit(to.zip(from), cancelled, |first, ((rows, weights), (vectors, biases))| {
             let to = rows.chunks_exact_mut(stride).zip(weights);
-            for (row, ((to, weight), (vector, &of_side))) in (first..).zip(to.zip(vectors.rows().into_iter().zip(biases))) {
+            for (row, ((to, weight), (vector, &of_side))) in
+                (first..).zip(to.zip(vectors.rows().into_iter().zip(biases)))
+            {
                 (to[HEAD - 1 - bias], to[bias]) = (1.0, of_side);
                 to[HEAD..].iter_mut().zip(vector).for_each(|(to, &factor)| *to = factor);
                 *weight = (1.0 + prior / sparse.count(row).max(1) as f64) as f32;
@@ -153,9 +155,14 @@ impl Divided {
         let stride = stride(side.factors.ncols());
         let turns = Turns::of_length(stride);
         let sides = turns.of_mut(&mut side.factors).zip(turns.of_mut(&mut side.biases));
-        let give = |_, (rows, (mut vectors, mut biases)): (&[f32], (ArrayViewMut2<'_, f32>, ArrayViewMut1<'_, f32>))| {
+        let give = |_,
+                    (rows, (mut vectors, mut biases)): (
+            &[f32],
+            (ArrayViewMut2<'_, f32>, ArrayViewMut1<'_, f32>),
+        )| {
             let mut is_finite = true;
-            for ((row, mut vector), to) in rows.chunks_exact(stride).zip(vectors.rows_mut()).zip(&mut biases) {
+            for ((row, mut vector), to) in rows.chunks_exact(stride).zip(vectors.rows_mut()).zip(&mut biases)
+            {
                 *to = row[bias];
                 vector.iter_mut().zip(&row[HEAD..]).for_each(|(to, &factor)| *to = factor);
                 is_finite &= to.is_finite() && vector.iter().all(|factor| factor.is_finite());

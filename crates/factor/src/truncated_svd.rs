@@ -92,7 +92,8 @@ impl Params {
         let reducing = square + orthonormal::memory(customers.max(movies), width, threads);
         let decomposing = square + jacobi::memory(width);
         // Of a product's turn, each thread has a copy.
-        let multiplying = decomposing + model(customers + movies) + threads * 1024 * self.factors * size_of::<f64>();
+        let multiplying =
+            decomposing + model(customers + movies) + threads * 1024 * self.factors * size_of::<f64>();
         let training = RatingMatrix::memory(customers, movies, ratings)
             + (customers + movies) * size_of::<f32>()
             + blocks
@@ -276,7 +277,8 @@ impl Centred<'_> {
         let join = |all: &mut Vec<f32>, part: Vec<f32>| {
             all.iter_mut().zip(part).for_each(|(largest, entry)| larger(largest, entry));
         };
-        let mut largest = turns.sum(factors.nrows(), PARTS, self.cancelled, || try_vec(columns), add, join)?;
+        let mut largest =
+            turns.sum(factors.nrows(), PARTS, self.cancelled, || try_vec(columns), add, join)?;
         largest.iter_mut().for_each(|entry| *entry = if *entry < 0.0 { -1.0 } else { 1.0 });
         Ok(largest)
     }
