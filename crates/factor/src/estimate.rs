@@ -61,7 +61,9 @@ impl Algorithm {
     /// Multiplications that training takes, as fast ones are counted: those that go on slowly count for several.
     fn work(&self, size: Size) -> f64 {
         let Size { customers, movies, ratings, held_out, .. } = size;
-        let (rows, ratings) = ((customers + movies) as f64, ratings as f64);
+        // Rows without ratings are not solved for.
+        let rows = (customers.min(ratings) + movies.min(ratings)) as f64;
+        let ratings = ratings as f64;
         let factors = self.factors() as f64;
         let judging = held_out as f64 * (factors + FETCHED);
         let iterations = self.iterations() as f64;
