@@ -41,7 +41,7 @@ END;
 
 CREATE FUNCTION @extschema@.train_svdpp(
     model text DEFAULT 'svdpp', factors int DEFAULT 20, iterations int DEFAULT 20,
-    regularization real DEFAULT 0.1, bias_regularization real DEFAULT 0.017, link_regularization real DEFAULT 2,
+    regularization real DEFAULT 0.1, bias_regularization real DEFAULT 0.017, link_regularization real DEFAULT 4,
     link_movies bool DEFAULT true, tolerance real DEFAULT 0, hold_out real DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (

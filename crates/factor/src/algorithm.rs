@@ -22,6 +22,10 @@ pub enum Algorithm {
     Baseline(baseline::Params),
 }
 
+/// Bytes that a thread takes, and the whole once, for what is not worth counting: stacks, lists of blocks of work, rows of a
+/// turn, and what the allocator keeps of memory that was given back.
+const UNCOUNTED: usize = 1 << 20;
+
 impl Algorithm {
     /// All names.
     pub const NAMES: [&str; 6] = ["als", "svd", "svdpp", "bpmf", "truncated_svd", "baseline"];
@@ -112,14 +116,15 @@ impl Algorithm {
 
     /// Bytes that training takes at its height, the matrix and its making included.
     pub fn memory(&self, size: Size) -> usize {
-        match self {
+        let counted = match self {
             Algorithm::Als(params) => params.memory(size),
             Algorithm::Svd(params) => params.memory(size),
             Algorithm::Svdpp(params) => params.memory(size),
             Algorithm::Bpmf(params) => params.memory(size),
             Algorithm::TruncatedSvd(params) => params.memory(size),
             Algorithm::Baseline(params) => params.memory(size),
-        }
+        };
+        counted.saturating_add(UNCOUNTED * (1 + size.threads))
     }
 
     /// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits

@@ -27,7 +27,7 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | `iterations` | 20 | 1 to 1000 | sweeps over both sides |
 /// | `regularization` | 0.1 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + 60) |
 /// | `bias_regularization` | 0.017 | 0 to 1e6 | the same for the biases' squares |
-/// | `link_regularization` | 2 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + 60) of a row of average size |
+/// | `link_regularization` | 4 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + 60) of a row of average size |
 /// | `link_movies` | true | | whether movies' factors, too, are expected by who rated them; Koren's model has the customers' alone |
 /// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
 /// | `seed` | 42 | any | where the factors start |
@@ -66,7 +66,7 @@ impl Default for Params {
             iterations: 20,
             regularization: 0.1,
             bias_regularization: 0.017,
-            link_regularization: 2.0,
+            link_regularization: 4.0,
             link_movies: true,
             tolerance: 0.0,
             seed: 42,

@@ -42,15 +42,15 @@ fn measured() -> Vec<(&'static str, Value)> {
         ("als", json!({"factors": 64, "iterations": 2})),
         ("als", json!({"factors": 64, "iterations": 2, "tolerance": 1e-9})),
         ("als", json!({"factors": 64, "iterations": 2, "implicit_weight": 0.5})),
-        ("als", json!({"factors": 300, "iterations": 1, "cg_steps": 1, "implicit_weight": 0.5})),
+        ("als", json!({"factors": 128, "iterations": 1, "cg_steps": 1, "implicit_weight": 0.5})),
         ("svd", json!({"factors": 64, "iterations": 2})),
         ("svd", json!({"factors": 64, "iterations": 3, "tolerance": 1e-9})),
         ("svdpp", json!({"factors": 64, "iterations": 2})),
         ("svdpp", json!({"factors": 64, "iterations": 2, "link_movies": false})),
         ("bpmf", json!({"factors": 32, "burn_in": 1, "samples": 4})),
-        ("bpmf", json!({"factors": 128, "burn_in": 0, "samples": 2, "links": false})),
+        ("bpmf", json!({"factors": 64, "burn_in": 0, "samples": 2, "links": false})),
         ("truncated_svd", json!({"factors": 50, "iterations": 1})),
-        ("truncated_svd", json!({"factors": 200, "iterations": 0})),
+        ("truncated_svd", json!({"factors": 100, "oversampling": 60, "iterations": 0})),
         ("baseline", json!({})),
     ]
 }
@@ -89,19 +89,31 @@ fn an_estimate_of_memory_is_what_training_takes() {
 
 fn train_and_tell(case: usize) {
     let (name, params) = measured().swap_remove(case);
-    let (customers, movies, each) = (100_000, 10_000, 11);
     pool().install(|| {
-        // Pages of the program, and what threads start with.
+        // Little first: pages of the program, and what threads start with, are no training's.
+        let mut few = params.clone();
+        if name != "baseline" {
+            few["factors"] = 5.into();
+        }
+        train((name, &few), (500, 100, 11));
         let before = status("VmRSS");
-        let (builder, held_out) = ratings(customers, movies, each);
-        let size =
-            Size { customers, movies, ratings: builder.len(), held_out: held_out.len(), threads: THREADS };
-        let algorithm = Algorithm::parse(name, &params).unwrap();
-        let matrix = builder.build(customers, movies, &GO).unwrap();
-        let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
-        algorithm.train(&matrix, run).unwrap();
+        let (algorithm, size) = train((name, &params), (100_000, 10_000, 11));
         println!("memory: {} {}", algorithm.memory(size), status("VmHWM") - before);
     });
+}
+
+/// Reads ratings and trains on them; gives how many there were.
+fn train(
+    (name, params): (&str, &Value),
+    (customers, movies, each): (usize, usize, usize),
+) -> (Algorithm, Size) {
+    let (builder, held_out) = ratings(customers, movies, each);
+    let size = Size { customers, movies, ratings: builder.len(), held_out: held_out.len(), threads: THREADS };
+    let algorithm = Algorithm::parse(name, params).unwrap();
+    let matrix = builder.build(customers, movies, &GO).unwrap();
+    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
+    algorithm.train(&matrix, run).unwrap();
+    (algorithm, size)
 }
 
 /// A figure of this process, in bytes.
@@ -168,8 +180,10 @@ fn late(
     let (cancelled, has_ended) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let training = scope.spawn(|| {
-            let run = &mut Run { held_out, cancelled: &cancelled, on_iteration: &mut |_| {} };
-            let result = pool.install(|| algorithm.train(matrix, run)).map(|_| ());
+            let result = pool.install(|| {
+                let run = &mut Run { held_out, cancelled: &cancelled, on_iteration: &mut |_| {} };
+                algorithm.train(matrix, run).map(|_| ())
+            });
             has_ended.store(true, Ordering::Relaxed);
             (result, Instant::now())
         });
