@@ -20,17 +20,17 @@ pub fn below() -> Result<Option<PathBuf>, LoadError> {
     Ok(Some(fs::canonicalize(folder).map_err(|_| LoadError::MayNotReadFiles)?))
 }
 
-/// Refuses a folder that the current role may not have loaded, before anything is looked for there: the answer does not tell
-/// whether it is there. Files are checked again as they are opened.
-pub fn check(path: &Path) -> Result<(), LoadError> {
-    let Some(below) = below()? else { return Ok(()) };
+/// Refuses a path that does not lie below a folder where there is one, before anything is looked for there: the answer does not
+/// tell whether it is there. (As it is opened, it is looked at again: it may be a link.)
+pub fn check(path: &Path, below: Option<&Path>) -> Result<(), LoadError> {
+    let Some(below) = below else { return Ok(()) };
     let is_written_so = |folder: &Path| {
         path.starts_with(folder) && !path.components().any(|part| part == Component::ParentDir)
     };
     let setting = guc::data_directory();
     let setting = setting.as_ref().map(|folder| Path::new(OsStr::from_bytes(folder.to_bytes())));
     let is_below = setting.is_some_and(is_written_so)
-        || is_written_so(&below)
-        || fs::canonicalize(path).is_ok_and(|path| path.starts_with(&below));
+        || is_written_so(below)
+        || fs::canonicalize(path).is_ok_and(|path| path.starts_with(below));
     if is_below { Ok(()) } else { Err(LoadError::MayNotReadFiles) }
 }

@@ -318,7 +318,7 @@ fn check_call(
     if !Path::new(path).is_absolute() {
         return Err(LoadError::RelativePath(path.into()));
     }
-    allowed::check(Path::new(path))?;
+    allowed::check(Path::new(path), allowed::below()?.as_deref())?;
     check_max_rejects(max_rejects)?;
     let workers = match workers {
         Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {

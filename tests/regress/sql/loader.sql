@@ -47,7 +47,7 @@ SET netflix_rec.data_directory = '/tmp/netflix_rec_test/fixtures/linked/folder';
 SET ROLE regress_loader;
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/folder');
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
--- Files that a ledger names are not read either, if they lie elsewhere.
+-- Where the folder is not there, nothing lies below it.
 RESET ROLE;
 SET netflix_rec.data_directory = '/tmp/netflix_rec_test/nowhere';
 SET ROLE regress_loader;
@@ -69,6 +69,20 @@ SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/
 RESET ROLE;
 ALTER DATABASE :"database" OWNER TO :"owner";
 SELECT reltuples > 10000 AS analyzed FROM pg_class WHERE oid = 'fact_ratings'::regclass;
+
+-- Who loads may write the ledger, too: a load that goes on reads no files that were written there, if they lie elsewhere.
+SET client_min_messages = warning;
+SET ROLE regress_loader;
+INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key)
+VALUES ('/tmp/netflix_rec_test/fixtures/tiny', 'loading', now(), 1, 1, 1, 0, 0, 1000000);
+INSERT INTO load_file (run_id, file_no, kind, path, position, bytes, checksum, records, rejected, state)
+SELECT max(run_id), 1, 'qualifying', '/etc/passwd', 0, 1, 0, 1, 0, 'read' FROM load_run;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', workers => 0);
+UPDATE load_file SET path = '/nowhere' WHERE path = '/etc/passwd';
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+UPDATE load_file SET path = '/tmp/netflix_rec_test/fixtures/linked/file/../../../../../etc/passwd' WHERE path = '/nowhere';
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
+RESET ROLE;
 
 RESET search_path;
 DROP OWNED BY regress_loader, regress_owner, netflix_reader, netflix_trainer, netflix_loader;
