@@ -117,7 +117,7 @@ impl Target {
     /// What the values of the rows take that were not inserted yet.
     fn batch_bytes(&self) -> usize {
         // SAFETY: a memory context of our own.
-        unsafe { (*self.batch.value()).mem_allocated as usize }
+        unsafe { (*self.batch.value()).mem_allocated }
     }
 
     /// Gives the number of rows.
