@@ -49,9 +49,15 @@ measure() {
     query postgres CHECKPOINT
     sync
     watch_training "$ratings" "$peak" als "{\"factors\": $factors, \"iterations\": $sweeps, \"regularization\": $regularization, \"bias_regularization\": $(calculate "$regularization / 3")}"
+    watch_training "$ratings" "$peak" als '{}'
     watch_training "$ratings" "$peak" svd "{\"factors\": $factors}"
     cancels trained "$ratings" "SELECT FROM train('als', '{\"factors\": $factors, \"iterations\": 2}')" 24
     cancels trained "$ratings" "SELECT FROM train('svd', '{\"factors\": $factors, \"iterations\": 3}')" 12
+    cancels trained "$ratings" "SELECT FROM train('als', '{\"factors\": $factors, \"iterations\": 1, \"implicit_weight\": 1}')" 12
+    cancels trained "$ratings" "SELECT FROM train('svdpp', '{\"iterations\": 2}')" 12
+    cancels trained "$ratings" "SELECT FROM train('bpmf', '{\"burn_in\": 1, \"samples\": 4}')" 12
+    cancels trained "$ratings" "SELECT FROM train('truncated_svd', '{\"iterations\": 1}')" 12
+    cancels trained "$ratings" "SELECT FROM train('baseline', '{}')" 6
     if [ "$ratings" -le 10000000 ]; then
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3, "cg_steps": 3}'
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3}'
@@ -76,7 +82,7 @@ watch_training() {
 import json, os, re, subprocess, sys, threading, time
 
 socket, port, ratings, peak, algorithm, params, threads = sys.argv[1:]
-environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.max_memory=16GB")
+environment = dict(os.environ, PGOPTIONS=f"-c netflix_rec.threads={threads} -c netflix_rec.memory_limit=16GB -c netflix_rec.max_memory=16GB")
 psql = subprocess.Popen(
     ["psql", "-X", "-q", "-At", "-h", socket, "-p", port, "-U", "postgres", "-d", "trained"], env=environment,
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
@@ -116,7 +122,7 @@ for line in psql.stdout:
 each = min((later - earlier for earlier, later in zip(ended, ended[1:])), default=ended[0])
 work = share = ""
 if algorithm == "als" and "cg_steps" not in params:
-    factors = json.loads(params)["factors"]
+    factors = json.loads(params).get("factors", 50)
     gflop = 2 * trained * factors * (factors + 1) / each / 1e9
     work, share = f"{gflop:.0f}", f"{100 * gflop / float(peak):.0f} %"
 curve = [rmse for number, rmse in enumerate(curve, 1) if number < 7 or number % 5 == 0 or number == len(curve)]

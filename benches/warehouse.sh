@@ -37,7 +37,7 @@ sample() {
 
 # cancels DATABASE RATINGS STATEMENT MOMENTS: notes how late the statement hears of a timeout, for `cancels_table` to show.
 cancels() {
-    PGOPTIONS="-c netflix_rec.max_memory=16GB -c netflix_rec.threads=${threads:-0}" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
+    PGOPTIONS="-c netflix_rec.memory_limit=16GB -c netflix_rec.max_memory=16GB -c netflix_rec.threads=${threads:-0}" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
 }
 
 cancels_table() {

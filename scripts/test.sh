@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
 #
-# usage: test.sh [STAGE ...]    stages: fmt clippy rustdoc crates pg_test regress dump replica faults docs
+# usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs
 #
-# `check` is the first three. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
+# `check` is the first four. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
 # SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
 #
 # Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
@@ -21,7 +21,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica faults docs)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica settings faults docs)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
@@ -30,8 +30,8 @@ main() {
     trap 'exit 130' INT TERM
     for stage in "${stages[@]}"; do
         case $stage in
-            check) fmt; clippy; rustdoc ;;
-            fmt | clippy | rustdoc | crates | pg_test | regress | dump | replica | faults | docs) $stage ;;
+            check) fmt; ascii; clippy; rustdoc ;;
+            fmt | ascii | clippy | rustdoc | crates | pg_test | regress | dump | replica | settings | faults | docs) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -82,6 +82,20 @@ fmt() {
     count fmt $?
 }
 
+# What a client may be told is ASCII, whatever its encoding; comments and tests may say more, and the made-up titles are data.
+ascii() {
+    say "texts in ASCII"
+    local found
+    found=$(find src crates/*/src -name '*.rs' ! -path '*/sample/titles.rs' ! -name tests.rs -exec awk '
+        FNR == 1 { is_test = 0 }
+        /^#\[cfg\((test|any\(test)/ { is_test = 1 }
+        !is_test && !/^ *\/\// { sub(/ \/\/ .*/, ""); if (/[^\001-\177]/) print FILENAME ":" FNR ": " $0 }' {} +
+        awk '!/^ *--/ && /[^\001-\177]/ { print FILENAME ":" FNR ": " $0 }' sql/*.sql)
+    [ -z "$found" ] || echo "$found" >&2
+    [ -z "$found" ]
+    count "texts in ASCII" $?
+}
+
 clippy() {
     say "clippy"
     cargo clippy --quiet --locked --workspace --all-targets "${features[@]}" -- -D warnings
@@ -125,7 +139,8 @@ prepare_server() {
     chmod -R a+rX "$dir/fixtures"
     chmod 000 "$dir"/fixtures/unreadable/*
     # A server that is left behind must not hold the lock; a test that waits for another's lock must fail.
-    start_cluster "$dir" "shared_buffers = 128MB" "fsync = off" "lock_timeout = 30s" 9>&-
+    # On any machine, tests may use as many threads.
+    start_cluster "$dir" "shared_buffers = 128MB" "fsync = off" "lock_timeout = 30s" "netflix_rec.thread_limit = 8" 9>&-
 }
 
 regress() {
@@ -169,6 +184,15 @@ replica() {
     count "standby and crash recovery" $?
 }
 
+# The server is started again, with the library preloaded in each way, and as it was.
+settings() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "settings"
+    tests/settings.sh "$dir/fixtures" "$dir" 9>&-
+    count "settings" $?
+}
+
 # What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either. Who asks for
 # recommendations meanwhile is told nothing wrong.
 faults() {
@@ -180,6 +204,12 @@ faults() {
     say "recommendations while models come and go"
     tests/faults/serve.sh "$dir" "${SERVE_SECONDS:-15}" 9>&-
     count "recommendations are whole while models come and go" $?
+    say "what is heard while threads compute"
+    tests/faults/interrupts.sh "$dir" 9>&-
+    count "a backend hears what it must while threads compute" $?
+    say "memory that the system refuses"
+    tests/faults/memory.sh "$dir" 9>&-
+    count "no backend aborts for want of memory" $?
 }
 
 # Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.

@@ -260,9 +260,15 @@ WITH by_movie AS (
     LEFT JOIN @extschema@.dim_movie AS m USING (movie_key)
     LEFT JOIN @extschema@.dim_date AS d USING (date_key)
 ), calendar AS (
-    SELECT coalesce(max(date) - min(date) + 1 - count(*), 0) AS gaps FROM @extschema@.dim_date
+    SELECT coalesce(sum(make_date(year::int, 12, 31) - make_date(year::int, 1, 1) + 1 - days), 0) AS gaps
+    FROM (SELECT year, count(*) AS days FROM @extschema@.dim_date GROUP BY year) AS years
+), models AS (
+    SELECT count(*) AS bare, string_agg(name || ' ' || version, ', ' ORDER BY name, version) AS names
+    FROM @extschema@.model AS m
+    WHERE NOT EXISTS (SELECT FROM @extschema@.movie_factors AS f WHERE f.model_id = m.model_id)
+       OR NOT EXISTS (SELECT FROM @extschema@.customer_factors AS f WHERE f.model_id = m.model_id)
 ), loads AS (
-    SELECT count(*) FILTER (WHERE status <> 'completed') AS unfinished, coalesce(sum(rejected), 0) AS rejected
+    SELECT count(*) FILTER (WHERE status = 'loading') AS unfinished, coalesce(sum(rejected), 0) AS rejected
     FROM @extschema@.load_run
 ), unique_index AS (
     SELECT min(indexrelid::regclass::text) AS name
@@ -302,7 +308,7 @@ WITH by_movie AS (
     FROM facts, customers, movies
 )
 SELECT c.check_name, CASE WHEN c.is_good THEN 'ok' ELSE c.otherwise END AS status, c.value::bigint, c.detail
-FROM facts, movies, customers, pairs, calendar, loads, unique_index, repeated, hidden, invalid, missing, whole,
+FROM facts, movies, customers, pairs, calendar, models, loads, unique_index, repeated, hidden, invalid, missing, whole,
 LATERAL (VALUES
     (1, true, 'row_security', hidden.tables = 0, 'failed', hidden.tables,
         coalesce('what row-level security hides from this role was not checked: ' || hidden.names,
@@ -335,27 +341,29 @@ LATERAL (VALUES
     (16, true, 'customers_without_ratings', customers.idle = 0, 'warning', customers.idle,
         'customers without ratings and without qualifying pairs'),
     (17, true, 'calendar_gaps', calendar.gaps = 0, 'failed', calendar.gaps,
-        'days missing in dim_date between its first and its last'),
+        'days missing in dim_date of the years that it has'),
     (18, true, 'rating_key_gaps', facts.missing_keys = 0, 'warning', facts.missing_keys,
         'values missing between the least rating_key and the greatest'),
     (19, true, 'invalid_indexes', invalid.indexes = 0, 'failed', invalid.indexes,
         coalesce(invalid.names || ': run netflix_load again, or REINDEX', 'indexes that are not valid')),
     (20, true, 'foreign_keys', missing.keys = 0, 'failed', missing.keys,
         coalesce('missing or not validated: ' || missing.names, 'foreign keys that are missing or not validated')),
-    (21, true, 'unfinished_loads', loads.unfinished = 0, 'warning', loads.unfinished,
+    (21, true, 'models_without_factors', models.bare = 0, 'failed', models.bare,
+        coalesce('train them again, or drop them: ' || models.names, 'models without rows of factors')),
+    (22, true, 'unfinished_loads', loads.unfinished = 0, 'warning', loads.unfinished,
         'loads that were not completed: see load_run'),
-    (22, true, 'rejected_lines', loads.rejected = 0, 'warning', loads.rejected,
+    (23, true, 'rejected_lines', loads.rejected = 0, 'warning', loads.rejected,
         'lines that loads could not use: see load_reject'),
-    (23, NOT is_whole, 'official_counts', true, 'warning', facts.ratings,
+    (24, NOT is_whole, 'official_counts', true, 'warning', facts.ratings,
         'ratings: not the whole set, whose official counts are not compared'),
-    (24, is_whole, 'official_ratings', facts.ratings = 100480507, 'warning', facts.ratings,
+    (25, is_whole, 'official_ratings', facts.ratings = 100480507, 'warning', facts.ratings,
         'ratings; the Prize has 100480507'),
-    (25, is_whole, 'official_customers', customers.active = 480189, 'warning', customers.active,
+    (26, is_whole, 'official_customers', customers.active = 480189, 'warning', customers.active,
         'customers with ratings; the Prize has 480189'),
-    (26, is_whole, 'official_movies', movies.known = 17770, 'warning', movies.known, 'movies; the Prize has 17770'),
-    (27, is_whole, 'official_probe', facts.probe = 1408395, 'warning', facts.probe,
+    (27, is_whole, 'official_movies', movies.known = 17770, 'warning', movies.known, 'movies; the Prize has 17770'),
+    (28, is_whole, 'official_probe', facts.probe = 1408395, 'warning', facts.probe,
         'ratings of the probe; the Prize has 1408395'),
-    (28, is_whole, 'official_qualifying', pairs.qualifying = 2817131, 'warning', pairs.qualifying,
+    (29, is_whole, 'official_qualifying', pairs.qualifying = 2817131, 'warning', pairs.qualifying,
         'qualifying pairs; the Prize has 2817131')
 ) AS c (place, applies, check_name, is_good, otherwise, value, detail)
 WHERE c.applies

@@ -1,8 +1,14 @@
--- What roles need, to be run once by a superuser: psql -v schema=public -f grants.sql. (Roles are the whole server's: for another
--- database, run the GRANTs alone.) Functions run with the rights of whoever calls them; these grants are all it takes.
+-- What roles need, to be run by a superuser in each database that has the extension: psql -v schema=public -f grants.sql.
+-- Functions run with the rights of whoever calls them; these grants are all it takes. Roles are the whole server's: those that are
+-- there already are taken as they are.
+SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_reader') AS netflix_lacks_reader,
+       NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_trainer') AS netflix_lacks_trainer,
+       NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_loader') AS netflix_lacks_loader \gset
 
 -- Asks: recommendations, evaluations, the views.
+\if :netflix_lacks_reader
 CREATE ROLE netflix_reader NOLOGIN;
+\endif
 GRANT USAGE ON SCHEMA :"schema" TO netflix_reader;
 GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying,
     :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject, :"schema".model, :"schema".model_iteration,
@@ -11,16 +17,20 @@ GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer,
     :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias TO netflix_reader;
 
 -- Also trains, deploys, drops, imports and refreshes models.
+\if :netflix_lacks_trainer
 CREATE ROLE netflix_trainer NOLOGIN IN ROLE netflix_reader;
+\endif
 GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO netflix_trainer;
 GRANT INSERT ON :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
 GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;
 
--- Also loads ratings, from files of the server or from a query of its own.
+-- Also loads ratings, from a query of its own, and from files below the folder that netflix_rec.data_directory names. (To load others
+-- it would take the right to read every file of the server: GRANT pg_read_server_files TO netflix_loader.)
+\if :netflix_lacks_loader
 CREATE ROLE netflix_loader NOLOGIN IN ROLE netflix_reader;
+\endif
 GRANT INSERT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying,
     :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject TO netflix_loader;
 GRANT UPDATE ON :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying, :"schema".load_run,
     :"schema".load_file TO netflix_loader;
 GRANT DELETE ON :"schema".load_unit TO netflix_loader;
-GRANT pg_read_server_files TO netflix_loader;

@@ -6,7 +6,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE VIEW @extschema@.netflix_progress AS
 SELECT pid, role, phase, unit, done, total, rows, elapsed,
        CASE WHEN extract(epoch FROM elapsed) > 0 THEN round(rows / extract(epoch FROM elapsed)) END::bigint AS rows_per_second,
-       CASE WHEN done > 0 THEN elapsed * (greatest(total - done, 0)::float8 / done) END AS time_left
+       CASE WHEN done > 0 THEN elapsed * (greatest(total - done, 0)::float8 / done) END AS time_left,
+       waiting_for
 FROM @extschema@.netflix_progress();
 COMMENT ON VIEW @extschema@.netflix_progress IS 'Long work under way in this database, one row a session';
 COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process of the session that waits for it';
@@ -20,4 +21,29 @@ COMMENT ON COLUMN @extschema@.netflix_progress.elapsed IS 'Time since the phase 
 COMMENT ON COLUMN @extschema@.netflix_progress.rows_per_second IS 'The same a second';
 COMMENT ON COLUMN @extschema@.netflix_progress.time_left IS 'Time that the rest of the phase will take at the same rate';
 
+COMMENT ON COLUMN @extschema@.netflix_progress.waiting_for IS 'Process for whose transaction the work waits; NULL where it does not wait';
+
 SET LOCAL search_path = @extschema@, pg_temp;
+
+-- load: what keeps the star schema whole while others write to it ------------------------------------------------
+
+-- Always: a subscriber's apply process and a restore by session_replication_role must not write rows without keys either.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['fact_ratings', 'qualifying', 'dim_date', 'dim_movie', 'dim_customer'] LOOP
+        EXECUTE format('CREATE TRIGGER refuse_while_keys_are_aside BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.%I
+                        FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.refuse_while_keys_are_aside()', name);
+        EXECUTE format('ALTER TABLE @extschema@.%I ENABLE ALWAYS TRIGGER refuse_while_keys_are_aside', name);
+    END LOOP;
+END $$;
+
+CREATE TRIGGER retire_keys BEFORE DELETE OR TRUNCATE ON dim_movie
+    FOR EACH STATEMENT EXECUTE FUNCTION retire_keys();
+CREATE TRIGGER retire_changed_keys BEFORE UPDATE OF movie_key ON dim_movie
+    FOR EACH STATEMENT EXECUTE FUNCTION retire_keys();
+CREATE TRIGGER retire_keys BEFORE DELETE OR TRUNCATE ON dim_customer
+    FOR EACH STATEMENT EXECUTE FUNCTION retire_keys();
+CREATE TRIGGER retire_changed_keys BEFORE UPDATE OF customer_key ON dim_customer
+    FOR EACH STATEMENT EXECUTE FUNCTION retire_keys();

@@ -1,4 +1,4 @@
--- serve: what models there are.
+-- serve: what models there are, and what sessions keep of them.
 
 -- Names mean PostgreSQL's own, whatever stands in the extension's schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -40,3 +40,13 @@ BEGIN
 END $$;
 
 SET LOCAL search_path = @extschema@, pg_temp;
+
+-- Sessions keep movies' keys, ids and factors between calls. What a rating changes of a movie is read at each call; what loads
+-- and trainings insert, which fires no trigger, is of movies and models that no session keeps yet. ALWAYS: also where
+-- session_replication_role is replica.
+CREATE TRIGGER tell_sessions AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF movie_key, movie_id ON dim_movie
+    FOR EACH STATEMENT EXECUTE FUNCTION movies_changed();
+ALTER TABLE dim_movie ENABLE ALWAYS TRIGGER tell_sessions;
+CREATE TRIGGER tell_sessions AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF model_id, movie_key, bias, factors, links ON movie_factors
+    FOR EACH STATEMENT EXECUTE FUNCTION movies_changed();
+ALTER TABLE movie_factors ENABLE ALWAYS TRIGGER tell_sessions;

@@ -1,4 +1,10 @@
 -- train: a function for each algorithm, with named arguments. A NULL stands for the default, which is the crate's own.
+--
+-- The bodies are parsed here, once (BEGIN ATOMIC). A body that is a string would be parsed at each call, with the schema's name
+-- as it was here: after a rename of the schema, anybody who may create schemas could make one of the old name.
+
+-- Names mean PostgreSQL's own, whatever stands in the extension's schema.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION @extschema@.train_als(
     model text DEFAULT 'als', factors int DEFAULT 50, iterations int DEFAULT 15,
@@ -9,12 +15,13 @@ CREATE FUNCTION @extschema@.train_als(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('als', jsonb_strip_nulls(jsonb_build_object(
         'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'prior_count', $6,
         'implicit_weight', $7, 'implicit_regularization', $8, 'cg_steps', $9, 'tolerance', $10, 'seed', $13
-    )), $1, $12, $11, $14)
-$$;
+    )), $1, $12, $11, $14);
+END;
 
 CREATE FUNCTION @extschema@.train_svd(
     model text DEFAULT 'svd', factors int DEFAULT 50, iterations int DEFAULT 20,
@@ -24,12 +31,13 @@ CREATE FUNCTION @extschema@.train_svd(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('svd', jsonb_strip_nulls(jsonb_build_object(
         'factors', $2, 'iterations', $3, 'learning_rate', $4, 'decay', $5, 'regularization', $6,
         'bias_regularization', $7, 'tolerance', $8, 'seed', $11
-    )), $1, $10, $9, $12)
-$$;
+    )), $1, $10, $9, $12);
+END;
 
 CREATE FUNCTION @extschema@.train_svdpp(
     model text DEFAULT 'svdpp', factors int DEFAULT 20, iterations int DEFAULT 20,
@@ -39,12 +47,13 @@ CREATE FUNCTION @extschema@.train_svdpp(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('svdpp', jsonb_strip_nulls(jsonb_build_object(
         'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'link_regularization', $6,
         'link_movies', $7, 'tolerance', $8, 'seed', $11
-    )), $1, $10, $9, $12)
-$$;
+    )), $1, $10, $9, $12);
+END;
 
 CREATE FUNCTION @extschema@.train_bpmf(
     model text DEFAULT 'bpmf', factors int DEFAULT 20, burn_in int DEFAULT 20,
@@ -53,11 +62,12 @@ CREATE FUNCTION @extschema@.train_bpmf(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('bpmf', jsonb_strip_nulls(jsonb_build_object(
         'factors', $2, 'burn_in', $3, 'samples', $4, 'links', $5, 'seed', $8
-    )), $1, $7, $6, $9)
-$$;
+    )), $1, $7, $6, $9);
+END;
 
 CREATE FUNCTION @extschema@.train_truncated_svd(
     model text DEFAULT 'truncated_svd', factors int DEFAULT 50, iterations int DEFAULT 5,
@@ -66,11 +76,12 @@ CREATE FUNCTION @extschema@.train_truncated_svd(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('truncated_svd', jsonb_strip_nulls(jsonb_build_object(
         'factors', $2, 'iterations', $3, 'oversampling', $4, 'center', $5, 'seed', $8
-    )), $1, $7, $6, $9)
-$$;
+    )), $1, $7, $6, $9);
+END;
 
 CREATE FUNCTION @extschema@.train_baseline(
     model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping real DEFAULT 10,
@@ -79,15 +90,17 @@ CREATE FUNCTION @extschema@.train_baseline(
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
     probe_rmse float8, elapsed interval
-) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT * FROM @extschema@.train('baseline', jsonb_strip_nulls(jsonb_build_object(
         'kind', $2, 'customer_damping', $3, 'movie_damping', $4
-    )), $1, $6, $5, $7)
-$$;
+    )), $1, $6, $5, $7);
+END;
 
 CREATE FUNCTION @extschema@.singular_values(model text DEFAULT NULL) RETURNS TABLE (
     component int, singular_value float8, explained_variance float8, explained_variance_ratio float8
-) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
     SELECT s.component::int, s.value::float8, s.variance::float8, s.ratio::float8
     FROM @extschema@.model AS m,
          ROWS FROM (jsonb_array_elements_text(m.summary -> 'singular_values'),
@@ -95,5 +108,7 @@ CREATE FUNCTION @extschema@.singular_values(model text DEFAULT NULL) RETURNS TAB
                     jsonb_array_elements_text(m.summary -> 'explained_variance_ratio'))
          WITH ORDINALITY AS s (value, variance, ratio, component)
     WHERE m.model_id = @extschema@.model_id($1)
-    ORDER BY s.component
-$$;
+    ORDER BY s.component;
+END;
+
+SET LOCAL search_path = @extschema@, pg_temp;

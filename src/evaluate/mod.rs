@@ -5,7 +5,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, model, ratings, report};
+use crate::pg::{self, Error, Report, model, ratings, report, unfinished};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         return Err(EvaluateError::Split(split.into()));
     }
     let row = model::find(name, None)?;
+    unfinished::warn()?;
     let size = ratings::size(Seen::ByStatement)?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
     pg::require_memory("evaluation", floats * size_of::<f32>())?;

@@ -8,19 +8,32 @@ use prize_format::{IdSet, RankedIds, Title};
 use super::error::LoadError;
 use crate::pg::bulk::BulkInsert;
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{self, Error, interrupt, query};
+use crate::pg::{self, Error, interrupt, query, sequence};
 
 /// The names of a dimension's table and columns.
 pub struct Names {
-    plural: &'static str,
-    table: &'static str,
-    key: &'static str,
-    id: &'static str,
+    pub plural: &'static str,
+    pub table: &'static str,
+    pub key: &'static str,
+    pub id: &'static str,
+    /// The sequence that remembers the keys of rows that are gone.
+    pub keys_gone: &'static str,
 }
 
-pub const CUSTOMERS: Names =
-    Names { plural: "customers", table: "dim_customer", key: "customer_key", id: "customer_id" };
-pub const MOVIES: Names = Names { plural: "movies", table: "dim_movie", key: "movie_key", id: "movie_id" };
+pub const CUSTOMERS: Names = Names {
+    plural: "customers",
+    table: "dim_customer",
+    key: "customer_key",
+    id: "customer_id",
+    keys_gone: "dim_customer_customer_key_seq",
+};
+pub const MOVIES: Names = Names {
+    plural: "movies",
+    table: "dim_movie",
+    key: "movie_key",
+    id: "movie_id",
+    keys_gone: "dim_movie_movie_key_seq",
+};
 
 /// Rows updated by one statement: each may read the whole table.
 const ROWS_A_TURN: usize = 1_000_000;
@@ -50,6 +63,25 @@ impl Keys {
         Ok(Keys { names, ids: ids.rank(), keys })
     }
 
+    /// Looks up those of a few ids.
+    pub fn of(names: &'static Names, wanted: &RankedIds) -> Result<Keys, LoadError> {
+        let query = format!(
+            "SELECT {key}, {id} FROM @extschema@.{table} WHERE {id} = ANY ($1) ORDER BY {id}",
+            key = names.key,
+            id = names.id,
+            table = names.table
+        );
+        let wanted = wanted.iter().map(|id| id as i32).collect::<Vec<_>>();
+        let (mut ids, mut keys) = (IdSet::default(), Vec::new());
+        query::each(Seen::Now, &query, &[wanted.into()], |row| {
+            let int = |column| row.get::<i32>(column)?.ok_or(Error::Null(names.table));
+            keys.push(int(1)?);
+            ids.insert(int(2)? as u32);
+            Ok(())
+        })?;
+        Ok(Keys { names, ids: ids.rank(), keys })
+    }
+
     /// The key of an id.
     #[inline]
     pub fn get(&self, id: u32) -> Option<i32> {
@@ -59,6 +91,7 @@ impl Keys {
     /// The id of each key, 0 where there is none.
     pub fn ids(&self) -> Result<Vec<u32>, LoadError> {
         let highest = self.keys.iter().copied().max().unwrap_or(0).max(0) as usize;
+        pg::check_memory("loading", (highest + 1) * size_of::<u32>())?;
         let mut ids = Vec::new();
         ids.try_reserve_exact(highest + 1).map_err(|_| prize_format::Error::OutOfMemory)?;
         ids.resize(highest + 1, 0);
@@ -70,12 +103,12 @@ impl Keys {
 
     /// Inserts those of the ids that are new, with the keys that follow, in id order. `titles`, by id, is for movies.
     pub fn add(&self, wanted: &RankedIds, titles: &[Title]) -> Result<(), LoadError> {
-        let mut key = self.keys.iter().copied().max().unwrap_or(0);
+        let new = wanted.iter().filter(|&id| self.ids.rank(id).is_none());
+        let mut key = last_key(self.names)?;
         let mut next = || {
             key = key.checked_add(1).ok_or(LoadError::TooMany(self.names.plural))?;
             Ok::<_, LoadError>(key)
         };
-        let new = wanted.iter().filter(|&id| self.ids.rank(id).is_none());
         let none = 0i64;
         if self.names.table == "dim_movie" {
             let mut rows = BulkInsert::open("dim_movie")?;
@@ -84,7 +117,7 @@ impl Keys {
                 let title =
                     titles.binary_search_by_key(&id, |title| title.movie_id).ok().map(|at| &titles[at]);
                 rows.push(|| {
-                    let name = title.map(|title| title.title.as_str()).into_datum();
+                    let name = title.and_then(|title| title.title.as_deref()).into_datum();
                     let year =
                         title.and_then(|title| title.release_year).map(|year| year as i16).into_datum();
                     [
@@ -129,6 +162,13 @@ impl Keys {
     }
 }
 
+/// The greatest key that any row has or had.
+pub fn last_key(names: &Names) -> Result<i32, LoadError> {
+    let query = format!("SELECT max({}) FROM @extschema@.{}", names.key, names.table);
+    let highest = query::select_one::<i32>(Seen::Now, &query, &[])?.unwrap_or(0);
+    Ok(i64::from(highest).max(sequence::last(names.keys_gone)?) as i32)
+}
+
 /// What a dimension tells of its member's ratings.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Tally {
@@ -153,17 +193,30 @@ impl Tally {
     }
 }
 
-/// Counts all ratings, and mends the counts, means and days of the customers and movies where they are others. Gives
-/// how many ratings are of the probe.
-pub fn recount() -> Result<u64, LoadError> {
+/// What a recount found.
+pub struct Counted {
+    /// Ratings of the probe.
+    pub probe: u64,
+    /// Ratings whose keys are among those that were asked for.
+    pub of_load: u64,
+}
+
+/// Counts all ratings, and mends the counts, means and days of the customers and movies where they are others. `keys` are
+/// ranges of rating keys, their ends included, whose ratings are counted apart.
+pub fn recount(keys: &[(i64, i64)]) -> Result<Counted, LoadError> {
     let highest = |names: &Names| -> Result<usize, LoadError> {
         let query = format!("SELECT max({}) FROM @extschema@.{}", names.key, names.table);
         Ok(query::select_one::<i32>(Seen::Now, &query, &[])?.unwrap_or(0).max(0) as usize)
     };
     let (customers, movies) = (highest(&CUSTOMERS)?, highest(&MOVIES)?);
     pg::require_memory("counting the ratings", (customers + movies + 2) * size_of::<Tally>())?;
-    let mut customers = vec![Tally::default(); customers + 1];
-    let mut movies = vec![Tally::default(); movies + 1];
+    let tallies = |highest: usize| -> Result<Vec<Tally>, LoadError> {
+        let mut tallies = Vec::new();
+        tallies.try_reserve_exact(highest + 1).map_err(|_| Error::OutOfMemory)?;
+        tallies.resize(highest + 1, Tally::default());
+        Ok(tallies)
+    };
+    let (mut customers, mut movies) = (tallies(customers)?, tallies(movies)?);
     let column = |name, type_oid| Column { name, type_oid };
     let columns = [
         column("customer_key", BuiltinOid::INT4OID),
@@ -171,8 +224,9 @@ pub fn recount() -> Result<u64, LoadError> {
         column("date_key", BuiltinOid::INT4OID),
         column("rating", BuiltinOid::INT2OID),
         column("is_probe", BuiltinOid::BOOLOID),
+        column("rating_key", BuiltinOid::INT8OID),
     ];
-    let mut probe = 0;
+    let mut counted = Counted { probe: 0, of_load: 0 };
     scan("fact_ratings", &columns, Seen::Now, |row| {
         let tally = |tallies: &mut [Tally], key: i32| {
             if let Some(tally) = tallies.get_mut(key as usize) {
@@ -181,12 +235,15 @@ pub fn recount() -> Result<u64, LoadError> {
         };
         tally(&mut customers, row.int4(0));
         tally(&mut movies, row.int4(1));
-        probe += u64::from(row.bool(4));
+        counted.probe += u64::from(row.bool(4));
+        let rating_key = row.int8(5);
+        let before = keys.partition_point(|&(_, last)| last < rating_key);
+        counted.of_load += u64::from(keys.get(before).is_some_and(|&(first, _)| first <= rating_key));
         Ok::<_, LoadError>(())
     })?;
     write(&MOVIES, &movies)?;
     write(&CUSTOMERS, &customers)?;
-    Ok(probe)
+    Ok(counted)
 }
 
 /// Adds the ratings with keys from this one on to the counts, means and days of their customers and movies.
@@ -258,6 +315,36 @@ fn write(names: &Names, tallies: &[Tally]) -> Result<(), LoadError> {
         interrupt::check();
     }
     Ok(())
+}
+
+/// The days of the calendar.
+pub struct Days {
+    /// Their date_keys.
+    keys: RankedIds,
+}
+
+impl Days {
+    /// Reads those that there are now.
+    pub fn read() -> Result<Days, LoadError> {
+        let mut keys = IdSet::default();
+        query::each(Seen::Now, "SELECT date_key FROM @extschema@.dim_date", &[], |row| {
+            if let Some(key) = row.get::<i32>(1)? {
+                keys.insert(key.max(0) as u32);
+            }
+            Ok(())
+        })?;
+        Ok(Days { keys: keys.rank() })
+    }
+
+    /// Adds a day's year to the calendar where the day is missing.
+    #[inline]
+    pub fn need(&mut self, day: prize_format::Date) -> Result<(), LoadError> {
+        if self.keys.rank(day.key()).is_none() {
+            write_calendar(Some((day, day)))?;
+            *self = Days::read()?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds the days of every year from the first to the last.

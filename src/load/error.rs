@@ -5,13 +5,27 @@ use std::io::ErrorKind;
 use pgrx::PgSqlErrorCode;
 use prize_format::Reject;
 
-use super::reset::ForeignKey;
-use crate::pg::{Error, Report};
+use crate::pg::{Error, Report, guc, progress};
 
-const CHANGED: &str = "Put the file back as it was and call again to go on, or empty the warehouse and load it anew: \
-                       SELECT netflix_reset();";
+const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
+                       SELECT * FROM netflix_load_abandon();";
+
+const ABANDON: &str = "It was changed while the load was interrupted. Put it right and call again to go on, or give the \
+                       load up and begin anew: SELECT * FROM netflix_load_abandon();";
+
+const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load what lies below the folder that \
+                            netflix_rec.data_directory names: have an administrator set it, or put the files there.";
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
+
+/// A foreign key by which a table of somebody else's refers to one of the extension's.
+#[derive(Debug)]
+pub struct ForeignKey {
+    pub name: String,
+    /// The table that has it, and the one that it refers to.
+    pub from: String,
+    pub to: String,
+}
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +49,20 @@ pub enum LoadError {
     Unfinished { path: String },
     #[error("more than {max} rows could not be used")]
     TooManyRejects { max: u64, first: Reject },
-    #[error("the ratings of movie {0} have changed since they were first read")]
-    ChangedMovie(u32),
+    #[error("{what} {id} is missing in {table}, where the load had put it")]
+    Gone { what: &'static str, table: &'static str, id: u32 },
+    #[error("fact_ratings holds a rating twice: {0}")]
+    Repeated(String),
+    #[error("there is no unfinished load")]
+    NothingUnfinished,
+    #[error("{name} must be greater than 0: {id}")]
+    Id { name: &'static str, id: i32 },
+    #[error("rating must be from 1 to 5: {0}")]
+    Rating(i32),
+    #[error("rated_on must be a day from 1900-01-01 to 2099-12-31")]
+    Day,
+    #[error("movie {0} does not exist")]
+    NoMovie(i32),
     #[error("the load's ledger was changed while it ran")]
     Order,
     #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
@@ -52,6 +78,14 @@ pub enum LoadError {
     Files(#[from] prize_format::Error),
     #[error(transparent)]
     Pg(#[from] Error),
+}
+
+impl LoadError {
+    /// Another session holds the lock on loads.
+    pub fn running() -> LoadError {
+        let load = progress::entries().into_iter().find(|entry| entry.is_load);
+        LoadError::Running(load.map(|entry| (entry.pid, entry.phase)))
+    }
 }
 
 impl From<pgrx::spi::Error> for LoadError {
@@ -73,7 +107,12 @@ impl Report for LoadError {
             LoadError::Unfinished { .. } | LoadError::Order => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
-            LoadError::ChangedMovie(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            LoadError::Gone { .. } => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+            LoadError::Repeated(_) => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            LoadError::NothingUnfinished => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            LoadError::Id { .. } | LoadError::Rating(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            LoadError::Day => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+            LoadError::NoMovie(_) => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::Referenced(_) => PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
@@ -87,6 +126,7 @@ impl Report for LoadError {
                     ErrorKind::InvalidData => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                     _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
                 },
+                prize_format::Error::Outside { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 prize_format::Error::NoRatings { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
                 prize_format::Error::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                 prize_format::Error::Changed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
@@ -108,7 +148,7 @@ impl Report for LoadError {
             }
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
                 const NAMED: usize = 8;
-                let more = if found.len() > NAMED { ", …" } else { "" };
+                let more = if found.len() > NAMED { ", ..." } else { "" };
                 Some(format!("The folder holds {}{more}.", found[..found.len().min(NAMED)].join(", ")))
             }
             LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
@@ -126,24 +166,26 @@ impl Report for LoadError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            LoadError::MayNotReadFiles => {
-                "Only roles with privileges of pg_read_server_files may load: GRANT pg_read_server_files TO the role."
-                    .into()
-            }
+            LoadError::MayNotReadFiles => MAY_NOT_READ.into(),
             LoadError::RelativePath(_) => {
                 "The server reads the files, from its own folder: give the path from / on.".into()
             }
             LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
             LoadError::InTransaction => "It commits as it goes: call it by itself.".into(),
             LoadError::Unfinished { path } => format!(
-                "Finish it first: SELECT * FROM netflix_load('{}'); or empty the warehouse: SELECT netflix_reset();",
+                "Finish it first: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",
                 path.replace('\'', "''")
             ),
-            LoadError::ChangedMovie(_) => CHANGED.into(),
+            LoadError::Gone { .. } | LoadError::Repeated(_) => ABANDON.into(),
             LoadError::TooManyRejects { .. } => {
                 "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.".into()
             }
             LoadError::Order => "Call again.".into(),
+            LoadError::NothingUnfinished => "The table load_run lists the loads.".into(),
+            LoadError::NoMovie(id) => format!(
+                "Add it first: INSERT INTO dim_movie (movie_key, movie_id, title, rating_count) \
+                 SELECT max(movie_key) + 1, {id}, 'Title', 0 FROM dim_movie;"
+            ),
             LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
             LoadError::OldSnapshot => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
@@ -154,17 +196,20 @@ impl Report for LoadError {
             LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
             LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
             LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let packed = |name: &&String| [".tgz", ".zip", ".tar.gz"].iter().any(|end| name.ends_with(end));
+                let ends = [".tgz", ".zip", ".tar.gz", ".xz", ".7z"];
+                let packed = |name: &&String| ends.iter().any(|end| name.ends_with(end));
                 match found.iter().find(packed) {
                     Some(name) => format!("Unpack {name} first."),
-                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt.".into(),
+                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt."
+                        .into(),
                 }
             }
-            LoadError::Files(prize_format::Error::MemoryLimit { .. }) => "Raise netflix_rec.max_memory.".into(),
+            LoadError::Files(prize_format::Error::MemoryLimit { .. }) => format!("{}.", guc::raise_memory()),
             LoadError::Files(prize_format::Error::Io { source, .. })
                 if source.kind() == ErrorKind::PermissionDenied =>
             {
-                "The server's operating system user must be able to read the folder and every file in it.".into()
+                "The server's operating system user must be able to read the folder and every file in it."
+                    .into()
             }
             LoadError::Files(prize_format::Error::Io { source, .. })
                 if source.kind() == ErrorKind::NotFound =>
@@ -174,9 +219,8 @@ impl Report for LoadError {
             LoadError::Files(prize_format::Error::TooManyRejects { .. }) => {
                 "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()
             }
-            LoadError::Files(prize_format::Error::Changed { .. }) => {
-                CHANGED.into()
-            }
+            LoadError::Files(prize_format::Error::Outside { .. }) => MAY_NOT_READ.into(),
+            LoadError::Files(prize_format::Error::Changed { .. }) => CHANGED.into(),
             LoadError::Pg(error) => return error.hint(),
             _ => return None,
         })

@@ -3,16 +3,24 @@
 use pgrx::prelude::*;
 use prize_format::{Kind, QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
 
-use super::dimensions::{CUSTOMERS, Keys, MOVIES};
+use super::dimensions::{CUSTOMERS, Days, Keys, MOVIES};
 use super::error::LoadError;
-use super::ledger;
+use super::ledger::{self, KeptUnit};
 use super::order::Watch;
 use crate::pg::bulk::{BulkInsert, FixedInsert, Space};
 use crate::pg::progress::ShownAsCopy;
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
 use crate::pg::worker::{self, Board};
-use crate::pg::{self, Error, catalog, interrupt, query};
+use crate::pg::{self, Error, catalog, index, interrupt, query};
+
+/// What became of a unit's ratings.
+struct Inserted {
+    /// Ranges of their keys, ends included.
+    keys: Vec<(i64, i64)>,
+    /// How many had been inserted by others.
+    left_out: u64,
+}
 
 /// What loading any unit takes.
 struct Loader {
@@ -20,23 +28,27 @@ struct Loader {
     files: Vec<TextFile>,
     customers: Keys,
     movies: Keys,
-    /// The first and last day of the calendar.
-    days: (i32, i32),
-    first_rating_key: i64,
+    /// The days of the calendar.
+    days: Days,
+    /// Whether others may have inserted ratings since the load was planned.
+    is_shared: bool,
     /// Where the ratings go in their table.
     space: Space,
 }
 
 /// Loads units that nobody has taken until none is left, and commits each.
-pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadError> {
-    let (loader, units, bytes) = worker::transaction(|| Loader::prepare(run_id))?;
+///
+/// A load that was interrupted finds rows that others have written meanwhile; one that was not has locked them out.
+pub fn load(run_id: i64, is_resumed: bool, board: &Board, watch: Watch<'_>) -> Result<(), LoadError> {
+    let (mut loader, units, bytes) = worker::transaction(|| Loader::prepare(run_id, is_resumed))?;
     board.set_total(bytes);
     let shown = worker::is_worker().then(|| ShownAsCopy::start(loader.table, bytes));
     let go_on = || {
         interrupt::check();
         Ok(())
     };
-    let (mut reader, mut done) = (RatingReader::new(&loader.files, &go_on), (0, 0));
+    let files = std::mem::take(&mut loader.files);
+    let (mut reader, mut done) = (RatingReader::new(&files, &go_on), (0, 0));
     loop {
         interrupt::check();
         let unit_no = board.take() as usize + 1;
@@ -44,16 +56,16 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
             return Ok(());
         }
         worker::transaction(|| {
-            let Some(plan) = ledger::take_unit(run_id, unit_no)? else { return Ok(()) };
+            let Some(KeptUnit { plan, first_rating_key }) = ledger::take_unit(run_id, unit_no)? else {
+                return Ok(());
+            };
             if plan.is_empty() {
-                loader.load_qualifying()?;
-                let is_its =
-                    |file: &&usize| matches!(loader.files[**file].kind, Kind::Qualifying | Kind::Judging);
-                let files = (0..loader.files.len()).collect::<Vec<_>>();
-                return ledger::loaded(run_id, &files.iter().filter(is_its).copied().collect::<Vec<_>>());
+                loader.load_qualifying(&files)?;
+                let is_its = |file: &usize| matches!(files[*file].kind, Kind::Qualifying | Kind::Judging);
+                return ledger::loaded(run_id, &(0..files.len()).filter(is_its).collect::<Vec<_>>());
             }
             let unit = Unit::from_bytes(&plan)?;
-            loader.load_unit(&unit, &mut reader, &mut |bytes, rows| {
+            let inserted = loader.load_unit(&unit, first_rating_key, &mut reader, &mut |bytes, rows| {
                 board.add(bytes, rows);
                 watch(board);
                 done = (done.0 + bytes, done.1 + rows);
@@ -61,6 +73,7 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
                     shown.update(done.0, done.1);
                 }
             })?;
+            ledger::inserted(run_id, &inserted.keys, inserted.left_out)?;
             ledger::loaded(run_id, &unit.files())
         })?;
     }
@@ -68,20 +81,17 @@ pub fn load(run_id: i64, board: &Board, watch: Watch<'_>) -> Result<(), LoadErro
 
 impl Loader {
     /// Reads what is the same for all units. Gives it, the number of the last unit, and the bytes of all that are left.
-    fn prepare(run_id: i64) -> Result<(Loader, usize, u64), LoadError> {
+    fn prepare(run_id: i64, is_resumed: bool) -> Result<(Loader, usize, u64), LoadError> {
         let run = ledger::run(run_id)?.ok_or(LoadError::Order)?;
-        let day = |query| Ok::<_, Error>(query::select_one::<i32>(Seen::Now, query, &[])?.unwrap_or(0));
+        let are_keys_aside = !index::aside("fact_ratings", &run.indexes_aside)?.is_empty();
         let loader = Loader {
             table: catalog::table("fact_ratings")?,
             files: ledger::files(run_id)?,
             customers: Keys::read(&CUSTOMERS)?,
             movies: Keys::read(&MOVIES)?,
-            days: (
-                day("SELECT min(date_key) FROM @extschema@.dim_date")?,
-                day("SELECT max(date_key) FROM @extschema@.dim_date")?,
-            ),
-            first_rating_key: run.first_rating_key,
-            space: if run.is_first() { Space::Behind } else { Space::Free },
+            days: Days::read()?,
+            is_shared: is_resumed && !are_keys_aside,
+            space: if run.is_first { Space::Behind } else { Space::Free },
         };
         let bytes = ledger::files_left(run_id)?
             .iter()
@@ -93,46 +103,83 @@ impl Loader {
     }
 
     fn load_unit(
-        &self,
+        &mut self,
         unit: &Unit,
+        first_rating_key: i64,
         reader: &mut RatingReader<'_>,
         done: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), LoadError> {
+    ) -> Result<Inserted, LoadError> {
         let mut facts = FixedInsert::<Fact>::open("fact_ratings", self.space)?;
         let mut ratings = Vec::new();
+        let mut inserted = Inserted { keys: Vec::with_capacity(unit.movies.len()), left_out: 0 };
         for movie in &unit.movies {
             interrupt::check();
             reader.read(movie, &mut ratings)?;
-            let movie_key = self.movies.get(movie.movie_id).ok_or(Error::Null("movie_key"))?;
-            let keys = self.first_rating_key + movie.first as i64..;
+            let read = ratings.len();
+            let movie_key = self.movie_key(movie.movie_id)?;
+            if self.is_shared {
+                self.leave_out_rated(movie_key, &mut ratings)?;
+            }
+            let first = first_rating_key + movie.first as i64;
             let mut probe = movie.probe.iter().copied().peekable();
-            for (rating, rating_key) in ratings.iter().zip(keys) {
-                let (customer_key, date_key) = self.known(rating, movie.movie_id)?;
+            for (rating, rating_key) in ratings.iter().zip(first..) {
+                let (customer_key, date_key) = self.known(rating)?;
                 while probe.next_if(|&customer_id| customer_id < rating.customer_id).is_some() {}
                 let is_probe = probe.next_if_eq(&rating.customer_id).is_some();
                 let rating = i16::from(rating.rating);
                 facts.push(Fact { rating_key, customer_key, movie_key, date_key, rating, is_probe });
             }
+            if !ratings.is_empty() {
+                inserted.keys.push((first, first + ratings.len() as i64 - 1));
+            }
+            inserted.left_out += (read - ratings.len()) as u64;
             done(movie.bytes(), ratings.len() as u64);
         }
         facts.finish();
+        Ok(inserted)
+    }
+
+    /// Leaves out the ratings whose customers have rated the movie meanwhile.
+    fn leave_out_rated(&self, movie_key: i32, ratings: &mut Vec<Rating>) -> Result<(), LoadError> {
+        let keys = ratings.iter().map(|rating| self.customer_key(rating)).collect::<Result<Vec<_>, _>>()?;
+        let mut rated = std::collections::HashSet::new();
+        query::each(
+            Seen::Now,
+            "SELECT f.customer_key FROM unnest($1::int[]) AS customer (customer_key)
+             JOIN @extschema@.fact_ratings f USING (customer_key) WHERE f.movie_key = $2",
+            &[keys.clone().into(), movie_key.into()],
+            |row| {
+                rated.extend(row.get::<i32>(1)?);
+                Ok(())
+            },
+        )?;
+        if !rated.is_empty() {
+            let mut keys = keys.into_iter();
+            ratings.retain(|_| keys.next().is_none_or(|key| !rated.contains(&key)));
+        }
         Ok(())
     }
 
-    /// The keys of a rating's customer and day: the dimensions know both, unless its file has changed.
-    fn known(&self, rating: &Rating, movie_id: u32) -> Result<(i32, i32), LoadError> {
+    fn movie_key(&self, movie_id: u32) -> Result<i32, LoadError> {
+        self.movies.get(movie_id).ok_or(LoadError::Gone { what: "movie", table: "dim_movie", id: movie_id })
+    }
+
+    fn customer_key(&self, rating: &Rating) -> Result<i32, LoadError> {
+        let id = rating.customer_id;
+        self.customers.get(id).ok_or(LoadError::Gone { what: "customer", table: "dim_customer", id })
+    }
+
+    /// The keys of a rating's customer and day. Its customer was there when the load was planned; a day that is gone is
+    /// put back.
+    fn known(&mut self, rating: &Rating) -> Result<(i32, i32), LoadError> {
         let date_key = rating.date.key() as i32;
-        match self.customers.get(rating.customer_id) {
-            Some(customer_key) if (self.days.0..=self.days.1).contains(&date_key) => {
-                Ok((customer_key, date_key))
-            }
-            _ => Err(LoadError::ChangedMovie(movie_id)),
-        }
+        self.days.need(rating.date)?;
+        Ok((self.customer_key(rating)?, date_key))
     }
 
     /// Inserts the qualifying pairs that are not there yet, and adds the ratings that were withheld where they are known.
-    fn load_qualifying(&self) -> Result<(), LoadError> {
-        let pairs = read_qualifying(&self.files, &|| {
+    fn load_qualifying(&mut self, files: &[TextFile]) -> Result<(), LoadError> {
+        let pairs = read_qualifying(files, &|| {
             interrupt::check();
             Ok(())
         })?;
@@ -144,10 +191,10 @@ impl Loader {
             if at.is_multiple_of(1024) {
                 interrupt::check();
             }
-            let movie_key = self.movies.get(pair.movie_id).ok_or(Error::Null("movie_key"))?;
+            let movie_key = self.movie_key(pair.movie_id)?;
             let rating =
                 Rating { customer_id: pair.customer_id, rating: pair.rating.unwrap_or(0), date: pair.date };
-            let (customer_key, date_key) = self.known(&rating, pair.movie_id)?;
+            let (customer_key, date_key) = self.known(&rating)?;
             let rating = pair.rating.map(i16::from);
             match present
                 .binary_search_by_key(&(movie_key, customer_key), |&(movie, customer, _)| (movie, customer))

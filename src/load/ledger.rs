@@ -1,11 +1,16 @@
 //! What was read, from where, what was refused and why, and what is left to do.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
 use prize_format::{Kind, Reject, TextFile, Unit};
 
+use super::allowed;
 use super::error::LoadError;
 use crate::pg::scan::Seen;
-use crate::pg::{Error, catalog, query};
+use crate::pg::{Error, catalog, query, sequence};
 
 /// A load.
 pub struct Run {
@@ -18,7 +23,12 @@ pub struct Run {
     pub ratings_loaded: i64,
     pub duplicates: i64,
     pub rejected: i64,
-    pub first_rating_key: i64,
+    /// Keys of the ratings that it has inserted, as ranges, their ends included, in order.
+    pub rating_keys: Vec<(i64, i64)>,
+    /// Whether fact_ratings was empty when it began.
+    pub is_first: bool,
+    /// Indexes that it set aside.
+    pub indexes_aside: Vec<pg_sys::Oid>,
     /// What the warehouse held when it was completed.
     pub customers: i64,
     pub movies: i64,
@@ -26,16 +36,9 @@ pub struct Run {
     pub qualifying_pairs: i64,
 }
 
-impl Run {
-    /// Whether it loads into an empty fact_ratings, whose indexes it then sets aside.
-    pub fn is_first(&self) -> bool {
-        self.first_rating_key == 1
-    }
-}
-
-/// The load that is not completed, if there is one.
+/// The load that is under way or was interrupted, if there is one.
 pub fn unfinished() -> Result<Option<Run>, LoadError> {
-    find("status <> 'completed'", &[])
+    find("status = 'loading'", &[])
 }
 
 /// The load of this number.
@@ -46,8 +49,10 @@ pub fn run(run_id: i64) -> Result<Option<Run>, LoadError> {
 fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Option<Run>, LoadError> {
     let query = format!(
         "SELECT run_id, path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected,
-                first_rating_key, coalesce(customers, 0), coalesce(movies, 0), coalesce(probe_pairs, 0),
-                coalesce(qualifying_pairs, 0)
+                coalesce(customers, 0), coalesce(movies, 0), coalesce(probe_pairs, 0),
+                coalesce(qualifying_pairs, 0), is_first, indexes_aside,
+                ARRAY(SELECT lower(keys) FROM unnest(rating_keys) AS keys ORDER BY 1),
+                ARRAY(SELECT upper(keys) - 1 FROM unnest(rating_keys) AS keys ORDER BY 1)
          FROM @extschema@.load_run WHERE {condition}"
     );
     let missing = || Error::Null("load_run");
@@ -63,11 +68,16 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
             ratings_loaded: number(7)?,
             duplicates: number(8)?,
             rejected: number(9)?,
-            first_rating_key: number(10)?,
-            customers: number(11)?,
-            movies: number(12)?,
-            probe_pairs: number(13)?,
-            qualifying_pairs: number(14)?,
+            customers: number(10)?,
+            movies: number(11)?,
+            probe_pairs: number(12)?,
+            qualifying_pairs: number(13)?,
+            is_first: row.get(14)?.ok_or_else(missing)?,
+            indexes_aside: row.get(15)?.ok_or_else(missing)?,
+            rating_keys: {
+                let ends = |column| row.get::<Vec<i64>>(column)?.ok_or_else(missing);
+                ends(16)?.into_iter().zip(ends(17)?).collect()
+            },
         })
     })?;
     Ok(runs.into_iter().next())
@@ -85,14 +95,21 @@ pub struct Plan<'a> {
     pub duplicates: u64,
     pub rejected: u64,
     pub first_rating_key: i64,
+    pub is_first: bool,
+    pub indexes_aside: &'a [pg_sys::Oid],
+    /// Whether nothing is left to do.
+    pub is_completed: bool,
 }
 
 /// Enters a load, its files, its rejects and its units of work; gives the load's number.
 pub fn begin(plan: &Plan<'_>) -> Result<i64, LoadError> {
+    sequence::catch_up("load_run", "run_id", "load_run_run_id_seq")?;
     let run_id = query::run_one::<i64>(
-        "INSERT INTO @extschema@.load_run (path, status, started_at, files, ratings_read, ratings_loaded,
-                                           duplicates, rejected, first_rating_key)
-         VALUES ($1, 'loading', clock_timestamp(), $2, $3, $4, $5, $6, $7) RETURNING run_id",
+        "INSERT INTO @extschema@.load_run (path, started_at, files, ratings_read, ratings_loaded,
+                                           duplicates, rejected, first_rating_key, is_first, indexes_aside,
+                                           finished_at, status)
+         VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN clock_timestamp() END,
+                 CASE WHEN $10 THEN 'completed' ELSE 'loading' END) RETURNING run_id",
         &[
             plan.path.into(),
             (plan.files.len() as i32).into(),
@@ -101,27 +118,37 @@ pub fn begin(plan: &Plan<'_>) -> Result<i64, LoadError> {
             (plan.duplicates as i64).into(),
             (plan.rejected as i64).into(),
             plan.first_rating_key.into(),
+            plan.is_first.into(),
+            plan.indexes_aside.to_vec().into(),
+            plan.is_completed.into(),
         ],
     )?
     .ok_or(Error::Null("load_run"))?;
     write_files(run_id, plan.files, plan.units)?;
     write_rejects(run_id, plan.rejects, plan.path.is_some())?;
-    let insert = "INSERT INTO @extschema@.load_unit (run_id, unit_no, ratings, files, plan) VALUES ($1, $2, $3, $4, $5)";
     let mut unit_no = 0;
+    let mut insert = |ratings: u64, files: Vec<i32>, bytes: Vec<u8>| {
+        unit_no += 1;
+        query::run(
+            "INSERT INTO @extschema@.load_unit (run_id, unit_no, ratings, first_rating_key, files, plan)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                run_id.into(),
+                unit_no.into(),
+                (ratings as i64).into(),
+                plan.first_rating_key.into(),
+                files.into(),
+                bytes.into(),
+            ],
+        )
+    };
     if plan.has_qualifying {
         // It takes longest, so it comes first.
-        unit_no += 1;
-        let none = (Vec::<i32>::new(), Vec::<u8>::new());
-        query::run(insert, &[run_id.into(), unit_no.into(), 0i64.into(), none.0.into(), none.1.into()])?;
+        insert(0, Vec::new(), Vec::new())?;
     }
     for unit in plan.units {
-        unit_no += 1;
         let files = unit.files().into_iter().map(|file| file as i32 + 1).collect::<Vec<_>>();
-        let ratings = unit.ratings() as i64;
-        query::run(
-            insert,
-            &[run_id.into(), unit_no.into(), ratings.into(), files.into(), unit.to_bytes()?.into()],
-        )?;
+        insert(unit.ratings(), files, unit.to_bytes()?)?;
     }
     Ok(run_id)
 }
@@ -189,6 +216,7 @@ pub fn is_empty(table: &str) -> Result<bool, LoadError> {
 /// The files of a load, as they were when they were read first.
 pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
     let missing = || Error::Null("load_file");
+    let below = allowed::below()?.map(Arc::<Path>::from);
     let files = query::select(
         Seen::Now,
         "SELECT kind, path, member, position, bytes, modified, checksum, records, rejected
@@ -200,6 +228,7 @@ pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
             Ok(TextFile {
                 kind: KINDS.into_iter().find(|&(_, name)| name == kind).ok_or_else(missing)?.0,
                 path: row.get::<String>(2)?.ok_or_else(missing)?.into(),
+                below: below.clone(),
                 member: row.get(3)?,
                 position: number(4)? as u64,
                 bytes: number(5)? as u64,
@@ -217,7 +246,7 @@ pub fn files(run_id: i64) -> Result<Vec<TextFile>, LoadError> {
 /// is loaded, and the probe where it has to mark ratings that were there before.
 pub fn files_left(run_id: i64) -> Result<Vec<usize>, LoadError> {
     let query = "SELECT file_no FROM @extschema@.load_file JOIN @extschema@.load_run USING (run_id)
-                 WHERE run_id = $1 AND state <> 'loaded' AND (kind <> 'probe' OR first_rating_key > 1)
+                 WHERE run_id = $1 AND state <> 'loaded' AND (kind <> 'probe' OR NOT is_first)
                    AND (kind <> 'ratings' OR file_no IN (SELECT unnest(load_unit.files) FROM @extschema@.load_unit
                                                          WHERE run_id = $1))
                  ORDER BY file_no";
@@ -241,11 +270,80 @@ pub fn units(run_id: i64) -> Result<usize, LoadError> {
     Ok(query::select_one::<i32>(Seen::Now, query, &[run_id.into()])?.unwrap_or(0) as usize)
 }
 
+/// A unit as the ledger keeps it.
+pub struct KeptUnit {
+    /// Empty for the qualifying set.
+    pub plan: Vec<u8>,
+    /// The key that the load's first rating would have.
+    pub first_rating_key: i64,
+}
+
 /// Takes a unit off the list, and with it the duty to load it; `None` where that is done already. Who else wants it
 /// waits until this transaction has ended.
-pub fn take_unit(run_id: i64, unit_no: usize) -> Result<Option<Vec<u8>>, LoadError> {
-    let delete = "DELETE FROM @extschema@.load_unit WHERE run_id = $1 AND unit_no = $2 RETURNING plan";
-    Ok(query::run_one::<Vec<u8>>(delete, &[run_id.into(), (unit_no as i32).into()])?)
+pub fn take_unit(run_id: i64, unit_no: usize) -> Result<Option<KeptUnit>, LoadError> {
+    let delete = "DELETE FROM @extschema@.load_unit WHERE run_id = $1 AND unit_no = $2
+                  RETURNING plan, first_rating_key";
+    let units = query::run_rows(delete, &[run_id.into(), (unit_no as i32).into()], |row| {
+        let missing = || Error::Null("load_unit");
+        Ok(KeptUnit {
+            plan: row.get(1)?.ok_or_else(missing)?,
+            first_rating_key: row.get(2)?.ok_or_else(missing)?,
+        })
+    })?;
+    Ok(units.into_iter().next())
+}
+
+/// Enters the keys of ratings that were inserted: ranges, their ends included; and how many ratings of the plan were left
+/// out, because others had inserted them meanwhile.
+pub fn inserted(run_id: i64, keys: &[(i64, i64)], left_out: u64) -> Result<(), LoadError> {
+    let (first, last): (Vec<i64>, Vec<i64>) = keys.iter().copied().unzip();
+    query::run(
+        "UPDATE @extschema@.load_run SET
+             rating_keys = rating_keys + coalesce((SELECT range_agg(int8range(first, last, '[]'))
+                                                   FROM unnest($2::bigint[], $3::bigint[]) AS keys (first, last)), '{}'),
+             ratings_loaded = ratings_loaded - $4, duplicates = duplicates + $4
+         WHERE run_id = $1",
+        &[run_id.into(), first.into(), last.into(), (left_out as i64).into()],
+    )
+    .map_err(LoadError::from)
+}
+
+/// Gives the units that are left other keys where somebody has taken one of theirs meanwhile.
+pub fn move_taken_keys(run: &Run) -> Result<(), LoadError> {
+    let taken = query::select_one::<bool>(
+        Seen::Now,
+        "SELECT EXISTS (SELECT FROM @extschema@.fact_ratings
+                        WHERE rating_key BETWEEN (SELECT min(first_rating_key) FROM @extschema@.load_unit WHERE run_id = $1)
+                                             AND (SELECT max(first_rating_key) + $3 - 1 FROM @extschema@.load_unit
+                                                  WHERE run_id = $1)
+                          AND NOT rating_key <@ (SELECT rating_keys FROM @extschema@.load_run WHERE run_id = $1)
+                          AND $2)",
+        &[run.run_id.into(), (run.ratings_loaded > 0).into(), run.ratings_loaded.into()],
+    )?;
+    if taken == Some(true) {
+        let first = next_rating_key(run.ratings_loaded as u64, false)?;
+        query::run(
+            "UPDATE @extschema@.load_unit SET first_rating_key = $2 WHERE run_id = $1",
+            &[run.run_id.into(), first.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// The key of the next rating. The sequence then goes on behind as many as are planned, so that nobody is given one of them.
+pub fn next_rating_key(ratings: u64, is_empty: bool) -> Result<i64, LoadError> {
+    const SEQUENCE: &str = "fact_ratings_rating_key_seq";
+    let last = match is_empty {
+        true => 0,
+        false => {
+            let last = "SELECT max(rating_key) FROM @extschema@.fact_ratings";
+            query::select_one::<i64>(Seen::Now, last, &[])?.unwrap_or(0)
+        }
+    };
+    if ratings > 0 {
+        sequence::advance(SEQUENCE, last + ratings as i64)?;
+    }
+    Ok(last + 1)
 }
 
 /// Marks those of these files as loaded that no unit needs any more.
@@ -267,11 +365,38 @@ pub fn count(run_id: i64, probe_pairs: u64) -> Result<(), LoadError> {
              customers = (SELECT count(*) FROM @extschema@.dim_customer),
              movies = (SELECT count(*) FROM @extschema@.dim_movie),
              probe_pairs = $2,
-             qualifying_pairs = (SELECT count(*) FROM @extschema@.qualifying)
+             qualifying_pairs = (SELECT count(*) FROM @extschema@.qualifying),
+             last_customer_key = (SELECT coalesce(max(customer_key), 0) FROM @extschema@.dim_customer),
+             last_movie_key = (SELECT coalesce(max(movie_key), 0) FROM @extschema@.dim_movie)
          WHERE run_id = $1",
         &[run_id.into(), (probe_pairs as i64).into()],
     )
     .map_err(LoadError::from)
+}
+
+/// Notes the same after a load of a query: what the load before it counted, and what came since. Counting all of it would
+/// take longer than to load a few ratings.
+pub fn count_since(run_id: i64) -> Result<(), LoadError> {
+    let counted = query::run_one::<bool>(
+        "UPDATE @extschema@.load_run AS run SET
+             customers = last.customers + (SELECT count(*) FROM @extschema@.dim_customer
+                                           WHERE customer_key > last.last_customer_key),
+             movies = last.movies + (SELECT count(*) FROM @extschema@.dim_movie WHERE movie_key > last.last_movie_key),
+             probe_pairs = last.probe_pairs,
+             qualifying_pairs = last.qualifying_pairs,
+             last_customer_key = (SELECT max(customer_key) FROM @extschema@.dim_customer),
+             last_movie_key = (SELECT max(movie_key) FROM @extschema@.dim_movie)
+         FROM (SELECT * FROM @extschema@.load_run WHERE status = 'completed' AND run_id < $1
+               ORDER BY run_id DESC LIMIT 1) AS last
+         WHERE run.run_id = $1 AND last.customers IS NOT NULL
+         RETURNING true",
+        &[run_id.into()],
+    )?;
+    if counted == Some(true) {
+        return Ok(());
+    }
+    let probe = "SELECT count(*) FROM @extschema@.fact_ratings WHERE is_probe";
+    count(run_id, query::select_one::<i64>(Seen::Now, probe, &[])?.unwrap_or(0) as u64)
 }
 
 /// Enters that all is done.
@@ -287,25 +412,35 @@ pub fn complete(run_id: i64) -> Result<(), LoadError> {
     .map_err(LoadError::from)
 }
 
-/// Lets the planner know what has come, if the role may: false where it owns not all of the tables.
+/// Lets the planner know what has come, if the role may: false where it owns neither the tables nor the database, nor, from
+/// PostgreSQL 17 on, has the privilege MAINTAIN.
 pub fn analyze() -> Result<bool, LoadError> {
     let mut oids = Vec::new();
     for table in ["dim_date", "dim_movie", "dim_customer", "fact_ratings", "qualifying"] {
         oids.push(catalog::table(table)?);
     }
-    let owner = query::select_one::<bool>(
+    let of_table = if cfg!(any(feature = "pg14", feature = "pg15", feature = "pg16")) {
+        "pg_has_role(relowner, 'USAGE')"
+    } else {
+        "has_table_privilege(oid, 'MAINTAIN')"
+    };
+    let may = query::select_one::<bool>(
         Seen::Now,
-        "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY ($1::oid[])",
+        &format!(
+            "SELECT bool_and({of_table}) OR
+                    (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
+             FROM pg_class WHERE oid = ANY ($1::oid[])"
+        ),
         &[oids.into()],
     )?;
-    if owner == Some(true) {
+    if may == Some(true) {
         query::run(
             "ANALYZE @extschema@.dim_date, @extschema@.dim_movie, @extschema@.dim_customer,
                      @extschema@.fact_ratings, @extschema@.qualifying",
             &[],
         )?;
     }
-    Ok(owner == Some(true))
+    Ok(may == Some(true))
 }
 
 const KINDS: [(Kind, &str); 5] = [

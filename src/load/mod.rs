@@ -9,10 +9,15 @@
 //! Background workers do it and commit as they go; the caller waits for them and does the finish. Whatever interrupts
 //! them, what is left to do stands in the ledger, and the next call goes on there.
 
+mod abandon;
+mod add_rating;
+mod allowed;
 mod dimensions;
 mod error;
 mod facts;
+mod few;
 mod from_query;
+pub(crate) mod guard;
 mod ledger;
 mod order;
 mod plan;
@@ -22,14 +27,16 @@ mod settle;
 use std::path::Path;
 use std::time::Instant;
 
-use pgrx::datum::Interval;
+use pgrx::datum::{Date, Interval};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use prize_format::Folder;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
-use crate::pg::{self, bulk, columns, guc, report, worker};
+use crate::pg::{self, bulk, columns, guc, query, report, unfinished, worker};
+use abandon::Abandoned;
+use add_rating::Added;
 use error::LoadError;
 use order::Order;
 pub use order::work;
@@ -61,6 +68,7 @@ fn netflix_load(
     path: Option<&str>,
     workers: default!(Option<i32>, "NULL"),
     max_rejects: default!(Option<i64>, 1000),
+    call: pg_sys::FunctionCallInfo,
 ) -> Result<
     TableIterator<
         'static,
@@ -82,7 +90,7 @@ fn netflix_load(
     ErrorReport,
 > {
     let started = Instant::now();
-    let run = load(path, workers, max_rejects).map_err(report)?;
+    let run = load(path, workers, max_rejects, call).map_err(report)?;
     Ok(TableIterator::once((
         run.run_id,
         run.status,
@@ -149,6 +157,56 @@ fn ratings_load(
     )))
 }
 
+/// Adds one rating, or changes the one that the customer has given the movie before: by ordinary SQL, in the caller's
+/// transaction.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn add_rating(
+    customer_id: Option<i32>,
+    movie_id: Option<i32>,
+    rating: Option<i32>,
+    rated_on: default!(Option<Date>, "CURRENT_DATE"),
+    refresh: default!(Option<bool>, false),
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(rating_key, i64), name!(action, &'static str), name!(previous_rating, Option<i16>)),
+    >,
+    ErrorReport,
+> {
+    let add = || {
+        catalog::require_writable(c"add_rating()");
+        unfinished::refuse_first("add_rating")?;
+        let customer_id = customer_id.ok_or(pg::Error::NullArgument("customer_id"))?;
+        let movie_id = movie_id.ok_or(pg::Error::NullArgument("movie_id"))?;
+        let rating = rating.ok_or(pg::Error::NullArgument("rating"))?;
+        let rated_on = rated_on.ok_or(pg::Error::NullArgument("rated_on"))?;
+        let added = add_rating::add(customer_id, movie_id, rating, rated_on)?;
+        if refresh.unwrap_or(false) {
+            query::run("SELECT FROM @extschema@.refresh_customer($1)", &[customer_id.into()])?;
+        }
+        Ok::<_, LoadError>(added)
+    };
+    let Added { rating_key, action, previous_rating } = add().map_err(report)?;
+    Ok(TableIterator::once((rating_key, action, previous_rating)))
+}
+
+/// Gives up the load that was interrupted: removes the ratings that it has inserted. Earlier loads' ratings and all models stay.
+#[pg_extern]
+#[search_path(pg_catalog, pg_temp)]
+fn netflix_load_abandon() -> Result<
+    TableIterator<'static, (name!(run_id, i64), name!(path, Option<String>), name!(ratings_removed, i64))>,
+    ErrorReport,
+> {
+    let abandon = || {
+        catalog::require_writable(c"netflix_load_abandon()");
+        check_tables()?;
+        abandon::abandon()
+    };
+    let Abandoned { run_id, path, ratings_removed } = abandon().map_err(report)?;
+    Ok(TableIterator::once((run_id, path, ratings_removed)))
+}
+
 /// Empties the warehouse and its models, so that another data set can be loaded.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
@@ -170,11 +228,13 @@ pub(crate) fn netflix_progress() -> TableIterator<
         name!(total, i64),
         name!(rows, i64),
         name!(elapsed, Interval),
+        name!(waiting_for, Option<i32>),
     ),
 > {
     let row = |entry: progress::Entry| {
         let elapsed = Interval::from_micros((entry.elapsed * 1e6) as i64);
-        (entry.pid, entry.role, entry.phase, entry.unit, entry.done, entry.total, entry.rows, elapsed)
+        let progress::Entry { pid, role, phase, unit, done, total, rows, waiting_for, .. } = entry;
+        (pid, role, phase, unit, done, total, rows, elapsed, waiting_for)
     };
     TableIterator::new(progress::entries().into_iter().map(row))
 }
@@ -183,16 +243,18 @@ fn load(
     path: Option<&str>,
     workers: Option<i32>,
     max_rejects: Option<i64>,
+    call: pg_sys::FunctionCallInfo,
 ) -> Result<ledger::Run, LoadError> {
     let (path, workers) = check_call(path, workers, max_rejects)?;
-    catalog::refuse_transaction_block(c"netflix_load()");
+    catalog::refuse_transaction_block(c"netflix_load()", call);
     if catalog::has_transaction_id() {
         return Err(LoadError::InTransaction);
     }
     if !catalog::try_lock_load()? {
-        return Err(LoadError::Running(
-            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
-        ));
+        return Err(LoadError::running());
+    }
+    if unfinished::restore()? {
+        return Err(pg::Error::UnfinishedRestore { what: "netflix_load" }.into());
     }
     let unfinished = ledger::unfinished()?;
     if let Some(run) = &unfinished
@@ -202,10 +264,10 @@ fn load(
     }
     LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
 
-    let shown = Shown::start();
+    let shown = Shown::start(Phase::ReadingFiles);
     match &unfinished {
         None => {
-            let files = Folder::open(Path::new(path))?.ratings.len();
+            let files = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?.ratings.len();
             notice!("reading {files} files of ratings in \"{path}\"");
         }
         Some(run) => notice!("going on with the load that began at {}", run.started_at),
@@ -223,16 +285,24 @@ fn load(
     }
     let units = ledger::units(run.run_id)?;
     if units > 0 {
-        let order = Order::Facts { run_id: run.run_id };
+        let order = Order::Facts { run_id: run.run_id, is_resumed: unfinished.is_some() };
         order.perform(workers.min(units), Phase::LoadingRatings, &shown)?;
     }
     let tasks = settle::tasks(&run)?;
     let order = Order::Settle { run_id: run.run_id, tasks: tasks.clone() };
     order.perform(workers.min(tasks.len()), Phase::BuildingIndexes, &shown)?;
-    shown.enter(Phase::Finishing);
-    ledger::complete(run.run_id)?;
-    if run.ratings_loaded > 0 && !ledger::analyze()? {
-        notice!("only their owner can ANALYZE the tables: have that done, so that queries are planned well");
+    // Committed before the tables are analyzed: that may fail, by a timeout or a user's function in an index.
+    Order::Complete { run_id: run.run_id }.perform(workers.min(1), Phase::Finishing, &shown)?;
+    if run.ratings_loaded > 0 {
+        match query::attempt(ledger::analyze)? {
+            Ok(true) => {}
+            Ok(false) => notice!(
+                "this role may not ANALYZE the tables: have their owner or the database's do it, so that queries are planned well"
+            ),
+            Err(message) => {
+                warning!("the load is completed, but its tables could not be analyzed: {message}")
+            }
+        }
     }
     ledger::run(run.run_id)?.ok_or(LoadError::Order)
 }
@@ -244,13 +314,11 @@ fn check_call(
     max_rejects: Option<i64>,
 ) -> Result<(&str, usize), LoadError> {
     catalog::require_writable(c"netflix_load()");
-    if !catalog::may_read_server_files() {
-        return Err(LoadError::MayNotReadFiles);
-    }
     let path = path.ok_or(pg::Error::NullArgument("path"))?;
     if !Path::new(path).is_absolute() {
         return Err(LoadError::RelativePath(path.into()));
     }
+    allowed::check(Path::new(path))?;
     check_max_rejects(max_rejects)?;
     let workers = match workers {
         Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
@@ -259,6 +327,7 @@ fn check_call(
         Some(workers) => workers as usize,
         None => guc::threads().min(worker::MOST_WORKERS),
     };
+    let workers = workers.min(guc::most_workers());
     check_tables()?;
     Ok((path, workers))
 }

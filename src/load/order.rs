@@ -7,7 +7,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use serde::{Deserialize, Serialize};
 
 use super::error::LoadError;
-use super::{facts, plan, settle};
+use super::guard::OwnWork;
+use super::{facts, ledger, plan, settle};
 use crate::pg::progress::{Phase, Shown};
 use crate::pg::worker::{self, Board, Crew};
 use crate::pg::{catalog, report};
@@ -19,9 +20,11 @@ pub enum Order {
     /// still the same.
     Plan { path: String, max_rejects: Option<u64>, threads: usize },
     /// Loads the units that are left.
-    Facts { run_id: i64 },
+    Facts { run_id: i64, is_resumed: bool },
     /// Does what is left to do when all ratings are in.
     Settle { run_id: i64, tasks: Vec<settle::Task> },
+    /// Enters that all is done.
+    Complete { run_id: i64 },
 }
 
 /// Told now and then, by the one who works, how far that is.
@@ -36,10 +39,12 @@ impl Order {
         let order = serde_cbor::to_vec(self).map_err(|_| LoadError::Order)?;
         let crew = Crew { name: c"netflix_load", workers, order: &order };
         let mut pace = Pace(Instant::now());
+        let mut waiting = Waiting { looked: Instant::now(), pids: Vec::new() };
         let mut watch = |board: &Board| {
             let (done, total, rows) = board.read();
             shown.update(done, total, rows);
             pace.tell(phase, done, total, rows);
+            waiting.look(shown);
         };
         if worker::run(&crew, &mut watch)? == 0 {
             if workers > 0 {
@@ -53,12 +58,14 @@ impl Order {
     }
 
     fn carry_out(&self, board: &Board, watch: Watch<'_>) -> Result<(), LoadError> {
+        let _own_work = OwnWork::begin();
         match self {
             Order::Plan { path, max_rejects, threads } => {
                 plan::plan(path, *max_rejects, *threads, board, watch)
             }
-            Order::Facts { run_id } => facts::load(*run_id, board, watch),
+            Order::Facts { run_id, is_resumed } => facts::load(*run_id, *is_resumed, board, watch),
             Order::Settle { run_id, tasks } => settle::settle(*run_id, tasks, board, watch),
+            Order::Complete { run_id } => worker::transaction(|| ledger::complete(*run_id)),
         }
     }
 }
@@ -67,6 +74,29 @@ impl Order {
 pub fn work(board: &Board, order: &[u8]) -> Result<(), ErrorReport> {
     let order = serde_cbor::from_slice::<Order>(order).map_err(|_| report(LoadError::Order))?;
     order.carry_out(board, &mut |_| ()).map_err(report)
+}
+
+/// Says for whom the workers wait: for a transaction that uses a table whose lock they need.
+struct Waiting {
+    looked: Instant,
+    pids: Vec<i32>,
+}
+
+impl Waiting {
+    fn look(&mut self, shown: &Shown) {
+        const EVERY: Duration = Duration::from_secs(1);
+        if self.looked.elapsed() < EVERY {
+            return;
+        }
+        self.looked = Instant::now();
+        let pids = worker::waiting_for();
+        if pids != self.pids && !pids.is_empty() {
+            let list = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            notice!("waiting until the transactions of these processes end: {list}");
+        }
+        shown.waiting_for(pids.first().copied());
+        self.pids = pids;
+    }
 }
 
 /// Says how far a phase is: a few times a minute.

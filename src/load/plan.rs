@@ -8,8 +8,8 @@ use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::ledger;
 use super::order::Watch;
+use super::{allowed, ledger};
 use crate::pg::scan::{Column, Seen, scan};
 use crate::pg::worker::{self, Board};
 use crate::pg::{self, Error, guc, index, interrupt, query};
@@ -29,7 +29,14 @@ pub fn plan(
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
     worker::transaction(|| match ledger::unfinished()? {
-        Some(run) => check_files(run.run_id),
+        Some(run) => {
+            check_files(run.run_id)?;
+            match index::aside("fact_ratings", &run.indexes_aside)?.is_empty() {
+                true => ledger::move_taken_keys(&run),
+                // Nobody else could write.
+                false => Ok(()),
+            }
+        }
         None => {
             begin(path, Limits { rejects: max_rejects, memory: guc::max_memory() }, threads, board, watch)
         }
@@ -43,7 +50,7 @@ fn begin(
     board: &Board,
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
-    let folder = Folder::open(Path::new(path))?;
+    let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
     let mut on_threads =
         |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
             let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
@@ -91,12 +98,10 @@ fn begin(
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
     let units = survey.units(RATINGS_A_UNIT);
-    let first_rating_key = query::select_one::<i64>(
-        Seen::Now,
-        "SELECT coalesce(max(rating_key), 0) + 1 FROM @extschema@.fact_ratings",
-        &[],
-    )?
-    .ok_or(Error::Null("fact_ratings"))?;
+    let is_first = is_empty && !units.is_empty();
+    let first_rating_key = ledger::next_rating_key(survey.ratings() - survey.duplicates(), is_empty)?;
+    // Last of all, as it locks readers out until this is committed.
+    let indexes_aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
     ledger::begin(&ledger::Plan {
         path: Some(path),
         files: &survey.files,
@@ -107,10 +112,10 @@ fn begin(
         duplicates: survey.duplicates(),
         rejected: survey.rejects.count,
         first_rating_key,
+        is_first,
+        indexes_aside: &indexes_aside,
+        is_completed: false,
     })?;
-    if is_empty && !units.is_empty() {
-        index::set_aside("fact_ratings")?;
-    }
     Ok(())
 }
 
@@ -197,7 +202,7 @@ fn check_files(run_id: i64) -> Result<(), LoadError> {
         // The members of an archive follow each other.
         let modified = match dated {
             Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(&file.path)?,
+            _ => prize_format::modified(file)?,
         };
         dated = Some((file, modified));
         if modified != file.modified {

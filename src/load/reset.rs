@@ -1,10 +1,12 @@
 //! Empties the warehouse: `netflix_reset`.
 
-use super::error::LoadError;
+use super::error::{ForeignKey, LoadError};
+use super::guard::OwnWork;
+use super::ledger;
 use crate::pg::scan::Seen;
-use crate::pg::{catalog, index, progress, query};
+use crate::pg::{catalog, index, query};
 
-/// Every table of the extension.
+/// Every table of the extension that holds data.
 const TABLES: [&str; 14] = [
     "fact_ratings",
     "qualifying",
@@ -26,28 +28,19 @@ const TABLES: [&str; 14] = [
 pub fn reset() -> Result<(), LoadError> {
     catalog::require_writable(c"netflix_reset()");
     if !catalog::try_lock_load()? {
-        return Err(LoadError::Running(
-            progress::entries().into_iter().find(|entry| entry.is_load).map(|entry| (entry.pid, entry.phase)),
-        ));
+        return Err(LoadError::running());
     }
     // TRUNCATE would wait for all that read, refuse then, and advise to empty the user's table, too.
     if let Some(constraint) = foreign_key()? {
         return Err(LoadError::Referenced(constraint));
     }
+    let set_aside = ledger::unfinished()?.map(|run| run.indexes_aside).unwrap_or_default();
+    let _own_work = OwnWork::begin();
     let tables = TABLES.map(|table| format!("ONLY @extschema@.{table}")).join(", ");
     query::run(&format!("TRUNCATE {tables} RESTART IDENTITY"), &[])?;
     // An index that was set aside is built anew by TRUNCATE, but not put to use.
-    index::aside("fact_ratings")?.into_iter().for_each(index::rebuild);
+    index::aside("fact_ratings", &set_aside)?.into_iter().for_each(index::rebuild);
     Ok(())
-}
-
-/// A foreign key by which a table of somebody else's refers to one of the extension's.
-#[derive(Debug)]
-pub struct ForeignKey {
-    pub name: String,
-    /// The table that has it, and the one that it refers to.
-    pub from: String,
-    pub to: String,
 }
 
 fn foreign_key() -> Result<Option<ForeignKey>, LoadError> {

@@ -1,5 +1,6 @@
 //! What is left to do when all ratings are in: indexes, the probe's marks, counts and means.
 
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use prize_format::{Kind, TextFile, read_probe};
 use serde::{Deserialize, Serialize};
@@ -22,12 +23,9 @@ pub enum Task {
 /// What there is to do.
 pub fn tasks(run: &ledger::Run) -> Result<Vec<Task>, LoadError> {
     let mut tasks = Vec::new();
-    // Elsewhere, an index that looks as if it were set aside is somebody else's.
-    if run.is_first() {
-        tasks.extend(index::aside("fact_ratings")?.into_iter().map(|oid| Task::Index(oid.to_u32())));
-        // The primary key was made first: those that came after it take longer to build.
-        tasks.reverse();
-    }
+    let aside = index::aside("fact_ratings", &run.indexes_aside)?;
+    // The primary key was made first: those that came after it take longer to build.
+    tasks.extend(aside.into_iter().rev().map(|oid| Task::Index(oid.to_u32())));
     tasks.push(Task::Recount);
     Ok(tasks)
 }
@@ -38,22 +36,26 @@ pub fn settle(run_id: i64, tasks: &[Task], board: &Board, watch: Watch<'_>) -> R
     while let Some(task) = tasks.get(board.take() as usize) {
         interrupt::check();
         worker::transaction(|| match task {
-            Task::Index(oid) => {
-                index::rebuild(pg_sys::Oid::from(*oid));
-                Ok(())
-            }
+            Task::Index(oid) => rebuild(pg_sys::Oid::from(*oid)),
             Task::Recount => {
                 let run = ledger::run(run_id)?.ok_or(LoadError::Order)?;
                 let files = ledger::files(run_id)?;
                 let marked = mark_probe(&run, &files)?;
-                let probe_pairs = dimensions::recount()?;
+                let counted = dimensions::recount(&run.rating_keys)?;
                 let of_probe =
                     files.iter().filter(|file| file.kind == Kind::Probe).map(|file| file.records).sum();
-                let (rated, pairs) = marked.unwrap_or((probe_pairs, of_probe));
+                let (rated, pairs) = marked.unwrap_or((counted.probe, of_probe));
                 if rated < pairs {
                     notice!("{} pairs of the probe have no rating and were left out", pairs - rated);
                 }
-                ledger::count(run_id, probe_pairs)
+                let gone = (run.ratings_loaded as u64).saturating_sub(counted.of_load);
+                if gone > 0 {
+                    warning!(
+                        "{gone} of the {} ratings that this load inserted are gone: they were deleted while it was interrupted",
+                        run.ratings_loaded
+                    );
+                }
+                ledger::count(run_id, counted.probe)
             }
         })?;
         board.add(1, 0);
@@ -62,10 +64,26 @@ pub fn settle(run_id: i64, tasks: &[Task], board: &Board, watch: Watch<'_>) -> R
     Ok(())
 }
 
+/// Builds an index. A key that is there twice was inserted past the triggers that refuse it.
+fn rebuild(index: pg_sys::Oid) -> Result<(), LoadError> {
+    PgTryBuilder::new(|| {
+        index::rebuild(index);
+        Ok(())
+    })
+    .catch_when(PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION, |error| match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
+            let message = report.detail().unwrap_or_else(|| report.message());
+            Err(LoadError::Repeated(message.trim_end_matches('.').into()))
+        }
+        CaughtError::RustPanic { ereport, .. } => Err(LoadError::Repeated(ereport.message().into())),
+    })
+    .execute()
+}
+
 /// Marks the probe's ratings that were there before the load. Gives how many of the load's probe pairs have a rating, and
 /// how many there are; `None` where each came with its mark, into an empty warehouse.
 fn mark_probe(run: &ledger::Run, files: &[TextFile]) -> Result<Option<(u64, u64)>, LoadError> {
-    if run.is_first() {
+    if run.is_first {
         return Ok(None);
     }
     let probe = read_probe(files, &|| {

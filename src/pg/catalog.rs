@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::{PgTupleDesc, Spi, pg_sys};
 
-use super::Error;
+use super::{Error, ballast};
 
 /// What a role may be asked to be allowed to do with a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub fn schema() -> Result<Schema, Error> {
     /// The extension and its schema, as they were found last in this backend.
     static FOUND: AtomicU64 = AtomicU64::new(0);
 
+    // Every call comes here before it takes memory.
+    ballast::arm();
     let missing = Error::NoTable { table: "pg_extension" };
     // SAFETY: looks into the catalog; `true` asks it not to raise an error where there is none.
     let extension = unsafe { pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true) };
@@ -200,6 +202,30 @@ pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::O
     Ok(oid)
 }
 
+/// Does something as the owner of one of the extension's tables: what a function promises to roles that lack the privilege.
+pub fn as_owner<T>(name: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
+    /// Restores the role, however the work ends.
+    struct Role(pg_sys::Oid, std::ffi::c_int);
+    impl Drop for Role {
+        fn drop(&mut self) {
+            // SAFETY: what stood there before.
+            unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
+        }
+    }
+    let oid = table(name)?;
+    // SAFETY: plain look-ups, and a change of role that is undone below, as PostgreSQL's own maintenance commands make it.
+    unsafe {
+        let mut caller = Role(pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&raw mut caller.0, &raw mut caller.1);
+        let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let owner = (*(*relation).rd_rel).relowner;
+        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        let context = caller.1 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as std::ffi::c_int;
+        pg_sys::SetUserIdAndSecContext(owner, context);
+        Ok(work())
+    }
+}
+
 /// Whether the current role may read files on the server.
 pub fn may_read_server_files() -> bool {
     // SAFETY: look-ups of role membership for the current role.
@@ -218,6 +244,15 @@ pub fn is_utf8() -> bool {
 /// on the extension itself: a lock on a table would be in vacuum's way, and an advisory lock is anybody's to take.
 /// Whoever drops the extension waits for it.
 pub fn try_lock_load() -> Result<bool, Error> {
+    take_load_lock(true)
+}
+
+/// Takes the same lock, waiting for it as long as `lock_timeout` allows.
+pub fn lock_load() -> Result<(), Error> {
+    take_load_lock(false).map(drop)
+}
+
+fn take_load_lock(without_waiting: bool) -> Result<bool, Error> {
     // SAFETY: look-ups in the catalog; the tag is that of LockDatabaseObject, and the lock is the transaction's.
     unsafe {
         let extension = pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true);
@@ -233,7 +268,7 @@ pub fn try_lock_load() -> Result<bool, Error> {
             locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
         };
         let mode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
-        let (for_the_session, without_waiting) = (false, true);
+        let for_the_session = false;
         let acquired = pg_sys::LockAcquire(&raw const tag, mode, for_the_session, without_waiting);
         Ok(acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL)
     }
@@ -242,9 +277,30 @@ pub fn try_lock_load() -> Result<bool, Error> {
 /// Locks out every other writer of a table until the transaction ends, waiting for those at work.
 pub fn lock_writers(name: &'static str) -> Result<(), Error> {
     let oid = table(name)?;
+    let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: an existing table's oid; the lock is the transaction's.
-    unsafe { pg_sys::LockRelationOid(oid, pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE) };
+    unsafe {
+        if !pg_sys::ConditionalLockRelationOid(oid, mode) {
+            let pids = writers(oid)?.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            pgrx::notice!(
+                "waiting until the transactions of these processes, which write to {name}, end: {pids}"
+            );
+            pg_sys::LockRelationOid(oid, mode);
+        }
+    }
     Ok(())
+}
+
+/// The other processes whose transactions hold a lock on a table that keeps it from being locked against writers.
+fn writers(table: pg_sys::Oid) -> Result<Vec<i32>, Error> {
+    let query = "SELECT DISTINCT pid FROM pg_catalog.pg_locks
+                 WHERE locktype = 'relation' AND relation = $1 AND granted AND pid <> pg_catalog.pg_backend_pid()
+                   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                   AND mode NOT IN ('AccessShareLock', 'RowShareLock') ORDER BY pid";
+    Spi::connect(|client| {
+        let rows = client.select(query, None, &[table.into()])?;
+        Ok(rows.map(|row| row.get::<i32>(1)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    })
 }
 
 /// Raises PostgreSQL's own error where the transaction may not write: better before long work than after it.
@@ -259,10 +315,37 @@ pub fn has_old_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Raises PostgreSQL's own error inside a transaction block: for what commits on the way and cannot be rolled back.
-pub fn refuse_transaction_block(function: &CStr) {
-    // SAFETY: a C string; the call looks at the transaction's state and raises an error or returns.
-    unsafe { pg_sys::PreventInTransactionBlock(true, function.as_ptr()) };
+/// Raises PostgreSQL's own error inside a transaction block, a function or a DO block: for what commits on the way and cannot
+/// be rolled back. `call` is what PostgreSQL gave a function that returns a set.
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // no other pointer of this type is to be had
+pub fn refuse_transaction_block(function: &CStr, call: pg_sys::FunctionCallInfo) {
+    // SAFETY: the call's own information; a C string; PostgreSQL looks at the transaction's state and raises an error or returns.
+    unsafe { pg_sys::PreventInTransactionBlock(is_called_by_client(call), function.as_ptr()) };
+}
+
+/// Whether the statement that calls a function is the one that the client sent. Statements of functions, procedures and DO
+/// blocks run below that one, with an execution state of their own or in a cursor that SPI named.
+///
+/// # Safety
+///
+/// What PostgreSQL gave a function that is being called.
+unsafe fn is_called_by_client(call: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: as the caller promises; what the call runs in lives as long as it does.
+    unsafe {
+        let result = (*call).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+        let portal = pg_sys::ActivePortal;
+        if result.is_null()
+            || (*result).econtext.is_null()
+            || portal.is_null()
+            || (*portal).queryDesc.is_null()
+        {
+            return false;
+        }
+        // EXECUTE of a prepared statement names its cursor likewise, but does not list it.
+        let is_named_by_spi =
+            (*portal).visible && CStr::from_ptr((*portal).name).to_bytes().starts_with(b"<unnamed portal");
+        (*(*portal).queryDesc).estate == (*(*result).econtext).ecxt_estate && !is_named_by_spi
+    }
 }
 
 /// Whether the transaction has written something: a statement by itself, at its beginning, has not.

@@ -94,7 +94,7 @@ pub const DIM_DATE: [Column; 11] = [
     Column::required("is_weekend", BuiltinOid::BOOLOID),
 ];
 
-pub const LOAD_RUN: [Column; 16] = [
+pub const LOAD_RUN: [Column; 21] = [
     Column::required("run_id", BuiltinOid::INT8OID),
     Column::optional("path", BuiltinOid::TEXTOID),
     Column::required("status", BuiltinOid::TEXTOID),
@@ -107,10 +107,15 @@ pub const LOAD_RUN: [Column; 16] = [
     Column::required("duplicates", BuiltinOid::INT8OID),
     Column::required("rejected", BuiltinOid::INT8OID),
     Column::required("first_rating_key", BuiltinOid::INT8OID),
+    Column::required("rating_keys", BuiltinOid::INT8MULTIRANGEOID),
+    Column::required("is_first", BuiltinOid::BOOLOID),
+    Column::required("indexes_aside", BuiltinOid::OIDARRAYOID),
     Column::optional("customers", BuiltinOid::INT8OID),
     Column::optional("movies", BuiltinOid::INT8OID),
     Column::optional("probe_pairs", BuiltinOid::INT8OID),
     Column::optional("qualifying_pairs", BuiltinOid::INT8OID),
+    Column::optional("last_customer_key", BuiltinOid::INT4OID),
+    Column::optional("last_movie_key", BuiltinOid::INT4OID),
 ];
 
 pub const LOAD_FILE: [Column; 12] = [
@@ -128,10 +133,11 @@ pub const LOAD_FILE: [Column; 12] = [
     Column::required("state", BuiltinOid::TEXTOID),
 ];
 
-pub const LOAD_UNIT: [Column; 5] = [
+pub const LOAD_UNIT: [Column; 6] = [
     Column::required("run_id", BuiltinOid::INT8OID),
     Column::required("unit_no", BuiltinOid::INT4OID),
     Column::required("ratings", BuiltinOid::INT8OID),
+    Column::required("first_rating_key", BuiltinOid::INT8OID),
     Column::required("files", BuiltinOid::INT4ARRAYOID),
     Column::required("plan", BuiltinOid::BYTEAOID),
 ];

@@ -3,7 +3,7 @@
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
-use super::columns;
+use super::{columns, guc};
 
 /// An error that a user may see: its text is the message.
 pub trait Report: std::error::Error {
@@ -61,6 +61,12 @@ pub enum Error {
     /// The extension's tables are not there.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },
+    /// A load was begun and not completed.
+    #[error("{what} has to wait: a load{} is not finished", of(path))]
+    UnfinishedLoad { what: &'static str, path: Option<String> },
+    /// Constraints are put away.
+    #[error("{what} has to wait: a restore is not finished")]
+    UnfinishedRestore { what: &'static str },
     /// More memory is needed than is allowed.
     #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed.div_ceil(1 << 20))]
     MemoryLimit { what: &'static str, needed: usize, limit: usize },
@@ -73,6 +79,9 @@ pub enum Error {
     /// A background worker ended and said nothing.
     #[error("a background worker ended unexpectedly")]
     WorkerLost,
+    /// A background worker has another version of the library than this session.
+    #[error("the extension's library was replaced while this session ran")]
+    LibraryReplaced,
     /// No model of this name.
     #[error("model \"{name}\" does not exist")]
     NoModel { name: String, known: Vec<String> },
@@ -114,6 +123,10 @@ pub enum Error {
     Factor(#[from] factor::Error),
 }
 
+fn of(path: &Option<String>) -> String {
+    path.as_ref().map_or(String::new(), |path| format!(" of \"{path}\""))
+}
+
 impl Report for Error {
     fn code(&self) -> PgSqlErrorCode {
         match self {
@@ -124,14 +137,16 @@ impl Report for Error {
             | Error::NotATable { .. }
             | Error::NoHeap { .. }
             | Error::Child { .. }
-            | Error::Partition { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            | Error::Partition { .. }
+            | Error::UnfinishedLoad { .. }
+            | Error::UnfinishedRestore { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
             Error::NoModel { .. } | Error::NoVersion { .. } | Error::NoModels => {
                 PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT
             }
-            Error::NotDeployed { .. } | Error::NoneDeployed { .. } => {
+            Error::NotDeployed { .. } | Error::NoneDeployed { .. } | Error::LibraryReplaced => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Error::Serialization { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -190,10 +205,18 @@ impl Report for Error {
                 let table = columns::alter(table).replacen("ALTER TABLE ", "", 1);
                 format!("ALTER TABLE {parent} DETACH PARTITION {table};")
             }
+            Error::UnfinishedLoad { path, .. } => format!(
+                "Finish it: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",
+                path.as_deref().unwrap_or_default().replace('\'', "''")
+            ),
+            Error::UnfinishedRestore { .. } => "Finish it: SELECT netflix_restore_end();".into(),
             Error::MemoryLimit { what: "training", .. } => {
-                "Raise netflix_rec.max_memory, or ask for fewer factors or samples.".into()
+                format!("{}, or ask for fewer factors or samples.", guc::raise_memory())
             }
-            Error::MemoryLimit { .. } => "Raise netflix_rec.max_memory.".into(),
+            Error::MemoryLimit { .. } => format!("{}.", guc::raise_memory()),
+            Error::Threads(_) => {
+                "Lower netflix_rec.threads, or let the server have more memory or processes.".into()
+            }
             Error::NoModel { known, .. } => format!("There is: {}.", known.join(", ")),
             Error::NoVersion { .. } => "The view models lists the versions there are.".into(),
             Error::NoneDeployed { known } => {
@@ -204,6 +227,10 @@ impl Report for Error {
                     .into()
             }
             Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),
+            Error::LibraryReplaced => {
+                "Connect anew: this session goes on with the old one, and its workers would have the new one."
+                    .into()
+            }
             Error::Damaged { .. } => "Train the model again.".into(),
             Error::NoModels => "Train one: SELECT * FROM train_als();".into(),
             Error::NotDeployed { name } => {

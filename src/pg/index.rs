@@ -7,14 +7,21 @@ use pgrx::{PgList, pg_sys};
 
 use super::{Error, btree, catalog};
 
-/// Sets aside all indexes of one of the extension's tables that are in use. Its writers must be locked out.
-pub fn set_aside(table: &'static str) -> Result<(), Error> {
+/// Sets aside all indexes of one of the extension's tables that are in use, and gives them. Waits for everybody who uses
+/// the table, and locks them out until the transaction ends: a transaction that has used an index may use it again
+/// without looking whether it is still maintained.
+pub fn set_aside(table: &'static str) -> Result<Vec<pg_sys::Oid>, Error> {
     let table = catalog::table(table)?;
+    // SAFETY: an existing table; the lock is the transaction's.
+    unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE) };
+    let mut aside = Vec::new();
     for index in indexes(table) {
         change(index, |form| {
             let is_in_use = form.indisvalid && form.indisready;
-            (form.indisvalid, form.indisready) =
-                (form.indisvalid && !is_in_use, form.indisready && !is_in_use);
+            if is_in_use {
+                (form.indisvalid, form.indisready) = (false, false);
+                aside.push(index);
+            }
             is_in_use
         });
     }
@@ -23,12 +30,19 @@ pub fn set_aside(table: &'static str) -> Result<(), Error> {
         pg_sys::CacheInvalidateRelcacheByRelid(table);
         pg_sys::CommandCounterIncrement();
     }
-    Ok(())
+    Ok(aside)
 }
 
-/// The indexes of a table that are set aside.
-pub fn aside(table: &'static str) -> Result<Vec<pg_sys::Oid>, Error> {
+/// Those of these indexes of a table that are set aside still. (One that looks alike, but is not among them, is what a
+/// failed REINDEX CONCURRENTLY left behind.)
+pub fn aside(table: &'static str, set_aside: &[pg_sys::Oid]) -> Result<Vec<pg_sys::Oid>, Error> {
+    if set_aside.is_empty() {
+        return Ok(Vec::new());
+    }
     let is_aside = |index: &pg_sys::Oid| {
+        if !set_aside.contains(index) {
+            return false;
+        }
         let mut is_aside = false;
         change(*index, |form| {
             is_aside = form.indislive && !form.indisvalid && !form.indisready;

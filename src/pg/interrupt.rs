@@ -2,21 +2,28 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(any(test, feature = "pg_test"))]
 use pgrx::pg_schema;
-use pgrx::{check_for_interrupts, pg_sys};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, check_for_interrupts, pg_sys};
 
-use super::Error;
+use super::{Error, allocator, report};
 
 /// How often the backend looks for interrupts while threads compute.
 const POLL: Duration = Duration::from_millis(20);
+/// How often it looks for the postmaster, and how long an interrupt of an unknown kind may last on a standby before it ends
+/// the job.
+const SECOND: Duration = Duration::from_secs(1);
 
-/// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination. A background worker
-/// ends here, too, when the server's first process is dead: nobody else would end it.
+/// Raises the error of an interrupt that has come: a cancel, a timeout, the backend's termination; or that of memory which
+/// the system refused. A background worker ends here, too, when the postmaster is dead: nobody else would end it.
 pub fn check() {
     check_for_interrupts!();
+    if allocator::is_exhausted() {
+        report(Error::OutOfMemory).report(PgLogLevel::ERROR);
+    }
     // SAFETY: on the process's own thread; as PostgreSQL's own workers do where they wait.
     unsafe {
         if !pg_sys::MyBgworkerEntry.is_null() && !PostmasterIsAliveInternal() {
@@ -28,13 +35,16 @@ pub fn check() {
 unsafe extern "C-unwind" {
     // storage/pmsignal.h, which pgrx does not bind: asks the operating system.
     fn PostmasterIsAliveInternal() -> bool;
+    // libpq/libpq.h: whether the client's end of the connection is open, without waiting.
+    fn pq_check_connection() -> bool;
 }
 
 /// Runs a job on a pool of threads of its own. What the job sends is handed to `hear` on the backend's thread, the
 /// only one that may call PostgreSQL.
 ///
-/// An interrupt, or an error that `hear` raises, sets the job's flag; the job must then end soon. The error is
-/// raised once all threads have ended. No thread outlives the call.
+/// An interrupt, a shortage of memory, or an error that `hear` raises sets the job's flag; the job must then end soon. The
+/// error is raised once all threads have ended. No thread outlives the call. Where fewer threads can be started than are
+/// asked for, those that could do the job.
 pub fn run<M: Send, T: Send>(
     threads: usize,
     job: impl FnOnce(&AtomicBool, &mut (dyn FnMut(M) + Send)) -> T + Send,
@@ -42,6 +52,7 @@ pub fn run<M: Send, T: Send>(
 ) -> Result<T, Error> {
     let mut handles = Threads::default();
     let pool = handles.pool(threads)?;
+    let mut watch = Watch::new();
     let cancelled = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel::<Message<M, T>>();
     let mut result = None;
@@ -58,7 +69,7 @@ pub fn run<M: Send, T: Send>(
         loop {
             match receiver.recv_timeout(POLL) {
                 // Once it is told to stop, what it still has to say is of no use.
-                Ok(Message::Said(_)) if cancelled.load(Ordering::Relaxed) || interrupted() => {}
+                Ok(Message::Said(_)) if cancelled.load(Ordering::Relaxed) || watch.ends() => {}
                 Ok(Message::Said(message)) => {
                     let _held = HeldInterrupts::new();
                     hear(message);
@@ -70,15 +81,25 @@ pub fn run<M: Send, T: Send>(
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if interrupted() {
+            if watch.ends() {
                 cancelled.store(true, Ordering::Relaxed);
             }
         }
     });
     drop(pool);
     drop(handles);
+    let (is_orphaned, is_short) = (watch.is_orphaned, watch.is_short);
+    drop(watch);
     // With all threads gone, an interrupt may now raise its error or end the backend.
     check();
+    if is_orphaned {
+        let code = PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN;
+        let message = "terminating connection due to unexpected postmaster exit";
+        ErrorReport::new(code, message, "netflix_rec").report(PgLogLevel::FATAL);
+    }
+    if is_short {
+        return Err(Error::OutOfMemory);
+    }
     match result {
         Some(Ok(value)) => Ok(value),
         Some(Err(panic)) => Err(Error::Panicked(panic_message(panic.as_ref()))),
@@ -118,18 +139,136 @@ impl Drop for HeldInterrupts {
     }
 }
 
-/// Whether an interrupt has come that ends the statement or the backend. Barriers, which others may wait for, are seen
-/// to on the spot; the rest can wait.
-fn interrupted() -> bool {
-    // SAFETY: flags that the backend's signal handlers set, read on its own thread; absorbing a barrier neither
-    // raises errors nor ends the backend.
+/// What the backend looks out for while threads compute. What does not end the job is served on the spot, or put off to the
+/// job's end where only PostgreSQL's own `ProcessInterrupts` can serve it.
+struct Watch {
+    looked_for_postmaster: Instant,
+    looked_for_client: Instant,
+    /// Since when an interrupt of an unknown kind has been pending.
+    unknown_since: Option<Instant>,
+    is_client_check_due: bool,
+    has_parallel_message: bool,
+    is_any_put_off: bool,
+    /// The postmaster is dead.
+    is_orphaned: bool,
+    is_short: bool,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        let now = Instant::now();
+        Watch {
+            looked_for_postmaster: now,
+            looked_for_client: now,
+            unknown_since: None,
+            is_client_check_due: false,
+            has_parallel_message: false,
+            is_any_put_off: false,
+            is_orphaned: false,
+            is_short: false,
+        }
+    }
+
+    /// Whether something has come that ends the statement or the backend.
+    fn ends(&mut self) -> bool {
+        let now = Instant::now();
+        self.is_short |= allocator::is_short();
+        if now - self.looked_for_postmaster >= SECOND {
+            self.looked_for_postmaster = now;
+            // SAFETY: asks the operating system.
+            self.is_orphaned |= unsafe { !PostmasterIsAliveInternal() };
+        }
+        self.look_for_client(now);
+        self.is_short || self.is_orphaned || self.is_interrupted(now)
+    }
+
+    /// Does what the timer of `client_connection_check_interval` would have `ProcessInterrupts` do.
+    fn look_for_client(&mut self, now: Instant) {
+        // SAFETY: on the backend's thread; where a client is connected, the call polls its socket.
+        unsafe {
+            let interval = Duration::from_millis(pg_sys::client_connection_check_interval.max(0) as u64);
+            if interval.is_zero() || pg_sys::MyProcPort.is_null() || now - self.looked_for_client < interval {
+                return;
+            }
+            self.looked_for_client = now;
+            if !pg_sys::ffi::pg_guard_ffi_boundary(|| pq_check_connection()) {
+                pg_sys::ClientConnectionLost = 1;
+                pg_sys::InterruptPending = 1;
+            }
+        }
+    }
+
+    fn is_interrupted(&mut self, now: Instant) -> bool {
+        // SAFETY: flags that the backend's signal handlers set, read and reset on its own thread, in the order in which
+        // `ProcessInterrupts` does that: what comes meanwhile sets InterruptPending again. Absorbing a barrier and
+        // logging memory contexts neither raise errors nor end the backend.
+        unsafe {
+            if pg_sys::InterruptPending == 0 {
+                self.unknown_since = None;
+                return false;
+            }
+            pg_sys::InterruptPending = 0;
+            let mut is_served = false;
+            if pg_sys::ProcSignalBarrierPending != 0 {
+                pg_sys::ProcessProcSignalBarrier();
+                is_served = true;
+            }
+            if pg_sys::LogMemoryContextPending != 0 {
+                let _held = HeldInterrupts::new();
+                pg_sys::ProcessLogMemoryContextInterrupt();
+                is_served = true;
+            }
+            // Served in `look_for_client`; only `ProcessInterrupts` starts the timer again.
+            if pg_sys::CheckClientConnectionPending != 0 {
+                pg_sys::CheckClientConnectionPending = 0;
+                (self.is_client_check_due, is_served) = (true, true);
+            }
+            // What the parallel workers of the calling query have to say can wait.
+            if i64::from(pg_sys::ParallelMessagePending) != 0 {
+                pg_sys::ParallelMessagePending = Default::default();
+                (self.has_parallel_message, is_served) = (true, true);
+            }
+            // To be told to report statistics while it is idle, PostgreSQL leaves a timer running.
+            #[cfg(not(feature = "pg14"))]
+            if pg_sys::IdleStatsUpdateTimeoutPending != 0 {
+                pg_sys::IdleStatsUpdateTimeoutPending = 0;
+                is_served = true;
+            }
+            let is_ending = is_ending();
+            if is_served && !is_ending {
+                self.is_any_put_off = true;
+                return false;
+            }
+            pg_sys::InterruptPending = 1;
+            // Later versions keep recovery conflicts to themselves, and signal them again and again.
+            let is_old = now - *self.unknown_since.get_or_insert(now) > SECOND;
+            is_ending || is_old && pg_sys::RecoveryInProgress()
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// Leaves what was put off to `ProcessInterrupts`.
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe {
+            if self.is_client_check_due {
+                pg_sys::CheckClientConnectionPending = 1;
+            }
+            if self.has_parallel_message {
+                pg_sys::HandleParallelMessageInterrupt();
+            }
+            if self.is_any_put_off {
+                pg_sys::InterruptPending = 1;
+            }
+        }
+    }
+}
+
+/// Whether an interrupt is pending that is known to end the statement or the backend.
+fn is_ending() -> bool {
+    // SAFETY: flags that the backend's signal handlers set, read on its own thread.
     unsafe {
-        if pg_sys::InterruptPending == 0 {
-            return false;
-        }
-        if pg_sys::ProcSignalBarrierPending != 0 {
-            pg_sys::ProcessProcSignalBarrier();
-        }
         #[cfg(any(feature = "pg17", feature = "pg18"))]
         if pg_sys::TransactionTimeoutPending != 0 {
             return true;
@@ -142,25 +281,84 @@ fn interrupted() -> bool {
 #[derive(Default)]
 struct Threads(Vec<std::thread::JoinHandle<()>>);
 
+/// Address space that must be left for a thread to be started: its stack, and what the C library allocates for it, which
+/// ends the process where that fails.
+const ROOM_FOR_A_THREAD: usize = (2 + 4) << 20;
+
 impl Threads {
-    /// Starts a pool whose threads receive no signals, as the backend's handlers may run on its own thread alone.
-    fn pool(&mut self, threads: usize) -> Result<rayon::ThreadPool, Error> {
+    /// Starts a pool of so many threads, or of as many of them as the system allows. They receive no signals, as the
+    /// backend's handlers may run on its own thread alone.
+    fn pool(&mut self, wanted: usize) -> Result<rayon::ThreadPool, Error> {
+        /// Whether the last pool was a small one, which is said once.
+        static IS_SAID: AtomicBool = AtomicBool::new(false);
+        let mut threads = wanted;
+        loop {
+            match self.start(threads) {
+                Ok(pool) => {
+                    let is_small = threads < wanted;
+                    if is_small && !IS_SAID.load(Ordering::Relaxed) {
+                        warn_of_few(threads, wanted);
+                    }
+                    IS_SAID.store(is_small, Ordering::Relaxed);
+                    return Ok(pool);
+                }
+                // The pool that failed ends its threads; the next one has no more of them than could be started.
+                Err(error) => {
+                    threads = self.0.len();
+                    self.join();
+                    if threads == 0 {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
         let _blocked = BlockedSignals::new();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(|thread| {
+            look_for_room()?;
             let name = format!("netflix_rec {}", thread.index());
             self.0.push(std::thread::Builder::new().name(name).spawn(|| thread.run())?);
             Ok(())
         });
-        Ok(pool.build()?)
+        pool.build()
+    }
+
+    fn join(&mut self) {
+        for thread in self.0.drain(..) {
+            drop(thread.join());
+        }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for thread in self.0.drain(..) {
-            drop(thread.join());
-        }
+        self.join();
     }
+}
+
+/// Whether the system would give the memory that a thread needs.
+fn look_for_room() -> std::io::Result<()> {
+    // SAFETY: maps new pages, which nobody touches, and gives them back.
+    unsafe {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let room = libc::mmap(std::ptr::null_mut(), ROOM_FOR_A_THREAD, access, flags, -1, 0);
+        if room == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        libc::munmap(room, ROOM_FOR_A_THREAD);
+    }
+    Ok(())
+}
+
+fn warn_of_few(threads: usize, wanted: usize) {
+    let _held = HeldInterrupts::new();
+    let message = format!("could start {threads} of {wanted} threads only");
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES, message, "netflix_rec")
+        .set_detail("The result is the same with fewer threads.")
+        .set_hint("Lower netflix_rec.threads, or let the server have more memory or processes.")
+        .report(PgLogLevel::WARNING);
 }
 
 /// Blocks all signals of this thread, and so of those it starts, until dropped.

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // the one place that talks to the server's C code
 
+pub mod allocator;
+pub mod ballast;
 pub mod btree;
 pub mod bulk;
 pub mod catalog;
@@ -10,13 +12,17 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
+mod machine;
+pub mod memory;
 pub mod model;
 pub mod prepared;
 pub mod progress;
 pub mod query;
 pub mod ratings;
 pub mod scan;
+pub mod sequence;
 pub mod support;
+pub mod unfinished;
 pub mod worker;
 
 pub use error::{Error, Report, report};

@@ -1,10 +1,9 @@
-//! Models as they stand in the tables: found and read; and written, in a file of its own.
+//! Models as they stand in the tables: found and read; and written, in a file of its own, as is what sessions hear of changes.
 
+pub mod changes;
 mod write;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-use factor::Rows;
+use factor::{Rows, Samples};
 use ndarray::ArrayView1;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::memcxt::PgMemoryContexts;
@@ -15,7 +14,7 @@ use super::catalog::{self, Privilege, Table};
 use super::columns::{self, CUSTOMER_FACTORS};
 use super::prepared::Prepared;
 use super::scan::{Column, Seen, scan};
-use super::{Error, guc, interrupt, query};
+use super::{Error, guc, interrupt, memory, query};
 
 pub use write::{Deploy, Elapsed, NewModel, check_name, deploy, require_write, roll_back, write};
 
@@ -30,6 +29,13 @@ pub struct ModelRow {
     pub factors: usize,
     pub samples: usize,
     pub global_mean: f32,
+}
+
+impl ModelRow {
+    /// How its vectors are laid out.
+    pub fn layout(&self) -> Samples {
+        Samples::of_rows(self.samples, self.factors)
+    }
 }
 
 /// Rows read between two looks for interrupts.
@@ -85,36 +91,6 @@ fn names() -> Result<Vec<String>, Error> {
     query::select(Seen::ByStatement, query, &[], |row| row.get::<String>(1)?.ok_or(Error::Null("model")))
 }
 
-/// The table of models, as it was known when [`have_changed`] was asked last.
-static TABLE: AtomicU32 = AtomicU32::new(0);
-static CHANGED: AtomicBool = AtomicBool::new(true);
-
-/// Whether models may have been dropped, here or in another session, since this was asked last.
-pub fn have_changed() -> bool {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: a function that lives as long as the library, which is never unloaded.
-        unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_invalidation), pg_sys::Datum::null()) };
-    }
-    TABLE.store(catalog::table("model").map_or(0, pg_sys::Oid::to_u32), Ordering::Relaxed);
-    CHANGED.swap(false, Ordering::Relaxed)
-}
-
-/// Called where a table's description is to be read anew: of one, or of all.
-unsafe extern "C-unwind" fn on_invalidation(_: pg_sys::Datum, relation: pg_sys::Oid) {
-    if relation == pg_sys::InvalidOid || relation.to_u32() == TABLE.load(Ordering::Relaxed) {
-        CHANGED.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Lets every session know, once this is committed, that models were dropped.
-pub fn tell_dropped() -> Result<(), Error> {
-    let table = catalog::table("model")?;
-    // SAFETY: an existing table.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
-    Ok(())
-}
-
 /// How each iteration of a model's training went: number, errors on ratings trained on and held out, seconds.
 pub fn curve(name: Option<&str>, version: Option<i32>) -> Result<Vec<(i32, f64, Option<f64>, f64)>, Error> {
     catalog::require("model_iteration", &[Privilege::Select])?;
@@ -144,13 +120,18 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
     let mut keyed = Vec::new();
     let mut vectors = Vec::new();
     read(row, table, None, |key, bias, factors| {
-        if let Ok(at) = ids.binary_search_by_key(&key, |&(key, _)| key) {
-            keyed.push((ids[at].1, bias, keyed.len()));
-            vectors.extend(factors);
-        }
+        let Ok(at) = ids.binary_search_by_key(&key, |&(key, _)| key) else { return Ok(()) };
+        let place = keyed.len();
+        memory::push(&mut keyed, (ids[at].1, bias, place))?;
+        vectors.try_reserve(length)?;
+        vectors.extend(factors);
+        Ok(())
     })?;
     keyed.sort_unstable_by_key(|&(id, ..)| id);
     let mut rows = Rows::default();
+    rows.ids.try_reserve_exact(keyed.len())?;
+    rows.biases.try_reserve_exact(keyed.len())?;
+    rows.factors.try_reserve_exact(vectors.len())?;
     for (row, &(id, bias, at)) in keyed.iter().enumerate() {
         if row.is_multiple_of(ROWS_A_TURN) {
             interrupt::check();
@@ -161,10 +142,7 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
     }
     if dimension == "dim_movie" {
         let mut links = Vec::new();
-        LINKS.each(&[row.model_id.into()], |row| {
-            links.extend(row.floats(1, table)?);
-            Ok(())
-        })?;
+        LINKS.each(&[row.model_id.into()], |row| memory::extend(&mut links, &row.floats(1, table)?))?;
         rows.links = (links.len() == rows.factors.len() && !links.is_empty()).then_some(links);
     }
     Ok(rows)
@@ -172,10 +150,11 @@ pub fn rows(row: &ModelRow, side: &'static str) -> Result<Rows, Error> {
 
 /// The keys of ids, where there are any. `side` is `customer` or `movie`.
 pub fn keys_of(side: &'static str, wanted: &[i32]) -> Result<Vec<Option<i32>>, Error> {
-    let mut by_id = ids(side)?.into_iter().map(|(key, id)| (id, key)).collect::<Vec<_>>();
+    let mut by_id = ids(side)?;
+    by_id.iter_mut().for_each(|(key, id)| std::mem::swap(key, id));
     by_id.sort_unstable();
     let key = |id: &i32| by_id.binary_search_by_key(id, |&(id, _)| id).ok().map(|at| by_id[at].1);
-    Ok(wanted.iter().map(key).collect())
+    memory::collect(wanted.iter().map(key))
 }
 
 fn tables(side: &str) -> (&'static str, &'static str) {
@@ -200,8 +179,7 @@ pub fn ids(side: &'static str) -> Result<Vec<(i32, i32)>, Error> {
     let column = |name| Column { name, type_oid: BuiltinOid::INT4OID };
     let mut ids = Vec::new();
     scan(dimension, &[column(key), column(id)], Seen::ByStatement, |row| {
-        ids.push((row.int4(0), row.int4(1)));
-        Ok::<_, Error>(())
+        memory::push(&mut ids, (row.int4(0), row.int4(1)))
     })?;
     ids.sort_unstable();
     Ok(ids)
@@ -215,7 +193,7 @@ pub fn read(
     row: &ModelRow,
     table: &'static str,
     key: Option<i32>,
-    mut each: impl FnMut(i32, f32, ArrayView1<'_, f32>),
+    mut each: impl FnMut(i32, f32, ArrayView1<'_, f32>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let open = Table::open(table, &[Privilege::Select], pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let columns = open.columns();
@@ -258,17 +236,19 @@ pub fn read(
             }
             let descriptor = (*open.relation).rd_att;
             pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let good = scratch.switch_to(|_| {
+            let handed_on = scratch.switch_to(|_| {
                 let key = i32::from_datum(values[1], nulls[1])?;
                 let bias = f32::from_datum(values[2], nulls[2])?;
                 let factors = pgrx::Array::<f32>::from_datum(values[3], nulls[3])?;
                 let factors = factors.as_slice().ok().filter(|factors| factors.len() == row.factors)?;
-                each(key, bias, ArrayView1::from(factors));
-                Some(())
+                Some(each(key, bias, ArrayView1::from(factors)))
             });
-            if good.is_none() {
+            let damaged = || {
                 let key = i32::from_datum(values[1], nulls[1]).unwrap_or(0);
-                break Err(Error::Damaged { table, key });
+                Err(Error::Damaged { table, key })
+            };
+            if let Err(error) = handed_on.unwrap_or_else(damaged) {
+                break Err(error);
             }
             rows += 1;
             if rows.is_multiple_of(ROWS_A_TURN) {
@@ -290,6 +270,7 @@ pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<fac
             side.biases[at] = bias;
             side.factors.row_mut(at).assign(&factors);
         }
+        Ok(())
     })?;
     Ok(side)
 }
@@ -297,6 +278,9 @@ pub fn read_side(row: &ModelRow, table: &'static str, rows: usize) -> Result<fac
 /// One customer's or movie's bias and factors, where the model has them.
 pub fn read_row(row: &ModelRow, table: &'static str, key: i32) -> Result<Option<(f32, Vec<f32>)>, Error> {
     let mut found = None;
-    read(row, table, Some(key), |_, bias, factors| found = Some((bias, factors.to_vec())))?;
+    read(row, table, Some(key), |_, bias, factors| {
+        found = Some((bias, memory::collect(factors.iter().copied())?));
+        Ok(())
+    })?;
     Ok(found)
 }

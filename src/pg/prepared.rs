@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, IntoDatum, PgLogLevel, Spi, pg_sys};
 
-use super::{Error, catalog, report};
+use super::{Error, catalog, memory, report};
 
 /// A query that returns rows. It names the extension's tables `@extschema@.table`, as [`super::query`]'s do, and runs in
 /// functions whose search_path holds pg_catalog alone. It sees what the calling statement sees.
@@ -105,10 +105,7 @@ impl Prepared {
         mut make: impl FnMut(Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut all = Vec::new();
-        self.each(args, |row| {
-            all.push(make(row)?);
-            Ok(())
-        })?;
+        self.each(args, |row| memory::push(&mut all, make(row)?))?;
         Ok(all)
     }
 

@@ -50,16 +50,19 @@ const DONE: c_int = 1;
 const TOTAL: c_int = 2;
 const ROWS: c_int = 3;
 const STARTED: c_int = 4;
+const WAITING_FOR: c_int = 5;
 
 /// Work whose progress is shown, until dropped.
 pub struct Shown;
 
 impl Shown {
-    /// Begins to show.
-    pub fn start() -> Shown {
+    /// Begins to show, in the phase that the work begins with.
+    pub fn start(first: Phase) -> Shown {
         // SAFETY: writes to this backend's own slot.
         unsafe { pg_sys::pgstat_progress_start_command(COMMAND, pg_sys::InvalidOid) };
-        Shown
+        let shown = Shown;
+        shown.enter(first);
+        shown
     }
 
     /// Enters a phase, in which nothing is done yet.
@@ -69,7 +72,14 @@ impl Shown {
             pg_sys::pgstat_progress_update_param(STARTED, pg_sys::GetCurrentTimestamp());
             pg_sys::pgstat_progress_update_param(PHASE, phase as i64);
         }
+        self.waiting_for(None);
         self.update(0, 0, 0);
+    }
+
+    /// Shows for which process the work waits, if for any.
+    pub fn waiting_for(&self, pid: Option<i32>) {
+        // SAFETY: as above.
+        unsafe { pg_sys::pgstat_progress_update_param(WAITING_FOR, pid.unwrap_or(0).into()) };
     }
 
     /// Shows how far the phase is.
@@ -145,6 +155,8 @@ pub struct Entry {
     pub rows: i64,
     /// Seconds since the phase began.
     pub elapsed: f64,
+    /// The process that the work waits for.
+    pub waiting_for: Option<i32>,
 }
 
 /// All work that is shown in this database and that the current role may see: its own, or anybody's with the
@@ -169,9 +181,12 @@ pub fn entries() -> Vec<Entry> {
                 continue;
             }
             let param = |number: c_int| slot.st_progress_param[number as usize];
-            let phase = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE));
-            let is_load = phase.is_none_or(|phase| (phase as i64) < Phase::ReadingRatings as i64);
-            let (phase, unit) = phase.map_or(("starting", ""), Phase::names);
+            // A slot that was just taken has no phase yet, and one of another version's may have one that is unknown here.
+            let Some(phase) = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE)) else {
+                continue;
+            };
+            let is_load = (phase as i64) < Phase::ReadingRatings as i64;
+            let (phase, unit) = phase.names();
             let role = pg_sys::GetUserNameFromId(slot.st_userid, true);
             let role = (!role.is_null()).then(|| CStr::from_ptr(role).to_string_lossy().into_owned());
             entries.push(Entry {
@@ -184,8 +199,36 @@ pub fn entries() -> Vec<Entry> {
                 total: param(TOTAL),
                 rows: param(ROWS),
                 elapsed: (now - param(STARTED)).max(0) as f64 / 1e6,
+                waiting_for: Some(param(WAITING_FOR) as i32).filter(|&pid| pid != 0),
             });
         }
     }
     entries
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    /// What is shown of this backend.
+    fn shown() -> Option<Entry> {
+        // SAFETY: forgets the copy of all slots, so that the next look makes a new one.
+        unsafe { pg_sys::pgstat_clear_snapshot() };
+        entries().into_iter().find(|entry| entry.pid == std::process::id() as i32)
+    }
+
+    #[pg_test]
+    fn work_is_known_for_what_it_is_from_its_beginning() {
+        assert!(shown().is_none());
+        for (first, is_load) in [(Phase::ReadingFiles, true), (Phase::ReadingRatings, false)] {
+            let progress = Shown::start(first);
+            let entry = shown().unwrap();
+            assert_eq!((entry.phase, entry.is_load), (first.names().0, is_load));
+            assert!(entry.elapsed < 60.0, "{} s", entry.elapsed);
+            drop(progress);
+            assert!(shown().is_none());
+        }
+    }
 }

@@ -2,14 +2,16 @@
 //! search_path holds pg_catalog alone: nothing that a user puts into any other schema is ever taken for ours.
 
 use std::ffi::CString;
+use std::panic::AssertUnwindSafe;
 use std::ptr;
 
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::{SpiClient, SpiCursor, SpiHeapTupleData};
-use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, PgTryBuilder, Spi, pg_sys};
 
 use super::scan::Seen;
-use super::{Error, catalog, interrupt};
+use super::{Error, catalog, interrupt, memory};
 
 /// Rows fetched at a time.
 const BATCH: i64 = 1000;
@@ -23,12 +25,12 @@ pub fn select<T>(
 ) -> Result<Vec<T>, Error> {
     let query = qualify(query)?;
     let mut all = Vec::new();
-    Spi::connect_mut(|client| {
+    Spi::connect(|client| {
         let mut cursor = match seen {
-            Seen::ByStatement => open_with_active_snapshot(client, &query, args)?,
-            Seen::ByTransaction => client.try_open_cursor_mut(query.as_str(), args)?,
+            Seen::ByStatement => open(client, &query, args, true)?,
+            Seen::ByTransaction => open(client, &query, args, false)?,
             // The cursor keeps the snapshot as long as it needs it.
-            Seen::Now => now(|| open_with_active_snapshot(client, &query, args))?,
+            Seen::Now => now(|| open(client, &query, args, true))?,
         };
         loop {
             let rows = cursor.fetch(BATCH)?;
@@ -36,7 +38,7 @@ pub fn select<T>(
                 return Ok(all);
             }
             for row in rows {
-                all.push(each(row)?);
+                memory::push(&mut all, each(row)?)?;
             }
             // SAFETY: the rows just fetched, of which all that is kept was copied; nobody looks at them again.
             unsafe {
@@ -84,6 +86,42 @@ pub fn now<T>(work: impl FnOnce() -> T) -> T {
         let done = work();
         pg_sys::PopActiveSnapshot();
         done
+    }
+}
+
+/// Does something in a subtransaction. An error of the server's undoes what was done in it and is given as its message, but
+/// for one that ends the statement.
+pub fn attempt<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, String>, E> {
+    let work = AssertUnwindSafe(work);
+    // SAFETY: on the backend's thread, in a transaction. The subtransaction is ended in either way below, and what it changed
+    // of the current memory context and resource owner is put back, as PL/pgSQL does it.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let end = move |is_done: bool| {
+            match is_done {
+                true => pg_sys::ReleaseCurrentSubTransaction(),
+                false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            }
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::CurrentResourceOwner = owner;
+        };
+        PgTryBuilder::new(move || {
+            let done = { work }.0();
+            end(done.is_ok());
+            done.map(Ok)
+        })
+        .catch_others(|error| match error {
+            CaughtError::PostgresError(report)
+                if report.sql_error_code() != PgSqlErrorCode::ERRCODE_QUERY_CANCELED =>
+            {
+                end(false);
+                Ok(Err(report.message().into()))
+            }
+            error => error.rethrow(),
+        })
+        .execute()
     }
 }
 
@@ -147,13 +185,27 @@ pub fn run_one<T: FromDatum + IntoDatum>(
     })
 }
 
-/// A cursor with the active snapshot: the calling statement's, unless another was pushed. (pgrx's own takes the
-/// transaction's as soon as that has changed anything: a stable function would see another state at each row of the
-/// statement that calls it.)
-fn open_with_active_snapshot<'conn>(
+/// Runs a statement that changes something, and makes something of each of the few rows that it returns.
+pub fn run_rows<T>(
+    statement: &str,
+    args: &[DatumWithOid<'_>],
+    mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let statement = qualify(statement)?;
+    Spi::connect_mut(|client| {
+        memory::try_collect(client.update(statement.as_str(), None, args)?.map(&mut each))
+    })
+}
+
+/// A cursor that sees by the active snapshot, which is the calling statement's unless another was pushed; or by a new one
+/// of the transaction's. (pgrx's own assigns a transaction id where it takes a new snapshot, which reading does not need and
+/// a standby cannot; and where the transaction has one, it takes a new snapshot always: a stable function would see another
+/// state at each row of the statement that calls it.)
+fn open<'conn>(
     client: &SpiClient<'conn>,
     query: &str,
     args: &[DatumWithOid<'_>],
+    by_active_snapshot: bool,
 ) -> Result<SpiCursor<'conn>, Error> {
     let query = CString::new(query).map_err(|_| Error::Null("query"))?;
     let mut types = args.iter().map(DatumWithOid::oid).collect::<Vec<_>>();
@@ -171,7 +223,7 @@ fn open_with_active_snapshot<'conn>(
             types.as_mut_ptr(),
             datums.as_mut_ptr(),
             nulls.as_ptr(),
-            true,
+            by_active_snapshot,
             0,
         );
         std::ffi::CStr::from_ptr((*portal).name).to_string_lossy().into_owned()

@@ -33,6 +33,12 @@ impl Row<'_> {
         unsafe { self.data.add(self.offsets[column]).cast::<i32>().read_unaligned() }
     }
 
+    /// A column of type `bigint`.
+    pub fn int8(&self, column: usize) -> i64 {
+        // SAFETY: as above.
+        unsafe { self.data.add(self.offsets[column]).cast::<i64>().read_unaligned() }
+    }
+
     /// A column of type `smallint`.
     pub fn int2(&self, column: usize) -> i16 {
         // SAFETY: as above.

@@ -1,6 +1,7 @@
-//! What the planner is told of functions that return as many rows as they are asked for.
+//! What the planner is told of functions that return as many rows as they are asked for, or as there are.
 
 use std::ffi::c_void;
+use std::ptr;
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -9,48 +10,51 @@ use pgrx::{FromDatum, Internal};
 /// Rows that are expected where the number asked for is not known as the statement is planned.
 const USUAL: f64 = 10.0;
 
-/// Tells the planner how many rows a call of `recommend(customer_id, n, …)` or the like returns: as many as it asks for by
-/// its second argument.
+/// Tells the planner how many rows a call of `recommend(customer_id, n, ...)` or the like returns: as many as it asks for by its
+/// second argument, or as there are movies.
 #[pg_extern(immutable, parallel_safe)]
-fn rows_by_second_argument(request: Internal) -> Internal {
+fn movies_by_second_argument(request: Internal) -> Internal {
     // SAFETY: the planner's own, as it calls a support function.
-    unsafe { estimate(request, |call| call.number(1).unwrap_or(USUAL)) }
+    unsafe { estimate(request, |call| call.asked_for(1).min(rows_of("dim_movie"))) }
 }
 
 /// The same by the third argument.
 #[pg_extern(immutable, parallel_safe)]
-fn rows_by_third_argument(request: Internal) -> Internal {
+fn movies_by_third_argument(request: Internal) -> Internal {
     // SAFETY: as above.
-    unsafe { estimate(request, |call| call.number(2).unwrap_or(USUAL)) }
+    unsafe { estimate(request, |call| call.asked_for(2).min(rows_of("dim_movie"))) }
 }
 
-/// For `recommend_all(n, …, customer_ids, …)`: as many as it asks for by its first argument, for each customer of the array that
-/// is its fourth, or else for each there is.
+/// The same for functions that list customers.
+#[pg_extern(immutable, parallel_safe)]
+fn customers_by_second_argument(request: Internal) -> Internal {
+    // SAFETY: as above.
+    unsafe { estimate(request, |call| call.asked_for(1).min(rows_of("dim_customer"))) }
+}
+
+/// For `recommend_all(n, ..., customer_ids, ...)`: as many as it asks for by its first argument, or as there are movies, for each
+/// customer of the array that is its fourth, or else for each there is.
 #[pg_extern(immutable, parallel_safe)]
 fn rows_for_all_customers(request: Internal) -> Internal {
     let rows = |call: &Call| {
-        let customers = call.length(3).unwrap_or_else(customers);
-        call.number(0).unwrap_or(USUAL) * customers
+        let customers = call.length(3).unwrap_or_else(|| rows_of("dim_customer"));
+        call.asked_for(0).min(rows_of("dim_movie")) * customers
     };
     // SAFETY: as above.
     unsafe { estimate(request, rows) }
 }
 
-/// Customers, as the statistics have it: at least one.
-fn customers() -> f64 {
-    let Ok(oid) = super::catalog::table("dim_customer") else { return 1.0 };
-    // SAFETY: looks into the catalog; the tuple is released here.
+/// Rows of a table, as the planner itself takes it to have: by its size now, and its last ANALYZE. At least one.
+fn rows_of(table: &'static str) -> f64 {
+    let Ok(oid) = super::catalog::table(table) else { return f64::INFINITY };
+    let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
+    // SAFETY: an existing table, open while its size is looked at.
     unsafe {
-        let cache = pg_sys::SysCacheIdentifier::RELOID as i32;
-        let tuple = pg_sys::SearchSysCache1(cache, oid.into());
-        if tuple.is_null() {
-            return 1.0;
-        }
-        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-        let rows = f64::from((*class).reltuples);
-        pg_sys::ReleaseSysCache(tuple);
-        rows.max(1.0)
+        let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        pg_sys::estimate_rel_size(relation, ptr::null_mut(), &raw mut pages, &raw mut rows, &raw mut visible);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     }
+    f64::max(rows, 1.0)
 }
 
 /// A call that is planned.
@@ -78,9 +82,10 @@ impl Call {
         }
     }
 
-    /// The value of an argument that is an integer.
-    fn number(&self, argument: usize) -> Option<f64> {
-        self.constant(argument, pg_sys::INT4OID).map(|value| f64::from(value.value() as i32))
+    /// The value of an argument that says how many rows are asked for.
+    fn asked_for(&self, argument: usize) -> f64 {
+        let number = self.constant(argument, pg_sys::INT4OID);
+        number.map_or(USUAL, |value| f64::from(value.value() as i32))
     }
 
     /// The length of an argument that is an array of integers.

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgMemoryContexts, check_for_interrupts, pg_guard, pg_sys};
+use pgrx::{IntoDatum, PgMemoryContexts, check_for_interrupts, direct_function_call, pg_guard, pg_sys};
 
 use super::interrupt::HeldInterrupts;
 use super::{Error, guc};
@@ -72,6 +72,10 @@ pub struct Crew<'a> {
 /// whether it has finished and its queue.
 #[repr(C)]
 struct Shared {
+    /// [`LAYOUT`] of the library that the caller has loaded. It and `is_refused` stay where they are in every version.
+    layout: u64,
+    /// Set by a worker whose library has another layout: it looks at nothing else.
+    is_refused: AtomicBool,
     board: Board,
     leader: *mut pg_sys::PGPROC,
     leader_pid: c_int,
@@ -80,12 +84,32 @@ struct Shared {
     role: pg_sys::Oid,
     security_context: c_int,
     max_memory: c_int,
+    memory_limit: c_int,
     maintenance_work_mem: c_int,
     lock_timeout: c_int,
     quick_index_build: bool,
     workers: usize,
     order_bytes: usize,
+    /// `netflix_rec.data_directory`, empty where it is not set.
+    data_directory: Text,
+    /// The statement that the caller runs, or its beginning.
+    statement: Text,
 }
+
+/// A C string in shared memory.
+type Text = [u8; pg_sys::MAXPGPATH as usize];
+
+/// What a caller and its workers must have in common: the library's version, and the size of what they share. They differ where
+/// the library was replaced while the caller's session ran.
+const LAYOUT: u64 = {
+    // FNV-1a.
+    let (version, mut hash, mut at) = (env!("CARGO_PKG_VERSION").as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < version.len() {
+        hash = (hash ^ version[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    (hash ^ size_of::<Shared>() as u64).wrapping_mul(0x0100_0000_01b3)
+};
 
 /// Room for what a worker says until the caller hears it.
 const QUEUE: usize = 16 * 1024;
@@ -119,7 +143,11 @@ impl Layout {
 
 /// Has a crew do its work and waits until it is done. `hear` is called several times a second. Gives how many workers
 /// there were: none, and then nothing was done, where the server has no room for any.
-pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error> {
+pub fn run(crew: &Crew<'_>, hear: impl FnMut(&Board)) -> Result<usize, Error> {
+    run_as(LAYOUT, crew, hear)
+}
+
+fn run_as(layout_word: u64, crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error> {
     if crew.workers == 0 {
         return Ok(0);
     }
@@ -137,6 +165,8 @@ pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error
         pg_sys::BecomeLockGroupLeader();
         ptr::write_bytes(base, 0, layout.queues);
         base.cast::<Shared>().write(Shared {
+            layout: layout_word,
+            is_refused: AtomicBool::new(false),
             board: Board::default(),
             leader: pg_sys::MyProc,
             leader_pid: pg_sys::MyProcPid,
@@ -145,11 +175,17 @@ pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error
             role,
             security_context,
             max_memory: guc::max_memory_mb(),
+            memory_limit: guc::memory_limit_mb(),
             maintenance_work_mem: pg_sys::maintenance_work_mem,
             lock_timeout: pg_sys::LockTimeout,
             quick_index_build: guc::quick_index_build(),
             workers: crew.workers,
             order_bytes: crew.order.len(),
+            data_directory: text(guc::data_directory().as_deref().unwrap_or(c"")),
+            statement: match pg_sys::debug_query_string.is_null() {
+                true => text(c""),
+                false => text(CStr::from_ptr(pg_sys::debug_query_string)),
+            },
         });
         ptr::copy_nonoverlapping(crew.order.as_ptr(), base.add(layout.order), crew.order.len());
         let shared = &*base.cast::<Shared>();
@@ -168,7 +204,7 @@ pub fn run(crew: &Crew<'_>, mut hear: impl FnMut(&Board)) -> Result<usize, Error
         if started > 0 {
             let finished =
                 std::slice::from_raw_parts(base.add(layout.finished).cast::<AtomicBool>(), started);
-            workers.wait(finished, || hear(&shared.board))?;
+            workers.wait(&shared.is_refused, finished, || hear(&shared.board))?;
         }
         drop(workers);
         pg_sys::dsm_detach(segment);
@@ -260,7 +296,12 @@ impl Workers {
     /// # Safety
     ///
     /// The queues live.
-    unsafe fn wait(&mut self, finished: &[AtomicBool], mut hear: impl FnMut()) -> Result<(), Error> {
+    unsafe fn wait(
+        &mut self,
+        is_refused: &AtomicBool,
+        finished: &[AtomicBool],
+        mut hear: impl FnMut(),
+    ) -> Result<(), Error> {
         while self.queues.iter().any(Option::is_some) {
             for (number, is_finished) in finished.iter().enumerate().take(self.queues.len()) {
                 // SAFETY: as the caller promises.
@@ -273,7 +314,8 @@ impl Workers {
                     }
                 }
                 if self.queues[number].is_none() && !is_finished.load(Ordering::Acquire) {
-                    return Err(Error::WorkerLost);
+                    let is_refused = is_refused.load(Ordering::Acquire);
+                    return Err(if is_refused { Error::LibraryReplaced } else { Error::WorkerLost });
                 }
             }
             hear();
@@ -327,6 +369,27 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The processes whose locks this backend's workers wait for.
+pub fn waiting_for() -> Vec<i32> {
+    let mut pids = Vec::new();
+    let started = STARTED.load(Ordering::Relaxed);
+    for number in 0..started {
+        // SAFETY: the list holds so many handles of workers that this backend started; PostgreSQL's function takes a pid.
+        unsafe {
+            let handle = HANDLES.load(Ordering::Relaxed).add(number);
+            let mut pid = 0;
+            let status = pg_sys::GetBackgroundWorkerPid((*handle).worker, &raw mut pid);
+            if status == pg_sys::BgwHandleStatus::BGWH_STARTED {
+                let found = direct_function_call::<Vec<i32>>(pg_sys::pg_blocking_pids, &[pid.into_datum()]);
+                pids.extend(found.unwrap_or_default());
+            }
+        }
+    }
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// # Safety
@@ -396,6 +459,12 @@ pub fn define(work: Work) {
     WORK.get_or_init(|| work);
 }
 
+/// The caller has a session already: whether its role may log in was asked when that began, and may have changed.
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+const CONNECTION_FLAGS: u32 = pg_sys::BGWORKER_BYPASS_ROLELOGINCHECK;
+#[cfg(not(any(feature = "pg17", feature = "pg18")))]
+const CONNECTION_FLAGS: u32 = 0;
+
 /// A worker's life: does what the caller ordered, as the caller's role. The server looks it up by its name.
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -421,6 +490,10 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
         }
         let base = pg_sys::dsm_segment_address(segment).cast::<u8>();
         let shared = &*base.cast::<Shared>();
+        if shared.layout != LAYOUT {
+            shared.is_refused.store(true, Ordering::Release);
+            return;
+        }
         let number = (*pg_sys::MyBgworkerEntry).bgw_extra[0] as u8 as usize;
         let layout = Layout::new(shared.order_bytes, shared.workers);
         let queue = base.add(layout.queues + number * QUEUE).cast::<pg_sys::shm_mq>();
@@ -430,8 +503,18 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
         if !pg_sys::BecomeLockGroupMember(shared.leader, shared.leader_pid) {
             return;
         }
-        pg_sys::BackgroundWorkerInitializeConnectionByOid(shared.database, shared.session_role, 0);
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(
+            shared.database,
+            shared.session_role,
+            CONNECTION_FLAGS,
+        );
+        // What it says goes to the caller as it is, whose client's encoding may be another than the role's: as in PostgreSQL's
+        // parallel workers.
+        pg_sys::SetClientEncoding(pg_sys::GetDatabaseEncoding());
         configure(shared);
+        pg_sys::debug_query_string = shared.statement.as_ptr().cast();
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, pg_sys::debug_query_string);
         ROLE.get_or_init(|| (shared.role, shared.security_context));
         let order = std::slice::from_raw_parts(base.add(layout.order), shared.order_bytes);
         if let Err(error) = work(&shared.board, order) {
@@ -445,7 +528,7 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
 fn configure(shared: &Shared) {
     let set = |name: &CStr, value: &str| {
         let value = CString::new(value).unwrap_or_default();
-        // The caller was allowed to set what it has, an administrator's settings included.
+        // The caller's values hold, also of settings that its role may not change.
         let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_SESSION);
         // SAFETY: C strings; a value that a setting does not take is an error of the server's.
         unsafe { pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source) };
@@ -455,8 +538,12 @@ fn configure(shared: &Shared) {
     set(c"default_transaction_read_only", "off");
     set(c"maintenance_work_mem", &shared.maintenance_work_mem.to_string());
     set(c"lock_timeout", &shared.lock_timeout.to_string());
+    // The ceiling first: above it, the other would be refused.
+    set(c"netflix_rec.memory_limit", &shared.memory_limit.to_string());
     set(c"netflix_rec.max_memory", &shared.max_memory.to_string());
     set(c"netflix_rec.quick_index_build", if shared.quick_index_build { "on" } else { "off" });
+    let data_directory = CStr::from_bytes_until_nul(&shared.data_directory).unwrap_or_default();
+    set(c"netflix_rec.data_directory", &data_directory.to_string_lossy());
     // A member of a lock group can be the leader of none.
     set(c"max_parallel_workers_per_gather", "0");
     set(c"max_parallel_maintenance_workers", "0");
@@ -495,8 +582,50 @@ pub fn transaction<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     }
 }
 
+/// As much of a text as there is room for, in whole characters.
+fn text(from: &CStr) -> Text {
+    let (mut text, from) = ([0; size_of::<Text>()], from.to_bytes());
+    let mut end = from.len().min(text.len() - 1);
+    while end < from.len() && end > 0 && from[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    text[..end].copy_from_slice(&from[..end]);
+    text
+}
+
 fn copy<const N: usize>(from: &CStr, to: &mut [c_char; N]) {
     for (to, &byte) in to[..N - 1].iter_mut().zip(from.to_bytes()) {
         *to = byte as c_char;
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    /// A crew whose order is none of a load's: its workers, if they look at it, raise an error.
+    const CREW: Crew<'static> = Crew { name: c"netflix_rec test", workers: 2, order: b"nothing" };
+
+    #[pg_test(error = "the load's ledger was changed while it ran")]
+    fn workers_of_the_same_library_look_at_the_order() {
+        drop(run(&CREW, |_| ()));
+        unreachable!("the workers' error was raised");
+    }
+
+    #[pg_test]
+    fn workers_of_another_library_refuse() {
+        let refused = run_as(LAYOUT.wrapping_add(1), &CREW, |_| ());
+        assert!(matches!(refused, Err(Error::LibraryReplaced)), "{refused:?}");
+    }
+
+    #[pg_test]
+    fn a_text_that_is_too_long_ends_with_a_whole_character() {
+        let long = CString::new("\u{416}".repeat(1000)).unwrap();
+        let cut = text(&long);
+        let cut = CStr::from_bytes_until_nul(&cut).unwrap().to_str().unwrap();
+        assert_eq!(cut, "\u{416}".repeat((size_of::<Text>() - 1) / 2));
+        assert_eq!(CStr::from_bytes_until_nul(&text(c"SELECT 1")), Ok(c"SELECT 1"));
     }
 }

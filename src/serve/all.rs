@@ -12,11 +12,11 @@ use crate::pg::catalog::{self, Privilege};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, guc, interrupt, query, ratings, report};
+use crate::pg::{self, Error, guc, interrupt, memory, query, ratings, report, unfinished};
 
 use super::cache::{self, Movies};
 use super::error::ServeError;
-use super::filter::{Filter, mask, seen};
+use super::filter::{Filter, ids_of, mask, seen};
 use super::recommend::{Name, by_mean, checked, names};
 
 /// A line of a list: customer_id, rank, movie_id, title, release_year, predicted_rating.
@@ -33,16 +33,16 @@ const MEMORY_AN_ID: usize = 128;
 /// given.
 ///
 /// It has no search_path of its own, which would be set and undone once a row: its queries all run before the first.
-#[pg_extern(stable, support = rows_for_all_customers, cost = 10000000)]
+#[pg_extern(stable, support = rows_for_all_customers)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_all(
     n: default!(Option<i32>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
-    customer_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    customer_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_year: default!(Option<i32>, "NULL"),
     max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -58,6 +58,7 @@ fn recommend_all(
     >,
     ErrorReport,
 > {
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let make = || Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter);
     Ok(TableIterator::new(query::pinned(make).map_err(report)?))
@@ -117,11 +118,12 @@ impl Lists {
         n: Option<i32>,
         name: Option<&str>,
         remove_seen: bool,
-        customer_ids: Option<Vec<Option<i32>>>,
+        customer_ids: Option<Array<'_, i32>>,
         filter: &Filter,
     ) -> Result<Lists, ServeError> {
         let n = checked(n)?;
         let row = model::find(name, None)?;
+        unfinished::warn_of_first()?;
         let excluded = filter.excluded()?;
         let movies = cache::movies(&row)?;
         let for_all = customer_ids.is_none();
@@ -149,11 +151,15 @@ impl Lists {
         };
         let popular = match customers.iter().all(|customer| customer.is_known) {
             true => Vec::new(),
-            false => by_mean()?.into_iter().filter(|(key, _)| excluded.binary_search(key).is_err()).collect(),
+            false => {
+                let mut popular = by_mean()?;
+                popular.retain(|(key, _)| excluded.binary_search(key).is_err());
+                popular
+            }
         };
-        let popular_keys = popular.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+        let popular_keys = memory::collect(popular.iter().map(|&(key, _)| key))?;
         let names_of_all = names(movies.keys())?;
-        let mut excluded = mask(&movies, &[&excluded]);
+        let mut excluded = mask(&movies, &[&excluded])?;
         excluded.iter_mut().zip(&names_of_all).for_each(|(excluded, name)| *excluded |= name.is_none());
         Ok(Lists {
             n,
@@ -188,11 +194,13 @@ impl Lists {
                 let named = list.iter().filter_map(|&(number, score)| {
                     self.names[number as usize].as_ref().map(|name| (name, score))
                 });
+                lines.try_reserve(list.len()).map_err(Error::from)?;
                 lines.extend((1..).zip(named).map(line));
             } else {
                 let popular = self.popular.iter().zip(&self.popular_names);
                 let unseen = popular.filter(|((key, _), _)| !self.seen.contains(at, customer.key, *key));
                 let named = unseen.filter_map(|(&(_, mean), name)| name.as_ref().map(|name| (name, mean)));
+                lines.try_reserve(self.n.min(self.popular.len())).map_err(Error::from)?;
                 lines.extend((1..).zip(named.take(self.n)).map(line));
             }
         }
@@ -259,19 +267,20 @@ fn memory(row: &ModelRow, customers: usize, ratings: &ratings::Size) -> usize {
 /// All customers, by key.
 fn everybody() -> Result<Vec<Customer>, Error> {
     let customer = |(key, id)| Customer { id, key: Some(key), is_known: false };
-    Ok(model::ids("customer")?.into_iter().map(customer).collect())
+    memory::collect(model::ids("customer")?.into_iter().map(customer))
 }
 
-fn of_ids(ids: &[Option<i32>]) -> Result<Vec<Customer>, ServeError> {
+fn of_ids(ids: &Array<'_, i32>) -> Result<Vec<Customer>, ServeError> {
     static KEYS: Prepared = Prepared(
         "SELECT c.customer_key FROM unnest($1::int[]) WITH ORDINALITY AS wanted (customer_id, place)
          LEFT JOIN @extschema@.dim_customer c USING (customer_id) ORDER BY place",
     );
     // As of `recommend`, NULL is nobody.
-    let ids = ids.iter().copied().flatten().collect::<Vec<_>>();
-    let keys = KEYS.all(&[DatumWithOid::from(ids.clone())], |row| Ok(row.get::<i32>(1)))?;
+    let ids = memory::collect(ids.iter().flatten())?;
+    let asked = memory::collect(ids.iter().copied())?;
+    let keys = KEYS.all(&[DatumWithOid::from(asked)], |row| Ok(row.get::<i32>(1)))?;
     let customer = |(id, key): (i32, Option<i32>)| Customer { id, key, is_known: false };
-    Ok(ids.into_iter().zip(keys).map(customer).collect())
+    Ok(memory::collect(ids.into_iter().zip(keys).map(customer))?)
 }
 
 /// The customers' biases and factors, a row each; those that the model knows are noted.
@@ -287,6 +296,7 @@ fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<
             if let Ok(at) = customers.binary_search_by_key(&Some(key), |customer| customer.key) {
                 put(&mut customers[at], at, bias, factors);
             }
+            Ok(())
         })?;
     } else {
         for (at, customer) in customers.iter_mut().enumerate() {
@@ -303,12 +313,12 @@ fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<
 /// Each customer's ratings, asked for one by one.
 fn asked(row: &ModelRow, customers: &[Customer]) -> Result<Vec<Vec<i32>>, ServeError> {
     let mut bytes = memory(row, customers.len(), &ratings::Size::default());
-    let mut all = Vec::with_capacity(customers.len());
+    let mut all = Vec::new();
     for customer in customers {
         let keys = customer.key.map_or(Ok(Vec::new()), seen)?;
         bytes += size_of::<Vec<i32>>() + keys.capacity() * size_of::<i32>();
         pg::check_memory("recommend_all", bytes)?;
-        all.push(keys);
+        memory::push(&mut all, keys)?;
     }
     Ok(all)
 }

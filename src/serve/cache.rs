@@ -1,17 +1,19 @@
-//! Models' movies, kept in the backend between calls. A model's movies never change: they are kept until the model is gone,
-//! or others need the room.
+//! Models' movies, kept in the backend between calls: until models are dropped or movies change, until others need the room,
+//! and until `DISCARD ALL`.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use factor::{Algorithm, Catalogue, Shared};
-use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 
 use crate::pg::catalog::{self, Privilege};
+use crate::pg::model::changes::{self, Marker, View};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{self, Error, guc, interrupt};
+use crate::pg::{self, Error, allocator, guc, interrupt, memory, report};
 
 /// A model's movies, numbered by their ids' order, so that of two with one score the smaller number is the smaller id.
 pub struct Movies {
@@ -49,9 +51,13 @@ impl Movies {
         self.number_of_any(key).filter(|&number| self.is_known[number])
     }
 
-    /// The length of every movie's vector, by number.
-    pub fn norms(&self) -> &[f32] {
-        self.norms.get_or_init(|| self.catalogue.norms())
+    /// The length of every movie's factors, by number.
+    pub fn norms(&self) -> Result<&[f32], Error> {
+        if let Some(norms) = self.norms.get() {
+            return Ok(norms);
+        }
+        let norms = self.catalogue.norms()?;
+        Ok(self.norms.get_or_init(|| norms))
     }
 
     /// Every movie that the model knows.
@@ -70,7 +76,11 @@ impl Movies {
         let mut shared = algorithm.shared(row.factors)?;
         match shared {
             Shared::Nothing => {}
-            Shared::Squares(_) => self.known().for_each(|movie| shared.add(&self.catalogue.get(movie).1)),
+            Shared::Squares(_) => {
+                for movie in self.known() {
+                    shared.add(&self.catalogue.vector(movie)?);
+                }
+            }
             Shared::Products(_) => LINKS.each(&[row.model_id.into()], |row| {
                 interrupt::check();
                 shared.add(&row.floats(1, "movie_factors")?);
@@ -86,6 +96,8 @@ struct Entry {
     model_id: i32,
     trained_at: i64,
     bytes: usize,
+    /// What the statement that read them saw, where others may see otherwise.
+    view: Option<View>,
     movies: Rc<Movies>,
 }
 
@@ -99,8 +111,8 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
     // Asked each time: who reads may have changed since they were kept.
     catalog::require("movie_factors", &[Privilege::Select])?;
     catalog::require("dim_movie", &[Privilege::Select])?;
-    if model::have_changed() {
-        forget_dropped()?;
+    if changes::have_come(at_end_of_transaction) {
+        ENTRIES.with_borrow_mut(Vec::clear);
     }
     let kept = ENTRIES.with_borrow_mut(|entries| {
         // The setting may have been lowered since.
@@ -108,6 +120,9 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
         let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (row.model_id, row.trained_at);
         let at = entries.iter().position(is_it)?;
         let entry = entries.remove(at);
+        if entry.view.is_some_and(|view| view != View::of_statement()) {
+            return None;
+        }
         let movies = Rc::clone(&entry.movies);
         entries.push(entry);
         Some(movies)
@@ -118,13 +133,38 @@ pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
     let (movies, bytes) = read(row)?;
     let movies = Rc::new(movies);
     if bytes <= guc::cache_memory() {
+        Marker::set()?;
+        let (model_id, trained_at, view) = (row.model_id, row.trained_at, View::if_unsettled());
         ENTRIES.with_borrow_mut(|entries| {
             make_room(entries, bytes);
-            let movies = Rc::clone(&movies);
-            entries.push(Entry { model_id: row.model_id, trained_at: row.trained_at, bytes, movies });
+            entries.push(Entry { model_id, trained_at, bytes, view, movies: Rc::clone(&movies) });
         });
     }
     Ok(movies)
+}
+
+/// Drops what holds for one transaction only, what the setting has no more room for, and all where plans were discarded.
+fn at_end_of_transaction(is_all_discarded: bool) {
+    // Nothing is borrowed, and nothing gone, where a transaction ends; but here nothing may panic.
+    let _ = ENTRIES.try_with(|entries| {
+        if let Ok(mut entries) = entries.try_borrow_mut() {
+            let before = entries.len();
+            entries.retain(|entry| entry.view.is_none() && !is_all_discarded);
+            make_room(&mut entries, 0);
+            if entries.len() < before {
+                allocator::trim();
+            }
+        }
+    });
+}
+
+/// What statements that change movies or their factors run: every session reads them anew.
+#[pg_trigger]
+fn movies_changed<'a>(
+    _: &'a PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, ErrorReport> {
+    changes::tell().map_err(report)?;
+    Ok(None)
 }
 
 /// Drops those used longest ago, until there is room for so many bytes.
@@ -139,11 +179,10 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     let mut ids = Vec::new();
     let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
     scan("dim_movie", &[column("movie_key"), column("movie_id")], Seen::ByStatement, |row| {
-        ids.push((row.int4(1), row.int4(0)));
-        Ok::<_, Error>(())
+        memory::push(&mut ids, (row.int4(1), row.int4(0)))
     })?;
     ids.sort_unstable();
-    let keys = ids.into_iter().map(|(_, key)| key).collect::<Vec<_>>();
+    let keys = memory::collect(ids.into_iter().map(|(_, key)| key))?;
     let highest = keys.iter().copied().max().unwrap_or(0) as usize;
     // With what some calls will add: the norms, and what all movies share, at most.
     let per_movie = size_of::<i32>() + size_of::<bool>() + size_of::<f32>();
@@ -153,16 +192,17 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
         + keys.len() * per_movie
         + highest * size_of::<u32>();
     pg::require_memory("recommending", bytes)?;
-    let mut numbers = vec![NOBODY; highest];
+    let mut numbers = memory::filled(NOBODY, highest)?;
     keys.iter().enumerate().for_each(|(number, &key)| numbers[key as usize - 1] = number as u32);
-    let mut catalogue = Catalogue::empty(keys.len(), row.factors)?;
-    let mut is_known = vec![false; keys.len()];
+    let mut catalogue = Catalogue::empty(keys.len(), row.layout())?;
+    let mut is_known = memory::filled(false, keys.len())?;
     model::read(row, "movie_factors", None, |key, bias, factors| {
         if let Some(&number) = numbers.get((key as usize).wrapping_sub(1)).filter(|number| **number != NOBODY)
         {
             catalogue.set(number as usize, bias, factors);
             is_known[number as usize] = true;
         }
+        Ok(())
     })?;
     Ok((
         Movies { catalogue, keys, is_known, numbers, norms: OnceCell::new(), shared: OnceCell::new() },
@@ -170,29 +210,10 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     ))
 }
 
-/// Drops those whose models are gone.
-fn forget_dropped() -> Result<(), Error> {
-    static THERE: Prepared =
-        Prepared("SELECT model_id, trained_at FROM @extschema@.model WHERE model_id = ANY ($1::int[])");
-    let kept = ENTRIES.with_borrow(|entries| entries.iter().map(|entry| entry.model_id).collect::<Vec<_>>());
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let there = THERE.all(&[DatumWithOid::from(kept)], |row| {
-        let at: TimestampWithTimeZone = row.need(2, "model")?;
-        Ok((row.need::<i32>(1, "model")?, i64::from(at)))
-    })?;
-    ENTRIES.with_borrow_mut(|entries| {
-        entries.retain(|entry| there.contains(&(entry.model_id, entry.trained_at)));
-    });
-    Ok(())
-}
-
 #[cfg(any(test, feature = "pg_test"))]
 #[pgrx::pg_schema]
 mod tests {
     use super::*;
-    use pgrx::prelude::*;
 
     #[pg_test]
     fn what_is_dropped_is_forgotten() {

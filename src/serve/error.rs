@@ -30,16 +30,27 @@ pub enum ServeError {
     IsDeployed { name: String, version: i32 },
     #[error("there is no version that model \"{0}\" could go back to")]
     NoEarlier(String),
-    #[error("model \"{name}\" is too large to be exported: {bytes} bytes, where a value can have {LARGEST}")]
+    #[error("model \"{name}\" is too large to be exported: {bytes} bytes, where at most {LARGEST} can be")]
     TooLarge { name: String, bytes: usize },
     #[error("this is no exported model: {0}")]
-    Archive(#[from] factor::ArchiveError),
+    Archive(factor::ArchiveError),
     #[error(transparent)]
     Pg(#[from] Error),
 }
 
-/// Bytes that a value can have in PostgreSQL.
-pub const LARGEST: usize = (1 << 30) - 1024;
+/// Bytes of a bytea that can still be printed, as pg_dump does: two digits a byte behind `\x`, and a zero byte at the end, in no
+/// more than an allocation can have (MaxAllocSize).
+pub const LARGEST: usize = (0x3fff_ffff - 3) / 2;
+
+impl From<factor::ArchiveError> for ServeError {
+    fn from(error: factor::ArchiveError) -> ServeError {
+        match error {
+            factor::ArchiveError::OutOfMemory { bytes } => factor::Error::OutOfMemory { bytes }.into(),
+            factor::ArchiveError::Cancelled => factor::Error::Cancelled.into(),
+            error => ServeError::Archive(error),
+        }
+    }
+}
 
 impl From<factor::Error> for ServeError {
     fn from(error: factor::Error) -> ServeError {
@@ -84,7 +95,7 @@ impl Report for ServeError {
             ServeError::NoEarlier(_) => {
                 "The view models lists the versions there are; deploy_model() deploys any of them.".into()
             }
-            ServeError::TooLarge { .. } => "Dump its tables instead: pg_dump has no such limit.".into(),
+            ServeError::TooLarge { .. } => "Dump its tables instead, which pg_dump does without such a limit, or train it with fewer factors or samples.".into(),
             ServeError::Archive(factor::ArchiveError::Format(_)) => {
                 "Import it where the extension is as new as where it was exported.".into()
             }

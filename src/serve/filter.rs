@@ -1,8 +1,9 @@
 //! Which movies may be recommended.
 
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{Array, DatumWithOid};
 
 use crate::pg::Error;
+use crate::pg::memory;
 use crate::pg::prepared::Prepared;
 
 use super::cache::Movies;
@@ -69,17 +70,22 @@ impl Filter {
     fn args(&self) -> Result<[DatumWithOid<'static>; 4], ServeError> {
         let ids = self.exclude_movie_ids.iter().flatten();
         let ids = ids.map(|id| id.ok_or(ServeError::NullElement("exclude_movie_ids")));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let ids = memory::try_collect(ids)?;
         Ok([self.min_year.into(), self.max_year.into(), self.min_ratings.into(), ids.into()])
     }
 }
 
+/// The elements of an array, if there is one.
+pub fn ids_of(array: Option<Array<'_, i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+    array.map(|array| memory::collect(array.iter())).transpose()
+}
+
 /// For each movie whether it is left out.
-pub fn mask(movies: &Movies, left_out: &[&[i32]]) -> Vec<bool> {
-    let mut mask = vec![false; movies.catalogue.movies()];
+pub fn mask(movies: &Movies, left_out: &[&[i32]]) -> Result<Vec<bool>, Error> {
+    let mut mask = memory::filled(false, movies.catalogue.movies())?;
     let numbers = left_out.iter().copied().flatten().filter_map(|&key| movies.number(key));
     numbers.for_each(|number| mask[number] = true);
-    mask
+    Ok(mask)
 }
 
 /// Keys of the movies that a customer rated, ascending.

@@ -3,22 +3,24 @@
 use std::ops::ControlFlow;
 
 use factor::{Algorithm, FoldedIn, HoldOut, Rated};
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{Array, DatumWithOid};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, prelude::*};
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, catalog, interrupt, query, report};
+use crate::pg::{self, Error, catalog, interrupt, memory, query, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
 
-/// A customer found, and the ratings that it was found by.
+/// A customer found, and the ratings that it was found by: those alone whose movies the model knows.
 pub struct Found {
     pub folded: FoldedIn,
-    /// Keys and ratings, those alone whose movies the model knows.
+    /// Keys and ratings.
     pub rated: Vec<(i32, f32)>,
+    /// The same ratings, with what the model knows of their movies.
+    rows: Rated,
 }
 
 /// How a model was trained.
@@ -57,29 +59,30 @@ fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<
     let movies = cache::movies(row)?;
     let shared = movies.shared(row, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));
-    let known = known.collect::<Vec<_>>();
-    // Each rating's row, right-hand side, factors and links, and the system with its inverse.
-    let unknowns = row.factors + 1;
-    pg::require_memory("folding in", (3 * known.len() + 3 * unknowns) * unknowns * size_of::<f64>())?;
-    let keys = known.iter().map(|&(key, ..)| key).collect::<Vec<_>>();
+    let known = memory::collect(known)?;
+    let ratings = Rated::memory(known.len(), row.factors, algorithm.folds_in_links());
+    pg::require_memory("folding in", ratings + FoldedIn::memory(row.factors))?;
+    let keys = memory::collect(known.iter().map(|&(key, ..)| key))?;
     let args = [DatumWithOid::from(row.model_id), keys.into()];
-    let links = LINKS.all(&args, |row| row.floats(1, "movie_factors"))?;
-    let of = |(&(_, rating, number), link): (&(i32, f32, usize), Vec<f32>)| {
-        let (bias, factors) = movies.catalogue.get(number);
-        Rated { rating, bias, factors, link }
-    };
-    let rows = known.iter().zip(links).map(of).collect::<Vec<_>>();
+    let mut rows = Rated::with_room(known.len(), row.factors, algorithm.folds_in_links())?;
+    let mut of = known.iter();
+    LINKS.each(&args, |row| {
+        let links = row.floats(1, "movie_factors")?;
+        let &(_, rating, number) = of.next().ok_or(Error::Null("movie_factors"))?;
+        let catalogue = &movies.catalogue;
+        Ok(rows.push(rating, catalogue.bias(number), catalogue.entries(number), &links)?)
+    })?;
     let mut proceed = || {
         interrupt::check();
         ControlFlow::Continue(())
     };
-    let folded = algorithm.fold_in(row.global_mean, row.factors, &rows, shared, &mut proceed)?;
-    let rated = known.into_iter().map(|(key, rating, _)| (key, rating)).collect();
-    Ok(Found { folded, rated })
+    let folded = algorithm.fold_in(row.global_mean, &rows, shared, &mut proceed)?;
+    let rated = memory::collect(known.into_iter().map(|(key, rating, _)| (key, rating)))?;
+    Ok(Found { folded, rated, rows })
 }
 
 /// Keys and ratings for ids and ratings.
-pub fn by_ids(movie_ids: &[Option<i32>], ratings: &[Option<f32>]) -> Result<Vec<(i32, f32)>, ServeError> {
+pub fn by_ids(movie_ids: &Array<'_, i32>, ratings: &Array<'_, f32>) -> Result<Vec<(i32, f32)>, ServeError> {
     static KEYS: Prepared = Prepared(
         "SELECT m.movie_key FROM unnest($1::int[]) WITH ORDINALITY AS rated (movie_id, place)
          LEFT JOIN @extschema@.dim_movie m USING (movie_id) ORDER BY place",
@@ -88,21 +91,22 @@ pub fn by_ids(movie_ids: &[Option<i32>], ratings: &[Option<f32>]) -> Result<Vec<
         return Err(ServeError::Lengths { movies: movie_ids.len(), ratings: ratings.len() });
     }
     let ids = movie_ids.iter().map(|id| id.ok_or(ServeError::NullElement("movie_ids")));
-    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    let ids = memory::try_collect(ids)?;
     let ratings = ratings.iter().map(|rating| rating.ok_or(ServeError::NullElement("ratings")));
-    let ratings = ratings.collect::<Result<Vec<_>, _>>()?;
+    let ratings = memory::try_collect(ratings)?;
     let (lowest, highest) = factor::SCALE;
     if let Some(&rating) = ratings.iter().find(|rating| !(lowest..=highest).contains(*rating)) {
         return Err(ServeError::Rating(rating));
     }
-    let mut sorted = ids.clone();
+    let mut sorted = memory::collect(ids.iter().copied())?;
     sorted.sort_unstable();
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(ServeError::RatedTwice(pair[0]));
     }
-    let keys = KEYS.all(&[ids.clone().into()], |row| Ok(row.get::<i32>(1)))?;
-    let rated = ids.iter().zip(keys).zip(ratings);
-    rated.map(|((&id, key), rating)| Ok((key.ok_or(ServeError::NoMovie(id))?, rating))).collect()
+    let asked = memory::collect(ids.iter().copied())?;
+    let keys = KEYS.all(&[asked.into()], |row| Ok(row.get::<i32>(1)))?;
+    let rated = ids.into_iter().zip(keys).zip(ratings);
+    memory::try_collect(rated.map(|((id, key), rating)| Ok((key.ok_or(ServeError::NoMovie(id))?, rating))))
 }
 
 /// A customer's ratings of the kind that a model is trained on: keys and stars, ascending by key.
@@ -116,7 +120,7 @@ fn trained_on(customer_key: i32, recipe: &Recipe) -> Result<Vec<(i32, f32)>, Err
         let rating: i16 = row.need(2, "fact_ratings")?;
         let is_spared = recipe.spares_probe && row.need::<bool>(3, "fact_ratings")?;
         if !is_spared && !recipe.held.contains(customer_key as u32 - 1, key as u32 - 1) {
-            rated.push((key, f32::from(rating)));
+            memory::push(&mut rated, (key, f32::from(rating)))?;
         }
         Ok(())
     })?;
@@ -140,6 +144,7 @@ fn refresh_customer(
 
 fn refresh(customer_id: i32, name: Option<&str>) -> Result<i32, ServeError> {
     catalog::require_writable(c"refresh_customer()");
+    unfinished::refuse_first("refresh_customer")?;
     let row = model::find(name, None)?;
     let recipe = recipe(&row)?;
     let customer_key = super::customer_key(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
@@ -192,6 +197,7 @@ const NOTHING: f32 = 1e-5;
 
 fn lines(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<Vec<Line>, ServeError> {
     let row = model::find(name, None)?;
+    unfinished::warn_of_first()?;
     let (customer, movie) = super::both(&row, customer_id, movie_id)?;
     let predicted = super::prediction(&row, &customer.factors, &movie.factors).0;
     let told = |what: &str, contribution: f32| (None, Some(what.to_owned()), None, contribution);
@@ -206,9 +212,10 @@ fn lines(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<Vec<Line
     if let (Some(key), Some((_, p)), Some((_, q))) = (customer.key, &customer.factors, &movie.factors) {
         let recipe = recipe(&row)?;
         let found = solve(&row, &recipe.algorithm, &trained_on(key, &recipe)?)?;
-        let mut added = described(&found, &found.folded.contributions(q))?;
-        added.sort_by(|one, other| other.3.abs().total_cmp(&one.3.abs()).then(one.0.cmp(&other.0)));
+        let mut added = described(&found, &found.folded.contributions(&found.rows, q)?)?;
+        added.sort_unstable_by(|one, other| other.3.abs().total_cmp(&one.3.abs()).then(one.0.cmp(&other.0)));
         let explained = added.iter().map(|line| f64::from(line.3)).sum::<f64>();
+        lines.try_reserve(added.len() + 2).map_err(Error::from)?;
         lines.append(&mut added);
         let product = p.iter().zip(q).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum::<f64>();
         score += product as f32;
@@ -230,7 +237,7 @@ fn described(found: &Found, contributions: &[f64]) -> Result<Vec<Line>, Error> {
         "SELECT m.movie_id, m.title FROM unnest($1::int[]) WITH ORDINALITY AS rated (movie_key, place)
          JOIN @extschema@.dim_movie m USING (movie_key) ORDER BY place",
     );
-    let keys = found.rated.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+    let keys = memory::collect(found.rated.iter().map(|&(key, _)| key))?;
     let mut all = found.rated.iter().zip(contributions);
     TITLES.all(&[keys.into()], |row| {
         let (&(_, rating), &contribution) = all.next().ok_or(Error::Null("dim_movie"))?;

@@ -72,7 +72,7 @@ fn prediction(
         (Some((b_u, p)), Some((b_i, q))) => {
             let (p, q) = (ArrayView1::from(p), ArrayView1::from(q));
             let score = factor::score(row.global_mean, (*b_u, p), (*b_i, q));
-            (factor::cut(score), factor::deviation(p, q, row.samples))
+            (factor::cut(score), row.layout().deviation(p, q))
         }
         (Some((bias, _)), None) | (None, Some((bias, _))) => (factor::cut(row.global_mean + bias), None),
         (None, None) => (factor::cut(row.global_mean), None),

@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, interrupt, query, report};
+use crate::pg::{self, Error, catalog, interrupt, memory, query, report};
 
 use super::error::{LARGEST, ServeError};
 
@@ -153,7 +153,7 @@ fn drop_versions(
             return Err(Error::Serialization { name: row.name }.into());
         }
     }
-    model::tell_dropped()?;
+    model::changes::tell()?;
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())
 }
 
@@ -162,6 +162,12 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
         "SELECT algorithm, params, train_on, hold_out, ratings, iterations, train_rmse, probe_rmse, summary,
                 extract(epoch FROM elapsed)::float8 FROM @extschema@.model WHERE model_id = $1",
     );
+    static COUNTS: Prepared = Prepared(
+        "SELECT (SELECT count(*) FROM @extschema@.customer_factors WHERE model_id = $1), count(*), count(links)
+         FROM @extschema@.movie_factors WHERE model_id = $1",
+    );
+    /// Bytes of a key, an id, a bias and a place in the rows.
+    const KEYED: usize = 32;
     let row = model::find(name, version)?;
     let curve = model::curve(Some(&row.name), Some(row.version))?;
     let abouts = ABOUT.all(&[row.model_id.into()], |found| {
@@ -188,18 +194,25 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
         })
     })?;
     let about = abouts.into_iter().next().ok_or(Error::Null("model"))?;
-    let most = Archive::size(model::highest("customer")?, model::highest("movie")?, row.factors, true);
-    // The rows as they are read and as they are sorted, packed, the archive, and the value made of it.
-    pg::require_memory("export_model", 5 * most)?;
-    let (customers, movies) = (model::rows(&row, "customer")?, model::rows(&row, "movie")?);
-    let bytes = Archive::size(customers.ids.len(), movies.ids.len(), row.factors, movies.links.is_some());
+    let counts = COUNTS.all(&[row.model_id.into()], |row| {
+        let count = |column| Ok::<_, Error>(row.need::<i64>(column, "movie_factors")? as usize);
+        Ok((count(1)?, count(2)?, count(3)? > 0))
+    })?;
+    let (customers, movies, has_links) = counts.into_iter().next().ok_or(Error::Null("movie_factors"))?;
+    // Before any of it is read.
+    let bytes = Archive::size(&about, customers, movies, has_links);
     let too_large = |bytes: usize| ServeError::TooLarge { name: row.name.clone(), bytes };
     if bytes > LARGEST {
         return Err(too_large(bytes));
     }
+    // The rows as they are read and as they are sorted, the archive, and the value made of it.
+    let keyed = model::highest("customer")?.max(model::highest("movie")?) * KEYED;
+    pg::require_memory("export_model", bytes.saturating_mul(4).saturating_add(keyed))?;
+    let (customers, movies) = (model::rows(&row, "customer")?, model::rows(&row, "movie")?);
     let archive = Archive { about, customers, movies };
     let archive =
         interrupt::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
+    // Rows may have come since they were counted.
     if archive.len() > LARGEST { Err(too_large(archive.len())) } else { Ok(archive) }
 }
 
@@ -233,8 +246,7 @@ fn import(
         "movie_factors" => has_movie[row],
         _ => has_customer[row],
     };
-    let progress = pg::progress::Shown::start();
-    progress.enter(pg::progress::Phase::WritingModel);
+    let progress = pg::progress::Shown::start(pg::progress::Phase::WritingModel);
     let version = model::write(&new, &model, is_there, &progress)?;
     let count = |has: &[bool]| has.iter().filter(|has| **has).count() as i64;
     Ok((new.name.to_owned(), version, count(&has_customer), count(&has_movie)))
@@ -250,7 +262,7 @@ fn laid_out(rows: &Rows, side: &'static str, factors: usize) -> Result<LaidOut, 
     let keys = model::keys_of(side, &rows.ids)?;
     let highest = keys.iter().flatten().copied().max().unwrap_or(0) as usize;
     let mut laid_out = factor::Side::zeros(highest, factors)?;
-    let mut is_there = vec![false; highest];
+    let mut is_there = memory::filled(false, highest)?;
     let links = rows.links.as_ref().map(|_| factor::Side::zeros(highest, factors)).transpose()?;
     let mut links = links.map(|side| side.factors);
     for (row, key) in keys.into_iter().enumerate() {

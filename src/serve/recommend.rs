@@ -7,11 +7,11 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{Error, report};
+use crate::pg::{Error, memory, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
-use super::filter::{Filter, mask, seen};
+use super::filter::{Filter, ids_of, mask, seen};
 use super::fold_in;
 
 /// A movie recommended.
@@ -53,7 +53,7 @@ pub fn checked(n: Option<i32>) -> Result<usize, ServeError> {
 ///
 /// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
 /// all, by damped mean. A NULL customer gets none.
-#[pg_extern(stable, support = rows_by_second_argument)]
+#[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend(
@@ -63,7 +63,7 @@ fn recommend(
     remove_seen: default!(Option<bool>, true),
     min_year: default!(Option<i32>, "NULL"),
     max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
     lower_bound: default!(Option<f32>, 0.0),
 ) -> Result<
@@ -80,6 +80,7 @@ fn recommend(
     >,
     ErrorReport,
 > {
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let best = match customer_id {
         Some(id) => Wanted::new(n, model, filter, lower_bound)
@@ -93,18 +94,18 @@ fn recommend(
 /// The movies that somebody who is not in the data would like best, given ratings of some.
 ///
 /// Ratings of movies that the model does not know count for nothing. NULLs in place of the arrays get none.
-#[pg_extern(stable, support = rows_by_third_argument)]
+#[pg_extern(stable, support = movies_by_third_argument)]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_for(
-    movie_ids: Option<Vec<Option<i32>>>,
-    ratings: Option<Vec<Option<f32>>>,
+    movie_ids: Option<Array<'_, i32>>,
+    ratings: Option<Array<'_, f32>>,
     n: default!(Option<i32>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
     min_year: default!(Option<i32>, "NULL"),
     max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Vec<Option<i32>>>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -120,6 +121,7 @@ fn recommend_for(
     ErrorReport,
 > {
     let (Some(movie_ids), Some(ratings)) = (movie_ids, ratings) else { return Ok(TableIterator::empty()) };
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let best = Wanted::new(n, model, filter, None)
         .and_then(|wanted| for_ratings(&movie_ids, &ratings, &wanted, remove_seen.unwrap_or(true)))
@@ -135,6 +137,7 @@ fn for_customer(
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
     let row = model::find(wanted.model, None)?;
+    unfinished::warn_of_first()?;
     if wanted.lower_bound > 0.0 && row.samples == 1 {
         return Err(ServeError::NoSamples(row.name));
     }
@@ -154,14 +157,14 @@ fn for_customer(
 }
 
 fn for_ratings(
-    movie_ids: &[Option<i32>],
-    ratings: &[Option<f32>],
+    movie_ids: &Array<'_, i32>,
+    ratings: &Array<'_, f32>,
     wanted: &Wanted<'_>,
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
     let row = model::find(wanted.model, None)?;
     let rated = fold_in::by_ids(movie_ids, ratings)?;
-    let mut keys = rated.iter().map(|&(key, _)| key).collect::<Vec<_>>();
+    let mut keys = memory::collect(rated.iter().map(|&(key, _)| key))?;
     keys.sort_unstable();
     let found = fold_in::fold_in(&row, &rated)?;
     let seen = if remove_seen { &keys[..] } else { &[] };
@@ -181,19 +184,19 @@ const LONG: usize = 100;
 fn filtered(
     wanted: &Wanted<'_>,
     seen: &[i32],
-    ranking: impl Fn(usize, &[&[i32]]) -> Vec<Scored>,
-    deviation: impl Fn(i32) -> Option<f32>,
+    ranking: impl Fn(usize, &[&[i32]]) -> Result<Vec<Scored>, ServeError>,
+    deviation: impl Fn(i32) -> Result<Option<f32>, ServeError>,
 ) -> Result<Vec<Recommended>, ServeError> {
     let Wanted { n, ref filter, .. } = *wanted;
     let passing = |asked: usize, left_out: &[&[i32]]| {
-        let best = ranking(asked, left_out);
-        let passed = filter.passing(best.iter().map(|&(key, _)| key).collect())?;
+        let best = ranking(asked, left_out)?;
+        let passed = filter.passing(memory::collect(best.iter().map(|&(key, _)| key))?)?;
         let is_enough = passed.len() >= n || best.len() < asked;
         let described = passed.into_iter().take(n).zip(1..).map(|((place, id, title, year), rank)| {
             let (key, score) = best[place];
-            (rank, id, title, year, factor::cut(score), deviation(key))
+            Ok((rank, id, title, year, factor::cut(score), deviation(key)?))
         });
-        Ok::<_, ServeError>(is_enough.then(|| described.collect::<Vec<_>>()))
+        Ok::<_, ServeError>(is_enough.then(|| memory::try_collect::<_, ServeError>(described)).transpose()?)
     };
     let found = match filter.is_empty() {
         true => passing(n, &[seen])?,
@@ -222,23 +225,24 @@ fn by_factors(
     let movies = cache::movies(row)?;
     let scores = movies.catalogue.score(Taste { base: row.global_mean + bias, factors })?;
     let below = match wanted.lower_bound > 0.0 {
-        true => movies.catalogue.deviations(factors, row.samples),
+        true => movies.catalogue.deviations(factors)?,
         false => Vec::new(),
     };
     let ranking = |n: usize, left_out: &[&[i32]]| {
-        let mask = mask(&movies, left_out);
-        let mut best = Best::new(n);
+        let mask = mask(&movies, left_out)?;
+        let mut best = Best::new(n, scores.len())?;
         // What no training makes, an import may bring: a score that is no number is nobody's best.
         for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
             let deviation = below.get(number).copied().unwrap_or(0.0);
             best.push(number as i32, scores[number] - wanted.lower_bound * deviation);
         }
         let best = best.into_sorted().into_iter().map(|(number, _)| number as usize);
-        best.map(|number| (movies.key(number), scores[number])).collect()
+        Ok(memory::collect(best.map(|number| (movies.key(number), scores[number])))?)
     };
     let deviation = |key: i32| {
-        let (_, of_movie) = movies.catalogue.get(movies.number(key).filter(|_| row.samples > 1)?);
-        factor::deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie), row.samples)
+        let Some(number) = movies.number(key).filter(|_| row.samples > 1) else { return Ok(None) };
+        let of_movie = movies.catalogue.vector(number)?;
+        Ok(row.layout().deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie)))
     };
     filtered(wanted, seen, ranking, deviation)
 }
@@ -250,14 +254,17 @@ pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
     );
     let (mut keys, mut rated) = (Vec::new(), Vec::new());
     MEANS.each(&[], |row| {
-        keys.push(row.need::<i32>(1, "dim_movie")?);
-        rated.push((row.need::<i64>(2, "dim_movie")? as u64, row.need::<f64>(3, "dim_movie")?));
-        Ok(())
+        memory::push(&mut keys, row.need::<i32>(1, "dim_movie")?)?;
+        let counted = row.need::<i64>(2, "dim_movie")? as u64;
+        memory::push(&mut rated, (counted, row.need::<f64>(3, "dim_movie")?))
     })?;
-    let means = baseline::damped_means(&rated, baseline::MOVIE_DAMPING);
-    let mut means = keys.into_iter().zip(means.into_iter().map(|mean| mean as f32)).collect::<Vec<_>>();
-    means.sort_by(|one, other| other.1.total_cmp(&one.1));
-    Ok(means)
+    baseline::damp_means(&mut rated, baseline::MOVIE_DAMPING);
+    let means = rated.into_iter().map(|(_, mean)| mean as f32).enumerate();
+    let mut means = memory::collect(keys.into_iter().zip(means))?;
+    means.sort_unstable_by(|(_, (one_at, one)), (_, (other_at, other))| {
+        other.total_cmp(one).then(one_at.cmp(other_at))
+    });
+    memory::collect(means.into_iter().map(|(key, (_, mean))| (key, mean)))
 }
 
 /// The best by what all think of them, but for those that were seen.
@@ -265,9 +272,9 @@ fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeE
     let means = by_mean()?;
     let ranking = |n: usize, left_out: &[&[i32]]| {
         let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-        means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied().collect()
+        Ok(memory::collect(means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied())?)
     };
-    filtered(wanted, seen, ranking, |_| None)
+    filtered(wanted, seen, ranking, |_| Ok(None))
 }
 
 /// A movie's id, title and year.
@@ -275,8 +282,8 @@ pub type Name = (i32, Option<String>, Option<i16>);
 
 /// The names of movies, by key, in the order of the keys; none where somebody deleted a movie that a session still keeps.
 pub fn names(keys: &[i32]) -> Result<Vec<Option<Name>>, ServeError> {
-    let mut names = vec![None; keys.len()];
-    for (place, id, title, year) in Filter::default().passing(keys.to_vec())? {
+    let mut names = memory::filled(None, keys.len())?;
+    for (place, id, title, year) in Filter::default().passing(memory::collect(keys.iter().copied())?)? {
         names[place] = Some((id, title, year));
     }
     Ok(names)

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, report};
+use crate::pg::{self, Error, memory, report, unfinished};
 
 use super::cache;
 use super::error::ServeError;
@@ -16,7 +16,7 @@ use super::recommend::{Name, checked, names};
 /// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
 ///
 /// Of a movie that is NULL, or that the model does not know, there are none.
-#[pg_extern(stable, support = rows_by_second_argument)]
+#[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_movies(
     movie_id: Option<i32>,
@@ -50,12 +50,11 @@ fn movies_like(
     let Some(this) = super::movie_key(movie_id)?.and_then(|key| movies.number(key)) else {
         return Ok(Vec::new());
     };
-    let (_, factors) = movies.catalogue.get(this);
-    let products = movies.catalogue.products(&factors, 0..factors.len());
-    let norms = movies.norms();
+    let products = movies.catalogue.products(&movies.catalogue.vector(this)?)?;
+    let norms = movies.norms()?;
     // All of them where some of the best are movies that somebody deleted and the session still keeps.
     for asked in [n, usize::MAX] {
-        let mut best = Best::new(asked);
+        let mut best = Best::new(asked, norms.len())?;
         for number in movies.known().filter(|&number| number != this) {
             // Nothing points nowhere.
             if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
@@ -63,14 +62,14 @@ fn movies_like(
             }
         }
         let best = best.into_sorted();
-        let keys = best.iter().map(|&(number, _)| movies.key(number as usize)).collect::<Vec<_>>();
+        let keys = memory::collect(best.iter().map(|&(number, _)| movies.key(number as usize)))?;
         let named = names(&keys)?.into_iter().zip(best);
-        let named = named.filter_map(|(name, (_, cosine))| Some((name?, cosine))).collect::<Vec<_>>();
+        let named = memory::collect(named.filter_map(|(name, (_, cosine))| Some((name?, cosine))))?;
         if named.len() == keys.len() || asked > n {
             let ranked = (1..).zip(named).take(n);
             let line =
                 |(rank, ((id, title, year), cosine)): (i32, (Name, f32))| (rank, id, title, year, cosine);
-            return Ok(ranked.map(line).collect());
+            return Ok(memory::collect(ranked.map(line))?);
         }
     }
     Ok(Vec::new())
@@ -83,7 +82,7 @@ fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
 /// The customers whose factors point most nearly where a customer's do: similarity is the cosine between them.
 ///
 /// Of a customer that is NULL, or that the model does not know, there are none. Reads all customers' factors.
-#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_customers(
     customer_id: Option<i32>,
@@ -107,28 +106,28 @@ fn customers_like(
     let Some(this) = super::customer_key(customer_id)? else { return Ok(Vec::new()) };
     let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
     let customers = customers()?;
-    let norm = factors.iter().map(|factor| factor * factor).sum::<f32>().sqrt();
-    let mut best = Best::new(n);
+    let layout = row.layout();
+    let norm = layout.product(&factors, &factors).sqrt();
+    let mut best = Best::new(n, customers.len())?;
     model::read(&row, "customer_factors", None, |key, _, others| {
-        let (mut product, mut squares) = (0.0, 0.0);
-        for (&one, &other) in factors.iter().zip(others) {
-            product += one * other;
-            squares += other * other;
-        }
-        if let Some(cosine) = cosine(product, norm, squares.sqrt()).filter(|_| key != this)
+        // Rows are read as slices.
+        let others = others.to_slice().unwrap_or_default();
+        let (product, other) = (layout.product(&factors, others), layout.product(others, others).sqrt());
+        if let Some(cosine) = cosine(product, norm, other).filter(|_| key != this)
             && let Some(id) = id_of(&customers, key)
         {
             best.push(id, cosine);
         }
+        Ok(())
     })?;
     let best = best.into_sorted().into_iter().enumerate();
-    Ok(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)).collect())
+    Ok(memory::collect(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)))?)
 }
 
 /// The customers who would like a movie best, of those that the model knows and who have not rated it yet.
 ///
 /// Of a movie that is NULL, or that the model does not know, there are none. Reads all customers' factors.
-#[pg_extern(stable, support = rows_by_second_argument, cost = 100000)]
+#[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend_users(
     movie_id: Option<i32>,
@@ -158,6 +157,7 @@ fn customers_for(
     );
     let n = checked(n)?;
     let row = model::find(name, None)?;
+    unfinished::warn_of_first()?;
     let Some(movie_key) = super::movie_key(movie_id)? else { return Ok(Vec::new()) };
     let Some((bias, factors)) = model::read_row(&row, "movie_factors", movie_key)? else {
         return Ok(Vec::new());
@@ -165,10 +165,11 @@ fn customers_for(
     let movie = (bias, ndarray::ArrayView1::from(&factors));
     let customers = customers()?;
     let mut scored = Vec::new();
-    model::read(&row, "customer_factors", None, |key, bias, factors| {
-        if let Some(id) = id_of(&customers, key) {
-            scored.push((factor::score(row.global_mean, (bias, factors), movie), id, key));
+    model::read(&row, "customer_factors", None, |key, bias, factors| match id_of(&customers, key) {
+        Some(id) => {
+            memory::push(&mut scored, (factor::score(row.global_mean, (bias, factors), movie), id, key))
         }
+        None => Ok(()),
     })?;
     scored.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
     let mut best = Vec::new();
@@ -186,7 +187,8 @@ fn customers_for(
                 return Ok(best);
             }
             if rated.binary_search(&key).is_err() {
-                best.push((best.len() as i32 + 1, id, factor::cut(score)));
+                let rank = best.len() as i32 + 1;
+                memory::push(&mut best, (rank, id, factor::cut(score)))?;
             }
         }
     }

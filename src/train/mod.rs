@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use crate::pg::model::{Deploy, Elapsed, NewModel};
 use crate::pg::progress::{Phase, Shown};
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report};
+use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report, unfinished};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -180,10 +180,11 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     let started = Instant::now();
     let Request { name, train_on, hold_out, deploy } = *request;
     catalog::require_writable(c"train()");
+    unfinished::refuse("training")?;
     model::check_name(name)?;
     model::require_write()?;
     let threads = guc::threads();
-    let progress = Shown::start();
+    let progress = Shown::start(Phase::ReadingRatings);
     let Split { training, probe, held_out, customers, movies } = read(algorithm, request, &progress)?;
     notice!("training on {} ratings, holding out {}", training.len(), probe.len() + held_out.len());
 
@@ -266,7 +267,6 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
-    progress.enter(Phase::ReadingRatings);
     let mut training = MatrixBuilder::default();
     let (mut probe, mut held_out) = (Ratings::default(), Ratings::default());
     let (mut customers, mut movies) = (0, 0);
@@ -291,6 +291,8 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
         }
         Ok(())
     })?;
+    // A load may have begun meanwhile.
+    unfinished::refuse("training")?;
     let spared = probe.len() + held_out.len();
     pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
     if training.is_empty() && spared > 0 {

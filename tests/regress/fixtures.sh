@@ -58,6 +58,15 @@ chmod 000 unreadable/combined_data_1.txt
 mkdir -p endless
 head -c 20000000 /dev/zero >endless/combined_data_1.txt
 
+# linked: a folder, and a file of one, that lie elsewhere.
+mkdir -p linked/file
+ln -sfn ../tiny linked/folder
+ln -sfn ../../combined/combined_data_1.txt linked/file/combined_data_1.txt
+
+# cyrillic: a line that Latin-1 has no letters for.
+mkdir -p cyrillic
+printf '1:\n7,5,2004-02-29\n\xd0\x96\xd0\xb8\xd0\xb7\xd0\xbd\xd1\x8c\n' >cyrillic/combined_data_1.txt
+
 # layouts: one sample in every layout that people have it in.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do

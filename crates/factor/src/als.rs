@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::half_sweep::HalfSweep;
 use crate::implicit::Implicit;
-use crate::memory::try_clone;
+use crate::model::copy_links;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, seed, whole};
@@ -88,6 +88,13 @@ impl Default for Params {
 const SAMPLED_FROM: usize = 5_000_000;
 const SAMPLED: usize = 10;
 const SAMPLE_SWEEPS: usize = 3;
+
+/// How many sweeps over all ratings take as long as what goes before the first.
+pub(crate) fn start_sweeps(ratings: usize) -> f64 {
+    let sampled = if ratings < SAMPLED_FROM { 0.0 } else { SAMPLE_SWEEPS as f64 / SAMPLED as f64 };
+    0.5 + sampled
+}
+
 impl Params {
     /// Checks each parameter's range.
     pub fn check(&self) -> Result<(), Error> {
@@ -106,19 +113,31 @@ impl Params {
     pub fn memory(&self, size: Size) -> usize {
         let Size { customers, movies, ratings, held_out, threads } = size;
         let copies = if self.tolerance > 0.0 { 2 } else { 1 };
-        let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
-            + Packed::memory(customers + movies, self.factors)
-            + if self.implicit_weight > 0.0 { Implicit::memory(customers + movies, self.factors) } else { 0 };
-        let sample = if ratings < SAMPLED_FROM {
+        // What a model takes, the links it is stored with, and the same as the kernel reads it.
+        let sides = |customers: usize| {
+            let rows = customers + movies;
+            let implicit = if self.implicit_weight > 0.0 {
+                let learning = |rows, others| Implicit::learning(rows, others, self.factors);
+                Implicit::memory(customers, self.factors)
+                    + Implicit::memory(movies, self.factors)
+                    + learning(customers, movies).max(learning(movies, customers))
+                    + copies * movies * self.factors * size_of::<f32>()
+            } else {
+                0
+            };
+            copies * rows * size_of::<f32>() * (self.factors + 1)
+                + Packed::memory(rows, self.factors)
+                + implicit
+        };
+        let sampled = if ratings < SAMPLED_FROM {
             0
         } else {
             // Hashes do not divide evenly, nor do customers rate as much as each other.
             let (customers, ratings) = (2 * customers / SAMPLED, 2 * ratings / SAMPLED);
-            RatingMatrix::memory(customers, movies, ratings)
+            RatingMatrix::memory(customers, movies, ratings) + sides(customers)
         };
         let training = RatingMatrix::memory(customers, movies, ratings)
-            + sample
-            + factors
+            + sides(customers).max(sampled)
             + Scratch::memory(self.factors) * threads;
         MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
     }
@@ -223,7 +242,9 @@ impl Sides {
         }
         let half = Half { side: "customer", sparse: &matrix.by_customer, others: packed_movies, mean: *mean };
         let error = half.solve(told.as_deref(), customers, params, cancelled)?;
-        *links = told.map(|told| try_clone(&told.vectors)).transpose()?;
+        if let Some(told) = told {
+            copy_links(&told.vectors, links, cancelled)?;
+        }
         Ok(error)
     }
 

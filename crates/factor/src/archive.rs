@@ -2,24 +2,25 @@
 //!
 //! An archive is [`MAGIC`], the format's version (u32), the CRC-32 of the rest (u32), its length (u64), all little-endian,
 //! and then CBOR (RFC 8949): a map of [`Archive`]'s fields, in which columns are byte strings of little-endian numbers. What is
-//! read of one takes no more memory than a few times its own size, whatever it claims.
+//! read of one takes no more memory than its own size, and a little, whatever it claims.
 
-use std::borrow::Cow;
-use std::fmt;
+mod contents;
+
 use std::sync::atomic::AtomicBool;
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::Algorithm;
 use crate::error::check;
+use crate::memory::{try_room, try_vec};
+use crate::{Algorithm, Error, Samples};
+use contents::{Columns, Contents, Shape};
 
 /// What an archive begins with.
 pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
-/// Bytes of JSON, and iterations of a curve, that are more than any training makes.
-const LONGEST: usize = 1 << 20;
+/// Bytes of a name, of parameters and of a summary, and iterations of a curve: more than any training makes.
+const LONGEST_NAME: usize = 255;
+const LONGEST_PARAMS: usize = 1 << 12;
+const LONGEST_SUMMARY: usize = 1 << 16;
 const LONGEST_CURVE: usize = 4096;
 const HEADER: usize = MAGIC.len() + 4 + 4 + 8;
 
@@ -49,13 +50,29 @@ pub enum ArchiveError {
     /// It contradicts itself.
     #[error("{0}")]
     Invalid(String),
+    /// The system would not give this much memory.
+    #[error("could not allocate {bytes} bytes")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
 }
 
+impl From<Error> for ArchiveError {
+    fn from(error: Error) -> ArchiveError {
+        match error {
+            Error::OutOfMemory { bytes } => ArchiveError::OutOfMemory { bytes },
+            Error::Cancelled => ArchiveError::Cancelled,
+            error => ArchiveError::Invalid(error.to_string()),
+        }
+    }
+}
+
 fn go_on(cancelled: &AtomicBool) -> Result<(), ArchiveError> {
-    check(cancelled).map_err(|_| ArchiveError::Cancelled)
+    Ok(check(cancelled)?)
 }
 
 /// A model with all that is known of it.
@@ -70,8 +87,7 @@ pub struct Archive {
 }
 
 /// What a model's row has, and how its training went.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct About {
     /// Its name.
     pub name: String,
@@ -102,39 +118,11 @@ pub struct About {
     /// How long training took.
     pub seconds: f64,
     /// How each iteration went, by number.
-    #[serde(deserialize_with = "short_curve")]
     pub curve: Vec<Point>,
 }
 
 /// An iteration's number, RMSE on ratings trained on and held out, and seconds.
 type Point = (u32, f64, Option<f64>, f64);
-
-/// Reads a curve, and refuses one longer than any training makes: a point takes several times more room in memory than in the
-/// archive.
-fn short_curve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Point>, D::Error> {
-    struct Curve;
-
-    impl<'de> Visitor<'de> for Curve {
-        type Value = Vec<Point>;
-
-        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(to, "at most {LONGEST_CURVE} iterations")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut points: A) -> Result<Vec<Point>, A::Error> {
-            let mut curve = Vec::new();
-            while let Some(point) = points.next_element()? {
-                if curve.len() == LONGEST_CURVE {
-                    return Err(A::Error::invalid_length(LONGEST_CURVE + 1, &self));
-                }
-                curve.push(point);
-            }
-            Ok(curve)
-        }
-    }
-
-    deserializer.deserialize_seq(Curve)
-}
 
 /// One side's rows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -149,52 +137,28 @@ pub struct Rows {
     pub links: Option<Vec<f32>>,
 }
 
-/// What is written.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Packed<'a> {
-    about: About,
-    #[serde(borrow)]
-    customers: PackedRows<'a>,
-    #[serde(borrow)]
-    movies: PackedRows<'a>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct PackedRows<'a> {
-    #[serde(borrow, with = "serde_bytes")]
-    ids: Cow<'a, [u8]>,
-    #[serde(borrow, with = "serde_bytes")]
-    biases: Cow<'a, [u8]>,
-    #[serde(borrow, with = "serde_bytes")]
-    factors: Cow<'a, [u8]>,
-    #[serde(borrow, with = "serde_bytes")]
-    links: Option<Cow<'a, [u8]>>,
-}
-
 impl Archive {
-    /// Bytes that it takes when written, nearly.
-    pub fn size(customers: usize, movies: usize, factors: usize, has_links: bool) -> usize {
-        let of = |rows: usize, vectors: usize| rows * (8 + 4 * vectors * factors);
-        of(customers, 1) + of(movies, 1 + usize::from(has_links)) + (1 << 16)
+    /// Bytes that an archive of so many rows takes, exactly: known before any of them is read.
+    pub fn size(about: &About, customers: usize, movies: usize, has_links: bool) -> usize {
+        let of = |rows: usize, has_links: bool| {
+            let vectors = rows.saturating_mul(about.factors as usize);
+            Shape::of_counts(rows, rows, vectors, has_links.then_some(vectors))
+        };
+        HEADER.saturating_add(contents::size(about, [of(customers, false), of(movies, has_links)]))
     }
 
-    /// Writes it.
+    /// Writes it, into room that is reserved before.
     pub fn encode(&self, cancelled: &AtomicBool) -> Result<Vec<u8>, ArchiveError> {
-        let customers = self.customers.pack(cancelled)?;
-        let movies = self.movies.pack(cancelled)?;
-        let mut bytes = vec![0; HEADER];
-        let packed = Packed { about: self.about.clone(), customers, movies };
-        serde_cbor::to_writer(&mut bytes, &packed)
-            .map_err(|error| ArchiveError::Contents(error.to_string()))?;
+        let size = contents::size(&self.about, [self.customers.shape(), self.movies.shape()]);
+        let mut bytes = try_vec::<u8>(HEADER.saturating_add(size))?;
+        let (header, to) = bytes.split_at_mut(HEADER);
+        contents::encode(self, to, cancelled)?;
         go_on(cancelled)?;
-        let (header, contents) = bytes.split_at_mut(HEADER);
         let (magic, header) = header.split_at_mut(MAGIC.len());
         magic.copy_from_slice(MAGIC);
         header[..4].copy_from_slice(&FORMAT.to_le_bytes());
-        header[4..8].copy_from_slice(&crc32fast::hash(contents).to_le_bytes());
-        header[8..].copy_from_slice(&(contents.len() as u64).to_le_bytes());
+        header[4..8].copy_from_slice(&crc32fast::hash(to).to_le_bytes());
+        header[8..].copy_from_slice(&(size as u64).to_le_bytes());
         Ok(bytes)
     }
 
@@ -220,13 +184,12 @@ impl Archive {
             _ if crc32fast::hash(contents) != word(4) => Err(ArchiveError::Checksum),
             _ => {
                 go_on(cancelled)?;
-                let packed: Packed<'_> = serde_cbor::from_slice(contents)
-                    .map_err(|error| ArchiveError::Contents(error.to_string()))?;
-                let factors = packed.about.factors as usize;
+                let Contents { about, customers, movies } = contents::decode(contents)?;
+                let factors = about.factors as usize;
                 let archive = Archive {
-                    customers: packed.customers.unpack("customers", factors, cancelled)?,
-                    movies: packed.movies.unpack("movies", factors, cancelled)?,
-                    about: packed.about,
+                    customers: customers.unpack("customers", factors, cancelled)?,
+                    movies: movies.unpack("movies", factors, cancelled)?,
+                    about,
                 };
                 archive.check()?;
                 Ok(archive)
@@ -244,27 +207,25 @@ impl Archive {
     fn check(&self) -> Result<(), ArchiveError> {
         let About { name, train_on, hold_out, factors, samples, mean, .. } = &self.about;
         let About { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.about;
-        let words = self.about.params.len() + self.about.summary.as_ref().map_or(0, String::len);
-        let mut points = self.about.curve.windows(2);
-        if words > LONGEST || !points.all(|two| two[0].0 < two[1].0) {
-            return Err(ArchiveError::Invalid("its words or its curve cannot be".into()));
+        if !self.about.curve.windows(2).all(|two| two[0].0 < two[1].0) {
+            return Err(ArchiveError::Invalid("its curve cannot be".into()));
         }
         let algorithm = self.algorithm()?;
         let is_sampled = matches!(algorithm, Algorithm::Bpmf(_));
         let length = match &algorithm {
-            // Each sample has its biases with it.
-            Algorithm::Bpmf(params) => (params.factors + 2).checked_mul(*samples as usize),
-            algorithm => Some(algorithm.factors()),
+            Algorithm::Bpmf(params) => Samples::new(*samples as usize, params.factors).length(),
+            algorithm => algorithm.factors(),
         };
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let not_negative = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
-        let summary = self.about.summary.as_ref().map(|text| serde_json::from_str::<serde_json::Value>(text));
+        let summary =
+            self.about.summary.as_ref().map(|text| serde_json::from_str::<serde::de::IgnoredAny>(text));
         let what = match () {
-            () if name.is_empty() || name.len() > 255 || name.contains('\0') => "its name",
+            () if name.is_empty() || name.contains('\0') => "its name",
             () if !["train", "all"].contains(&train_on.as_str()) => "what it was trained on",
             () if !(0.0..1.0).contains(hold_out) => "its held-out share",
-            () if *samples == 0 || *samples > 1 && !is_sampled => "its samples",
-            () if length != Some(*factors as usize) => "its factors",
+            () if *samples == 0 || (*samples > 1) != is_sampled => "its samples",
+            () if length != *factors as usize => "its factors",
             () if *factors > i32::MAX as u32
                 || *iterations > i32::MAX as u32
                 || *ratings > i64::MAX as u64 =>
@@ -285,44 +246,43 @@ impl Archive {
     }
 }
 
-impl Rows {
-    fn pack(&self, cancelled: &AtomicBool) -> Result<PackedRows<'static>, ArchiveError> {
-        let floats = |numbers: &[f32]| {
-            go_on(cancelled)?;
-            Ok(Cow::Owned(numbers.iter().flat_map(|number| number.to_le_bytes()).collect()))
-        };
-        Ok(PackedRows {
-            ids: self.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>().into(),
-            biases: floats(&self.biases)?,
-            factors: floats(&self.factors)?,
-            links: self.links.as_ref().map(|links| floats(links)).transpose()?,
-        })
-    }
-}
-
 /// A column's numbers, if they are whole.
 fn words(bytes: &[u8]) -> Option<&[[u8; 4]]> {
     let (words, rest) = bytes.as_chunks();
     rest.is_empty().then_some(words)
 }
 
-impl PackedRows<'_> {
+/// Numbers between two looks at the flag.
+const NUMBERS_A_TURN: usize = 1 << 16;
+
+/// A column's numbers, for which room is reserved.
+fn numbers<T>(
+    words: &[[u8; 4]],
+    number: fn([u8; 4]) -> T,
+    cancelled: &AtomicBool,
+) -> Result<Vec<T>, ArchiveError> {
+    let mut numbers = try_room(words.len())?;
+    for words in words.chunks(NUMBERS_A_TURN) {
+        go_on(cancelled)?;
+        numbers.extend(words.iter().copied().map(number));
+    }
+    Ok(numbers)
+}
+
+impl Columns<'_> {
     fn unpack(&self, side: &str, factors: usize, cancelled: &AtomicBool) -> Result<Rows, ArchiveError> {
         let wrong = |what: &str| ArchiveError::Invalid(format!("its {side} have {what}"));
         let odd = || wrong("columns of no whole numbers");
         let floats = |bytes: &[u8]| {
-            go_on(cancelled)?;
-            let floats = words(bytes).ok_or_else(odd)?.iter().copied().map(f32::from_le_bytes);
-            let floats = floats.collect::<Vec<_>>();
+            let floats = numbers(words(bytes).ok_or_else(odd)?, f32::from_le_bytes, cancelled)?;
             match floats.iter().all(|float| float.is_finite()) {
                 true => Ok(floats),
                 false => Err(wrong("numbers that are not finite")),
             }
         };
-        let ids = words(&self.ids).ok_or_else(odd)?.iter().copied().map(i32::from_le_bytes);
-        let ids = ids.collect::<Vec<_>>();
-        let (biases, vectors) = (floats(&self.biases)?, floats(&self.factors)?);
-        let links = self.links.as_ref().map(|links| floats(links)).transpose()?;
+        let ids = numbers(words(self.ids).ok_or_else(odd)?, i32::from_le_bytes, cancelled)?;
+        let (biases, vectors) = (floats(self.biases)?, floats(self.factors)?);
+        let links = self.links.map(floats).transpose()?;
         let entries = ids.len().checked_mul(factors);
         let fits = |vectors: &Vec<f32>| Some(vectors.len()) == entries;
         if biases.len() != ids.len() || !fits(&vectors) || !links.iter().all(fits) {
@@ -388,12 +348,49 @@ mod tests {
         let archive = archive();
         let bytes = archive.encode(&GO).unwrap();
         assert_eq!(decode(&bytes).unwrap(), archive);
-        let nearly = Archive::size(3, 2, 2, true);
-        assert!(bytes.len() < nearly && nearly < bytes.len() + (1 << 17));
+        assert_eq!(Archive::size(&archive.about, 3, 2, true), bytes.len());
         assert_eq!(sealed(&bytes[HEADER..]), bytes);
         let stop = AtomicBool::new(true);
         assert_eq!(archive.encode(&stop), Err(ArchiveError::Cancelled));
         assert_eq!(Archive::decode(&bytes, &stop), Err(ArchiveError::Cancelled));
+    }
+
+    /// What the first version of the format's writer, serde_cbor, made of [`archive`].
+    const FIRST: &str = "
+        6e6574666c69785f7265630a010000001362e9e9c401000000000000a36561626f7574af646e616d65674772c3b6c39f6569
+        616c676f726974686d63616c7366706172616d736e7b22666163746f7273223a20327d68747261696e5f6f6e65747261696e
+        68686f6c645f6f7574f9000067666163746f7273026773616d706c657301646d65616efa4066666667726174696e6773076a
+        697465726174696f6e73026a747261696e5f726d7365fb3fe999999999999a6a70726f62655f726d7365fb3feccccccccccc
+        cd6773756d6d617279781b7b2273696e67756c61725f76616c756573223a205b312c20325d7d677365636f6e6473f9340065
+        6375727665828401fb3feccccccccccccdf6fb3fb999999999999a8402fb3fe999999999999afb3feccccccccccccdfb3fc9
+        99999999999a69637573746f6d657273a4636964734c060000002a000000556d2800666269617365734c0000403f0000a840
+        54b5a14867666163746f727358180000c040000000bf00002842000000bf54b5214a000000bf656c696e6b73f6666d6f7669
+        6573a46369647348010000006a45000066626961736573480000003e00d40a4567666163746f7273500000803f000000bf00
+        d48a46000000bf656c696e6b73500000803e0000803f0000803e00d48a46";
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        let bytes = FIRST.replace([' ', '\n'], "").as_bytes().chunks(2).map(byte).collect::<Vec<_>>();
+        assert_eq!(decode(&bytes).unwrap(), archive());
+    }
+
+    #[test]
+    fn the_size_is_known_before() {
+        for (rows, factors, links) in [(0, 0, false), (1, 6, true), (6000, 3, true), (17_000, 1, false)] {
+            let rows = |links: bool| Rows {
+                ids: (1..=rows as i32).collect(),
+                biases: vec![0.5; rows],
+                factors: vec![0.5; rows * factors],
+                links: links.then(|| vec![0.5; rows * factors]),
+            };
+            let about = About { factors: factors as u32, ..archive().about };
+            let archive = Archive { about, customers: rows(false), movies: rows(links) };
+            let size =
+                Archive::size(&archive.about, archive.customers.ids.len(), archive.movies.ids.len(), links);
+            assert_eq!(size, archive.encode(&GO).unwrap().len());
+        }
+        assert_eq!(Archive::size(&archive().about, usize::MAX, 2, true), usize::MAX);
     }
 
     #[test]
@@ -430,7 +427,8 @@ mod tests {
         assert_eq!(refused(|archive| archive.about.probe_rmse = Some(-0.1)), "its measures cannot be");
         assert_eq!(refused(|archive| archive.about.summary = Some("{".into())), "its summary cannot be");
         let long = |archive: &mut Archive| archive.about.curve = vec![(1, 0.9, None, 0.1); LONGEST_CURVE + 1];
-        assert!(refused(long).contains("expected at most 4096 iterations"));
+        assert!(refused(long).contains("more iterations than any training makes"));
+        assert!(refused(|archive| archive.about.params = " ".repeat(1 << 17)).contains("longer than any"));
         assert!(refused(|archive| archive.about.algorithm = "magic".into()).contains("magic"));
         assert!(refused(|archive| archive.about.params = "{\"factors\": 0}".into()).contains("factors"));
         assert_eq!(

@@ -10,13 +10,15 @@
 
 use std::sync::atomic::AtomicBool;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::check;
 use crate::gibbs::Sampler;
+use crate::memory::try_vec;
 use crate::normal_equations::Scratch;
 use crate::packed::Packed;
 use crate::parameter::{count, seed, whole};
+use crate::rows::Turns;
 use crate::training::Course;
 use crate::{
     Error, Errors, Iteration, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Trained, als, cut,
@@ -78,11 +80,16 @@ impl Params {
             + sampled
             + Scratch::memory(self.factors) * threads;
         let sums = held_out * size_of::<f64>();
-        let start = als::Params { factors: self.factors, ..als::Params::default() };
-        start
+        self.start()
             .memory(size)
             .max(training + Ratings::memory(held_out) + sums)
-            .max(MatrixBuilder::memory(customers, movies, ratings, threads))
+            .max(MatrixBuilder::memory(customers, movies, ratings, threads) + Ratings::memory(held_out))
+    }
+
+    /// What sampling starts from.
+    pub(crate) fn start(&self) -> als::Params {
+        let Params { factors, seed, .. } = *self;
+        als::Params { factors, seed, iterations: START_SWEEPS, ..als::Params::default() }
     }
 }
 
@@ -98,25 +105,31 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     let mut course = Course::new(matrix, run, iterations, 0.0)?;
     let mut sampler = Sampler::new(matrix, start(matrix, params, cancelled)?, params.links, params.seed)?;
     let mut kept = Kept::new(matrix, params)?;
-    let mut sums = vec![0.0; held_out.len()];
+    let mut sums: Vec<f64> = try_vec(held_out.len())?;
     for number in 1..=iterations {
         let error = sampler.sweep(matrix, number, cancelled)?;
-        let is_kept = number > params.burn_in;
-        if number <= params.burn_in + 1 {
-            sums.fill(0.0);
-        }
-        let mut errors = Errors::default();
+        let is_first = number <= params.burn_in + 1;
         let count = number.saturating_sub(params.burn_in).max(1) as f64;
-        for (sum, (customer, movie, value)) in sums.iter_mut().zip(held_out.iter()) {
-            *sum += f64::from(sampler.model.score(customer as usize, movie as usize));
-            errors.add(cut((*sum / count) as f32), value);
-        }
-        if is_kept {
-            kept.keep(&sampler.model, number - params.burn_in - 1);
+        let turns = Turns::of_length(params.factors);
+        let judge = |from: usize, sums: &mut [f64]| {
+            let mut errors = Errors::default();
+            for (rating, sum) in (from..).zip(sums) {
+                let (customer, movie) = (held_out.customers[rating], held_out.movies[rating]);
+                let score = f64::from(sampler.model.score(customer as usize, movie as usize));
+                *sum = if is_first { score } else { *sum + score };
+                errors.add(cut((*sum / count) as f32), held_out.values[rating]);
+            }
+            errors
+        };
+        let sums = turns.of_slice_mut(&mut sums, 1);
+        let errors = turns.reduce(sums, cancelled, Errors::default, judge, Errors::plus)?;
+        if number > params.burn_in {
+            kept.keep(&sampler.model, number - params.burn_in - 1, cancelled)?;
         }
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
         course.hear(train_rmse, errors.metrics().map(|metrics| metrics.rmse));
     }
+    drop(sampler);
     let model = kept.finish(matrix, cancelled)?;
     let error = model.squared_error(matrix, cancelled)?;
     let train_rmse = (error / matrix.ratings() as f64).sqrt();
@@ -131,10 +144,8 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
 }
 
 fn start(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Model, Error> {
-    let Params { factors, seed, .. } = *params;
-    let quick = als::Params { factors, seed, iterations: START_SWEEPS, ..als::Params::default() };
     let run = &mut Run { held_out: &Ratings::default(), cancelled, on_iteration: &mut |_| {} };
-    Ok(als::train(matrix, &quick, run)?.model)
+    Ok(als::train(matrix, &params.start(), run)?.model)
 }
 
 /// Samples side by side. A customer's part in each is `[p, b_u, 1] / √samples` and a movie's `[q, 1, b_i] / √samples`, so that
@@ -156,19 +167,30 @@ impl Kept {
         })
     }
 
-    fn keep(&mut self, sample: &Model, number: usize) {
+    fn keep(&mut self, sample: &Model, number: usize, cancelled: &AtomicBool) -> Result<(), Error> {
         let Kept { model: Model { customers, movies, samples, .. }, factors } = self;
         let scale = 1.0 / (*samples as f32).sqrt();
+        let (start, factors) = (number * (*factors + 2), *factors);
         for (to, from, bias, one) in [(customers, &sample.customers, 0, 1), (movies, &sample.movies, 1, 0)] {
-            for (row, mut to) in to.factors.rows_mut().into_iter().enumerate() {
-                let start = number * (*factors + 2);
-                for (column, &factor) in from.factors.row(row).iter().enumerate() {
-                    to[start + column] = scale * factor;
-                }
-                to[start + *factors + bias] = scale * from.biases[row];
-                to[start + *factors + one] = scale;
-            }
+            let turns = Turns::of_length(to.factors.ncols());
+            let from = turns.of(&from.factors).zip(turns.of(&from.biases));
+            turns.visit(
+                turns.of_mut(&mut to.factors).zip(from),
+                cancelled,
+                |_, (mut to, (vectors, biases))| {
+                    for ((mut to, vector), their_bias) in
+                        to.rows_mut().into_iter().zip(vectors.rows()).zip(biases)
+                    {
+                        let places = to.iter_mut().skip(start);
+                        places.zip(vector).for_each(|(to, factor)| *to = scale * factor);
+                        to[start + factors + bias] = scale * their_bias;
+                        to[start + factors + one] = scale;
+                    }
+                    Ok(())
+                },
+            )?;
         }
+        Ok(())
     }
 
     fn finish(self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<Model, Error> {
@@ -177,19 +199,21 @@ impl Kept {
         let sides =
             [(&mut model.customers, &matrix.by_customer, 0), (&mut model.movies, &matrix.by_movie, 1)];
         for (side, sparse, bias) in sides {
-            for (row, (mut vector, mean)) in
-                side.factors.rows_mut().into_iter().zip(&mut side.biases).enumerate()
-            {
-                check(cancelled)?;
-                if sparse.count(row) == 0 {
-                    vector.fill(0.0);
-                    continue;
+            let turns = Turns::of_length(side.factors.ncols());
+            let rows = turns.of_mut(&mut side.factors).zip(turns.of_mut(&mut side.biases));
+            turns.visit(rows, cancelled, |from, (mut vectors, means)| {
+                for (row, (mut vector, mean)) in (from..).zip(vectors.rows_mut().into_iter().zip(means)) {
+                    if sparse.count(row) == 0 {
+                        vector.fill(0.0);
+                        continue;
+                    }
+                    let biases = || (0..samples).map(|sample| sample * (factors + 2) + factors + bias);
+                    let scaled = biases().map(|at| f64::from(vector[at])).sum::<f64>() / samples as f64;
+                    biases().for_each(|at| vector[at] -= scaled as f32);
+                    *mean = (scaled * (samples as f64).sqrt()) as f32;
                 }
-                let biases = || (0..samples).map(|sample| sample * (factors + 2) + factors + bias);
-                let scaled = biases().map(|at| f64::from(vector[at])).sum::<f64>() / samples as f64;
-                biases().for_each(|at| vector[at] -= scaled as f32);
-                *mean = (scaled * (samples as f64).sqrt()) as f32;
-            }
+                Ok(())
+            })?;
         }
         Ok(model)
     }

@@ -9,8 +9,9 @@ use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::error::check;
-use crate::memory::Aligned;
+use crate::memory::{Aligned, try_room, try_vec};
 use crate::normal_equations::Kernel;
+use crate::samples::{Samples, Spread};
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx512};
 use crate::vector::{Portable, Vector};
@@ -30,7 +31,9 @@ const CUSTOMERS_A_TURN: usize = 48;
 /// and then the products of the factors in order.
 pub struct Catalogue {
     movies: usize,
+    /// Entries of a movie's vector.
     factors: usize,
+    samples: Samples,
     data: Aligned<f32>,
 }
 
@@ -44,13 +47,15 @@ pub struct Taste<'a> {
 }
 
 impl Catalogue {
-    /// Room for as many movies. Until one is put in its place its score is -∞: it is never among the best.
-    pub fn empty(movies: usize, factors: usize) -> Result<Catalogue, Error> {
+    /// Room for as many movies, whose vectors are laid out so. Until one is put in its place its score is -∞: it is never among
+    /// the best.
+    pub fn empty(movies: usize, samples: Samples) -> Result<Catalogue, Error> {
+        let factors = samples.length();
         let length = BLOCK * (factors + 1);
         let blocks = movies.div_ceil(BLOCK);
         let mut data = Aligned::zeros(blocks.saturating_mul(length))?;
         (0..blocks).for_each(|block| data[block * length..][..BLOCK].fill(f32::NEG_INFINITY));
-        Ok(Catalogue { movies, factors, data })
+        Ok(Catalogue { movies, factors, samples, data })
     }
 
     /// Bytes that as many movies take.
@@ -63,9 +68,9 @@ impl Catalogue {
         self.movies
     }
 
-    /// How many factors each has.
-    pub fn factors(&self) -> usize {
-        self.factors
+    /// How their vectors are laid out.
+    pub fn samples(&self) -> Samples {
+        self.samples
     }
 
     /// Puts a movie in its place. Of another number of factors, those that are missing stay as they are.
@@ -76,11 +81,22 @@ impl Catalogue {
         factors.enumerate().for_each(|(factor, &entry)| self.data[place + (factor + 1) * BLOCK] = entry);
     }
 
-    /// A movie's bias and factors.
-    pub fn get(&self, movie: usize) -> (f32, Vec<f32>) {
+    /// A movie's bias.
+    pub fn bias(&self, movie: usize) -> f32 {
+        self.data[self.place(movie)]
+    }
+
+    /// A movie's vector, entry by entry.
+    pub fn entries(&self, movie: usize) -> impl ExactSizeIterator<Item = f32> {
         let place = self.place(movie);
-        let factors = (1..=self.factors).map(|factor| self.data[place + factor * BLOCK]);
-        (self.data[place], factors.collect())
+        (1..self.factors + 1).map(move |factor| self.data[place + factor * BLOCK])
+    }
+
+    /// A movie's vector.
+    pub fn vector(&self, movie: usize) -> Result<Vec<f32>, Error> {
+        let mut vector = try_room(self.factors)?;
+        vector.extend(self.entries(movie));
+        Ok(vector)
     }
 
     /// Where a movie's bias is.
@@ -92,7 +108,7 @@ impl Catalogue {
     /// Scores every movie: one number each.
     pub fn score(&self, taste: Taste<'_>) -> Result<Vec<f32>, Error> {
         let kernel = Kernel::available()[0];
-        let mut scores = crate::memory::try_room(self.movies.next_multiple_of(BLOCK))?;
+        let mut scores = try_room(self.movies.next_multiple_of(BLOCK))?;
         let mut sums = [[0.0; BLOCK]; 1];
         for block in 0..self.movies.div_ceil(BLOCK) {
             self.score_block(kernel, block, &[taste], &[f32::INFINITY], &mut sums);
@@ -102,53 +118,63 @@ impl Catalogue {
         Ok(scores)
     }
 
-    /// Every movie's product with a customer over some of the factors alone, without any bias.
-    pub fn products(&self, factors: &[f32], of: Range<usize>) -> Vec<f32> {
-        let mut all = vec![0.0; self.movies.next_multiple_of(BLOCK)];
-        for (sums, block) in
-            all.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
-        {
-            for (&factor, movies) in
-                factors[of.clone()].iter().zip(block[BLOCK..].chunks_exact(BLOCK).skip(of.start))
-            {
-                sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += factor * entry);
-            }
-        }
-        all.truncate(self.movies);
-        all
+    /// [`Samples::product`] of a movie's vector and every movie's.
+    pub fn products(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
+        let mut products = self.sums()?;
+        self.samples.factors().for_each(|of| self.add_products(vector, of, &mut products));
+        products.truncate(self.movies);
+        Ok(products)
     }
 
-    /// The length of every movie's vector.
-    pub fn norms(&self) -> Vec<f32> {
-        let mut squares = vec![0.0f32; self.movies.next_multiple_of(BLOCK)];
+    /// The length of every movie's factors: the root of [`Samples::product`] with itself.
+    pub fn norms(&self) -> Result<Vec<f32>, Error> {
+        let mut norms = self.sums()?;
         for (sums, block) in
-            squares.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
+            norms.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
         {
-            for movies in block[BLOCK..].chunks_exact(BLOCK) {
-                sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += entry * entry);
+            for of in self.samples.factors() {
+                for movies in block[BLOCK * (of.start + 1)..BLOCK * (of.end + 1)].chunks_exact(BLOCK) {
+                    sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += entry * entry);
+                }
             }
+            sums.iter_mut().for_each(|sum| *sum = sum.sqrt());
         }
-        squares.truncate(self.movies);
-        squares.into_iter().map(f32::sqrt).collect()
+        norms.truncate(self.movies);
+        Ok(norms)
     }
 
-    /// [`crate::deviation`] of a customer's factors and every movie's: how far the samples of a Bayesian model scatter about
-    /// their mean.
-    pub fn deviations(&self, factors: &[f32], samples: usize) -> Vec<f32> {
-        let (mut sums, mut squares) = (vec![0.0f64; self.movies], vec![0.0f64; self.movies]);
-        let length = factors.len() / samples;
-        for sample in 0..samples {
-            let products = self.products(factors, sample * length..(sample + 1) * length);
-            for ((sum, square), product) in sums.iter_mut().zip(&mut squares).zip(products) {
-                // Each part is one over the root of their number in length.
-                let product = f64::from(product) * samples as f64;
-                *sum += product;
-                *square += product * product;
+    /// [`Samples::deviation`] of a customer's vector and every movie's; 0 where there is none.
+    pub fn deviations(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
+        let mut spreads = try_room(self.movies)?;
+        spreads.resize(self.movies, Spread::default());
+        let mut products = self.sums()?;
+        for part in self.samples.parts() {
+            products.fill(0.0);
+            self.add_products(vector, part, &mut products);
+            let spreads = spreads.iter_mut().zip(&products);
+            spreads.for_each(|(spread, &product)| spread.add(&self.samples, product));
+        }
+        let deviations = products.iter_mut().zip(&spreads);
+        deviations.for_each(|(to, spread)| *to = spread.deviation(self.samples.count()).unwrap_or_default());
+        products.truncate(self.movies);
+        Ok(products)
+    }
+
+    /// A zero for each movie of all blocks.
+    fn sums(&self) -> Result<Vec<f32>, Error> {
+        try_vec(self.movies.next_multiple_of(BLOCK))
+    }
+
+    /// Adds every movie's product with a vector over some of the entries.
+    fn add_products(&self, vector: &[f32], of: Range<usize>, sums: &mut [f32]) {
+        for (sums, block) in
+            sums.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
+        {
+            let movies = block[BLOCK..].chunks_exact(BLOCK).skip(of.start);
+            for (&entry, movies) in vector[of.clone()].iter().zip(movies) {
+                sums.iter_mut().zip(movies).for_each(|(sum, &other)| *sum += entry * other);
             }
         }
-        let of =
-            |(sum, square): (f64, f64)| (square - sum * sum / samples as f64).max(0.0) / (samples - 1) as f64;
-        sums.into_iter().zip(squares).map(|both| of(both).sqrt() as f32).collect()
     }
 
     /// The `n` movies that each customer would like best: number and score, best first, ties by the smaller number. In
@@ -164,11 +190,15 @@ impl Catalogue {
         cancelled: &AtomicBool,
     ) -> Result<Vec<Vec<(i32, f32)>>, Error> {
         let kernel = Kernel::available()[0];
-        let turns = rows.clone().step_by(CUSTOMERS_A_TURN).collect::<Vec<_>>();
-        let lists = turns.into_par_iter().map(|from| {
+        let mut lists: Vec<Vec<(i32, f32)>> = try_room(rows.len())?;
+        lists.resize_with(rows.len(), Vec::new);
+        let turns =
+            lists.par_chunks_mut(CUSTOMERS_A_TURN).zip(rows.into_par_iter().step_by(CUSTOMERS_A_TURN));
+        turns.try_for_each(|(lists, first)| {
             check(cancelled)?;
-            let turn = from..(from + CUSTOMERS_A_TURN).min(rows.end);
-            let mut best = turn.clone().map(|_| Best::new(n)).collect::<Vec<_>>();
+            let turn = first..first + lists.len();
+            let best = turn.clone().map(|_| Best::new(n, self.movies));
+            let mut best = best.collect::<Result<Vec<_>, _>>()?;
             let tastes = turn.clone().map(|row| Taste {
                 base: mean + customers.biases[row],
                 // They are in standard order, as `zeros` makes them.
@@ -205,10 +235,10 @@ impl Catalogue {
                     }
                 }
             }
-            Ok(best.into_iter().map(Best::into_sorted).collect::<Vec<_>>())
-        });
-        let lists = lists.collect::<Vec<Result<_, Error>>>().into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(lists.into_iter().flatten().collect())
+            lists.iter_mut().zip(best).for_each(|(list, best)| *list = best.into_sorted());
+            Ok(())
+        })?;
+        Ok(lists)
     }
 
     /// Scores a block's movies for some customers, no more than there are sums. Gives for each a bit a movie, the first
@@ -323,7 +353,7 @@ unsafe fn score<V: Vector, const ROWS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top_n;
+    use crate::top_n::top_n;
     use proptest::prelude::*;
 
     proptest! {
@@ -335,12 +365,17 @@ mod tests {
         ) {
             // Coarse, so that there are ties.
             let entry = |at: usize| (entries[at] * 2.0).round() / 2.0;
-            let mut catalogue = Catalogue::empty(movies, factors).unwrap();
+            let samples = match factors {
+                9 => Samples::new(3, 1),
+                _ => Samples::new(1, factors),
+            };
+            let mut catalogue = Catalogue::empty(movies, samples).unwrap();
             let mut side = Side::zeros(customers, factors).unwrap();
             for movie in 0..movies {
                 let of_movie = (0..factors).map(|factor| entry(movie * 13 + factor)).collect::<ndarray::Array1<_>>();
                 catalogue.set(movie, entry(movie * 13 + 12), of_movie.view());
-                prop_assert_eq!(catalogue.get(movie), (entry(movie * 13 + 12), of_movie.to_vec()));
+                prop_assert_eq!(catalogue.bias(movie), entry(movie * 13 + 12));
+                prop_assert_eq!(catalogue.vector(movie).unwrap(), of_movie.to_vec());
             }
             for customer in 0..customers {
                 side.biases[customer] = tastes[customer * 13 + 12];
@@ -356,23 +391,20 @@ mod tests {
                 let taste = Taste { base: mean + side.biases[customer], factors: row.to_slice().unwrap() };
                 let scores = catalogue.score(taste).unwrap();
                 prop_assert_eq!(scores.len(), movies);
-                let products = catalogue.products(taste.factors, 0..factors);
-                let norms = catalogue.norms();
+                let products = catalogue.products(taste.factors).unwrap();
+                let (norms, deviations) = (catalogue.norms().unwrap(), catalogue.deviations(taste.factors).unwrap());
                 for (movie, (score, product)) in scores.iter().zip(products).enumerate() {
-                    let (bias, of_movie) = catalogue.get(movie);
+                    let (bias, of_movie) = (catalogue.bias(movie), catalogue.vector(movie).unwrap());
+                    prop_assert!((product - samples.product(taste.factors, &of_movie)).abs() < 1e-4);
+                    prop_assert!((norms[movie] - samples.product(&of_movie, &of_movie).sqrt()).abs() < 1e-4);
                     let of_movie = ArrayView1::from(&of_movie);
                     let naive = crate::score(mean, (side.biases[customer], row), (bias, of_movie));
                     prop_assert!((score - naive).abs() < 1e-4, "{} {}", score, naive);
-                    prop_assert!((product - row.dot(&of_movie)).abs() < 1e-4);
-                    prop_assert!((norms[movie] - of_movie.dot(&of_movie).sqrt()).abs() < 1e-4);
-                    if factors % 3 == 0 {
-                        let deviation = catalogue.deviations(taste.factors, 3)[movie];
-                        let naive = crate::deviation(row, of_movie, 3).unwrap_or(0.0);
-                        prop_assert!((deviation - naive).abs() < 1e-3, "{} {}", deviation, naive);
-                    }
+                    let naive = samples.deviation(row, of_movie).unwrap_or(0.0);
+                    prop_assert!((deviations[movie] - naive).abs() < 1e-3, "{} {}", deviations[movie], naive);
                 }
                 let candidates = scores.iter().enumerate().filter(|(movie, _)| !left_out(customer, *movie));
-                prop_assert_eq!(list, top_n(n, candidates.map(|(movie, &score)| (movie as i32, score))));
+                prop_assert_eq!(list, top_n(n, candidates.map(|(movie, &score)| (movie as i32, score))).unwrap());
             }
             prop_assert_eq!(catalogue.best(n, mean, &side, rows, left_out, &AtomicBool::new(true)).unwrap_err(), Error::Cancelled);
         }

@@ -196,7 +196,13 @@ unsafe fn visit<V: Vector>(
     let stride = stride(pace.factors);
     let used = (HEAD + pace.factors).next_multiple_of(V::LANES);
     let Rows { range, rows, weights } = movies;
-    let mut row = |number: u32| rows[(number as usize - range.start) * stride..][..stride].as_mut_ptr();
+    // One pointer that all rows' are made of: a reference to a part of them would end those that were made before.
+    let (start, count) = (rows.as_mut_ptr(), rows.len());
+    let row = |number: u32| {
+        let from = (number as usize - range.start) * stride;
+        assert!(from + stride <= count, "a movie that is not of the range");
+        start.wrapping_add(from)
+    };
     let Some(&first) = numbers.first() else { return 0.0 };
     let (p, mut q) = (customer[..stride].as_mut_ptr(), row(first));
     let (p_head, q_head) = (Head::new(CUSTOMER_BIAS, pace), Head::new(MOVIE_BIAS, pace));

@@ -7,25 +7,82 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView1, Axis, s};
-
-use crate::dense::inverse;
-use crate::memory::{try_vec, zeros};
+use crate::memory::{try_room, try_vec};
+use crate::symmetric::{PANEL, add_products, factorise, solve};
 use crate::training::{PRIOR_COUNT, ridge};
 use crate::{Algorithm, Error, baseline, svd, svdpp, truncated_svd};
 
-/// A rating, and what the model knows of the movie.
-#[derive(Clone, Debug)]
+/// Ratings, and what the model knows of their movies. Room for all of them is reserved before the first.
+#[derive(Clone, Debug, Default)]
 pub struct Rated {
-    /// In stars; any number.
-    pub rating: f32,
-    /// The movie's bias.
-    pub bias: f32,
-    /// The movie's factors.
-    pub factors: Vec<f32>,
-    /// What the movie tells of those who rated it: as many numbers where the model has [`crate::Model::links`], none where not.
-    pub link: Vec<f32>,
+    factors: usize,
+    links: usize,
+    ratings: Vec<f32>,
+    biases: Vec<f32>,
+    /// Vectors one behind the other: of each movie its factors and, where the model has them, its links.
+    vectors: Vec<f32>,
+}
+
+impl Rated {
+    /// Room for so many ratings of movies with so many factors, and with as many [`crate::Model::links`] or none, or
+    /// [`Error::OutOfMemory`].
+    pub fn with_room(ratings: usize, factors: usize, has_links: bool) -> Result<Rated, Error> {
+        let links = if has_links { factors } else { 0 };
+        Ok(Rated {
+            factors,
+            links,
+            ratings: try_room(ratings)?,
+            biases: try_room(ratings)?,
+            vectors: try_room(ratings.saturating_mul(factors + links))?,
+        })
+    }
+
+    /// Bytes that so many take.
+    pub fn memory(ratings: usize, factors: usize, has_links: bool) -> usize {
+        ratings * (2 + factors * (1 + usize::from(has_links))) * size_of::<f32>()
+    }
+
+    /// Adds a rating in stars, which may be any number, of a movie of this bias, these factors and these links. What is missing
+    /// of a vector is zero. [`Error::OutOfMemory`] where there is no room for more than was reserved.
+    pub fn push(
+        &mut self,
+        rating: f32,
+        bias: f32,
+        factors: impl IntoIterator<Item = f32>,
+        links: &[f32],
+    ) -> Result<(), Error> {
+        let more = self.factors + self.links;
+        let failed = |_| Error::OutOfMemory { bytes: (more + 2) * size_of::<f32>() };
+        self.ratings.try_reserve(1).map_err(failed)?;
+        self.biases.try_reserve(1).map_err(failed)?;
+        self.vectors.try_reserve(more).map_err(failed)?;
+        self.ratings.push(rating);
+        self.biases.push(bias);
+        let zeros = || std::iter::repeat(0.0);
+        self.vectors.extend(factors.into_iter().chain(zeros()).take(self.factors));
+        self.vectors.extend(links.iter().copied().chain(zeros()).take(self.links));
+        Ok(())
+    }
+
+    /// How many ratings there are.
+    pub fn len(&self) -> usize {
+        self.ratings.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ratings.is_empty()
+    }
+
+    /// Each rating, its movie's bias, factors and links.
+    fn iter(&self) -> impl ExactSizeIterator<Item = (f32, f32, &[f32], &[f32])> {
+        let length = self.factors + self.links;
+        let rows = self.ratings.iter().zip(&self.biases).enumerate();
+        rows.map(move |(row, (&rating, &bias))| {
+            let (factors, links) = self.vectors[row * length..][..length].split_at(self.factors);
+            (rating, bias, factors, links)
+        })
+    }
 }
 
 /// A sum over all movies that a model's customers have in common, in double precision.
@@ -35,8 +92,8 @@ pub enum Shared {
     Nothing,
     /// The squares of each factor, over the movies' factors.
     Squares(Vec<f64>),
-    /// The products `y yᵀ`, over the movies' links.
-    Products(Array2<f64>),
+    /// The upper triangle of the sum of the products `y yᵀ`, over the movies' links `y`: as many rows and columns.
+    Products(Vec<f64>),
 }
 
 impl Shared {
@@ -54,8 +111,9 @@ impl Shared {
                 entries.for_each(|(sum, &entry)| *sum += f64::from(entry) * f64::from(entry));
             }
             Shared::Products(products) => {
-                for (&one, mut row) in vector.iter().zip(products.rows_mut()) {
-                    let others = row.iter_mut().zip(vector);
+                let factors = products.len().isqrt();
+                for (at, (&one, row)) in vector.iter().zip(products.chunks_exact_mut(factors)).enumerate() {
+                    let others = row[at..].iter_mut().zip(&vector[at..]);
                     others.for_each(|(sum, &other)| *sum += f64::from(one) * f64::from(other));
                 }
             }
@@ -70,20 +128,70 @@ pub struct FoldedIn {
     pub bias: f32,
     /// As [`crate::Side::factors`].
     pub factors: Vec<f32>,
-    /// What the unknowns, factors and then the bias, are of the sum of the right-hand sides.
-    inverse: Array2<f64>,
-    /// One a rating: ratings × unknowns.
-    right: Array2<f64>,
+    system: System,
+    targets: Targets,
+}
+
+/// The matrix of the linear system whose right-hand side is the sum over all ratings. Its unknowns are the factors and, behind
+/// them, the bias.
+#[derive(Clone, Debug)]
+enum System {
+    /// `U`, where the matrix is `UᵀU`: see [`factorise`].
+    Factorised(Vec<f64>),
+    /// The inverse of a diagonal matrix.
+    Diagonal(Vec<f64>),
+    /// Of nobody's ratings, nothing follows.
+    Nothing,
+}
+
+/// A rating's part in the right-hand side: `(rating - mean - bias of the movie - offset) · [factors, 1] + weight · links`.
+#[derive(Clone, Copy, Debug)]
+struct Targets {
+    mean: f32,
+    offset: f64,
+    weight: f64,
+}
+
+impl Targets {
+    fn of(&self, rating: f32, bias: f32) -> f64 {
+        f64::from(rating) - f64::from(self.mean) - f64::from(bias) - self.offset
+    }
+}
+
+impl System {
+    /// Replaces a right-hand side by the solution.
+    fn solve(&self, right: &mut [f64]) {
+        match self {
+            System::Factorised(upper) => solve(upper, right),
+            System::Diagonal(inverse) => right.iter_mut().zip(inverse).for_each(|(to, by)| *to *= by),
+            System::Nothing => right.fill(0.0),
+        }
+    }
 }
 
 impl FoldedIn {
-    /// How much each rating adds to the product of the customer's factors and a movie's. They sum up to that product.
-    pub fn contributions(&self, factors: &[f32]) -> Vec<f64> {
-        let unknowns = self.inverse.nrows();
-        let mut movie = Array1::zeros(unknowns);
-        movie.iter_mut().take(unknowns - 1).zip(factors).for_each(|(to, &from)| *to = f64::from(from));
-        // The inverse is symmetric.
-        self.right.dot(&self.inverse.dot(&movie)).to_vec()
+    /// Bytes that finding one takes at most, beside its ratings.
+    pub fn memory(factors: usize) -> usize {
+        (factors + 1) * (factors + 1 + PANEL + 3) * size_of::<f64>()
+    }
+
+    /// How much each rating adds to the product of the customer's factors and a movie's; `rated` are those that the customer was
+    /// found by. They sum up to that product.
+    pub fn contributions(&self, rated: &Rated, factors: &[f32]) -> Result<Vec<f64>, Error> {
+        // The product is qᵀ A⁻¹ Σ right, and A is symmetric: solved for once, a rating's part is a scalar product.
+        let mut shares: Vec<f64> = try_vec(self.factors.len() + 1)?;
+        shares.iter_mut().take(self.factors.len()).zip(factors).for_each(|(to, &from)| *to = f64::from(from));
+        self.system.solve(&mut shares);
+        let (shares, last) = shares.split_at(self.factors.len());
+        let product = |vector: &[f32]| {
+            vector.iter().zip(shares).map(|(&entry, &share)| f64::from(entry) * share).sum::<f64>()
+        };
+        let mut contributions = try_room(rated.len())?;
+        contributions.extend(rated.iter().map(|(rating, bias, factors, links)| {
+            self.targets.of(rating, bias) * (product(factors) + last[0])
+                + self.targets.weight * product(links)
+        }));
+        Ok(contributions)
     }
 }
 
@@ -96,11 +204,20 @@ impl Algorithm {
         }
     }
 
+    /// Whether folding in needs the movies' [`crate::Model::links`].
+    pub fn folds_in_links(&self) -> bool {
+        match self {
+            Algorithm::Als(params) => params.implicit_weight > 0.0,
+            Algorithm::Svdpp(_) => true,
+            _ => false,
+        }
+    }
+
     /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet.
     pub fn shared(&self, factors: usize) -> Result<Shared, Error> {
         Ok(match self {
             Algorithm::Als(params) if params.implicit_weight > 0.0 => {
-                Shared::Products(zeros((factors, factors))?)
+                Shared::Products(try_vec(factors.saturating_mul(factors))?)
             }
             Algorithm::TruncatedSvd(_) => Shared::Squares(try_vec(factors)?),
             _ => Shared::Nothing,
@@ -108,7 +225,7 @@ impl Algorithm {
     }
 
     /// Finds the customer of these ratings. `mean` is the model's, `shared` the sum that [`Algorithm::shared`] begins, over all
-    /// movies. `proceed` is asked again and again whether to go on; [`Error::Cancelled`] where not.
+    /// movies. `proceed` is asked every few milliseconds whether to go on; [`Error::Cancelled`] where not.
     ///
     /// Of `als` without `cg_steps`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same
     /// factors, but for rounding; of `svd`, and of `als` with `cg_steps`, this is the minimum that their steps approach.
@@ -116,31 +233,31 @@ impl Algorithm {
     pub fn fold_in(
         &self,
         mean: f32,
-        factors: usize,
-        rated: &[Rated],
+        rated: &Rated,
         shared: &Shared,
         proceed: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<FoldedIn, Error> {
         let ratings = rated.len();
-        let mut system = System { mean, factors, rated, proceed };
         let usual = |regularization: f64| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
+        let targets = Targets { mean, offset: 0.0, weight: 0.0 };
+        let mut check = || match proceed() {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        };
         match self {
             Algorithm::Als(params) => {
                 // As the kernel has it, in single precision.
-                let weight = f64::from(params.implicit_weight as f32);
-                let precision = match shared {
-                    Shared::Products(products) => Some(products * weight),
-                    _ => None,
-                };
-                system.solve(params.ridges(ratings), weight, precision)
+                let targets = Targets { weight: f64::from(params.implicit_weight as f32), ..targets };
+                least_squares(rated, targets, params.ridges(ratings), shared, &mut check)
             }
             Algorithm::Svd(svd::Params { regularization, bias_regularization, .. }) => {
-                system.solve((usual(*regularization), usual(*bias_regularization)), 0.0, None)
+                let ridges = (usual(*regularization), usual(*bias_regularization));
+                least_squares(rated, targets, ridges, &Shared::Nothing, &mut check)
             }
             Algorithm::Svdpp(svdpp::Params { regularization, bias_regularization, .. }) => {
-                let ridge = usual(*regularization);
-                let share = ridge / (ratings.max(1) as f64).sqrt();
-                system.solve((ridge, usual(*bias_regularization)), share, None)
+                let ridges = (usual(*regularization), usual(*bias_regularization));
+                let targets = Targets { weight: ridges.0 / (ratings.max(1) as f64).sqrt(), ..targets };
+                least_squares(rated, targets, ridges, &Shared::Nothing, &mut check)
             }
             Algorithm::TruncatedSvd(params) => {
                 let damping = match params.center {
@@ -151,109 +268,94 @@ impl Algorithm {
                     Shared::Squares(squares) => &squares[..],
                     _ => &[],
                 };
-                system.project(damping, squares)
+                project(rated, targets, damping, squares)
             }
             Algorithm::Baseline(params) => {
                 let damping = match params.kind {
                     baseline::Kind::Biases => Some(params.customer_damping),
                     baseline::Kind::Mean | baseline::Kind::Popularity => None,
                 };
-                system.project(damping, &[])
+                project(rated, targets, damping, &[])
             }
             Algorithm::Bpmf(_) => Err(Error::NoFoldIn { algorithm: self.name() }),
         }
     }
 }
 
-/// What is to be solved.
-struct System<'a> {
-    mean: f32,
-    factors: usize,
-    rated: &'a [Rated],
-    proceed: &'a mut dyn FnMut() -> ControlFlow<()>,
+/// Least squares with ridges for factors and bias, and a precision of the factors besides: the shared products times the
+/// targets' weight.
+fn least_squares(
+    rated: &Rated,
+    targets: Targets,
+    (ridge, bias_ridge): (f64, f64),
+    shared: &Shared,
+    check: &mut dyn FnMut() -> Result<(), Error>,
+) -> Result<FoldedIn, Error> {
+    if rated.is_empty() {
+        return FoldedIn::new(rated, System::Nothing, targets);
+    }
+    let (factors, unknowns) = (rated.factors, rated.factors + 1);
+    let mut matrix: Vec<f64> = try_vec(unknowns.saturating_mul(unknowns))?;
+    if let Shared::Products(products) = shared {
+        for (to, from) in matrix.chunks_exact_mut(unknowns).zip(products.chunks_exact(factors)) {
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = targets.weight * from);
+        }
+    }
+    for (unknown, row) in matrix.chunks_exact_mut(unknowns).enumerate() {
+        row[unknown] += if unknown < factors { ridge } else { bias_ridge };
+    }
+    let mut panel: Vec<f64> = try_vec(PANEL * unknowns)?;
+    let mut rows = rated.iter();
+    while rows.len() > 0 {
+        check()?;
+        panel.fill(0.0);
+        for (to, (_, _, factors, _)) in panel.chunks_exact_mut(unknowns).zip(&mut rows) {
+            to.iter_mut().zip(factors).for_each(|(to, &from)| *to = f64::from(from));
+            to[factors.len()] = 1.0;
+        }
+        add_products(&mut matrix, unknowns, &panel, 1.0);
+    }
+    let undetermined = Error::Undetermined { ratings: rated.len() };
+    if !factorise(&mut matrix, unknowns, check)? {
+        return Err(undetermined);
+    }
+    let found = FoldedIn::new(rated, System::Factorised(matrix), targets)?;
+    let is_finite = found.factors.iter().chain([&found.bias]).all(|number| number.is_finite());
+    if is_finite { Ok(found) } else { Err(undetermined) }
 }
 
-/// Ratings multiplied between two looks at whether to go on.
-const RATINGS_A_TURN: usize = 256;
-
-impl System<'_> {
-    /// What a rating leaves to be explained.
-    fn target(&self, rated: &Rated) -> f64 {
-        f64::from(rated.rating) - f64::from(self.mean) - f64::from(rated.bias)
-    }
-
-    /// Least squares with ridges for factors and bias, and a precision of the factors besides. A rating's link adds to its
-    /// right-hand side, `weight` times.
-    fn solve(
-        &mut self,
-        (ridge, bias_ridge): (f64, f64),
-        weight: f64,
-        precision: Option<Array2<f64>>,
-    ) -> Result<FoldedIn, Error> {
-        let (factors, unknowns) = (self.factors, self.factors + 1);
-        let mut matrix: Array2<f64> = zeros((unknowns, unknowns))?;
-        let mut right: Array2<f64> = zeros((self.rated.len(), unknowns))?;
-        let mut rows: Array2<f64> = zeros((self.rated.len(), unknowns))?;
-        for ((rated, mut right), mut row) in self.rated.iter().zip(right.rows_mut()).zip(rows.rows_mut()) {
-            row.iter_mut().zip(&rated.factors).for_each(|(to, &from)| *to = f64::from(from));
-            row[factors] = 1.0;
-            right.scaled_add(self.target(rated), &row);
-            right.iter_mut().zip(&rated.link).for_each(|(to, &link)| *to += weight * f64::from(link));
-        }
-        for rows in rows.axis_chunks_iter(Axis(0), RATINGS_A_TURN) {
-            if (self.proceed)().is_break() {
-                return Err(Error::Cancelled);
-            }
-            general_mat_mul(1.0, &rows.t(), &rows, 1.0, &mut matrix);
-        }
-        matrix.diag_mut().iter_mut().for_each(|diagonal| *diagonal += ridge);
-        matrix[(factors, factors)] += bias_ridge - ridge;
-        if let Some(precision) = precision {
-            let mut block = matrix.slice_mut(s![..factors, ..factors]);
-            block += &precision;
-        }
-        // Of nobody's ratings, nothing follows, whatever the regularisation.
-        if self.rated.is_empty() {
-            return Ok(FoldedIn::new(zeros((unknowns, unknowns))?, right));
-        }
-        let undetermined = Error::Undetermined { ratings: self.rated.len() };
-        let Some(inverse) = inverse(&matrix) else { return Err(undetermined) };
-        let found = FoldedIn::new(inverse, right);
-        let is_finite = found.factors.iter().chain([&found.bias]).all(|number| number.is_finite());
-        if is_finite { Ok(found) } else { Err(undetermined) }
-    }
-
-    /// A damped bias, where there is any, and what is left of the ratings projected on the movies' factors, whose squares
-    /// over all movies are given.
-    fn project(&mut self, damping: Option<f64>, squares: &[f64]) -> Result<FoldedIn, Error> {
-        let (factors, unknowns) = (self.factors, self.factors + 1);
-        let share = |by: f64| if by > 0.0 { 1.0 / by } else { 0.0 };
-        let mut inverse: Array2<f64> = zeros((unknowns, unknowns))?;
-        inverse.diag_mut().iter_mut().zip(squares).for_each(|(to, &square)| *to = share(square));
-        inverse[(factors, factors)] = damping.map_or(0.0, |damping| share(self.rated.len() as f64 + damping));
-        let targets = self.rated.iter().map(|rated| self.target(rated));
-        let bias = inverse[(factors, factors)] * targets.clone().sum::<f64>();
-        let mut right: Array2<f64> = zeros((self.rated.len(), unknowns))?;
-        for ((rated, mut right), target) in self.rated.iter().zip(right.rows_mut()).zip(targets) {
-            let entries = right.iter_mut().zip(&rated.factors);
-            entries.for_each(|(to, &entry)| *to = f64::from(entry) * (target - bias));
-            right[factors] = target;
-        }
-        Ok(FoldedIn::new(inverse, right))
-    }
+/// A damped bias, where there is any, and what is left of the ratings projected on the movies' factors, whose squares over
+/// all movies are given.
+fn project(
+    rated: &Rated,
+    targets: Targets,
+    damping: Option<f64>,
+    squares: &[f64],
+) -> Result<FoldedIn, Error> {
+    let share = |by: f64| if by > 0.0 { 1.0 / by } else { 0.0 };
+    let mut inverse: Vec<f64> = try_vec(rated.factors + 1)?;
+    inverse.iter_mut().take(rated.factors).zip(squares).for_each(|(to, &square)| *to = share(square));
+    let above = rated.iter().map(|(rating, bias, ..)| targets.of(rating, bias)).sum::<f64>();
+    let bias = damping.map_or(0.0, |damping| above * share(rated.len() as f64 + damping));
+    let targets = Targets { offset: bias, ..targets };
+    let found = FoldedIn::new(rated, System::Diagonal(inverse), targets)?;
+    Ok(FoldedIn { bias: bias as f32, ..found })
 }
 
 impl FoldedIn {
-    fn new(inverse: Array2<f64>, right: Array2<f64>) -> FoldedIn {
-        let solution = inverse.dot(&right.sum_axis(Axis(0)));
-        let factors = inverse.nrows() - 1;
-        let single = |numbers: ArrayView1<'_, f64>| numbers.iter().map(|&number| number as f32).collect();
-        FoldedIn {
-            bias: solution[factors] as f32,
-            factors: single(solution.slice(s![..factors])),
-            inverse,
-            right,
+    fn new(rated: &Rated, system: System, targets: Targets) -> Result<FoldedIn, Error> {
+        let mut solution: Vec<f64> = try_vec(rated.factors + 1)?;
+        for (rating, bias, factors, links) in rated.iter() {
+            let target = targets.of(rating, bias);
+            let (sums, last) = solution.split_at_mut(rated.factors);
+            sums.iter_mut().zip(factors).for_each(|(sum, &factor)| *sum += target * f64::from(factor));
+            sums.iter_mut().zip(links).for_each(|(sum, &link)| *sum += targets.weight * f64::from(link));
+            last[0] += target;
         }
+        system.solve(&mut solution);
+        let mut factors = try_room(rated.factors)?;
+        factors.extend(solution[..rated.factors].iter().map(|&factor| factor as f32));
+        Ok(FoldedIn { bias: solution[rated.factors] as f32, factors, system, targets })
     }
 }
 
@@ -288,14 +390,16 @@ mod tests {
         (algorithm, model)
     }
 
-    fn rated(matrix: &RatingMatrix, model: &Model, customer: usize) -> Vec<Rated> {
+    fn rated(matrix: &RatingMatrix, model: &Model, customer: usize, most: usize) -> Rated {
         let (movies, values) = matrix.by_customer.row(customer);
-        let rated = movies.iter().zip(values).map(|(&movie, &value)| {
+        let mut rated =
+            Rated::with_room(movies.len(), model.movies.factors.ncols(), model.links.is_some()).unwrap();
+        for (&movie, &value) in movies.iter().zip(values).take(most) {
             let (bias, factors) = model.movies.row(movie as usize).unwrap();
-            let link = model.links.as_ref().map(|links| links.row(movie as usize).to_vec());
-            Rated { rating: value.into(), bias, factors: factors.to_vec(), link: link.unwrap_or_default() }
-        });
-        rated.collect()
+            let links = model.links.as_ref().map(|links| links.row(movie as usize).to_vec());
+            rated.push(value.into(), bias, factors.to_vec(), &links.unwrap_or_default()).unwrap();
+        }
+        rated
     }
 
     fn shared(algorithm: &Algorithm, model: &Model) -> Shared {
@@ -325,10 +429,9 @@ mod tests {
         ] {
             let (algorithm, model) = train(name, params.clone());
             let shared = shared(&algorithm, &model);
-            let factors = model.movies.factors.ncols();
             for customer in 0..60 {
-                let rated = rated(&matrix, &model, customer);
-                let found = algorithm.fold_in(model.mean, factors, &rated, &shared, &mut go_on).unwrap();
+                let rated = rated(&matrix, &model, customer, 25);
+                let found = algorithm.fold_in(model.mean, &rated, &shared, &mut go_on).unwrap();
                 let (bias, trained) = model.customers.row(customer).unwrap();
                 let off = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
                 let off = off.fold((found.bias - bias).abs(), f32::max);
@@ -336,7 +439,7 @@ mod tests {
                 // What each rating adds is all there is.
                 for movie in 0..25 {
                     let vector = model.movies.factors.row(movie);
-                    let sum = found.contributions(&vector.to_vec()).iter().sum::<f64>();
+                    let sum = found.contributions(&rated, &vector.to_vec()).unwrap().iter().sum::<f64>();
                     assert!((sum - f64::from(trained.dot(&vector))).abs() < 1e-4, "{name} {params}");
                 }
             }
@@ -349,8 +452,8 @@ mod tests {
         let long = json!({"factors": 2, "iterations": 400, "decay": 0.99, "regularization": 0.1});
         let (algorithm, model) = train("svd", long);
         for customer in 0..60 {
-            let rated = rated(&matrix, &model, customer);
-            let found = algorithm.fold_in(model.mean, 2, &rated, &Shared::Nothing, &mut go_on).unwrap();
+            let rated = rated(&matrix, &model, customer, 25);
+            let found = algorithm.fold_in(model.mean, &rated, &Shared::Nothing, &mut go_on).unwrap();
             let (bias, trained) = model.customers.row(customer).unwrap();
             assert!((found.bias - bias).abs() < 0.05, "{} {bias}", found.bias);
             found.factors.iter().zip(trained).for_each(|(a, b)| assert!((a - b).abs() < 0.05, "{a} {b}"));
@@ -360,17 +463,18 @@ mod tests {
     #[test]
     fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
         let (algorithm, model) = train("als", json!({"factors": 4, "iterations": 2}));
-        let nobody = algorithm.fold_in(model.mean, 4, &[], &Shared::Nothing, &mut go_on).unwrap();
+        let none = Rated::with_room(0, 4, false).unwrap();
+        let nobody = algorithm.fold_in(model.mean, &none, &Shared::Nothing, &mut go_on).unwrap();
         assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
-        assert!(nobody.contributions(&[1.0; 4]).is_empty());
+        assert!(nobody.contributions(&none, &[1.0; 4]).unwrap().is_empty());
         let free = json!({"factors": 4, "regularization": 0.0, "bias_regularization": 0.0});
         let free = Algorithm::parse("als", &free).unwrap();
-        let few = &rated(&matrix(), &model, 0)[..2];
+        let few = &rated(&matrix(), &model, 0, 2);
         let fold_in = |algorithm: &Algorithm, proceed: &mut dyn FnMut() -> ControlFlow<()>| {
-            algorithm.fold_in(model.mean, 4, few, &Shared::Nothing, proceed).unwrap_err()
+            algorithm.fold_in(model.mean, few, &Shared::Nothing, proceed).unwrap_err()
         };
         assert_eq!(fold_in(&free, &mut go_on), Error::Undetermined { ratings: 2 });
-        let nobody = free.fold_in(model.mean, 4, &[], &Shared::Nothing, &mut go_on).unwrap();
+        let nobody = free.fold_in(model.mean, &none, &Shared::Nothing, &mut go_on).unwrap();
         assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
         assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
         let bayesian = Algorithm::parse("bpmf", &json!({})).unwrap();

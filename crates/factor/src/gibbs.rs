@@ -2,30 +2,36 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, s};
 use rand_distr::{ChiSquared, Distribution, Gamma, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::dense::{cholesky, gram, inverse, strided};
-use crate::error::check;
+use crate::dense::{gram, gram_memory, strided};
+use crate::dense_product::add_product;
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
 use crate::memory::zeros;
 use crate::normal_equations::Prior;
 use crate::packed::Packed;
+use crate::positive_definite::{cholesky, invert};
+use crate::rows::Turns;
 use crate::split::hash;
 use crate::training::generator;
 use crate::{Error, Model, RatingMatrix, Side, Sparse};
 
-/// Rows in a unit of work.
-const ROWS_A_TURN: usize = 1024;
 /// Rows of average size that the prior of a side's mean counts for.
 const MEAN_COUNT: f64 = 2.0;
 /// Twice the shape, and twice the rate, of the priors of precisions that are numbers.
 const PRECISION_COUNT: f64 = 2.0;
 /// The share of a precision matrix's mean diagonal that is added to its diagonal.
 const RIDGE: f64 = 1e-5;
+
+/// What a side's stream of random numbers is turned by for those that are not of a row's own noise: two of the same begin
+/// alike.
+const SHARED: u64 = 3;
+const OF_ROWS: u64 = 1;
+const OF_VECTORS: u64 = 2;
 
 /// The current sample.
 pub(crate) struct Sampler {
@@ -62,13 +68,7 @@ impl Sampler {
                 false => None,
             };
             let rows = (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
-            Ok(Population {
-                side,
-                rows,
-                mean: Array1::zeros(unknowns),
-                precision: Array2::eye(unknowns),
-                link,
-            })
+            Ok(Population { side, rows, mean: Array1::zeros(unknowns), precision: eye(unknowns)?, link })
         };
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         Ok(Sampler {
@@ -85,16 +85,22 @@ impl Sampler {
     /// Bytes that one takes beside what the kernel reads.
     pub fn memory(customers: usize, movies: usize, factors: usize, links: bool) -> usize {
         let unknowns = factors + 1;
-        // Of one side at a time: the rows once more, and what their link learns from.
-        let rows = customers.max(movies) * unknowns * size_of::<f32>();
-        let links = if links {
-            (customers + movies) * unknowns * size_of::<f32>()
-                + rows
-                + Link::memory(customers, movies, unknowns).max(Link::memory(movies, customers, unknowns))
-        } else {
-            0
+        let square = unknowns * unknowns * size_of::<f64>();
+        // Of one side at a time: the rows once more, or what they differ from expectation, and what is made of them.
+        let sampling = |rows: usize, others: usize| {
+            let rows_memory = rows * unknowns * size_of::<f32>();
+            let moments = gram_memory(rows, unknowns) + 4 * square;
+            if !links {
+                return rows_memory + moments;
+            }
+            let extra = others * unknowns * size_of::<f32>();
+            let learning = extra + Link::learning(rows, others, unknowns);
+            rows_memory + learning.max(moments).max(gram_memory(others, unknowns) + 2 * square)
         };
-        (customers + movies) * unknowns * size_of::<f32>() + 2 * rows + links
+        let sides = (customers + movies) * unknowns * size_of::<f32>();
+        let links = if links { Link::memory(customers + movies, unknowns) } else { 0 };
+        let shared = Packed::stride(factors).pow(2) * size_of::<f32>();
+        sides + links + 2 * square + shared + sampling(customers, movies).max(sampling(movies, customers))
     }
 
     /// Samples everything once; gives the sum of squared errors.
@@ -146,11 +152,11 @@ impl Half<'_> {
     ) -> Result<(), Error> {
         let Half { mean, precision, stream, cancelled } = *self;
         // The kernel's equations are divided by the precision of ratings, which makes noise of it.
-        let mut shared = population.precision.clone();
+        let mut shared = copied(&population.precision)?;
         // Of few rows it may be singular, as single precision sees it.
         let ridge = RIDGE * shared.diag().sum() / shared.nrows() as f64;
         shared.diag_mut().iter_mut().for_each(|entry| *entry += ridge);
-        let shared = strided(&shared, others.stride, 1.0 / precision);
+        let shared = strided(&shared, others.stride, 1.0 / precision)?;
         let half = HalfSweep {
             side: population.side,
             sparse,
@@ -160,7 +166,8 @@ impl Half<'_> {
             steps: 0,
             cancelled,
         };
-        let scaled = population.precision.mapv(|entry| (entry / precision) as f32);
+        let mut scaled: Array2<f32> = zeros(population.precision.dim())?;
+        scaled.zip_mut_with(&population.precision, |to, &entry| *to = (entry / precision) as f32);
         let centre = population.mean.mapv(|entry| entry as f32);
         let noise = (1.0 / precision).sqrt() as f32;
         half.solve(rows, |row, prior: &mut Prior| {
@@ -184,120 +191,165 @@ impl Population {
     /// Samples mean, precision and link, given the rows.
     fn sample(
         &mut self,
-        (sparse, turned): (&Sparse, &Sparse),
+        (sparse, transpose): (&Sparse, &Sparse),
         side: &Side,
         stream: u64,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let mut rng = generator(hash(stream) as i64);
-        let rows = joined(side)?;
-        let mut apart = joined(side)?;
+        let mut rng = shared_generator(stream);
+        let mut rows = zeros((side.factors.nrows(), side.factors.ncols() + 1))?;
+        let turns = Turns::of_length(rows.ncols());
+        join(side, &mut rows, cancelled)?;
         if let Some((link, _)) = &self.link {
-            let chunks = apart.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter().enumerate();
-            chunks.try_for_each_init(
-                || vec![0.0; link.vectors.ncols()],
-                |expected, (chunk, mut rows)| {
-                    check(cancelled)?;
-                    for (row, mut entries) in rows.rows_mut().into_iter().enumerate() {
-                        link.expect(sparse.row(chunk * ROWS_A_TURN + row).0, expected);
-                        entries.iter_mut().zip(&*expected).for_each(|(entry, &expected)| *entry -= expected);
-                    }
-                    Ok(())
-                },
-            )?;
+            turns.visit(turns.of_mut(&mut rows), cancelled, |from, mut rows| {
+                let mut expected = vec![0.0; link.vectors.ncols()];
+                for (row, mut entries) in (from..).zip(rows.rows_mut()) {
+                    link.expect(sparse.row(row).0, &mut expected);
+                    entries.iter_mut().zip(&expected).for_each(|(entry, &expected)| *entry -= expected);
+                }
+                Ok(())
+            })?;
         }
-        self.sample_moments(apart.view(), &mut rng, cancelled)?;
-        drop(apart);
-        self.sample_link((sparse, turned), rows, stream, &mut rng, cancelled)
+        self.sample_moments(rows.view(), &mut rng, cancelled)?;
+        if self.link.is_some() {
+            join(side, &mut rows, cancelled)?;
+            self.sample_link((sparse, transpose), rows, stream, &mut rng, cancelled)?;
+        }
+        Ok(())
     }
 
     /// Normal-Wishart, given what the rows differ from expectation.
     fn sample_moments(
         &mut self,
-        apart: ArrayView2<'_, f32>,
+        differences: ArrayView2<'_, f32>,
         rng: &mut Xoshiro256PlusPlus,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let unknowns = apart.ncols();
+        let unknowns = differences.ncols();
         let count = self.rows as f64;
         // Rows without ratings are zeros: they add nothing but to the count.
-        let mean = apart.mapv(f64::from).sum_axis(Axis(0)) / count;
-        let column = mean.view().insert_axis(Axis(1));
-        let outer = column.dot(&column.t());
-        let mut scale = Array2::eye(unknowns) + gram(apart, cancelled)?;
-        scale = scale - &outer * count + &outer * (MEAN_COUNT * count / (MEAN_COUNT + count));
+        let turns = Turns::of_length(unknowns);
+        let mut mean = turns.sum_columns(differences.dim(), cancelled, |sums, rows| {
+            for row in differences.slice(s![rows, ..]).rows() {
+                sums.iter_mut().zip(row).for_each(|(sum, &entry)| *sum += f64::from(entry));
+            }
+        })?;
+        mean.iter_mut().for_each(|sum| *sum /= count);
+        let mut scale = gram(differences, cancelled)?;
+        let outer = MEAN_COUNT * count / (MEAN_COUNT + count) - count;
+        for ((row, column), entry) in scale.indexed_iter_mut() {
+            *entry += outer * mean[row] * mean[column] + if row == column { 1.0 } else { 0.0 };
+        }
         let mut freedom = unknowns as f64 + count;
         if let Some((link, regularization)) = &self.link {
-            scale = scale + gram(link.vectors.view(), cancelled)? * *regularization;
+            let products = gram(link.vectors.view(), cancelled)?;
+            scale.zip_mut_with(&products, |entry, product| *entry += regularization * product);
             freedom += link.vectors.nrows() as f64;
         }
-        let failed = || Error::NoConvergence;
-        let lower = inverse(&scale).as_ref().and_then(cholesky).ok_or_else(failed)?;
+        let lower = root_of_inverse(scale, cancelled)?;
         // Bartlett's decomposition of a Wishart matrix.
-        let mut triangle = Array2::zeros((unknowns, unknowns));
+        let mut triangle = zeros((unknowns, unknowns))?;
         for row in 0..unknowns {
             for column in 0..row {
                 triangle[(row, column)] = f64::from(normal(rng));
             }
-            let squares = ChiSquared::new(freedom - row as f64).map_err(|_| failed())?;
+            let squares = ChiSquared::new(freedom - row as f64).map_err(|_| Error::NoConvergence)?;
             triangle[(row, row)] = squares.sample(rng).sqrt();
         }
-        let root = lower.dot(&triangle);
-        self.precision = root.dot(&root.t());
-        let spread = inverse(&self.precision).as_ref().and_then(cholesky).ok_or_else(failed)?;
+        let mut root: Array2<f64> = zeros((unknowns, unknowns))?;
+        add_product(1.0, lower.view(), triangle.view(), root.view_mut());
+        // Its transpose, in the place of what it was made of.
+        triangle.assign(&root.t());
+        self.precision.fill(0.0);
+        add_product(1.0, root.view(), triangle.view(), self.precision.view_mut());
+        let spread = root_of_inverse(copied(&self.precision)?, cancelled)?;
         let noise = Array1::from_shape_fn(unknowns, |_| f64::from(normal(rng)));
-        let shrunk = &mean * (count / (MEAN_COUNT + count));
-        self.mean = shrunk + spread.dot(&noise) / (MEAN_COUNT + count).sqrt();
+        let shrink = count / (MEAN_COUNT + count);
+        for ((to, mean), weights) in self.mean.iter_mut().zip(&mean).zip(spread.rows()) {
+            let noise = weights.iter().zip(&noise).map(|(weight, noise)| weight * noise).sum::<f64>();
+            *to = mean * shrink + noise / (MEAN_COUNT + count).sqrt();
+        }
         Ok(())
     }
 
     /// The link's vectors and their precision, given the rest: the regression of the rows and noise, with noise added.
     fn sample_link(
         &mut self,
-        (sparse, turned): (&Sparse, &Sparse),
+        sides: (&Sparse, &Sparse),
         mut rows: Array2<f32>,
         stream: u64,
         rng: &mut Xoshiro256PlusPlus,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
         let Some((link, regularization)) = &mut self.link else { return Ok(()) };
-        let failed = || Error::NoConvergence;
-        let spread = inverse(&self.precision).as_ref().and_then(cholesky).ok_or_else(failed)?;
-        let spread = spread.t().mapv(|entry| entry as f32);
-        let scatter = |to: &mut Array2<f32>, scale: f32, stream: u64| {
-            let chunks = to.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter().enumerate();
-            chunks.try_for_each(|(chunk, mut rows)| {
-                check(cancelled)?;
-                let mut noise = Array2::<f32>::zeros(rows.dim());
-                for (row, mut entries) in noise.rows_mut().into_iter().enumerate() {
-                    let mut rng = row_generator(stream, chunk * ROWS_A_TURN + row);
+        let lower = root_of_inverse(copied(&self.precision)?, cancelled)?;
+        let mut spread: Array2<f32> = zeros(lower.dim())?;
+        spread.zip_mut_with(&lower.t(), |to, &entry| *to = entry as f32);
+        let mean = self.mean.mapv(|entry| entry as f32);
+        let scatter = |to: &mut Array2<f32>, centre: Option<&Array1<f32>>, scale: f32, stream: u64| {
+            let turns = Turns::of_products(spread.dim());
+            turns.visit(turns.of_mut(to), cancelled, |from, mut rows| {
+                let mut noise = zeros(rows.dim())?;
+                for (row, mut entries) in (from..).zip(noise.rows_mut()) {
+                    let mut rng = row_generator(stream, row);
                     entries.iter_mut().for_each(|entry| *entry = scale * normal(&mut rng));
                 }
-                rows += &noise.dot(&spread);
-                Ok::<_, Error>(())
+                if let Some(centre) = centre {
+                    rows.rows_mut().into_iter().for_each(|mut row| row -= centre);
+                }
+                add_product(1.0, noise.view(), spread.view(), rows);
+                Ok(())
             })
         };
-        let mean = self.mean.mapv(|entry| entry as f32);
-        rows.axis_iter_mut(Axis(0)).for_each(|mut row| row -= &mean);
-        scatter(&mut rows, 1.0, hash(stream ^ 1))?;
+        scatter(&mut rows, Some(&mean), 1.0, hash(stream ^ OF_ROWS))?;
         let mut extra = zeros(link.vectors.dim())?;
-        scatter(&mut extra, regularization.sqrt() as f32, hash(stream ^ 2))?;
-        link.learn((sparse, turned), rows.view(), *regularization, Some(extra.view()), cancelled)?;
+        scatter(&mut extra, None, regularization.sqrt() as f32, hash(stream ^ OF_VECTORS))?;
+        link.learn(sides, rows.view(), |_| 1.0, *regularization, Some(extra.view()), cancelled)?;
         let (vectors, unknowns) = link.vectors.dim();
-        let squares = (gram(link.vectors.view(), cancelled)? * &self.precision).sum();
+        let products = gram(link.vectors.view(), cancelled)?;
+        let squares =
+            products.iter().zip(&self.precision).map(|(product, entry)| product * entry).sum::<f64>();
         let shape = (PRECISION_COUNT + (vectors * unknowns) as f64) / 2.0;
         *regularization = gamma(shape, (PRECISION_COUNT + squares) / 2.0, rng);
         Ok(())
     }
 }
 
-/// Factors and bias of each row, as one.
-fn joined(side: &Side) -> Result<Array2<f32>, Error> {
-    let (rows, factors) = side.factors.dim();
-    let mut joined = zeros((rows, factors + 1))?;
-    joined.slice_mut(ndarray::s![.., ..factors]).assign(&side.factors);
-    joined.column_mut(factors).assign(&side.biases);
-    Ok(joined)
+/// L of the inverse `LLᵀ` of a symmetric positive definite matrix.
+fn root_of_inverse(mut matrix: Array2<f64>, cancelled: &AtomicBool) -> Result<Array2<f64>, Error> {
+    if !invert(&mut matrix, cancelled)? {
+        return Err(Error::NoConvergence);
+    }
+    cholesky(matrix.view(), cancelled)?.ok_or(Error::NoConvergence)
+}
+
+fn copied(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
+    let mut copy = zeros(matrix.dim())?;
+    copy.assign(matrix);
+    Ok(copy)
+}
+
+fn eye(size: usize) -> Result<Array2<f64>, Error> {
+    let mut eye: Array2<f64> = zeros((size, size))?;
+    eye.diag_mut().fill(1.0);
+    Ok(eye)
+}
+
+/// Writes each row's factors and bias, as one.
+fn join(side: &Side, rows: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
+    let factors = side.factors.ncols();
+    let turns = Turns::of_length(factors + 1);
+    let sides = turns.of(&side.factors).zip(turns.of(&side.biases));
+    turns.visit(turns.of_mut(rows).zip(sides), cancelled, |_, (mut rows, (vectors, biases))| {
+        rows.slice_mut(s![.., ..factors]).assign(&vectors);
+        rows.column_mut(factors).assign(&biases);
+        Ok(())
+    })
+}
+
+/// A generator of what a side's rows have in common, which no row's own begins like.
+fn shared_generator(stream: u64) -> Xoshiro256PlusPlus {
+    row_generator(hash(stream ^ SHARED), 0)
 }
 
 /// A generator of a row's own, so that it is the same whichever thread comes to it.
@@ -312,4 +364,22 @@ fn normal(rng: &mut Xoshiro256PlusPlus) -> f32 {
 /// A number of the gamma distribution of this shape and rate, which are positive; their quotient where they are no numbers.
 fn gamma(shape: f64, rate: f64, rng: &mut Xoshiro256PlusPlus) -> f64 {
     Gamma::new(shape, 1.0 / rate).map_or(shape / rate, |gamma| gamma.sample(rng))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngCore;
+
+    #[test]
+    fn no_random_numbers_are_used_twice() {
+        for stream in [0, 4, 5, hash(7), u64::MAX] {
+            let shared = shared_generator(stream).next_u64();
+            for row in 0..1000 {
+                for of in [stream, hash(stream ^ OF_ROWS), hash(stream ^ OF_VECTORS)] {
+                    assert_ne!(row_generator(of, row).next_u64(), shared, "{stream} {row}");
+                }
+            }
+        }
+    }
 }

@@ -8,8 +8,10 @@ use rayon::prelude::*;
 
 use crate::error::check;
 use crate::gather::AHEAD;
+use crate::memory::try_room;
 use crate::normal_equations::{Kernel, Observed, Prior, Scratch, Unsolved};
 use crate::packed::Packed;
+use crate::rows::sum;
 use crate::{Error, Side, Sparse};
 
 /// Ratings in a unit of work: some milliseconds' worth.
@@ -40,8 +42,9 @@ impl HalfSweep<'_> {
         let HalfSweep { sparse, others, .. } = *self;
         let kernel = Kernel::available()[0];
         let (mut vectors, mut biases) = (rows.factors.view_mut(), rows.biases.view_mut());
-        let mut blocks = Vec::new();
-        for block in sparse.blocks(RATINGS_A_BLOCK) {
+        let ranges = sparse.blocks(RATINGS_A_BLOCK)?;
+        let mut blocks = try_room(ranges.len())?;
+        for block in ranges {
             let (these, later) = vectors.split_at(Axis(0), block.len());
             let (their_biases, later_biases) = biases.split_at(Axis(0), block.len());
             (vectors, biases) = (later, later_biases);
@@ -53,9 +56,8 @@ impl HalfSweep<'_> {
             let (scratch, known) = room.as_mut().map_err(|error| error.clone())?;
             self.solve_block(kernel, block, vectors, biases, &prior, (scratch, known))
         };
-        let errors = blocks.into_par_iter().map_init(room, solve_block);
         // Summed up in the blocks' order, which no number of threads changes; so is the first of several failures.
-        errors.collect::<Vec<Result<f64, Error>>>().into_iter().sum()
+        sum(blocks.into_par_iter().map_init(room, solve_block))
     }
 
     fn solve_block(

@@ -4,17 +4,16 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView2};
 
-use crate::dense::{gram, inverse, strided};
+use crate::dense::{gram, gram_memory, strided};
+use crate::dense_product::add_product;
 use crate::memory::{try_vec, zeros};
 use crate::packed::Packed;
+use crate::positive_definite::invert;
+use crate::rows::Turns;
 use crate::sparse_product::multiply;
-use crate::{Error, Sparse};
-
-/// Rows multiplied at a time.
-const ROWS_A_TURN: usize = 1024;
+use crate::{Error, Sparse, positive_definite};
 
 /// A vector `c_j` for each row `j` of one side, so that a row `i` of the other side, of factors `x_i`, has `x_i · c_j ≈ 1` where
 /// the two meet in a rating and 0 where they do not.
@@ -43,6 +42,14 @@ impl Implicit {
         (rows * factors + Packed::stride(factors).pow(2)) * size_of::<f32>()
     }
 
+    /// Bytes that learning one of as many rows takes beside it, from `others` factors.
+    pub fn learning(rows: usize, others: usize, factors: usize) -> usize {
+        let solution = factors * factors * size_of::<f32>();
+        let product = Packed::stride(factors).pow(2) * size_of::<f32>();
+        let grams = gram_memory(rows, factors).max(gram_memory(others, factors));
+        grams + positive_definite::memory(factors) + solution.max(product)
+    }
+
     /// Solves for all vectors, given the other side's factors: `(w XᵀX + λ) c_j = w Σ x_i` over those that `j` meets. `sparse`
     /// has a row for each vector.
     pub fn learn(
@@ -51,18 +58,28 @@ impl Implicit {
         others: ArrayView2<'_, f32>,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let mut matrix = gram(others, cancelled)? * f64::from(self.weight);
-        matrix.diag_mut().iter_mut().for_each(|diagonal| *diagonal += self.regularization);
+        let factors = self.vectors.ncols();
+        let mut inverse = gram(others, cancelled)?;
+        inverse.iter_mut().for_each(|entry| *entry *= f64::from(self.weight));
+        inverse.diag_mut().iter_mut().for_each(|diagonal| *diagonal += self.regularization);
         // Without regularisation there may be none: then nothing is told.
-        let inverse = inverse(&matrix).unwrap_or_else(|| Array2::zeros(matrix.dim()));
-        let inverse = inverse.mapv(|entry| entry as f32 * self.weight);
+        if !invert(&mut inverse, cancelled)? {
+            inverse.fill(0.0);
+        }
+        let mut solution: Array2<f32> = zeros(inverse.dim())?;
+        solution.zip_mut_with(&inverse, |to, &entry| *to = entry as f32 * self.weight);
+        drop(inverse);
         multiply(sparse, |_, _, _| 1.0, others, self.vectors.view_mut(), cancelled)?;
-        self.vectors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter().for_each(|mut rows| {
-            let product = rows.dot(&inverse);
+        let turns = Turns::of_products((factors, factors));
+        turns.visit(turns.of_mut(&mut self.vectors), cancelled, |_, mut rows| {
+            let mut product = zeros(rows.dim())?;
+            add_product(1.0, rows.view(), solution.view(), product.view_mut());
             rows.assign(&product);
-        });
-        let stride = Packed::stride(self.vectors.ncols());
-        self.precision = strided(&gram(self.vectors.view(), cancelled)?, stride, f64::from(self.weight));
+            Ok(())
+        })?;
+        drop(solution);
+        let products = gram(self.vectors.view(), cancelled)?;
+        self.precision = strided(&products, Packed::stride(factors), f64::from(self.weight))?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Rating matrices and their factorisation, metrics and top-n lists.
 //!
 //! ```text
-//! MatrixBuilder ─> RatingMatrix ─> Algorithm::train ─> Model ─> predict, top_n, Metrics
+//! MatrixBuilder ─> RatingMatrix ─> Algorithm::train ─> Model ─> predict, Best, Metrics
 //!                  (CSR + CSC)     (als, svd, svdpp, bpmf, truncated_svd, baseline)
 //! ```
 //!
@@ -16,6 +16,7 @@ mod catalogue;
 mod cholesky;
 mod conjugate_gradient;
 mod dense;
+mod dense_product;
 mod descent;
 mod error;
 mod estimate;
@@ -24,6 +25,7 @@ mod gather;
 mod gibbs;
 mod half_sweep;
 mod implicit;
+mod jacobi;
 mod link;
 mod matrix;
 mod memory;
@@ -33,12 +35,16 @@ mod normal_equations;
 mod orthonormal;
 mod packed;
 mod parameter;
+mod positive_definite;
 mod products;
+mod rows;
+mod samples;
 mod sparse_product;
 mod split;
 mod strata;
 pub mod svd;
 pub mod svdpp;
+mod symmetric;
 mod top_n;
 mod training;
 pub mod truncated_svd;
@@ -51,7 +57,8 @@ pub use error::Error;
 pub use fold_in::{FoldedIn, Rated, Shared};
 pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
-pub use model::{Model, SCALE, Side, cut, deviation, score};
+pub use model::{Model, SCALE, Side, cut, score};
+pub use samples::Samples;
 pub use split::HoldOut;
-pub use top_n::{Best, top_n};
+pub use top_n::Best;
 pub use training::{Iteration, Run, Size, Trained};

@@ -6,11 +6,11 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use rayon::prelude::*;
 
-use crate::error::check;
-use crate::memory::zeros;
+use crate::memory::{try_vec, zeros};
+use crate::rows::Turns;
 use crate::sparse_product::multiply;
 use crate::{Error, Sparse};
 
@@ -18,9 +18,6 @@ use crate::{Error, Sparse};
 /// many steps it has to do, solved or not: the next sweep goes on from there.
 const SOLVED: f64 = 0.03;
 const STEPS: usize = 20;
-/// Rows in a unit of work.
-const ROWS_A_TURN: usize = 1024;
-
 /// A vector for each row of the other side.
 pub(crate) struct Link {
     pub vectors: Array2<f32>,
@@ -32,9 +29,14 @@ impl Link {
         Ok(Link { vectors: zeros((rows, unknowns))? })
     }
 
-    /// Bytes that learning one takes, of a side of `rows`.
-    pub fn memory(rows: usize, others: usize, unknowns: usize) -> usize {
-        (5 * others + rows) * unknowns * size_of::<f32>()
+    /// Bytes that one takes.
+    pub fn memory(rows: usize, unknowns: usize) -> usize {
+        rows * unknowns * size_of::<f32>()
+    }
+
+    /// Bytes that learning one of `others` takes beside it, from a side of `rows`.
+    pub fn learning(rows: usize, others: usize, unknowns: usize) -> usize {
+        (4 * others + rows) * unknowns * size_of::<f32>() + others * size_of::<f32>()
     }
 
     /// Writes where a row's factors are expected.
@@ -50,20 +52,26 @@ impl Link {
         expected.iter_mut().for_each(|sum| *sum *= scale);
     }
 
-    /// Solves `(WᵀW + λ) Y = WᵀX + E` for the vectors Y by conjugate gradients, column by column, from what they were. W is
-    /// what [`Link::expect`] multiplies by; X, one row for each of `sparse`, are the factors to be explained; `turned` is
-    /// `sparse` by the other side; E is an extra that is added, for the sampler's sake.
+    /// Solves `(WᵀDW + λ) Y = WᵀDX + E` for the vectors Y by conjugate gradients, column by column, from what they were. W is
+    /// what [`Link::expect`] multiplies by; X, one row for each of `sparse`, are the factors to be explained; `transpose` is
+    /// `sparse` by the other side; D is diagonal, `weight` of a row's number of ratings; E is an extra that is added, for the
+    /// sampler's sake.
+    ///
+    /// A vector that no row meets is zero, or what λ makes of E.
     pub fn learn(
         &mut self,
-        (sparse, turned): (&Sparse, &Sparse),
+        (sparse, transpose): (&Sparse, &Sparse),
         factors: ArrayView2<'_, f32>,
+        weight: impl Fn(usize) -> f32 + Sync,
         regularization: f64,
         extra: Option<ArrayView2<'_, f32>>,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
         let (others, unknowns) = self.vectors.dim();
+        let turns = Turns::of_length(unknowns);
+        let weighted = |ratings: usize| weight(ratings) * share(ratings);
         let back = |tall: ArrayView2<'_, f32>, out: ArrayViewMut2<'_, f32>| {
-            multiply(turned, |_, row, _| share(sparse.count(row as usize)), tall, out, cancelled)
+            multiply(transpose, |_, row, _| weighted(sparse.count(row as usize)), tall, out, cancelled)
         };
         let mut tall = zeros((sparse.rows(), unknowns))?;
         let mut apply = |vectors: ArrayView2<'_, f32>, out: &mut Array2<f32>| {
@@ -73,49 +81,59 @@ impl Link {
         };
         let mut residual = zeros((others, unknowns))?;
         back(factors, residual.view_mut())?;
-        let ones = vec![1.0; unknowns];
         if let Some(extra) = extra {
-            combine(&mut residual, extra, &ones, cancelled)?;
+            combine(&mut residual, extra, &vec![1.0; unknowns], cancelled)?;
         }
-        let wanted = products(residual.view(), residual.view(), cancelled)?;
+        let right_norms = products(residual.view(), residual.view(), cancelled)?;
         let mut product = zeros((others, unknowns))?;
         apply(self.vectors.view(), &mut product)?;
         combine(&mut residual, product.view(), &vec![-1.0; unknowns], cancelled)?;
-        // How much of each vector's diagonal is left to others: popular rows have most.
-        let scales = (0..others).into_par_iter().map(|row| {
-            check(cancelled)?;
-            let met = turned.row(row).0.iter().map(|&other| 1.0 / sparse.count(other as usize) as f64);
-            Ok((1.0 / (met.sum::<f64>() + regularization).max(f64::MIN_POSITIVE)) as f32)
-        });
-        let scales = scales.collect::<Result<Vec<_>, Error>>()?;
-        let scaled = |residual: &Array2<f32>, to: &mut Array2<f32>| {
-            for ((mut to, from), &scale) in to.rows_mut().into_iter().zip(residual.rows()).zip(&scales) {
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = scale * from);
+        // Jacobi's preconditioner: one over the diagonal, which differs most by popularity. Where it is 0, there is nothing to
+        // solve for.
+        let mut preconditioner: Vec<f32> = try_vec(others)?;
+        turns.visit(turns.of_slice_mut(&mut preconditioner, 1), cancelled, |from, scales| {
+            for (row, scale) in (from..).zip(scales) {
+                let entry = |&other: &u32| {
+                    let ratings = sparse.count(other as usize);
+                    f64::from(weighted(ratings) * share(ratings))
+                };
+                let diagonal = transpose.row(row).0.iter().map(entry).sum::<f64>() + regularization;
+                *scale = ratio(1.0, diagonal) as f32;
             }
+            Ok(())
+        })?;
+        let precondition = |residual: &Array2<f32>, to: &mut Array2<f32>| {
+            let rows = turns.of_mut(to).zip(turns.of(residual)).zip(turns.of_slice(&preconditioner, 1));
+            turns.visit(rows, cancelled, |_, ((mut to, from), scales)| {
+                for ((mut to, from), &scale) in to.rows_mut().into_iter().zip(from.rows()).zip(scales) {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = scale * from);
+                }
+                Ok(())
+            })
         };
         let mut direction = zeros((others, unknowns))?;
-        scaled(&residual, &mut direction);
-        let mut lengths = products(residual.view(), direction.view(), cancelled)?;
-        let mut turned_to = zeros((others, unknowns))?;
+        precondition(&residual, &mut direction)?;
+        let mut norms = products(residual.view(), direction.view(), cancelled)?;
+        let mut preconditioned = zeros((others, unknowns))?;
         for _ in 0..STEPS {
-            let left = products(residual.view(), residual.view(), cancelled)?;
-            if left.iter().zip(&wanted).all(|(left, wanted)| *left <= SOLVED * SOLVED * wanted) {
+            let residual_norms = products(residual.view(), residual.view(), cancelled)?;
+            let mut solved = residual_norms.iter().zip(&right_norms);
+            if solved.all(|(norm, right)| *norm <= SOLVED * SOLVED * right) {
                 break;
             }
             apply(direction.view(), &mut product)?;
             let curvatures = products(direction.view(), product.view(), cancelled)?;
-            let steps = lengths.iter().zip(&curvatures).map(|(&length, &curvature)| ratio(length, curvature));
-            let steps = steps.collect::<Vec<_>>();
-            combine(&mut self.vectors, direction.view(), &steps, cancelled)?;
-            let backwards = steps.iter().map(|step| -step).collect::<Vec<_>>();
+            let alphas = norms.iter().zip(&curvatures).map(|(&norm, &curvature)| ratio(norm, curvature));
+            let alphas = alphas.collect::<Vec<_>>();
+            combine(&mut self.vectors, direction.view(), &alphas, cancelled)?;
+            let backwards = alphas.iter().map(|alpha| -alpha).collect::<Vec<_>>();
             combine(&mut residual, product.view(), &backwards, cancelled)?;
-            scaled(&residual, &mut turned_to);
-            let shorter = products(residual.view(), turned_to.view(), cancelled)?;
-            let turns = shorter.iter().zip(&lengths).map(|(&shorter, &length)| ratio(shorter, length));
-            let turns = turns.collect::<Vec<_>>();
-            lengths = shorter;
-            combine(&mut turned_to, direction.view(), &turns, cancelled)?;
-            std::mem::swap(&mut direction, &mut turned_to);
+            precondition(&residual, &mut preconditioned)?;
+            let new_norms = products(residual.view(), preconditioned.view(), cancelled)?;
+            let betas = new_norms.iter().zip(&norms).map(|(&new, &old)| ratio(new, old)).collect::<Vec<_>>();
+            norms = new_norms;
+            combine(&mut preconditioned, direction.view(), &betas, cancelled)?;
+            std::mem::swap(&mut direction, &mut preconditioned);
         }
         Ok(())
     }
@@ -138,9 +156,8 @@ fn combine(
     scales: &[f64],
     cancelled: &AtomicBool,
 ) -> Result<(), Error> {
-    let chunks = to.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
-    chunks.zip(from.axis_chunks_iter(Axis(0), ROWS_A_TURN)).try_for_each(|(mut to, from)| {
-        check(cancelled)?;
+    let turns = Turns::of_length(scales.len());
+    turns.visit(turns.of_mut(to).zip(turns.of(&from)), cancelled, |_, (mut to, from)| {
         for (mut to, from) in to.rows_mut().into_iter().zip(from.rows()) {
             let entries = to.iter_mut().zip(from).zip(scales);
             entries.for_each(|((to, &from), &scale)| *to += scale as f32 * from);
@@ -155,21 +172,13 @@ fn products(
     other: ArrayView2<'_, f32>,
     cancelled: &AtomicBool,
 ) -> Result<Vec<f64>, Error> {
-    let chunks = one.axis_chunks_iter(Axis(0), ROWS_A_TURN).into_par_iter();
-    let sums = chunks.zip(other.axis_chunks_iter(Axis(0), ROWS_A_TURN)).map(|(one, other)| {
-        check(cancelled)?;
-        let mut sums = vec![0.0; one.ncols()];
+    Turns::of_length(one.ncols()).sum_columns(one.dim(), cancelled, |sums, rows| {
+        let (one, other) = (one.slice(s![rows.clone(), ..]), other.slice(s![rows, ..]));
         for (one, other) in one.rows().into_iter().zip(other.rows()) {
             let entries = sums.iter_mut().zip(one).zip(other);
             entries.for_each(|((sum, &one), &other)| *sum += f64::from(one) * f64::from(other));
         }
-        Ok(sums)
-    });
-    let mut total = vec![0.0; one.ncols()];
-    for sums in sums.collect::<Result<Vec<_>, Error>>()? {
-        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-    }
-    Ok(total)
+    })
 }
 
 #[cfg(test)]
@@ -185,7 +194,9 @@ mod tests {
             ratings in prop::collection::btree_set((0u32..30, 0u32..12), 1..200),
             factors in prop::collection::vec(-1.0f32..1.0, 30 * 3),
             extra in prop::collection::vec(-1.0f32..1.0, 12 * 3),
+            prior in prop_oneof![Just(None), Just(Some(0.0f32)), Just(Some(5.0f32))],
         ) {
+            let weight = |ratings: usize| prior.map_or(1.0, |prior| 0.1 * (ratings as f32 + prior));
             let go = AtomicBool::new(false);
             let mut list = Ratings::default();
             ratings.iter().for_each(|&(c, m)| list.push(c, m, 3));
@@ -194,13 +205,17 @@ mod tests {
             let extra = Array2::from_shape_vec((12, 3), extra).unwrap();
             let mut link = Link::new(12, 3).unwrap();
             let sides = (&matrix.by_customer, &matrix.by_movie);
-            link.learn(sides, factors.view(), 0.5, Some(extra.view()), &go).unwrap();
+            link.learn(sides, factors.view(), weight, 0.5, Some(extra.view()), &go).unwrap();
             let mut w = Array2::<f64>::zeros((30, 12));
             for (c, m, _) in list.iter() {
                 w[(c as usize, m as usize)] = 1.0 / (matrix.by_customer.count(c as usize) as f64).sqrt();
             }
-            let system = w.t().dot(&w) + Array2::<f64>::eye(12) * 0.5;
-            let right = w.t().dot(&factors.mapv(f64::from)) + extra.mapv(f64::from);
+            let mut weighted = w.clone();
+            for (customer, mut row) in weighted.rows_mut().into_iter().enumerate() {
+                row *= f64::from(weight(matrix.by_customer.count(customer)));
+            }
+            let system = weighted.t().dot(&w) + Array2::<f64>::eye(12) * 0.5;
+            let right = weighted.t().dot(&factors.mapv(f64::from)) + extra.mapv(f64::from);
             let vectors = link.vectors.mapv(f64::from);
             let left = &right - &system.dot(&vectors);
             let length = |matrix: &Array2<f64>, column| matrix.column(column).dot(&matrix.column(column)).sqrt();
@@ -218,5 +233,21 @@ mod tests {
             let product = w.row(row).dot(&vectors);
             prop_assert!(product.iter().zip(expected).all(|(want, got)| (want - f64::from(got)).abs() < 1e-5));
         }
+    }
+    #[test]
+    fn without_regularization_what_nobody_met_has_no_vector() {
+        let go = AtomicBool::new(false);
+        let mut list = Ratings::default();
+        (0..20u32).for_each(|customer| (0..4).for_each(|n| list.push(customer, (customer + n * n) % 7, 3)));
+        // Movies from 7 on have no ratings.
+        let matrix = RatingMatrix::new(20, 9, &list, &go).unwrap();
+        let factors =
+            Array2::from_shape_fn((20, 2), |(row, column)| ((row * 5 + column * 3) % 7) as f32 - 3.0);
+        let mut link = Link::new(9, 2).unwrap();
+        let sides = (&matrix.by_customer, &matrix.by_movie);
+        link.learn(sides, factors.view(), |_| 1.0, 0.0, None, &go).unwrap();
+        assert!(link.vectors.iter().all(|entry| entry.is_finite()));
+        assert!(link.vectors.slice(s![7.., ..]).iter().all(|&entry| entry == 0.0));
+        assert!(link.vectors.slice(s![..7, ..]).iter().all(|&entry| entry != 0.0));
     }
 }

@@ -90,6 +90,11 @@ impl Sparse {
         self.starts[row + 1] - self.starts[row]
     }
 
+    /// How many ratings all of its rows have.
+    pub(crate) fn ratings(&self) -> usize {
+        self.values.len()
+    }
+
     /// Where a run of rows has its entries.
     fn entries(&self, rows: &Range<usize>) -> Range<usize> {
         self.starts[rows.start]..self.starts[rows.end]
@@ -107,7 +112,7 @@ impl Sparse {
     }
 
     /// The rows in runs of at least `ratings` ratings, the last apart: units of work of about the same size.
-    pub fn blocks(&self, ratings: usize) -> Vec<Range<usize>> {
+    pub fn blocks(&self, ratings: usize) -> Result<Vec<Range<usize>>, Error> {
         blocks(&self.starts, ratings)
     }
 }
@@ -160,15 +165,14 @@ impl RatingMatrix {
     pub(crate) fn sample(&self, one_in: usize, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
         let customers = (0..self.by_customer.rows())
             .filter(|&customer| hash(customer as u64).is_multiple_of(one_in as u64));
-        let customers = customers.collect::<Vec<_>>();
-        let ratings = customers.iter().map(|&customer| self.by_customer.count(customer)).sum();
+        let ratings = customers.clone().map(|customer| self.by_customer.count(customer)).sum();
         let mut by_customer = Sparse {
-            starts: try_room(customers.len() + 1)?,
+            starts: try_room(customers.clone().count() + 1)?,
             others: try_room(ratings)?,
             values: try_room(ratings)?,
         };
         by_customer.starts.push(0);
-        for (number, customer) in customers.into_iter().enumerate() {
+        for (number, customer) in customers.enumerate() {
             if number.is_multiple_of(ROWS_A_TURN) {
                 check(cancelled)?;
             }
@@ -191,7 +195,7 @@ impl RatingMatrix {
         self.mean
     }
 
-    /// Bytes that a matrix of this many ratings takes.
+    /// Bytes that a matrix of this many ratings takes, beside what its making takes.
     pub fn memory(customers: usize, movies: usize, ratings: usize) -> usize {
         2 * BYTES_A_SIDE * ratings + (customers + movies) * size_of::<usize>()
     }
@@ -207,11 +211,16 @@ fn check_bounds(customer: u32, movie: u32, customers: usize, movies: usize) -> R
 /// Parts that a transposition is divided into.
 const PARTS: usize = 32;
 
+/// Bytes that a transposition into so many rows takes, beside both views.
+fn transpose_memory(rows: usize) -> usize {
+    PARTS * rows * size_of::<u32>()
+}
+
 /// Turns the view by one side into the view by the other, of this many rows: the parts of the source at the same time,
 /// each of which knows where its entries of every row belong.
 fn transpose(sparse: &Sparse, rows: usize, cancelled: &AtomicBool) -> Result<Sparse, Error> {
     let len = sparse.values.len();
-    let parts = sparse.blocks(len.div_ceil(PARTS));
+    let parts = sparse.blocks(len.div_ceil(PARTS))?;
     let counted = parts.par_iter().map(|part| {
         let mut counts: Vec<u32> = try_vec(rows)?;
         for turn in sparse.others[sparse.entries(part)].chunks(ENTRIES_A_TURN) {
@@ -282,8 +291,9 @@ impl<T: Copy> Shared<T> {
 }
 
 /// The rows in runs of at least as many entries, the last apart.
-fn blocks(starts: &[usize], entries: usize) -> Vec<Range<usize>> {
-    let mut blocks = Vec::new();
+fn blocks(starts: &[usize], entries: usize) -> Result<Vec<Range<usize>>, Error> {
+    let all = starts.last().map_or(0, |all| all / entries.max(1));
+    let mut blocks = try_room(all.min(starts.len()) + 1)?;
     let mut from = 0;
     for row in 1..starts.len() {
         if row == starts.len() - 1 || starts[row] - starts[from] >= entries {
@@ -291,7 +301,7 @@ fn blocks(starts: &[usize], entries: usize) -> Vec<Range<usize>> {
             from = row;
         }
     }
-    blocks
+    Ok(blocks)
 }
 
 #[cfg(test)]
@@ -334,7 +344,7 @@ mod tests {
             prop_assert_eq!(&collect(&matrix.by_movie, false), &ratings);
             let mean = ratings.values().map(|&v| f64::from(v)).sum::<f64>() / ratings.len() as f64;
             prop_assert!((matrix.mean() - mean).abs() < 1e-12);
-            let blocks = matrix.by_movie.blocks(7);
+            let blocks = matrix.by_movie.blocks(7).unwrap();
             prop_assert!(blocks.iter().cloned().flatten().eq(0..20));
         }
     }

@@ -58,13 +58,6 @@ pub(crate) fn zeros<T: Zero>((rows, columns): (usize, usize)) -> Result<Array2<T
     Array2::from_shape_vec((rows, columns), try_vec(len)?).map_err(failed)
 }
 
-/// Another one of a matrix, or [`Error::OutOfMemory`].
-pub(crate) fn try_clone(matrix: &Array2<f32>) -> Result<Array2<f32>, Error> {
-    let mut copy = zeros(matrix.dim())?;
-    copy.assign(matrix);
-    Ok(copy)
-}
-
 /// An empty vector with room for this many, which the system has not given yet: it does when they are written to, to all
 /// threads at the same time.
 pub(crate) fn try_room<T>(len: usize) -> Result<Vec<T>, Error> {

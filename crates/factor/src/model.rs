@@ -6,11 +6,13 @@ use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 
 use crate::error::check;
-use crate::memory::{try_clone, try_vec};
+use crate::memory::{try_vec, zeros};
+use crate::rows::{Turns, sum};
+use crate::samples::Samples;
 use crate::{Error, Errors, Metrics, RatingMatrix, Ratings};
 
-/// Ratings judged between two looks at the flag.
-const RATINGS_A_TURN: usize = 16 * 1024;
+/// Ratings in a unit of work.
+const RATINGS_A_BLOCK: usize = 16 * 1024;
 
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
 /// (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equation 4).
@@ -22,7 +24,7 @@ pub struct Model {
     pub customers: Side,
     /// Movies' biases and factors; zero where there was no rating to learn from.
     pub movies: Side,
-    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`crate::bpmf`].
+    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`Samples`].
     pub samples: usize,
     /// What each movie tells of those who rated it, whatever their ratings (movies × factors): of models that learn from who
     /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`].
@@ -44,15 +46,22 @@ pub const SCALE: (f32, f32) = (1.0, 5.0);
 impl Side {
     /// As many rows of zeros, or [`Error::OutOfMemory`].
     pub fn zeros(rows: usize, factors: usize) -> Result<Side, Error> {
-        Side::new(try_vec(rows)?, try_vec(rows * factors)?, factors)
+        // Of more numbers than there are addresses, nobody has the memory.
+        Side::new(try_vec(rows)?, try_vec(rows.saturating_mul(factors))?, factors)
     }
 
-    /// Another one of the same, or [`Error::OutOfMemory`].
-    pub(crate) fn try_clone(&self) -> Result<Side, Error> {
-        let mut copy = Side::zeros(self.biases.len(), self.factors.ncols())?;
-        copy.biases.assign(&self.biases);
-        copy.factors.assign(&self.factors);
-        Ok(copy)
+    /// Takes over all numbers of another one of the same size.
+    fn copy_from(&mut self, from: &Side, cancelled: &AtomicBool) -> Result<(), Error> {
+        copy(&from.factors, &mut self.factors, cancelled)?;
+        let turns = Turns::of_length(1);
+        turns.visit(
+            turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)),
+            cancelled,
+            |_, (mut to, from)| {
+                to.assign(&from);
+                Ok(())
+            },
+        )
     }
 
     /// Biases, and as many vectors of this length, one behind the other.
@@ -94,13 +103,14 @@ impl Model {
     /// or the movie.
     pub fn deviation(&self, customer: usize, movie: usize) -> Option<f32> {
         let (customer, movie) = (self.customers.row(customer)?.1, self.movies.row(movie)?.1);
-        deviation(customer, movie, self.samples)
+        Samples::of_rows(self.samples, customer.len()).deviation(customer, movie)
     }
 
     /// The sum of squared errors over a matrix, of predictions not cut to the scale; in rayon's current pool.
     pub(crate) fn squared_error(&self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<f64, Error> {
         let sparse = &matrix.by_customer;
-        let sums = sparse.blocks(RATINGS_A_TURN).into_par_iter().map(|rows| {
+        // Summed up in the blocks' order, which no number of threads changes.
+        sum(sparse.blocks(RATINGS_A_BLOCK)?.into_par_iter().map(|rows| {
             let mut sum = 0.0;
             for row in rows {
                 check(cancelled)?;
@@ -111,32 +121,64 @@ impl Model {
                 }
             }
             Ok(sum)
-        });
-        // Summed up in the blocks' order, which no number of threads changes.
-        sums.collect::<Vec<Result<f64, Error>>>().into_iter().sum()
+        }))
     }
 
     /// How well its predictions meet ratings, in rayon's current pool; none where there are no ratings.
     pub fn judge(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
-        let numbers = (0..ratings.len()).into_par_iter().step_by(RATINGS_A_TURN);
-        let errors = numbers.map(|from| {
-            check(cancelled)?;
+        let turns = Turns::of_length(self.movies.factors.ncols());
+        let columns = (turns.of_slice(&ratings.customers, 1), turns.of_slice(&ratings.movies, 1));
+        let columns = columns.0.zip(columns.1).zip(turns.of_slice(&ratings.values, 1));
+        let judge = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
             let mut errors = Errors::default();
-            for (customer, movie, value) in ratings.iter().skip(from).take(RATINGS_A_TURN) {
+            for ((&customer, &movie), &value) in customers.iter().zip(movies).zip(values) {
                 errors.add(self.predict(customer as usize, movie as usize), value);
             }
-            Ok(errors)
-        });
-        let errors = errors.try_reduce(Errors::default, |one, other| Ok(one.plus(other)))?;
+            errors
+        };
+        let errors = turns.reduce(columns, cancelled, Errors::default, judge, Errors::plus)?;
         Ok(errors.metrics())
     }
 
-    /// Another one of the same, or [`Error::OutOfMemory`].
-    pub(crate) fn try_clone(&self) -> Result<Model, Error> {
-        let (customers, movies) = (self.customers.try_clone()?, self.movies.try_clone()?);
-        let links = self.links.as_ref().map(try_clone).transpose()?;
+    /// Zeros of the same size, or [`Error::OutOfMemory`].
+    pub(crate) fn zeros_like(&self) -> Result<Model, Error> {
+        let side = |side: &Side| Side::zeros(side.biases.len(), side.factors.ncols());
+        let links = self.links.as_ref().map(|links| zeros(links.dim())).transpose()?;
+        let (customers, movies) = (side(&self.customers)?, side(&self.movies)?);
         Ok(Model { mean: self.mean, customers, movies, samples: self.samples, links })
     }
+
+    /// Takes over all numbers of another one of the same size.
+    pub(crate) fn copy_from(&mut self, from: &Model, cancelled: &AtomicBool) -> Result<(), Error> {
+        (self.mean, self.samples) = (from.mean, from.samples);
+        self.customers.copy_from(&from.customers, cancelled)?;
+        self.movies.copy_from(&from.movies, cancelled)?;
+        match (&mut self.links, &from.links) {
+            (Some(to), Some(from)) => copy(from, to, cancelled),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes `links` a copy of a model's.
+pub(crate) fn copy_links(
+    from: &Array2<f32>,
+    links: &mut Option<Array2<f32>>,
+    cancelled: &AtomicBool,
+) -> Result<(), Error> {
+    let mut to = links.take().map_or_else(|| zeros(from.dim()), Ok)?;
+    copy(from, &mut to, cancelled)?;
+    *links = Some(to);
+    Ok(())
+}
+
+/// Copies a matrix to another one of the same size, in rayon's current pool.
+fn copy(from: &Array2<f32>, to: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
+    let turns = Turns::of_length(from.ncols());
+    turns.visit(turns.of_mut(to).zip(turns.of(from)), cancelled, |_, (mut to, from)| {
+        to.assign(&from);
+        Ok(())
+    })
 }
 
 /// `mean + b_u + b_i + p_u · q_i`, not yet cut to the scale, of a customer's and a movie's bias and factors.
@@ -144,22 +186,39 @@ pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, Ar
     mean + b_u + b_i + p.dot(&q)
 }
 
-/// [`Model::deviation`] of a customer's and a movie's factors; none where either is all zeros.
-pub fn deviation(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>, samples: usize) -> Option<f32> {
-    let length = p.len().checked_div(samples).filter(|&length| samples > 1 && length > 0)?;
-    if p.iter().all(|&entry| entry == 0.0) || q.iter().all(|&entry| entry == 0.0) {
-        return None;
-    }
-    let (parts, others) = (p.exact_chunks(length), q.exact_chunks(length));
-    // Each part is one over the root of their number in length.
-    let products = parts.into_iter().zip(others).map(|(p, q)| f64::from(p.dot(&q)) * samples as f64);
-    let products = products.collect::<Vec<_>>();
-    let mean = products.iter().sum::<f64>() / samples as f64;
-    let squares = products.iter().map(|product| (product - mean).powi(2)).sum::<f64>();
-    Some((squares / (samples - 1) as f64).sqrt() as f32)
-}
-
 /// Cuts a score to the scale of ratings.
 pub fn cut(score: f32) -> f32 {
     score.clamp(SCALE.0, SCALE.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    static GO: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn judging_takes_as_long_as_there_are_ratings() {
+        let sides = (Side::zeros(1000, 0).unwrap(), Side::zeros(1000, 0).unwrap());
+        let model = Model { mean: 3.0, customers: sides.0, movies: sides.1, samples: 1, links: None };
+        let fastest = |count: usize| {
+            let ids = (0..count as u32).map(|number| number % 1000).collect::<Vec<_>>();
+            let ratings = Ratings { customers: ids.clone(), movies: ids, values: vec![4; count] };
+            let judge = || {
+                let started = Instant::now();
+                assert_eq!(model.judge(&ratings, &GO).unwrap().unwrap().n, count as u64);
+                started.elapsed()
+            };
+            (0..5).map(|_| judge()).min().unwrap_or(Duration::MAX).as_secs_f64()
+        };
+        // Eight times as many; what is quadratic takes 64 times as long.
+        let (few, many) = (fastest(1 << 20), fastest(1 << 23));
+        assert!(many < 24.0 * few, "{few} s, {many} s");
+    }
+
+    #[test]
+    fn more_rows_than_addresses_are_no_memory() {
+        assert!(matches!(Side::zeros(1 << 40, 1 << 40), Err(Error::OutOfMemory { .. })));
+    }
 }

@@ -2,15 +2,11 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ndarray::Axis;
 use rayon::prelude::*;
 
-use crate::error::check;
 use crate::memory::Aligned;
+use crate::rows::Turns;
 use crate::{Error, Side};
-
-/// Rows packed between two looks at the flag.
-const ROWS_A_TURN: usize = 1024;
 
 /// One side's factors and biases as the kernel reads them: rows of `[factors, 1, zeros, bias]`, each a few whole cache
 /// lines. All but the bias, which takes the last two places, are rounded to bfloat16: half the memory to be fetched, for
@@ -42,11 +38,10 @@ impl Packed {
     /// rounded to, so that what is solved with them holds for it.
     pub fn take(&mut self, side: &mut Side, cancelled: &AtomicBool) -> Result<(), Error> {
         let Packed { factors, stride, .. } = *self;
-        let rows = self.data.par_chunks_mut(stride * ROWS_A_TURN);
-        let vectors = side.factors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
-        let biases = side.biases.axis_chunks_iter(Axis(0), ROWS_A_TURN).into_par_iter();
-        rows.zip(vectors).zip(biases).try_for_each(|((rows, mut vectors), biases)| {
-            check(cancelled)?;
+        let turns = Turns::of_length(stride);
+        let rows = turns.of_slice_mut(&mut self.data, stride);
+        let sides = turns.of_mut(&mut side.factors).zip(turns.of(&side.biases));
+        turns.visit(rows.zip(sides), cancelled, |_, (rows, (mut vectors, biases))| {
             for ((row, vector), bias) in rows.chunks_exact_mut(stride).zip(vectors.rows_mut()).zip(biases) {
                 for (half, factor) in row.iter_mut().zip(vector) {
                     *half = bf16(*factor);

@@ -7,6 +7,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::error::check;
+use crate::memory::try_room;
 use crate::{Error, Sparse};
 
 /// Ratings in a unit of work.
@@ -27,9 +28,10 @@ pub(crate) fn multiply<T>(
 where
     T: Copy + Default + AddAssign + Mul<Output = T> + Send + Sync,
 {
-    let mut blocks = Vec::new();
+    let ranges = sparse.blocks(RATINGS_A_BLOCK)?;
+    let mut blocks = try_room(ranges.len())?;
     let mut rest = out.view_mut();
-    for rows in sparse.blocks(RATINGS_A_BLOCK) {
+    for rows in ranges {
         let (these, later) = rest.split_at(Axis(0), rows.len());
         rest = later;
         blocks.push((rows, these));

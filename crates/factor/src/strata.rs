@@ -9,20 +9,18 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
-use ndarray::Axis;
+use ndarray::{ArrayViewMut1, ArrayViewMut2};
 use rayon::prelude::*;
 
 use crate::descent::{Block, CUSTOMER_BIAS, HEAD, MOVIE_BIAS, Pace, Rows, stride};
-use crate::error::check;
 use crate::memory::{Aligned, try_vec};
 use crate::normal_equations::Kernel;
+use crate::rows::Turns;
 use crate::{Error, Model, RatingMatrix, Side, Sparse};
 
 /// Ranges of each side, and so the most threads that are of use. At 50 factors, the rows of a sixteenth of the Prize's
 /// movies fill half of a second-level cache of 512 KB.
 pub(crate) const RANGES: usize = 16;
-/// Rows copied between two looks at the flag.
-const ROWS_A_TURN: usize = 1024;
 
 /// What is learned of a matrix, as the kernel reads it.
 pub(crate) struct Strata<'a> {
@@ -45,13 +43,16 @@ impl<'a> Strata<'a> {
         let customers = Divided::new(by_customer, &model.customers, CUSTOMER_BIAS, prior, cancelled)?;
         let movies = Divided::new(by_movie, &model.movies, MOVIE_BIAS, prior, cancelled)?;
         let mut cursors: Vec<u32> = try_vec(by_customer.rows())?;
-        for (customers, movies) in customers.ranges.iter().zip(&movies.ranges) {
-            for customer in customers.clone() {
+        let turns = Turns::of_length(1);
+        turns.visit(turns.of_slice_mut(&mut cursors, 1), cancelled, |from, cursors| {
+            for (customer, cursor) in (from..).zip(cursors) {
+                let range = customers.ranges.partition_point(|range| range.end <= customer);
                 let (numbers, _) = by_customer.row(customer);
-                cursors[customer] =
-                    numbers.partition_point(|&number| (number as usize) < movies.start) as u32;
+                let start = movies.ranges[range].start;
+                *cursor = numbers.partition_point(|&number| (number as usize) < start) as u32;
             }
-        }
+            Ok(())
+        })?;
         Ok(Strata { by_customer, customers, movies, cursors })
     }
 
@@ -118,19 +119,21 @@ impl Divided {
         let stride = stride(side.factors.ncols());
         let (mut rows, mut weights) =
             (Aligned::zeros(sparse.rows() * stride)?, try_vec::<f32>(sparse.rows())?);
-        let (mut total, turns) = (0, side.factors.axis_chunks_iter(Axis(0), ROWS_A_TURN));
-        for (turn, (to, vectors)) in rows.chunks_mut(stride * ROWS_A_TURN).zip(turns).enumerate() {
-            check(cancelled)?;
-            let numbers = turn * ROWS_A_TURN..;
-            for ((row, to), vector) in numbers.zip(to.chunks_exact_mut(stride)).zip(vectors.rows()) {
-                (to[HEAD - 1 - bias], to[bias]) = (1.0, side.biases[row]);
+        let turns = Turns::of_length(stride);
+        let to = turns.of_slice_mut(&mut rows, stride).zip(turns.of_slice_mut(&mut weights, 1));
+        let from = turns.of(&side.factors).zip(turns.of(&side.biases));
+        turns.visit(to.zip(from), cancelled, |first, ((rows, weights), (vectors, biases))| {
+            let to = rows.chunks_exact_mut(stride).zip(weights);
+            for (row, ((to, weight), (vector, &of_side))) in
+                (first..).zip(to.zip(vectors.rows().into_iter().zip(biases)))
+            {
+                (to[HEAD - 1 - bias], to[bias]) = (1.0, of_side);
                 to[HEAD..].iter_mut().zip(vector).for_each(|(to, &factor)| *to = factor);
-                let count = sparse.count(row);
-                weights[row] = (1.0 + prior / count.max(1) as f64) as f32;
-                total += count;
+                *weight = (1.0 + prior / sparse.count(row).max(1) as f64) as f32;
             }
-        }
-        let mut ranges = sparse.blocks(total.div_ceil(RANGES));
+            Ok(())
+        })?;
+        let mut ranges = sparse.blocks(sparse.ratings().div_ceil(RANGES))?;
         // One more than wanted holds no ratings.
         ranges.resize(RANGES, sparse.rows()..sparse.rows());
         Ok(Divided { ranges, rows, weights })
@@ -150,20 +153,24 @@ impl Divided {
 
     fn give(&self, side: &mut Side, bias: usize, cancelled: &AtomicBool) -> Result<bool, Error> {
         let stride = stride(side.factors.ncols());
-        let rows = self.rows.par_chunks(stride * ROWS_A_TURN);
-        let vectors = side.factors.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
-        let biases = side.biases.axis_chunks_iter_mut(Axis(0), ROWS_A_TURN).into_par_iter();
-        let turns = rows.zip(vectors).zip(biases).map(|((rows, mut vectors), biases)| {
-            check(cancelled)?;
+        let turns = Turns::of_length(stride);
+        let sides = turns.of_mut(&mut side.factors).zip(turns.of_mut(&mut side.biases));
+        let give = |_,
+                    (rows, (mut vectors, mut biases)): (
+            &[f32],
+            (ArrayViewMut2<'_, f32>, ArrayViewMut1<'_, f32>),
+        )| {
             let mut is_finite = true;
-            for ((row, mut vector), to) in rows.chunks_exact(stride).zip(vectors.rows_mut()).zip(biases) {
+            for ((row, mut vector), to) in rows.chunks_exact(stride).zip(vectors.rows_mut()).zip(&mut biases)
+            {
                 *to = row[bias];
                 vector.iter_mut().zip(&row[HEAD..]).for_each(|(to, &factor)| *to = factor);
                 is_finite &= to.is_finite() && vector.iter().all(|factor| factor.is_finite());
             }
-            Ok(is_finite)
-        });
-        turns.try_reduce(|| true, |one, other| Ok(one & other))
+            is_finite
+        };
+        let rows = turns.of_slice(&self.rows, stride).zip(sides);
+        turns.reduce(rows, cancelled, || true, give, |one, other| one & other)
     }
 }
 

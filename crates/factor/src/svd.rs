@@ -210,7 +210,7 @@ mod tests {
             two_tastes(300, 110).into_iter().map(|(c, m, _)| (c, m, stars(c, m))).collect::<Vec<_>>();
         let (held, kept): (Vec<_>, Vec<_>) = ratings.iter().partition(|(c, m, _)| (c + m) % 3 == 0);
         let (matrix, held_out) = (matrix(&kept, 300, 110), list(&held));
-        assert_eq!(matrix.by_movie.blocks(kept.len().div_ceil(RANGES)).len(), RANGES);
+        assert_eq!(matrix.by_movie.blocks(kept.len().div_ceil(RANGES)).unwrap().len(), RANGES);
         let bits = |threads: usize, seed: i64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let params = Params { seed, factors: 7, iterations: 4, ..quick() };

@@ -2,7 +2,9 @@
 //!
 //! A customer's factors there are `p_u + Σ y_j / √|N(u)|` over the movies rated. Taken together they are a vector with a
 //! prior, whose mean is what the sum says: the least-squares systems are those of [`crate::als`] with another right-hand side,
-//! and the vectors `y` a regression between sweeps. The same is done for movies, by the customers who rated them.
+//! and the vectors `y` a regression between sweeps, of the same objective: a row weighs in it as its squared distance from what
+//! is expected does in its system. The same is done for movies, by the customers who rated them. Koren's λ acts on each
+//! `y_j` once a rating instead.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
-use crate::memory::try_clone;
+use crate::model::copy_links;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, seed, whole};
@@ -25,7 +27,7 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | `iterations` | 20 | 1 to 1000 | sweeps over both sides |
 /// | `regularization` | 0.1 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + 60) |
 /// | `bias_regularization` | 0.017 | 0 to 1e6 | the same for the biases' squares |
-/// | `link_regularization` | 2 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of `regularization` |
+/// | `link_regularization` | 2 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + 60) of a row of average size |
 /// | `link_movies` | true | | whether movies' factors, too, are expected by who rated them; Koren's model has the customers' alone |
 /// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
 /// | `seed` | 42 | any | where the factors start |
@@ -89,8 +91,16 @@ impl Params {
         let copies = if self.tolerance > 0.0 { 2 } else { 1 };
         let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
             + Packed::memory(customers + movies, self.factors);
-        let links = Link::memory(customers, movies, self.factors)
-            + if self.link_movies { Link::memory(movies, customers, self.factors) } else { 0 };
+        // Movies' vectors, those that the model is stored with, customers' vectors, and the learning of either.
+        let of_movies = (1 + copies) * Link::memory(movies, self.factors);
+        let learning = Link::learning(customers, movies, self.factors);
+        let links = match self.link_movies {
+            true => {
+                let learning = learning.max(Link::learning(movies, customers, self.factors));
+                of_movies + Link::memory(customers, self.factors) + learning
+            }
+            false => of_movies + learning,
+        };
         let training = RatingMatrix::memory(customers, movies, ratings)
             + factors
             + links
@@ -161,12 +171,12 @@ impl Linked {
         let half = Half {
             side: "customer",
             sparse: &matrix.by_customer,
-            turned: &matrix.by_movie,
+            transpose: &matrix.by_movie,
             others: packed_movies,
             mean: *mean,
         };
         let error = half.solve(Some((of_movies, are_solved)), customers, params, cancelled)?;
-        *links = Some(try_clone(&of_movies.vectors)?);
+        copy_links(&of_movies.vectors, links, cancelled)?;
         Ok(error)
     }
 
@@ -184,7 +194,7 @@ impl Linked {
         let half = Half {
             side: "movie",
             sparse: &matrix.by_movie,
-            turned: &matrix.by_customer,
+            transpose: &matrix.by_customer,
             others: packed_customers,
             mean: *mean,
         };
@@ -192,11 +202,16 @@ impl Linked {
     }
 }
 
+/// How many rows have ratings.
+fn rated(sparse: &Sparse) -> usize {
+    (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count()
+}
+
 /// One side to be solved for, by the other.
 struct Half<'a> {
     side: &'static str,
     sparse: &'a Sparse,
-    turned: &'a Sparse,
+    transpose: &'a Sparse,
     others: &'a Packed,
     mean: f32,
 }
@@ -210,12 +225,16 @@ impl Half<'_> {
         params: &Params,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Half { side, sparse, turned, others, mean } = *self;
+        let Half { side, sparse, transpose, others, mean } = *self;
         let link = match link {
             // Rows that were not solved for yet tell nothing.
             Some((link, true)) => {
-                let factors = rows.factors.view();
-                link.learn((sparse, turned), factors, params.link_regularization, None, cancelled)?;
+                // As each row's difference from what is expected weighs in its system, of a row of average size 1.
+                let average = sparse.ratings() as f64 / rated(sparse) as f64;
+                let weight = |ratings: usize| (ratings as f64 + PRIOR_COUNT) / (average + PRIOR_COUNT);
+                let (weight, factors) = (|ratings| weight(ratings) as f32, rows.factors.view());
+                let regularization = params.link_regularization;
+                link.learn((sparse, transpose), factors, weight, regularization, None, cancelled)?;
                 Some(&*link)
             }
             link => link.map(|(link, _)| &*link),

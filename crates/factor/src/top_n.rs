@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::Error;
+
 /// Turned round, so that the heap's greatest is the one to drop first.
 #[derive(Clone, Debug)]
 struct Worst(f32, i32);
@@ -27,7 +29,7 @@ impl PartialEq for Worst {
 
 impl Eq for Worst {}
 
-/// The `n` ids with the highest scores of those that were pushed, ties by the smaller id. Takes memory for `n` at most.
+/// The `n` ids with the highest scores of those that were pushed, ties by the smaller id.
 #[derive(Clone, Debug)]
 pub struct Best {
     n: usize,
@@ -35,9 +37,13 @@ pub struct Best {
 }
 
 impl Best {
-    /// None yet.
-    pub fn new(n: usize) -> Best {
-        Best { n, heap: BinaryHeap::new() }
+    /// Room for the best `n` of `most` at most, or [`Error::OutOfMemory`].
+    pub fn new(n: usize, most: usize) -> Result<Best, Error> {
+        let n = n.min(most);
+        let mut heap = BinaryHeap::new();
+        let failed = |_| Error::OutOfMemory { bytes: n.saturating_mul(size_of::<Worst>()) };
+        heap.try_reserve_exact(n).map_err(failed)?;
+        Ok(Best { n, heap })
     }
 
     /// Takes note of one.
@@ -65,15 +71,17 @@ impl Best {
 
     /// Best first.
     pub fn into_sorted(self) -> Vec<(i32, f32)> {
+        // In place: each entry takes as much as it did.
         self.heap.into_sorted_vec().into_iter().map(|Worst(score, id)| (id, score)).collect()
     }
 }
 
 /// The `n` ids with the highest scores, best first, ties by the smaller id. Takes one pass and memory for `n`.
-pub fn top_n(n: usize, scores: impl Iterator<Item = (i32, f32)>) -> Vec<(i32, f32)> {
-    let mut best = Best::new(n);
+#[cfg(test)]
+pub(crate) fn top_n(n: usize, scores: impl Iterator<Item = (i32, f32)>) -> Result<Vec<(i32, f32)>, Error> {
+    let mut best = Best::new(n, n)?;
     scores.for_each(|(id, score)| best.push(id, score));
-    best.into_sorted()
+    Ok(best.into_sorted())
 }
 
 #[cfg(test)]
@@ -88,8 +96,8 @@ mod tests {
             let mut naive = scores.clone().collect::<Vec<_>>();
             naive.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             naive.truncate(n);
-            prop_assert_eq!(top_n(n, scores.clone()), &naive[..]);
-            let mut best = Best::new(n);
+            prop_assert_eq!(top_n(n, scores.clone()).unwrap(), &naive[..]);
+            let mut best = Best::new(n, usize::MAX).unwrap();
             scores.for_each(|(id, score)| best.push(id, score));
             let threshold = if n == 0 { f32::INFINITY } else { naive.get(n - 1).map_or(f32::NEG_INFINITY, |last| last.1) };
             prop_assert_eq!(best.threshold(), threshold);

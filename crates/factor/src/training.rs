@@ -97,7 +97,11 @@ impl<'a, 'b> Course<'a, 'b> {
             return Ok(Some(Trained { model: std::mem::take(model), iteration }));
         }
         if self.tolerance > 0.0 {
-            self.before = Some(Trained { model: model.try_clone()?, iteration });
+            // In the place of the one before it.
+            let kept = self.before.take().map_or_else(|| model.zeros_like(), |before| Ok(before.model));
+            let mut kept = kept?;
+            kept.copy_from(model, self.run.cancelled)?;
+            self.before = Some(Trained { model: kept, iteration });
         }
         Ok(None)
     }

@@ -4,22 +4,28 @@
 
 use std::sync::atomic::AtomicBool;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, s};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::check;
-use crate::memory::zeros;
-use crate::orthonormal::{Singular, multiply_tall, orthonormalize, singular_values};
+use crate::jacobi::{Singular, singular_values};
+use crate::memory::{try_vec, zeros};
+use crate::orthonormal::{multiply_tall, orthonormalize};
 use crate::parameter::{count, seed, whole};
+use crate::rows::{Turns, sum};
 use crate::sparse_product::multiply;
+use crate::split::hash;
 use crate::training::{Course, generator};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
-use crate::{baseline, orthonormal};
+use crate::{baseline, jacobi, orthonormal};
 
 #[cfg(test)]
 mod tests;
+
+/// Runs of rows that are gone through at the same time for their largest entries.
+const PARTS: usize = 32;
 
 /// How to decompose.
 ///
@@ -79,12 +85,19 @@ impl Params {
     pub fn memory(&self, size: Size) -> usize {
         let Size { customers, movies, ratings, held_out, threads } = size;
         let width = (self.factors + self.oversampling).min(customers).min(movies);
-        let model = (customers + movies) * size_of::<f32>() * (self.factors + 1);
+        let model = |rows: usize| rows * size_of::<f32>() * (self.factors + 1);
         let blocks = (customers + movies) * size_of::<f64>() * width;
+        // R, and its decomposition with what that takes; or what makes a block orthonormal, before.
+        let square = width * width * size_of::<f64>();
+        let reducing = square + orthonormal::memory(customers.max(movies), width, threads);
+        let decomposing = square + jacobi::memory(width);
+        // Of a product's turn, each thread has a copy.
+        let multiplying =
+            decomposing + model(customers + movies) + threads * 1024 * self.factors * size_of::<f64>();
         let training = RatingMatrix::memory(customers, movies, ratings)
-            + model
+            + (customers + movies) * size_of::<f32>()
             + blocks
-            + orthonormal::memory(customers.max(movies), width, threads);
+            + reducing.max(multiplying);
         MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
     }
 }
@@ -99,9 +112,6 @@ pub struct Spectrum {
     /// Each one as a share of the variances of all the matrix's columns, its zeros included; 0 where these are 0.
     pub explained_variance_ratio: Vec<f64>,
 }
-
-/// Rows summed up in a turn.
-const ROWS_A_TURN: usize = 4096;
 
 /// Decomposes the centred matrix as `U Σ Vᵀ`, in rayon's current pool; customers' factors are `U √Σ`, movies' `V √Σ`. In
 /// each column of V the entry of largest size is positive, the first one of several: scikit-learn's
@@ -180,11 +190,15 @@ impl Centred<'_> {
     fn basis(&self, width: usize, params: &Params) -> Result<(Array2<f64>, Array2<f64>), Error> {
         let mut tall = zeros((self.matrix.by_customer.rows(), width))?;
         let mut basis = zeros((self.matrix.by_movie.rows(), width))?;
-        let mut rng = generator(params.seed);
-        for mut row in tall.rows_mut() {
-            check(self.cancelled)?;
-            row.iter_mut().for_each(|number| *number = StandardNormal.sample(&mut rng));
-        }
+        // A row's numbers are its own, whichever thread draws them.
+        let turns = Turns::of_length(width);
+        turns.visit(turns.of_mut(&mut tall), self.cancelled, |from, mut rows| {
+            for (row, mut numbers) in (from as u64..).zip(rows.rows_mut()) {
+                let mut rng = generator(hash(params.seed as u64 ^ hash(row)) as i64);
+                numbers.iter_mut().for_each(|number| *number = StandardNormal.sample(&mut rng));
+            }
+            Ok(())
+        })?;
         self.by_movie(&tall, &mut basis)?;
         orthonormalize(basis.view_mut(), self.cancelled)?;
         for _ in 0..params.iterations {
@@ -205,7 +219,7 @@ impl Centred<'_> {
     ) -> Result<Decomposed, Error> {
         self.by_customer(&basis, &mut tall)?;
         let r = orthonormalize(tall.view_mut(), self.cancelled)?;
-        let Singular { mut left, mut values, mut right } = singular_values(&r)?;
+        let Singular { mut left, mut values, mut right } = singular_values(&r, self.cancelled)?;
         // What rounding leaves of a singular value that is zero would be scaled to factors that mean nothing.
         let largest = values.first().copied().unwrap_or(0.0);
         let noise = largest * f64::EPSILON * tall.nrows().max(basis.nrows()) as f64;
@@ -223,15 +237,17 @@ impl Centred<'_> {
             movies.factors.view_mut(),
             self.cancelled,
         )?;
-        for (column, mut entries) in movies.factors.columns_mut().into_iter().enumerate() {
-            check(self.cancelled)?;
-            let largest = entries
-                .iter()
-                .fold(0.0f32, |most, entry| if entry.abs() > most.abs() { *entry } else { most });
-            if largest < 0.0 {
-                entries.mapv_inplace(|entry| -entry);
-                left.column_mut(column).mapv_inplace(|entry| -entry);
+        let flips = self.flips(&movies.factors)?;
+        let turns = Turns::of_length(factors);
+        turns.visit(turns.of_mut(&mut movies.factors), self.cancelled, |_, mut rows| {
+            for mut row in rows.rows_mut() {
+                row.iter_mut().zip(&flips).for_each(|(entry, &flip)| *entry *= flip);
             }
+            Ok(())
+        })?;
+        for mut row in left.rows_mut() {
+            check(self.cancelled)?;
+            row.iter_mut().zip(&flips).for_each(|(entry, &flip)| *entry *= f64::from(flip));
         }
         let mut customers = Side::zeros(tall.nrows(), factors)?;
         multiply_tall(
@@ -243,6 +259,30 @@ impl Centred<'_> {
         Ok(Decomposed { customers, movies, spectrum })
     }
 
+    /// Of each column -1 where its entry of largest size, the first one of several, is negative, and 1 elsewhere.
+    fn flips(&self, factors: &Array2<f32>) -> Result<Vec<f32>, Error> {
+        let columns = factors.ncols();
+        let turns = Turns::of_length(columns);
+        let larger = |largest: &mut f32, entry: f32| {
+            if entry.abs() > largest.abs() {
+                *largest = entry;
+            }
+        };
+        let add = |largest: &mut Vec<f32>, rows| {
+            for row in factors.slice(s![rows, ..]).rows() {
+                largest.iter_mut().zip(row).for_each(|(largest, &entry)| larger(largest, entry));
+            }
+            Ok(())
+        };
+        let join = |all: &mut Vec<f32>, part: Vec<f32>| {
+            all.iter_mut().zip(part).for_each(|(largest, entry)| larger(largest, entry));
+        };
+        let mut largest =
+            turns.sum(factors.nrows(), PARTS, self.cancelled, || try_vec(columns), add, join)?;
+        largest.iter_mut().for_each(|entry| *entry = if *entry < 0.0 { -1.0 } else { 1.0 });
+        Ok(largest)
+    }
+
     /// Of singular values, whose left vectors are the columns of `tall · left`.
     fn spectrum(
         &self,
@@ -250,11 +290,13 @@ impl Centred<'_> {
         left: &Array2<f64>,
         singular_values: Vec<f64>,
     ) -> Result<Spectrum, Error> {
-        let turns = tall.axis_chunks_iter(Axis(0), ROWS_A_TURN).into_par_iter();
-        let sums = turns.map(|rows| check(self.cancelled).map(|()| rows.sum_axis(Axis(0))));
-        let sums = sums.collect::<Result<Vec<_>, Error>>()?;
-        let mut sum = ndarray::Array1::zeros(tall.ncols());
-        sums.iter().for_each(|of_turn| sum += of_turn);
+        let turns = Turns::of_length(tall.ncols());
+        let sum = turns.sum_columns(tall.dim(), self.cancelled, |sums, rows| {
+            for row in tall.slice(s![rows, ..]).rows() {
+                sums.iter_mut().zip(row).for_each(|(sum, entry)| *sum += entry);
+            }
+        })?;
+        let sum = ndarray::ArrayView1::from(&sum);
         let customers = tall.nrows() as f64;
         // A left vector's squares sum up to 1.
         let variance = |(&value, sum): (&f64, &f64)| {
@@ -282,7 +324,7 @@ impl Centred<'_> {
             }
             Ok((squares / customers - (sum / customers).powi(2)).max(0.0))
         });
-        Ok(variances.collect::<Result<Vec<f64>, Error>>()?.iter().sum())
+        sum(variances)
     }
 
     /// `out = S · dense`.

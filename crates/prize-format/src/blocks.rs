@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::lines::{Line, LineReader};
+use crate::lines::{Buffer, Line, LineReader};
 use crate::record::{Reason, Record, parse_id};
 
 /// What a line turned out to be.
@@ -37,12 +37,17 @@ pub struct Located<'a, T> {
 impl<R: Read, T: Record> BlockReader<R, T> {
     /// Reads from the beginning of a file.
     pub fn new(source: R) -> BlockReader<R, T> {
-        BlockReader { lines: LineReader::new(source), movie_id: None, record: std::marker::PhantomData }
+        BlockReader::with(Buffer::default(), None, source)
     }
 
-    /// Reads from the beginning of a line on that stands under this movie.
-    pub fn under(movie_id: u32, source: R) -> BlockReader<R, T> {
-        BlockReader { movie_id: Some(movie_id), ..BlockReader::new(source) }
+    /// Reads from the beginning of a line on that stands under this movie, into a buffer that another reader gave back.
+    pub(crate) fn with(buffer: Buffer, movie_id: Option<u32>, source: R) -> BlockReader<R, T> {
+        BlockReader { lines: LineReader::with(buffer, source), movie_id, record: std::marker::PhantomData }
+    }
+
+    /// Its buffer, for the next reader.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        self.lines.into_buffer()
     }
 
     /// The movie that a record on the next line would belong to.

@@ -184,6 +184,7 @@ impl Survey {
                     record += 1;
                 }
             }
+            opened.buffer = reader.into_buffer();
             if record != segment.records {
                 return Err(Error::Changed { path: path.clone() });
             }

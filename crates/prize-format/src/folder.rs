@@ -1,9 +1,10 @@
 //! Which of the Prize's files a folder holds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::Error;
+use crate::{Error, source};
 
 /// The files of a data set, in the order they are read. Any of them may be gzipped, its name then ending in `.gz`;
 /// where it is there both ways, the plain one is taken.
@@ -20,12 +21,21 @@ pub struct Folder {
     pub qualifying: Option<PathBuf>,
     /// `judging.txt`.
     pub judging: Option<PathBuf>,
+    /// The folder that all of them must lie below, as [`Folder::open_below`] was told.
+    pub below: Option<Arc<Path>>,
 }
 
 impl Folder {
     /// Looks through a folder. One without a rating file is an error that says what there is instead.
     pub fn open(path: &Path) -> Result<Folder, Error> {
-        let here = list(path)?;
+        Folder::open_below(path, None)
+    }
+
+    /// The same, for somebody who may read no files but those below a folder: neither this one nor any of its files may lie
+    /// elsewhere, wherever links lead. That folder's path must be without links, as [`std::fs::canonicalize`] gives it.
+    /// [`Error::Outside`] where one does; of a file, when it is read.
+    pub fn open_below(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let here = list(path, below)?;
         let find = |names: &[&str]| {
             let packed = names.iter().map(|name| format!("{name}.gz"));
             let mut names = names.iter().map(|name| (*name).to_owned()).chain(packed);
@@ -33,7 +43,7 @@ impl Folder {
         };
         let mut ratings = Vec::new();
         if fs::metadata(path.join("training_set")).is_ok_and(|meta| meta.is_dir()) {
-            ratings.extend(numbered(&list(&path.join("training_set"))?, ONE_A_MOVIE));
+            ratings.extend(numbered(&list(&path.join("training_set"), below)?, ONE_A_MOVIE));
         }
         if ratings.is_empty() {
             ratings.extend(numbered(&here, ONE_A_MOVIE));
@@ -44,7 +54,9 @@ impl Folder {
         }
         ratings.extend(numbered(&here, "combined_data_"));
         if ratings.is_empty() {
-            let found = here.iter().map(|path| file_name(path).into_owned()).collect();
+            // The data set may be in one of the folders, or in an archive that has to be unpacked.
+            let folders = folders(path)?.into_iter().map(|folder| format!("{}/", file_name(&folder)));
+            let found = folders.chain(here.iter().map(|path| file_name(path).into_owned())).collect();
             return Err(Error::NoRatings { folder: path.into(), found });
         }
         Ok(Folder {
@@ -53,6 +65,7 @@ impl Folder {
             probe: find(&["probe.txt"]),
             qualifying: find(&["qualifying.txt"]),
             judging: find(&["judging.txt"]),
+            below: below.map(Arc::from),
         })
     }
 }
@@ -72,11 +85,15 @@ pub fn is_one_a_movie(path: &Path) -> bool {
 }
 
 /// A folder's plain files, by name: a pipe or a socket of the right name must not hang or confuse a load.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+fn list(folder: &Path, below: Option<&Path>) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::Io { path: folder.into(), source };
+    // With a dot behind it, nothing but a folder can be opened. What is looked at is then what is listed.
+    let opened = File::open(folder.join(".")).map_err(failed)?;
+    source::check_below(&opened, folder, below)?;
+    let listed = if below.is_some() { &source::by_number(&opened) } else { folder };
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in fs::read_dir(listed).map_err(failed)? {
+        let path = folder.join(entry.map_err(failed)?.file_name());
         match fs::metadata(&path) {
             Ok(meta) if !meta.is_file() => {}
             // A broken link is noticed when it is opened, if it has the name of a file that is read.
@@ -85,6 +102,20 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A folder's folders, by name.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Io { path: folder.into(), source };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if fs::metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {

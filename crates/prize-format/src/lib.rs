@@ -55,6 +55,14 @@ pub enum Error {
         /// What it holds instead.
         found: Vec<String>,
     },
+    /// A link leads out of the folder that files must lie below.
+    #[error("\"{}\" leads out of \"{}\"", path.display(), below.display())]
+    Outside {
+        /// Which file or folder.
+        path: PathBuf,
+        /// The folder.
+        below: PathBuf,
+    },
     /// More lines had to be refused than are allowed.
     #[error("more than {max} lines could not be used")]
     TooManyRejects {

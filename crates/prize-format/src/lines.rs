@@ -13,6 +13,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const BUFFER: usize = 256 * 1024;
 
+/// What lines are read into. A text may be short: who reads many of them hands the buffer on from one to the next.
+#[derive(Default)]
+pub(crate) struct Buffer(Box<[u8]>);
+
 /// A line without its end (`\n` or `\r\n`).
 #[derive(Debug)]
 pub struct Line<'a> {
@@ -29,7 +33,7 @@ pub struct Line<'a> {
 /// Reads lines; use [`LineReader::next`] until it gives `None`.
 pub struct LineReader<R> {
     source: R,
-    buffer: Box<[u8]>,
+    buffer: Buffer,
     /// What is read but not yet handed out: `buffer[start..end]`.
     start: usize,
     end: usize,
@@ -43,9 +47,17 @@ pub struct LineReader<R> {
 impl<R: Read> LineReader<R> {
     /// Reads from the beginning of a file, or from the beginning of a line on.
     pub fn new(source: R) -> LineReader<R> {
+        LineReader::with(Buffer::default(), source)
+    }
+
+    /// The same, into a buffer that another reader gave back, or one that is yet to be made.
+    pub(crate) fn with(mut buffer: Buffer, source: R) -> LineReader<R> {
+        if buffer.0.is_empty() {
+            buffer.0 = vec![0; BUFFER].into();
+        }
         LineReader {
             source,
-            buffer: vec![0; BUFFER].into(),
+            buffer,
             start: 0,
             end: 0,
             ended: false,
@@ -53,6 +65,11 @@ impl<R: Read> LineReader<R> {
             offset: 0,
             long_line: Vec::new(),
         }
+    }
+
+    /// Its buffer, for the next reader.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        self.buffer
     }
 
     /// Where the next line starts.
@@ -73,7 +90,7 @@ impl<R: Read> LineReader<R> {
         let offset = self.offset;
         let mut searched = 0;
         let (length, ending) = loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = &self.buffer.0[self.start..self.end];
             if let Some(at) = memchr::memchr(b'\n', &unread[searched..]) {
                 break (searched + at, 1);
             }
@@ -93,7 +110,7 @@ impl<R: Read> LineReader<R> {
         self.start += length + ending;
         self.offset += (length + ending) as u64;
         self.number += 1;
-        let mut bytes = &self.buffer[from..from + length];
+        let mut bytes = &self.buffer.0[from..from + length];
         if let [head @ .., b'\r'] = bytes {
             bytes = head;
         }
@@ -105,10 +122,10 @@ impl<R: Read> LineReader<R> {
     fn skip_long_line(&mut self) -> io::Result<Line<'_>> {
         let (offset, number) = (self.offset, self.number + 1);
         self.long_line.clear();
-        let head = without_mark(offset, &self.buffer[self.start..self.end]);
+        let head = without_mark(offset, &self.buffer.0[self.start..self.end]);
         self.long_line.extend_from_slice(&head[..MAX_LINE]);
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = &self.buffer.0[self.start..self.end];
             let found = memchr::memchr(b'\n', unread);
             let skipped = found.map_or(unread.len(), |at| at + 1);
             self.start += skipped;
@@ -129,10 +146,10 @@ impl<R: Read> LineReader<R> {
 
     /// Moves what is unread to the front and reads more behind it.
     fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.start..self.end, 0);
+        self.buffer.0.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        match self.source.read(&mut self.buffer[self.end..]) {
+        match self.source.read(&mut self.buffer.0[self.end..]) {
             Ok(0) => self.ended = true,
             Ok(n) => self.end += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

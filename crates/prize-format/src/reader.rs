@@ -73,11 +73,12 @@ impl<'a> RatingReader<'a> {
             each(records, rating);
             records += 1;
         }
+        self.opened.buffer = reader.into_buffer();
         if (records, digest) == (part.records, part.digest) { Ok(()) } else { Err(changed()) }
     }
 }
 
-/// The lines of a movie's part of a text.
+/// The lines of a movie's part of a text. Its buffer is the files' own: give it back at the end.
 pub(crate) fn segment_reader<'a>(
     opened: &'a mut Opened<'_>,
     movie_id: u32,
@@ -85,7 +86,8 @@ pub(crate) fn segment_reader<'a>(
     offset: u64,
     bytes: u64,
 ) -> Result<BlockReader<Take<&'a mut Stream>, Rating>, Error> {
-    Ok(BlockReader::under(movie_id, opened.part(file as usize, offset, bytes)?))
+    let buffer = std::mem::take(&mut opened.buffer);
+    Ok(BlockReader::with(buffer, Some(movie_id), opened.part(file as usize, offset, bytes)?))
 }
 
 /// A pair of the qualifying set.

@@ -135,9 +135,15 @@ impl Record for Qualifying {
     }
 }
 
-/// A movie's or customer's id: 1 to 2,147,483,647, so that it fits a PostgreSQL `int`.
+/// A movie's or customer's id: 1 to 2,147,483,647, so that it fits a PostgreSQL `int`. Zeros before it make no difference,
+/// however many there are: some tools fill numbers up.
 pub(crate) fn parse_id(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.len() > 10 {
+    const LONGEST: usize = 10;
+    let digits = match digits.len() {
+        ..=LONGEST => digits,
+        _ => &digits[digits.iter().take_while(|&&b| b == b'0').count()..],
+    };
+    if digits.len() > LONGEST {
         return None;
     }
     let mut id = 0u64;
@@ -166,7 +172,13 @@ mod tests {
         let rating = |line: &str| Rating::parse(line.as_bytes());
         let date = Date::new(2005, 9, 6).unwrap();
         assert_eq!(rating("1488844,3,2005-09-06"), Ok(Rating { customer_id: 1_488_844, rating: 3, date }));
-        assert_eq!(rating("0,3,2005-09-06"), Err(Reason::Customer));
+        for zeros in 0..30 {
+            let padded = format!("{}7,3,2005-09-06", "0".repeat(zeros));
+            assert_eq!(rating(&padded), Ok(Rating { customer_id: 7, rating: 3, date }));
+        }
+        for bad in ["0", "00000000000000", "00002147483648", "00000000000x", "12345678901"] {
+            assert_eq!(rating(&format!("{bad},3,2005-09-06")), Err(Reason::Customer), "{bad}");
+        }
         assert_eq!(rating("2147483648,3,2005-09-06"), Err(Reason::Customer));
         assert_eq!(rating("-1,3,2005-09-06"), Err(Reason::Customer));
         assert_eq!(rating(",3,2005-09-06"), Err(Reason::Customer));

@@ -1,17 +1,22 @@
 //! Files on disk as streams of text: plain or gzipped, and archives of them.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
+use crate::lines::Buffer;
 use crate::{Error, TextFile};
 
 /// A file on disk, read as the text or archive it holds; what ends in `.gz` is unpacked on the way.
 pub struct Stream {
     path: PathBuf,
+    below: Option<Arc<Path>>,
     bytes: Bytes,
     /// How many bytes of what it holds have been read.
     position: u64,
@@ -19,7 +24,73 @@ pub struct Stream {
 
 enum Bytes {
     Plain(Counted),
-    Gzip(Box<MultiGzDecoder<Counted>>),
+    Gzip(Box<Members>),
+}
+
+/// The members of a gzipped file, one after the other. Zeros behind the last one are no part of it, as for gzip itself: they
+/// fill up the blocks of a tape.
+struct Members {
+    /// None behind the last one.
+    decoder: Option<GzDecoder<BufReader<Counted>>>,
+    /// What had been read from the disk at the end.
+    read: u64,
+}
+
+impl Members {
+    fn new(file: Counted) -> Members {
+        let decoder = Some(GzDecoder::new(BufReader::new(file)));
+        Members { decoder, read: 0 }
+    }
+
+    /// Goes on to the next member, if there is one.
+    fn next(&mut self) -> io::Result<()> {
+        let Some(decoder) = self.decoder.take() else { return Ok(()) };
+        let mut source = decoder.into_inner();
+        let mut is_padded = false;
+        loop {
+            let bytes = source.fill_buf()?;
+            let (length, zeros) = (bytes.len(), bytes.iter().take_while(|&&b| b == 0).count());
+            is_padded |= zeros > 0;
+            source.consume(zeros);
+            if zeros < length && is_padded {
+                let message = "something follows the zeros behind a gzip member";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            if zeros == length && length > 0 {
+                continue;
+            }
+            self.read = source.get_ref().read;
+            self.decoder = (length > 0).then(|| GzDecoder::new(source));
+            return Ok(());
+        }
+    }
+
+    fn read_from_disk(&self) -> u64 {
+        self.decoder.as_ref().map_or(self.read, |decoder| decoder.get_ref().get_ref().read)
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.decoder {
+            let n = decoder.read(out)?;
+            if n > 0 || out.is_empty() {
+                return Ok(n);
+            }
+            self.next()?;
+        }
+        Ok(0)
+    }
+}
+
+/// Opens a file that must be a plain one. Another may have taken its place since the folder was listed: opening a pipe would
+/// wait, uninterruptibly, for somebody to write into it.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")),
+    }
 }
 
 /// A file that knows how much of it was read.
@@ -37,19 +108,21 @@ impl Read for Counted {
 }
 
 impl Stream {
-    /// Opens a file. Gives it, and when it was last changed, in microseconds since 1970, where the system knows.
-    pub fn open(path: &Path) -> Result<(Stream, Option<i64>), Error> {
+    /// Opens a file, which must lie below a folder if one is given. Gives it, and when it was last changed, in microseconds
+    /// since 1970, where the system knows.
+    pub fn open(path: &Path, below: Option<Arc<Path>>) -> Result<(Stream, Option<i64>), Error> {
         let failed = |source| Error::Io { path: path.into(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = open_plain(path).map_err(failed)?;
+        check_below(&file, path, below.as_deref())?;
         let modified = file.metadata().map_err(failed)?.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok());
         let file = Counted { file, read: 0 };
         let bytes = match is_gzipped(path) {
-            true => Bytes::Gzip(Box::new(MultiGzDecoder::new(file))),
+            true => Bytes::Gzip(Box::new(Members::new(file))),
             false => Bytes::Plain(file),
         };
-        Ok((Stream { path: path.into(), bytes, position: 0 }, modified))
+        Ok((Stream { path: path.into(), below, bytes, position: 0 }, modified))
     }
 
     fn is_plain(&self) -> bool {
@@ -60,7 +133,7 @@ impl Stream {
     pub fn read_from_disk(&self) -> u64 {
         match &self.bytes {
             Bytes::Plain(file) => file.read,
-            Bytes::Gzip(decoder) => decoder.get_ref().read,
+            Bytes::Gzip(members) => members.read_from_disk(),
         }
     }
 
@@ -75,7 +148,7 @@ impl Stream {
             }
             Bytes::Gzip(_) => {
                 if position < self.position {
-                    *self = Stream::open(&self.path)?.0;
+                    *self = Stream::open(&self.path, self.below.clone())?.0;
                 }
                 let path = self.path.clone();
                 while self.position < position {
@@ -96,16 +169,33 @@ impl Read for Stream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = match &mut self.bytes {
             Bytes::Plain(file) => file.read(out)?,
-            Bytes::Gzip(decoder) => decoder.read(out)?,
+            Bytes::Gzip(members) => members.read(out)?,
         };
         self.position += n as u64;
         Ok(n)
     }
 }
 
+/// [`Error::Outside`] where an open file or folder does not lie below a folder, whose path is without links. What is looked at is
+/// the path of what is open, as the system knows it: no link that is changed in between leads elsewhere.
+pub fn check_below(file: &File, path: &Path, below: Option<&Path>) -> Result<(), Error> {
+    let Some(below) = below else { return Ok(()) };
+    let real = fs::read_link(by_number(file)).map_err(|source| Error::Io { path: path.into(), source })?;
+    if real.starts_with(below) {
+        Ok(())
+    } else {
+        Err(Error::Outside { path: path.into(), below: below.into() })
+    }
+}
+
+/// The path that the system gives to an open file.
+pub fn by_number(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
 /// When a file was last changed, in microseconds since 1970, where the system knows.
-pub fn modified(path: &Path) -> Result<Option<i64>, Error> {
-    Ok(Stream::open(path)?.1)
+pub fn modified(file: &TextFile) -> Result<Option<i64>, Error> {
+    Ok(Stream::open(&file.path, file.below.clone())?.1)
 }
 
 /// Looks whether files are still those that were surveyed, each file on disk read once where they come in their order.
@@ -118,7 +208,7 @@ impl ContentCheck {
         let failed = |source| Error::Io { path: file.path.clone(), source };
         let stream = match &mut self.0 {
             Some(open) if open.path == file.path => open,
-            other => other.insert(Stream::open(&file.path)?.0),
+            other => other.insert(Stream::open(&file.path, file.below.clone())?.0),
         };
         stream.seek(file.position, check)?;
         // One byte more, to see whether it ends where it did; in an archive, something follows.
@@ -171,6 +261,8 @@ pub struct Opened<'a> {
     check: &'a (dyn Fn() -> Result<(), Error> + Sync),
     /// The one used last stands last.
     open: Vec<Stream>,
+    /// Lent to the reader of a part, which gives it back when it has come to the end.
+    pub(crate) buffer: Buffer,
 }
 
 /// How many files are open at a time.
@@ -179,7 +271,7 @@ const OPEN: usize = 8;
 impl<'a> Opened<'a> {
     /// None is open yet. `check` is asked now and then whether to go on.
     pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> Opened<'a> {
-        Opened { files, check, open: Vec::new() }
+        Opened { files, check, open: Vec::new(), buffer: Buffer::default() }
     }
 
     /// Asks whether to go on.
@@ -198,7 +290,7 @@ impl<'a> Opened<'a> {
         let stream = match nearest.max_by_key(|&n| self.open[n].position) {
             Some(nearest) => self.open.remove(nearest),
             None => {
-                let (stream, modified) = Stream::open(&text.path)?;
+                let (stream, modified) = Stream::open(&text.path, text.below.clone())?;
                 if modified != text.modified {
                     return Err(Error::Changed { path: text.path.clone() });
                 }

@@ -1,9 +1,9 @@
 //! The first pass over a data set: reads every file, on as many threads as there are, and finds which customers and
 //! movies there are, where each movie's ratings stand, and which lines cannot be used.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
@@ -59,6 +59,8 @@ pub struct TextFile {
     pub kind: Kind,
     /// The file on disk.
     pub path: PathBuf,
+    /// The folder that it must lie below, wherever links lead; anywhere, where that is `None`.
+    pub below: Option<Arc<Path>>,
     /// Its name in that file, where it is an archive.
     pub member: Option<String>,
     /// Where it begins in what the file holds, unpacked.
@@ -147,6 +149,8 @@ impl Limits {
 pub(crate) struct Shared<'a> {
     pub limits: Limits,
     pub watch: &'a Watch<'a>,
+    /// The folder that the files must lie below.
+    pub below: Option<Arc<Path>>,
     /// The first job that failed: those after it need not go on.
     failed: AtomicUsize,
     files: AtomicU64,
@@ -161,6 +165,7 @@ impl<'a> Shared<'a> {
         Shared {
             limits,
             watch,
+            below: None,
             failed: AtomicUsize::new(usize::MAX),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -256,7 +261,7 @@ impl Survey {
     /// where too many lines cannot be used, with [`Error::MemoryLimit`] where what it finds takes too much memory.
     pub fn take(folder: &Folder, limits: Limits, watch: &Watch<'_>) -> Result<Survey, Error> {
         let (jobs, total) = surveyor::jobs(folder, watch)?;
-        let shared = Shared::new(limits, watch, total);
+        let shared = Shared { below: folder.below.clone(), ..Shared::new(limits, watch, total) };
         let first = Mutex::new(None::<(usize, PathBuf, Reject)>);
         let (sets, found) = shared.run(jobs.len(), Sets::default, |sets, job| {
             let mut found = Found::default();

@@ -5,15 +5,16 @@ use std::collections::btree_map::Entry;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::archive::{self, Member};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
-use crate::lines::LineReader;
+use crate::lines::{Buffer, LineReader};
 use crate::record::{Probe, Qualifying, Rating, Reason, Record};
-use crate::source::{Checksummed, Stream, is_gzipped};
+use crate::source::{Checksummed, Stream, check_below, is_gzipped, open_plain};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
 use crate::{Date, Error, Folder, Title};
@@ -37,6 +38,8 @@ pub struct Sets {
     /// The customers of the movie under way, to notice those who rate it twice.
     raters: IdSet,
     rater_list: Vec<u32>,
+    /// Lent to the reader of each text.
+    buffer: Buffer,
     /// Rejects kept.
     rejects: usize,
     /// Bytes accounted for.
@@ -69,7 +72,7 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
         match folder::is_archive(path) {
             true if is_gzipped(path) => jobs.push(Job::Archive(path.clone())),
             true => {
-                let members = members(path, watch)?;
+                let members = members(path, folder.below.as_deref(), watch)?;
                 jobs.extend(
                     members.chunks(MEMBERS_A_JOB).map(|some| Job::Members(path.clone(), some.to_vec())),
                 );
@@ -87,9 +90,10 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
 }
 
 /// The members of an archive that hold ratings. Only their headers are read.
-fn members(path: &Path, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
+fn members(path: &Path, below: Option<&Path>, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let file = fs::File::open(path).map_err(failed)?;
+    let file = open_plain(path).map_err(failed)?;
+    check_below(&file, path, below)?;
     let bytes = file.metadata().map_err(failed)?.len();
     let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
         true => Err(Error::Stopped),
@@ -109,19 +113,20 @@ pub fn read(
     found: &mut Found,
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
+    let below = || shared.below.clone();
     match job {
         Job::Text(kind, path) => {
-            let (mut stream, modified) = Stream::open(path)?;
-            let file = text(*kind, path, modified);
+            let (mut stream, modified) = Stream::open(path, below())?;
+            let file = text(*kind, path, below(), modified);
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             reader.read(file, &mut stream, |stream| stream.read_from_disk())
         }
         Job::Archive(path) => {
-            let (mut stream, modified) = Stream::open(path)?;
+            let (mut stream, modified) = Stream::open(path, below())?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             archive::each_packed(path, &mut stream, |member, text| {
                 reader.told = 0;
-                reader.read(member_file(path, &member, modified), text, |_| 0)
+                reader.read(member_file(path, below(), &member, modified), text, |_| 0)
             })?;
             if found.files.is_empty() {
                 return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
@@ -131,14 +136,14 @@ pub fn read(
             shared.advance(number, stream.read_from_disk(), 0)
         }
         Job::Members(path, members) => {
-            let (mut stream, modified) = Stream::open(path)?;
+            let (mut stream, modified) = Stream::open(path, below())?;
             let mut reader = Reader { number, sets, found, shared, told: 0 };
             for member in members {
                 stream.seek(member.position, &|| Ok(()))?;
                 let from = stream.read_from_disk();
                 reader.told = 0;
                 reader.read(
-                    member_file(path, member, modified),
+                    member_file(path, below(), member, modified),
                     &mut (&mut stream).take(member.bytes),
                     |part| part.get_ref().read_from_disk() - from,
                 )?;
@@ -148,14 +153,24 @@ pub fn read(
     }
 }
 
-fn text(kind: Kind, path: &Path, modified: Option<i64>) -> TextFile {
-    let (path, member) = (path.to_path_buf(), None);
-    TextFile { kind, path, member, position: 0, bytes: 0, modified, checksum: 0, records: 0, rejected: 0 }
+fn text(kind: Kind, path: &Path, below: Option<Arc<Path>>, modified: Option<i64>) -> TextFile {
+    TextFile {
+        kind,
+        path: path.into(),
+        below,
+        member: None,
+        position: 0,
+        bytes: 0,
+        modified,
+        checksum: 0,
+        records: 0,
+        rejected: 0,
+    }
 }
 
-fn member_file(path: &Path, member: &Member, modified: Option<i64>) -> TextFile {
+fn member_file(path: &Path, below: Option<Arc<Path>>, member: &Member, modified: Option<i64>) -> TextFile {
     let Member { name, position, .. } = member;
-    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, modified) }
+    TextFile { member: Some(name.clone()), position: *position, ..text(Kind::Ratings, path, below, modified) }
 }
 
 /// Reads texts for one job.
@@ -219,7 +234,7 @@ impl Reader<'_, '_> {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
                     Entry::Vacant(free) => {
                         self.sets.movies.insert(title.movie_id);
-                        bytes += size_of::<Title>() + title.title.len();
+                        bytes += size_of::<Title>() + title.title.as_ref().map_or(0, String::len);
                         free.insert(title);
                         None
                     }
@@ -288,7 +303,7 @@ impl Reader<'_, '_> {
         read: &impl Fn(&R) -> u64,
         mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
-        let mut reader = BlockReader::new(source);
+        let mut reader = BlockReader::with(std::mem::take(&mut self.sets.buffer), None, source);
         let mut records = 0;
         let result = loop {
             let Located { event, line } = match reader.next() {
@@ -317,6 +332,7 @@ impl Reader<'_, '_> {
                 }
             }
         };
+        self.sets.buffer = reader.into_buffer();
         (records, result)
     }
 
@@ -414,7 +430,7 @@ fn excerpt(line: &[u8]) -> String {
         }
     }
     if line.len() > KEPT {
-        excerpt.push('…');
+        excerpt.push_str("...");
     }
     excerpt
 }

@@ -9,8 +9,8 @@ pub struct Title {
     pub movie_id: u32,
     /// The year it was released, where known.
     pub release_year: Option<u16>,
-    /// Its title.
-    pub title: String,
+    /// Its title, without blanks around it; none where there is nothing else.
+    pub title: Option<String>,
 }
 
 impl Title {
@@ -40,9 +40,7 @@ impl Title {
         if title.chars().any(char::is_control) {
             return Err(Reason::TitleEncoding);
         }
-        if title.trim().is_empty() {
-            return Err(FORM);
-        }
+        let title = Some(title.trim()).filter(|title| !title.is_empty()).map(str::to_owned);
         Ok(Title { movie_id, release_year, title })
     }
 }
@@ -53,7 +51,9 @@ mod tests {
 
     #[test]
     fn reads_commas_accents_and_null_years() {
-        let parse = |line: &[u8]| Title::parse(line).map(|t| (t.movie_id, t.release_year, t.title));
+        let parse = |line: &[u8]| {
+            Title::parse(line).map(|t| (t.movie_id, t.release_year, t.title.unwrap_or_default()))
+        };
         assert_eq!(
             parse(b"72,1974,At Home Among Strangers, A Stranger"),
             Ok((72, Some(1974), "At Home Among Strangers, A Stranger".into()))
@@ -67,6 +67,9 @@ mod tests {
         assert_eq!(parse(b"1,20004,Untitled"), Err(Reason::Year));
         assert_eq!(parse(b"x,2004,Untitled"), Err(Reason::Movie));
         assert!(matches!(parse(b"1,2004"), Err(Reason::Form(_))));
-        assert!(matches!(parse(b"1,2004, "), Err(Reason::Form(_))));
+        assert_eq!(parse(b"0000000000072,2004, \xa0 Padded,  "), Ok((72, Some(2004), "Padded,".into())));
+        for blank in ["1,2004,", "1,2004,  ", "1,2004,\u{a0}"] {
+            assert_eq!(Title::parse(blank.as_bytes()).map(|title| title.title), Ok(None), "{blank:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The second pass in pieces: each unit holds the ratings of some movies, and can be loaded by itself, in any order.
 
-use serde::{Deserialize, Serialize};
+use minicbor::{Decode, Encode};
 
 use crate::{Error, Survey};
 
@@ -25,38 +25,53 @@ pub(crate) struct Segment {
 pub(crate) type SegmentId = usize;
 
 /// Ratings that are loaded in one go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cbor(map)]
 pub struct Unit {
     /// Whose ratings they are, in the order in which they stand in the files.
+    #[n(0)]
     pub movies: Vec<MovieUnit>,
 }
 
 /// One movie's ratings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cbor(map)]
 pub struct MovieUnit {
     /// The movie.
+    #[n(0)]
     pub movie_id: u32,
     /// How many ratings of movies with smaller ids are loaded from the same survey: with these, a rating's number
     /// depends neither on the unit it is in nor on when it is loaded.
+    #[n(1)]
     pub first: u64,
     /// How many ratings of it are to be loaded.
+    #[n(2)]
     pub ratings: u64,
     /// The customers whose ratings of it are in the probe, sorted.
+    #[n(3)]
     pub probe: Vec<u32>,
     /// Where they stand.
+    #[n(4)]
     pub(crate) parts: Vec<Part>,
 }
 
 /// Some of a movie's ratings that follow each other in a text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cbor(map)]
 pub(crate) struct Part {
+    #[n(0)]
     pub file: u32,
+    #[n(1)]
     pub offset: u64,
+    #[n(2)]
     pub bytes: u64,
+    #[n(3)]
     pub records: u32,
     /// The sum of their digests: a file that was changed is noticed, whatever its date says.
+    #[n(4)]
     pub digest: u64,
     /// A bit for each record that is left out, or nothing where none is.
+    #[n(5)]
     pub left_out: Vec<u8>,
 }
 
@@ -101,14 +116,18 @@ impl Unit {
         files
     }
 
-    /// Packs it for keeping.
+    /// Packs it for keeping: CBOR (RFC 8949), whose maps have the fields' numbers for keys.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        serde_cbor::ser::to_vec_packed(self).map_err(|_| Error::DamagedUnit)
+        minicbor::to_vec(self).map_err(|_| Error::DamagedUnit)
     }
 
     /// Unpacks one that was kept. One whose numbers do not agree is damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Unit, Error> {
-        let unit = serde_cbor::from_slice::<Unit>(bytes).map_err(|_| Error::DamagedUnit)?;
+        let mut decoder = minicbor::Decoder::new(bytes);
+        let unit = decoder.decode::<Unit>().map_err(|_| Error::DamagedUnit)?;
+        if decoder.position() < bytes.len() {
+            return Err(Error::DamagedUnit);
+        }
         let ratings =
             unit.movies.iter().try_fold(0u64, |sum, movie| sum.checked_add(movie.checked_ratings()?));
         if ratings.is_some() { Ok(unit) } else { Err(Error::DamagedUnit) }
@@ -176,6 +195,19 @@ mod tests {
             Part { file: 0, offset: 3, bytes: 40, records: 10, digest: 0, left_out: vec![0b101, 0b10] };
         let movie = MovieUnit { movie_id: 1, first: 0, ratings: 7, probe: vec![5], parts: vec![part] };
         Unit { movies: vec![movie.clone(), movie] }
+    }
+
+    #[test]
+    fn what_was_kept_by_an_earlier_version_is_read() {
+        // As serde_cbor packed it.
+        let movie = "a50001010002070381050481a600000103021828030a040005820502";
+        let hex = format!("a10082{movie}{movie}");
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        let mut bytes = hex.as_bytes().chunks(2).map(byte).collect::<Vec<_>>();
+        assert_eq!(Unit::from_bytes(&bytes).unwrap(), unit());
+        assert_eq!(unit().to_bytes().unwrap(), bytes);
+        bytes.push(0);
+        assert!(matches!(Unit::from_bytes(&bytes), Err(Error::DamagedUnit)));
     }
 
     #[test]

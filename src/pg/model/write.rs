@@ -13,7 +13,7 @@ use crate::pg::catalog::{self, Privilege};
 use crate::pg::columns;
 use crate::pg::progress::Shown;
 use crate::pg::scan::{self, Column, Seen, scan};
-use crate::pg::{Error, query};
+use crate::pg::{Error, memory, query, sequence};
 
 /// What is known of a new model beside its factors.
 pub struct NewModel<'a> {
@@ -154,6 +154,7 @@ pub fn write(
     if deploy {
         withdraw(new.name, deployed.is_some())?;
     }
+    sequence::catch_up("model", "model_id", "model_model_id_seq")?;
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary)
@@ -233,7 +234,7 @@ impl RowsOf<'_> {
         // Nobody checks the foreign keys of what goes in, so that what was deleted during the training is left out,
         // and nothing more can be deleted until this is committed.
         catalog::lock_writers(dimension)?;
-        let mut is_there = vec![false; side.biases.len()];
+        let mut is_there = memory::filled(false, side.biases.len())?;
         scan(dimension, &[key_column(key)], Seen::Now, |row| {
             if let Some(there) = is_there.get_mut((row.int4(0) as usize).wrapping_sub(1)) {
                 *there = true;
@@ -304,6 +305,7 @@ fn withdraw(name: &str, is_deployed: bool) -> Result<(), Error> {
 }
 
 fn note_deployment(model_id: i32) -> Result<(), Error> {
+    sequence::catch_up("model_deployment", "deployment_id", "model_deployment_deployment_id_seq")?;
     query::run("INSERT INTO @extschema@.model_deployment (model_id) VALUES ($1)", &[model_id.into()])
 }
 

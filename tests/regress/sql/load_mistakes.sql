@@ -114,8 +114,8 @@ CREATE EXTENSION netflix_rec;
 SET statement_timeout = '20ms';
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
 RESET statement_timeout;
-INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key)
-VALUES ('/data', 'loading', now(), 0, 0, 0, 0, 0, 1);
+INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key, is_first)
+VALUES ('/data', 'loading', now(), 0, 0, 0, 0, 0, 1, true);
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 \echo :SQLSTATE
 SELECT netflix_reset();

@@ -4,7 +4,7 @@ CREATE EXTENSION netflix_rec SCHEMA warehouse;
 ALTER EXTENSION netflix_rec SET SCHEMA public;
 SET search_path = warehouse;
 \dt
-SELECT oid::regprocedure AS function, provolatile AS volatile FROM pg_proc
+SELECT oid::regprocedure AS function, provolatile AS volatile, proparallel AS parallel FROM pg_proc
 WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
 
 -- Every table, view, column and function says what it is.
@@ -32,7 +32,6 @@ INSERT INTO fact_ratings VALUES (1, 1, 1, 20050101, 3, false);
 
 -- Settings.
 SHOW netflix_rec.threads;
-SHOW netflix_rec.max_memory;
 SET netflix_rec.threads = -1;
 SET netflix_rec.max_memory = 0;
 SET netflix_rec.max_memroy = '1GB';

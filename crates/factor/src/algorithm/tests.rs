@@ -128,7 +128,7 @@ fn bits(model: &crate::Model) -> Vec<u32> {
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     // Enough for several blocks of rows and of ratings.
     let (matrix, held_out) = ratings(1500, 60);
-    assert!(matrix.by_movie.blocks(8192).len() > 3);
+    assert!(matrix.by_movie.blocks(8192).unwrap().len() > 3);
     for algorithm in all() {
         let trained = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -248,4 +248,23 @@ fn samples_scatter_most_where_least_is_known() {
     let run = &mut Run { held_out: &Ratings::default(), cancelled: &GO, on_iteration: &mut |_| {} };
     let als = Algorithm::parse("als", &json!({"factors": 3, "iterations": 2})).unwrap();
     assert_eq!(als.train(&matrix, run).unwrap().0.model.deviation(60, 7), None);
+}
+
+#[test]
+fn links_without_regularization_are_finite_and_learned() {
+    let (matrix, held_out) = ratings(300, 60);
+    // A customer and a movie more, without ratings.
+    let mut list = Ratings::default();
+    for customer in 0..300 {
+        let (movies, values) = matrix.by_customer.row(customer);
+        movies.iter().zip(values).for_each(|(&movie, &value)| list.push(customer as u32, movie, value));
+    }
+    let matrix = RatingMatrix::new(301, 61, &list, &GO).unwrap();
+    let algorithm = Algorithm::parse("svdpp", &json!({"factors": 4, "link_regularization": 0})).unwrap();
+    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
+    let model = algorithm.train(&matrix, run).unwrap().0.model;
+    let links = model.links.unwrap();
+    assert!(links.iter().all(|link| link.is_finite()));
+    assert!(links.row(60).iter().all(|&link| link == 0.0));
+    assert!(links.rows().into_iter().take(60).all(|row| row.iter().any(|&link| link != 0.0)));
 }

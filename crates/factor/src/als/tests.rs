@@ -110,7 +110,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let ratings = rated.map(|(c, m)| (c, m, stars((c, m)))).collect::<Vec<_>>();
     let (held, kept): (Vec<_>, Vec<_>) = ratings.iter().partition(|(c, m, _)| (c + m) % 3 == 0);
     let matrix = matrix(&kept, 600, 150);
-    assert!(matrix.by_movie.blocks(crate::half_sweep::RATINGS_A_BLOCK).len() > 4);
+    assert!(matrix.by_movie.blocks(crate::half_sweep::RATINGS_A_BLOCK).unwrap().len() > 4);
     let mut held_out = Ratings::default();
     held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
     assert!(held_out.len() > 16 * 1024);

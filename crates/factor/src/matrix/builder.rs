@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
-use super::{BYTES_A_SIDE, RatingMatrix, Sparse, check_bounds, transpose};
+use super::{BYTES_A_SIDE, RatingMatrix, Sparse, check_bounds, transpose, transpose_memory};
 use crate::Error;
 use crate::error::check;
 use crate::memory::{room, try_room, try_vec};
@@ -83,7 +83,8 @@ impl MatrixBuilder {
         // group's ratings once more, twice as many as usual.
         let sorting = (2 * ratings / groups.max(1) * threads).min(ratings) * size_of::<u64>();
         let one_side = BYTES_A_SIDE * ratings + customers * size_of::<usize>();
-        (collected + one_side + sorting).max(RatingMatrix::memory(customers, movies, ratings))
+        let transposing = RatingMatrix::memory(customers, movies, ratings) + transpose_memory(movies);
+        (collected + one_side + sorting).max(transposing)
     }
 
     /// The matrix of all ratings collected, in rayon's current pool. A pair must not have come twice.
@@ -116,7 +117,7 @@ impl MatrixBuilder {
         check_bounds(last.0, last.1, customers, movies)?;
         let mut starts = try_vec(customers + 1)?;
         let (mut others, mut values) = (try_room(ratings)?, try_room(ratings)?);
-        let mut parts = Vec::new();
+        let mut parts = try_room(customers.div_ceil(GROUP))?;
         let (mut start, mut rows, mut free_others, mut free_values) =
             (0, &mut starts[1..], room(&mut others, ratings), room(&mut values, ratings));
         // Those behind the last group have no ratings.

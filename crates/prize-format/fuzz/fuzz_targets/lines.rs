@@ -50,7 +50,8 @@ fuzz_target!(|input: &[u8]| {
     for line in text.split(|&b| b == b'\n') {
         if let Ok(title) = Title::parse(line) {
             assert!((1..=i32::MAX as u32).contains(&title.movie_id));
-            assert!(!title.title.trim().is_empty() && !title.title.chars().any(char::is_control));
+            let title = title.title.as_deref().unwrap_or("none");
+            assert!(!title.is_empty() && title.trim() == title && !title.chars().any(char::is_control));
         }
     }
 });

@@ -92,7 +92,11 @@ pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
             5 => format!("{adjective} {noun}: Part {}", movie.id % 4 + 1),
             _ => format!("{noun} and {}", word(NOUNS)),
         };
-        Title { movie_id: movie.id, release_year: movie.release_year.map(|year| year as u16), title }
+        Title {
+            movie_id: movie.id,
+            release_year: movie.release_year.map(|year| year as u16),
+            title: Some(title),
+        }
     };
     movies.iter().map(title).collect()
 }

@@ -122,7 +122,7 @@ impl Writer {
                 Some(year) => write!(file, "{movie_id},{year},")?,
                 None => write!(file, "{movie_id},NULL,")?,
             }
-            file.write_all(&encoding_rs::WINDOWS_1252.encode(title).0)?;
+            file.write_all(&encoding_rs::WINDOWS_1252.encode(title.as_deref().unwrap_or_default()).0)?;
             file.write_all(b"\n")?;
         }
         file.finish()

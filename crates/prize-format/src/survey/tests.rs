@@ -83,8 +83,8 @@ fn every_layout_says_the_same() {
     assert_eq!((first.ratings(), first.probe.len() as u64), (made.ratings, made.probe));
     assert_eq!(first.titles.len(), Sample::of(20_000).movies as usize);
     assert!(first.titles.iter().any(|title| title.release_year.is_none()));
-    assert!(first.titles.iter().any(|title| title.title.contains(',')));
-    assert!(first.titles.iter().any(|title| !title.title.is_ascii()));
+    assert!(first.titles.iter().any(|title| title.title.as_ref().unwrap().contains(',')));
+    assert!(first.titles.iter().any(|title| !title.title.as_ref().unwrap().is_ascii()));
     let all = load(&first, 1000).unwrap();
     assert_eq!((all.len(), first.duplicates()), (20_000, 0));
     assert!(all.windows(2).all(|w| (w[0].1, w[0].2) < (w[1].1, w[1].2)));
@@ -284,7 +284,7 @@ fn a_file_that_changes_between_the_passes_is_named() {
         let path = folder.path().join("combined_data_1.txt");
         fs::write(&path, changed).unwrap();
         // As if nothing had been noticed by the file's time alone.
-        let modified = crate::source::Stream::open(&path).unwrap().1;
+        let modified = crate::source::Stream::open(&path, None).unwrap().1;
         survey.files[0].modified = modified;
         assert!(matches!(load(&survey, 10), Err(Error::Changed { .. })), "{changed:?}");
     }
@@ -409,6 +409,12 @@ fn folders_without_ratings_say_what_they_hold() {
         folder(&[("movie_titles.csv", b"1,2000,A\n"), ("mv_x.txt", b""), ("combined_data_.txt", b"")]);
     let Err(Error::NoRatings { found, .. }) = Folder::open(folder.path()) else { panic!() };
     assert_eq!(found, ["combined_data_.txt", "movie_titles.csv", "mv_x.txt"]);
+    fs::create_dir(folder.path().join("download")).unwrap();
+    fs::write(folder.path().join("nf_prize_dataset.zip"), "PK").unwrap();
+    let Err(Error::NoRatings { found, .. }) = Folder::open(folder.path()) else { panic!() };
+    let files = ["combined_data_.txt", "movie_titles.csv", "mv_x.txt", "nf_prize_dataset.zip"];
+    assert_eq!(found[..1], ["download/"]);
+    assert_eq!(found[1..], files);
     fs::write(folder.path().join("mv_1.txt"), "1:\n5,1,2001-01-01\n").unwrap();
     assert_eq!(survey(folder.path()).ratings(), 1);
     assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Io { .. })));
@@ -446,4 +452,55 @@ fn packed_files_that_hold_the_same_movies_are_read_forward_side_by_side() {
             .zip(0..)
             .all(|(r, n)| (r.0, r.1, r.2) == (n, n as u32 / 2 + 1, n as u32 / 2 + 2 + n as u32 % 2))
     );
+}
+
+/// A packed file of some members.
+fn packed(members: &[&[u8]]) -> Vec<u8> {
+    use std::io::Write;
+    let mut bytes = Vec::new();
+    for member in members {
+        let mut packed = flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
+        packed.write_all(member).unwrap();
+        packed.finish().unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn zeros_behind_a_packed_file_are_no_part_of_it() {
+    let members: [&[u8]; 2] = [b"1:\n5,1,2001-01-01\n3,", b"2,2001-01-01\n"];
+    for zeros in [0, 1, 511, 100_000] {
+        let mut bytes = packed(&members);
+        bytes.extend(vec![0; zeros]);
+        let folder = folder(&[("combined_data_1.txt.gz", &bytes)]);
+        let survey = survey(folder.path());
+        assert_eq!((survey.ratings(), load(&survey, 7).unwrap().len()), (2, 2), "{zeros} zeros");
+        // But what follows them is.
+        bytes.extend(packed(&members));
+        fs::write(folder.path().join("combined_data_1.txt.gz"), &bytes).unwrap();
+        let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+        let found = Folder::open(folder.path()).unwrap();
+        let taken = pool(1).install(|| Survey::take(&found, NO_REJECTS, &watch));
+        match zeros {
+            0 => assert_eq!(taken.unwrap().ratings(), 4),
+            _ => assert!(matches!(taken, Err(Error::Io { .. })), "{zeros} zeros"),
+        }
+    }
+}
+
+#[test]
+fn a_pipe_in_a_files_place_is_refused_at_once() {
+    let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n")]);
+    let found = Folder::open(folder.path()).unwrap();
+    let path = folder.path().join("combined_data_1.txt");
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+        let taken = pool(1).install(|| Survey::take(&found, NO_REJECTS, &watch));
+        sender.send(matches!(taken, Err(Error::Io { .. }))).unwrap();
+    });
+    // A read that waits for the pipe would never come back.
+    assert_eq!(receiver.recv_timeout(std::time::Duration::from_secs(20)), Ok(true));
 }

@@ -1,0 +1,102 @@
+//! What the machine has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Bytes of memory that the server may use: the machine's, or what a control group (version 1 or 2) of its grants, where that is
+/// less. `None` where the system does not tell.
+pub fn memory() -> Option<u64> {
+    memory_below(Path::new("/"))
+}
+
+/// The same by the files `proc` and `sys` in a folder.
+fn memory_below(root: &Path) -> Option<u64> {
+    let read = |path: &Path| fs::read_to_string(root.join(path)).ok();
+    let information = read(Path::new("proc/meminfo"));
+    let total = information.iter().flat_map(|text| text.lines()).find_map(|line| {
+        let kilobytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
+        kilobytes.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    // A limit of a group holds for the groups below it, too. What is no number ("max") is none.
+    let groups = read(Path::new("proc/self/cgroup")).unwrap_or_default();
+    let granted = groups.lines().filter_map(limits).flatten();
+    let granted = granted.filter_map(|file| read(&file)?.trim().parse::<u64>().ok());
+    total.into_iter().chain(granted).min()
+}
+
+/// The files that may hold a limit, by a line of `/proc/self/cgroup`: `number:controllers:path`, without controllers in version 2.
+fn limits(line: &str) -> Option<Vec<PathBuf>> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (controllers, group) = (fields.next()?, fields.next()?);
+    let (mounts, file) = match controllers {
+        "" => (&["sys/fs/cgroup", "sys/fs/cgroup/unified"][..], "memory.max"),
+        _ if controllers.split(',').any(|name| name == "memory") => {
+            (&["sys/fs/cgroup/memory"][..], "memory.limit_in_bytes")
+        }
+        _ => return None,
+    };
+    let group = Path::new(group.trim_start_matches('/'));
+    let file = |mount: &&str| {
+        let mount = PathBuf::from(mount);
+        group.ancestors().map(|group| mount.join(group).join(file)).collect::<Vec<_>>()
+    };
+    Some(mounts.iter().flat_map(file).collect())
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pgrx::pg_schema]
+mod tests {
+    use super::*;
+    use pgrx::prelude::*;
+
+    /// What is found where these are all the files there are.
+    fn found(name: &str, files: &[(&str, &str)]) -> Option<u64> {
+        let root = std::env::temp_dir().join(format!("netflix_rec_machine_{}_{name}", std::process::id()));
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let memory = memory_below(&root);
+        drop(fs::remove_dir_all(&root));
+        memory
+    }
+
+    const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:       16384000 kB\nMemFree: 1 kB\n");
+    const WHOLE: Option<u64> = Some(16_384_000 * 1024);
+
+    #[pg_test]
+    fn the_machine_has_its_memory() {
+        assert!(memory().unwrap() > 64 << 20);
+        assert_eq!(found("nothing", &[]), None);
+        assert_eq!(found("machine", &[MACHINE]), WHOLE);
+    }
+
+    #[pg_test]
+    fn a_group_of_version_2_grants_less() {
+        let group = ("proc/self/cgroup", "0::/system.slice/postgresql.service\n");
+        let no_limit = ("sys/fs/cgroup/system.slice/postgresql.service/memory.max", "max\n");
+        assert_eq!(found("v2", &[MACHINE, group, no_limit]), WHOLE);
+        let slice = ("sys/fs/cgroup/system.slice/memory.max", "4294967296\n");
+        assert_eq!(found("v2", &[MACHINE, group, no_limit, slice]), Some(4 << 30));
+        let service = ("sys/fs/cgroup/system.slice/postgresql.service/memory.max", "2147483648\n");
+        assert_eq!(found("v2", &[MACHINE, group, service, slice]), Some(2 << 30));
+        // In a container, the group is the root of what it sees.
+        let container =
+            [MACHINE, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "1073741824\n")];
+        assert_eq!(found("v2", &container), Some(1 << 30));
+    }
+
+    #[pg_test]
+    fn a_group_of_version_1_grants_less() {
+        let groups = ("proc/self/cgroup", "12:cpu,cpuacct:/a\n11:memory:/docker/1f\n0::/\n");
+        // What has no limit in version 1, a large number has.
+        let no_limit = ("sys/fs/cgroup/memory/docker/1f/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(found("v1", &[MACHINE, groups, no_limit]), WHOLE);
+        let docker = ("sys/fs/cgroup/memory/docker/1f/memory.limit_in_bytes", "536870912\n");
+        assert_eq!(found("v1", &[MACHINE, groups, docker]), Some(512 << 20));
+        // A container that does not see its own group's folder sees its limit at the root.
+        let root = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "268435456\n");
+        assert_eq!(found("v1", &[MACHINE, groups, root]), Some(256 << 20));
+    }
+}

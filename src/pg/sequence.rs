@@ -1,0 +1,49 @@
+//! The sequences of the extension's tables.
+//!
+//! They are read and set as their owner, because a role that may insert into a table needs no privilege on its sequence.
+
+use pgrx::pg_sys;
+
+use super::scan::Seen;
+use super::{Error, catalog, query};
+
+/// The last value; 0 where none was given out.
+pub fn last(sequence: &'static str) -> Result<i64, Error> {
+    let query = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM @extschema@.{sequence}");
+    let last = catalog::as_owner(sequence, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
+    last.ok_or(Error::Null(sequence))
+}
+
+/// Has the sequence go on behind `value`, where it has not come so far. This is not undone by a rollback.
+pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
+    // nextval's own lock conflicts with this one: nobody takes a number while the sequence is read and set.
+    lock(sequence, pg_sys::ShareRowExclusiveLock)?;
+    let statement = format!(
+        "SELECT setval(s.tableoid, $1) FROM @extschema@.{sequence} AS s
+         WHERE $1 >= CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END"
+    );
+    catalog::as_owner(sequence, || query::run(&statement, &[value.into()]))?
+}
+
+/// Has an identity column's sequence go on behind the greatest value that is there. It lags behind where rows came with
+/// values of their own: by an explicit INSERT, or by logical replication, which does not replicate sequences.
+pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static str) -> Result<(), Error> {
+    let query = format!("SELECT max({column})::bigint FROM @extschema@.{table}");
+    let greatest = catalog::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
+    match greatest {
+        Some(greatest) if greatest > last(sequence)? => advance(sequence, greatest),
+        _ => Ok(()),
+    }
+}
+
+/// Until the transaction ends, nobody else takes this lock on the sequence: whoever finds keys by it takes turns.
+pub fn lock_keys(sequence: &'static str) -> Result<(), Error> {
+    lock(sequence, pg_sys::ShareUpdateExclusiveLock)
+}
+
+fn lock(sequence: &'static str, mode: u32) -> Result<(), Error> {
+    let oid = catalog::table(sequence)?;
+    // SAFETY: an existing relation's oid; the lock is the transaction's.
+    unsafe { pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE) };
+    Ok(())
+}

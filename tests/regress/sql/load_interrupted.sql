@@ -1,0 +1,146 @@
+-- What holds between an interruption of a load and its end. An index on an expression that fails for some rows interrupts a
+-- load at a chosen place.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+CREATE FUNCTION loaded() RETURNS TABLE (customer_id int, movie_id int, date_key int, rating smallint) LANGUAGE sql AS
+    'SELECT customer_id, movie_id, date_key, rating FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)
+     ORDER BY 2, 1';
+
+-- The first load fills an empty table, and builds the keys when all ratings are in. If it is interrupted before, the ratings
+-- are there without keys: nobody may write until it is completed or abandoned.
+CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20040301)));
+-- Such an index a failed REINDEX CONCURRENTLY leaves behind. It is not the load's.
+CREATE INDEX fact_ratings_pkey_ccnew ON fact_ratings (rating_key);
+SET allow_system_table_mods = on;
+UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'fact_ratings_pkey_ccnew'::regclass;
+RESET allow_system_table_mods;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT status, ratings_loaded, is_first FROM load_run;
+SELECT count(*) FROM fact_ratings;
+\set VERBOSITY verbose
+INSERT INTO fact_ratings SELECT rating_key, customer_key, movie_key, date_key, 1, false FROM fact_ratings WHERE rating_key = 1;
+\set VERBOSITY default
+UPDATE fact_ratings SET rating = 1;
+DELETE FROM fact_ratings;
+TRUNCATE fact_ratings;
+DELETE FROM dim_date WHERE date_key = 20040229;
+UPDATE dim_movie SET title = 'Mine';
+INSERT INTO dim_customer VALUES (77, 77, 0);
+DELETE FROM qualifying;
+SET session_replication_role = replica;
+DELETE FROM fact_ratings;
+RESET session_replication_role;
+SELECT * FROM ratings_load('SELECT 7 AS customer_id, 3 AS movie_id, 5 AS rating, date ''2005-01-01'' AS rated_on');
+SELECT * FROM add_rating(7, 3, 5, '2005-01-01');
+SELECT * FROM train_als(factors => 2);
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
+SELECT check_name, status, value FROM data_quality() WHERE check_name IN ('unfinished_loads', 'invalid_indexes');
+
+-- The same call goes on when the cause is gone. The index that is not the load's stays as it was.
+DROP INDEX picky;
+SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT indexrelid::regclass, indisvalid, indisready FROM pg_index WHERE indrelid = 'fact_ratings'::regclass ORDER BY 1;
+DROP INDEX fact_ratings_pkey_ccnew;
+INSERT INTO fact_ratings SELECT rating_key, customer_key, movie_key, date_key, 1, false FROM fact_ratings WHERE rating_key = 1;
+SELECT version FROM train_als(factors => 2);
+
+-- A first load that is given up leaves an empty warehouse.
+SELECT netflix_reset();
+CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20040301)));
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT * FROM netflix_load_abandon();
+SELECT status, ratings_loaded, finished_at > started_at AS has_ended FROM load_run;
+SELECT (SELECT count(*) FROM fact_ratings), (SELECT count(*) FROM dim_customer), (SELECT count(*) FROM qualifying), (SELECT count(*) FROM load_unit);
+SELECT indexrelid::regclass, indisvalid, indisready FROM pg_index WHERE indrelid = 'fact_ratings'::regclass ORDER BY 1;
+SELECT * FROM netflix_load_abandon();
+DROP INDEX picky;
+SELECT run_id, status, ratings_loaded, customers, movies FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT min(rating_key), max(rating_key) FROM fact_ratings;
+SELECT model, version FROM train_als(factors => 2);
+
+-- Keys hold all the time while a later load is unfinished, so that others may write. What they write meanwhile is respected.
+CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20051010)));
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+SELECT status, first_rating_key, rating_keys, is_first FROM load_run WHERE status = 'loading';
+-- One by a key of its own, which the load had planned to use; one with the next key; and a pair that the load has, too.
+INSERT INTO fact_ratings SELECT max(rating_key) + 1, 1, 3, 20051231, 1, false FROM fact_ratings RETURNING rating_key;
+INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe) VALUES (2, 3, 20051231, 2, false) RETURNING rating_key;
+INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
+SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie WHERE customer_id = 9 AND movie_id = 5 RETURNING rating_key;
+-- And a day is gone that the load needs.
+DELETE FROM dim_date WHERE date_key = 20051010;
+SELECT * FROM train_als(factors => 2);
+SELECT n FROM evaluate();
+SELECT count(*) FROM recommend(42);
+DROP INDEX picky;
+SELECT status, ratings_read, ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+SELECT * FROM loaded();
+SELECT count(*), count(DISTINCT rating_key) FROM fact_ratings;
+SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
+
+-- A later load that is given up takes its own ratings with it, and nothing else.
+CREATE FUNCTION ratings() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM fact_ratings';
+SELECT netflix_reset();
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined');
+SELECT version FROM train_als(factors => 2);
+CREATE TABLE before AS SELECT * FROM loaded();
+-- Its ratings are in when its counts cannot be written.
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE OF rating_count ON dim_movie FOR EACH ROW EXECUTE FUNCTION refuse();
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT ratings() > (SELECT count(*) FROM before) AS has_more;
+INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
+SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie WHERE customer_id = 2649429 AND movie_id = 1;
+SELECT ratings_removed FROM netflix_load_abandon();
+DROP TRIGGER refuse ON dim_movie;
+-- What somebody else has inserted stays.
+SELECT * FROM loaded() EXCEPT SELECT * FROM before;
+SELECT count(*) FROM (SELECT * FROM before EXCEPT SELECT * FROM loaded()) AS gone;
+SELECT count(*) FROM recommend(42, 3);
+
+-- What else stands in the way of a load is told, too. A failed ANALYZE leaves a load completed.
+SELECT netflix_reset();
+CREATE FUNCTION once(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN IF current_setting('test.fails', true) = 'yes' THEN RAISE 'not analyzed'; END IF; RETURN $1; END $$;
+CREATE INDEX picky ON fact_ratings (once(date_key));
+SET test.fails = 'yes';
+SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+SELECT status FROM load_run;
+RESET test.fails;
+DROP INDEX picky;
+-- It commits as it goes, and so must be called by itself.
+DO $$ BEGIN PERFORM netflix_load('/tmp/netflix_rec_test/fixtures/more'); END $$;
+CREATE FUNCTION nightly() RETURNS text LANGUAGE plpgsql AS
+    $$ DECLARE said record; BEGIN FOR said IN SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more') LOOP RETURN said.status; END LOOP; END $$;
+SELECT nightly();
+CREATE TABLE kept AS SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
+PREPARE load AS SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+EXECUTE load;
+-- Ratings that are deleted while a load is interrupted are missed.
+CREATE TRIGGER refuse BEFORE UPDATE OF rating_count ON dim_movie FOR EACH ROW EXECUTE FUNCTION refuse();
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
+DELETE FROM fact_ratings WHERE rating_key IN (SELECT max(rating_key) - n FROM fact_ratings, generate_series(0, 2) AS n GROUP BY n);
+DROP TRIGGER refuse ON dim_movie;
+SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
+-- So are customers.
+SELECT netflix_reset();
+SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
+CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20051010)));
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+DROP INDEX picky;
+DELETE FROM dim_customer WHERE customer_id = 9;
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+SELECT ratings_removed FROM netflix_load_abandon();
+-- A key never comes again.
+SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
+SELECT customer_key, customer_id FROM dim_customer ORDER BY 1;
+
+-- Where sequences lag behind their tables, as after logical replication, nothing fails.
+SELECT setval('load_run_run_id_seq', 1), setval('model_model_id_seq', 1, false), setval('fact_ratings_rating_key_seq', 1),
+       setval('model_deployment_deployment_id_seq', 1, false);
+SELECT version FROM train_als(factors => 2);
+SELECT setval('model_model_id_seq', 1, false), setval('model_deployment_deployment_id_seq', 1, false);
+SELECT version FROM train_als(factors => 2, deploy => true);
+SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
+SELECT action FROM add_rating(9, 2, 4, '2005-12-31');
+SELECT count(*), count(DISTINCT rating_key) FROM fact_ratings;

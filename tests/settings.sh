@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# What preloading the library gives, in each of its ways: settings that are known, and checked, before the first call; a server
+# that starts, loads and trains. And what others see of a load's workers meanwhile.
+#
+# usage: settings.sh FIXTURES DIR
+#
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is started again, and runs at the
+# end as it did before. Needs PG_CONFIG.
+set -euo pipefail
+# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+. "$(dirname "$0")/../scripts/cluster.sh"
+export LC_ALL=C
+fixtures=$1 dir=$2
+bin=$dir/pg$("$PG_CONFIG" --bindir)
+export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=settings
+export PGOPTIONS="-c client_min_messages=warning"
+wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+# ask QUERY ...: asks each in one session.
+ask() {
+    local queries=() query
+    for query in "$@"; do queries+=(-c "$query"); done
+    timeout 120 "$bin/psql" -X -q -At "${queries[@]}" 2>&1
+}
+is() { [ "$2" = "$3" ] || wrong "$1: '$2', not '$3'"; }          # is WHAT FOUND EXPECTED
+says() { [[ "$2" == *"$3"* ]] || wrong "$1: '$2' does not say '$3'"; } # says WHAT FOUND EXPECTED
+
+main() {
+    work=$(mktemp -d)
+    trap 'clean_up $?' EXIT
+    PGDATABASE=postgres ask "DROP DATABASE IF EXISTS settings" "CREATE DATABASE settings" "DROP ROLE IF EXISTS settings_reader" \
+        "CREATE ROLE settings_reader LOGIN" >/dev/null
+    ask "CREATE EXTENSION netflix_rec"
+    unknown
+    for_sessions
+    for_the_server
+    printf 'settings are known where the library is preloaded\n'
+}
+
+# As it was, whatever happened.
+clean_up() {
+    PGDATABASE=postgres ask "ALTER SYSTEM RESET ALL" >/dev/null || true
+    restart || true
+    PGDATABASE=postgres ask "DROP DATABASE IF EXISTS settings" "DROP ROLE IF EXISTS settings_reader" >/dev/null || true
+    rm -rf "$work"
+    exit "$1"
+}
+
+restart() {
+    stop_cluster "$dir"
+    start_cluster "$dir"
+}
+
+reload() {
+    ask "SELECT pg_reload_conf()" >/dev/null
+    # The next sessions are the postmaster's children: it must have read the file.
+    sleep 0.5
+}
+
+# Without: why one preloads.
+unknown() {
+    says "SHOW" "$(ask "SHOW netflix_rec.max_memory")" 'unrecognized configuration parameter "netflix_rec.max_memory"'
+    says "ALTER SYSTEM" "$(ask "ALTER SYSTEM SET netflix_rec.memory_limit = '3GB'")" 'unrecognized configuration parameter'
+    is "nonsense" "$(ask "ALTER ROLE settings_reader SET netflix_rec.max_memory = 'plenty'")" ""
+    ask "ALTER ROLE settings_reader RESET ALL"
+}
+
+# session_preload_libraries, which takes no restart.
+for_sessions() {
+    ask "ALTER SYSTEM SET session_preload_libraries = 'netflix_rec'"
+    reload
+    preloaded
+    ask "ALTER SYSTEM RESET ALL"
+    reload
+    # Of one database.
+    ask "ALTER DATABASE settings SET session_preload_libraries = 'netflix_rec'"
+    preloaded
+    ask "ALTER SYSTEM RESET ALL" "ALTER DATABASE settings RESET ALL"
+    reload
+}
+
+# What holds with the library preloaded.
+preloaded() {
+    ask "ALTER SYSTEM SET netflix_rec.memory_limit = '3GB'"
+    reload
+    is "ALTER SYSTEM" "$(ask "SHOW netflix_rec.memory_limit")" 3GB
+    says "nonsense" "$(ask "ALTER ROLE settings_reader SET netflix_rec.max_memory = 'plenty'")" 'invalid value for parameter "netflix_rec.max_memory"'
+    says "a typing error" "$(ask "ALTER ROLE settings_reader SET netflix_rec.max_memroy = '1GB'")" 'netflix_rec.max_memroy'
+    is "ALTER ROLE" "$(ask "ALTER ROLE settings_reader SET netflix_rec.max_memory = '100MB'")" ""
+    is "a role's" "$(PGUSER=settings_reader ask "SHOW netflix_rec.max_memory")" 100MB
+    says "above the ceiling" "$(PGUSER=settings_reader ask "SET netflix_rec.max_memory = '2000GB'")" 'netflix_rec.memory_limit allows 3072 MB.'
+    says "the ceiling" "$(PGUSER=settings_reader ask "SET netflix_rec.memory_limit = '2000GB'")" 'permission denied to set parameter "netflix_rec.memory_limit"'
+    says "the ceiling" "$(PGUSER=settings_reader PGOPTIONS="-c netflix_rec.memory_limit=2000GB" ask "SELECT 1")" 'permission denied to set parameter'
+    says "every setting" "$(ask "SHOW ALL")" netflix_rec.data_directory
+    ask "ALTER ROLE settings_reader RESET ALL"
+}
+
+# shared_preload_libraries. A load, meanwhile, is seen from outside.
+for_the_server() {
+    ask "ALTER SYSTEM SET shared_preload_libraries = 'netflix_rec'" "ALTER SYSTEM SET max_worker_processes = 5" \
+        "ALTER SYSTEM SET netflix_rec.thread_limit = 64"
+    restart
+    preloaded
+    timeout 120 "$bin/psql" -X -q -At -c "SELECT status FROM netflix_load('$fixtures/million', workers => 64)" >"$work/answer" 2>&1 &
+    local load=$!
+    ask "CREATE TABLE seen (state text, query text, progress text, elapsed interval)" \
+        "CREATE FUNCTION watch() RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN
+             PERFORM pg_stat_clear_snapshot();
+             INSERT INTO seen SELECT state, query FROM pg_stat_activity WHERE backend_type = 'netflix_load';
+             INSERT INTO seen (progress, elapsed) SELECT phase, elapsed FROM netflix_progress;
+             INSERT INTO most SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'netflix_load';
+         END \$\$" "CREATE TABLE most (workers bigint)"
+    while kill -0 $load 2>/dev/null; do ask "SELECT watch()" >/dev/null; done
+    wait $load || true
+    is "the load" "$(cat "$work/answer")" completed
+    is "workers beside two that are left to others" "$(ask "SELECT max(workers) FROM most")" 3
+    # One that starts has none yet.
+    is "what workers do" "$(ask "SELECT DISTINCT state, substr(query, 1, 32) FROM seen WHERE state IS NOT NULL")" \
+        "active|SELECT status FROM netflix_load("
+    [ "$(ask "SELECT count(DISTINCT progress) FROM seen")" -ge 2 ] || wrong "no progress was seen"
+    is "phases" "$(ask "SELECT DISTINCT progress FROM seen WHERE progress NOT IN ('reading files', 'loading ratings', 'building indexes', 'finishing')")" ""
+    is "elapsed" "$(ask "SELECT max(elapsed) BETWEEN interval '0' AND interval '2 min' FROM seen")" t
+    is "training" "$(ask "SELECT version FROM train_als(factors => 2, iterations => 1)")" 1
+    is "asking" "$(ask "SELECT count(*) FROM recommend((SELECT min(customer_id) FROM dim_customer), 3)")" 3
+}
+
+main "$@"
