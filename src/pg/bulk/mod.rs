@@ -117,7 +117,7 @@ impl Target {
     /// What the values of the rows take that were not inserted yet.
     fn batch_bytes(&self) -> usize {
         // SAFETY: a memory context of our own.
-        unsafe { (*self.batch.value()).mem_allocated as usize }
+        unsafe { (*self.batch.value()).mem_allocated }
     }
 
     /// Gives the number of rows.
@@ -425,11 +425,13 @@ mod tests {
         let held = Spi::get_one::<i64>(
             "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts WHERE name = 'netflix_rec bulk insert'",
         );
-        assert!(held.clone().unwrap().unwrap() < 4 << 20, "{held:?}");
+        let held = held.unwrap().unwrap();
+        assert!(held < 4 << 20, "{held}");
         assert_eq!(rows.finish(), 50);
         // What would be compressed to nothing is stored as it is.
         let stored = Spi::get_one::<i64>("SELECT sum(pg_column_size(factors))::bigint FROM customer_factors");
-        assert!(stored.clone().unwrap().unwrap() > 50 * 1_000_000, "{stored:?}");
+        let stored = stored.unwrap().unwrap();
+        assert!(stored > 50 * 1_000_000, "{stored}");
     }
 
     /// A model without factors.
