@@ -50,6 +50,8 @@ pub fn run<M: Send, T: Send>(
     job: impl FnOnce(&AtomicBool, &mut (dyn FnMut(M) + Send)) -> T + Send,
     mut hear: impl FnMut(M),
 ) -> Result<T, Error> {
+    // What came before is not the job's to hear of.
+    check();
     let mut handles = Threads::default();
     let pool = handles.pool(threads)?;
     let mut watch = Watch::new();

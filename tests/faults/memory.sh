@@ -2,16 +2,17 @@
 # Where the system refuses memory, each call answers rightly or ends with an error that says so; the session goes on, and no
 # backend aborts, which would end all sessions.
 #
-# usage: memory.sh DIR [STEP [CALL ...]]
+# usage: memory.sh DIR [LIMITS [CALL ...]]
 #
 # DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Each call is made in
-# a backend that may take 2 megabytes more address space than it has, and again with STEP megabytes more (10 if not
-# said) as far as 60. CALL names some of the calls.
+# a backend that may take so many megabytes more address space than it has, for each of LIMITS ("2 5 10 20 40", if not said;
+# "$(seq -s ' ' 2 2 60)" for many). CALL names some of the calls.
 set -euo pipefail
 # cluster.sh sees to it that what the caller's shell says of other servers is not used.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
-dir=$1 step=${2:-10}
+dir=$1
+read -ra limits <<<"${2:-2 5 10 20 40}"
 export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=memory
 export PGOPTIONS="-c client_min_messages=error -c netflix_rec.threads=2"
 ask() { psql -X -q -At -v ON_ERROR_STOP=1 -c "$1"; }
@@ -38,12 +39,12 @@ declare -A calls=(
     [import_model]="SELECT customers FROM shipped, import_model(archive, 'imported')"
     [evaluate]="SELECT rmse FROM evaluate('als', 'all')"
     [train_estimate]="SELECT bytes FROM train_estimate('als')"
-    [train_als]="SELECT train_rmse FROM train_als(factors => 128, iterations => 1)"
-    [train_als_implicit]="SELECT train_rmse FROM train_als(factors => 128, iterations => 1, implicit_weight => 1)"
-    [train_svd]="SELECT train_rmse FROM train_svd(factors => 128, iterations => 1)"
-    [train_svdpp]="SELECT train_rmse FROM train_svdpp(factors => 32, iterations => 1)"
-    [train_bpmf]="SELECT train_rmse FROM train_bpmf(factors => 16, samples => 10, burn_in => 1)"
-    [train_truncated_svd]="SELECT train_rmse FROM train_truncated_svd(factors => 100)"
+    [train_als]="SELECT train_rmse FROM train_als(factors => 64, iterations => 1)"
+    [train_als_implicit]="SELECT train_rmse FROM train_als(factors => 64, iterations => 1, implicit_weight => 1)"
+    [train_svd]="SELECT train_rmse FROM train_svd(factors => 64, iterations => 1)"
+    [train_svdpp]="SELECT train_rmse FROM train_svdpp(factors => 16, iterations => 1)"
+    [train_bpmf]="SELECT train_rmse FROM train_bpmf(factors => 8, samples => 5, burn_in => 1)"
+    [train_truncated_svd]="SELECT train_rmse FROM train_truncated_svd(factors => 50)"
     [train_baseline]="SELECT train_rmse FROM train_baseline()"
     [ratings_load]="SELECT ratings_loaded FROM ratings_load('SELECT c AS customer_id, 1000 + m AS movie_id, 3 AS rating, DATE ''2006-01-01'' AS rated_on FROM generate_series(1, 2000) c, generate_series(1, 20) m')"
     [drop_model]="SELECT version FROM drop_model('als', force => true)"
@@ -74,7 +75,7 @@ SELECT FROM ratings_load($$
     FROM generate_series(1, 1500) c, generate_series(1, 600) m WHERE (c * 31 + m * 17) % 5 = 0
 $$);
 SELECT FROM train_bpmf(factors => 16, samples => 40, burn_in => 1);
-SELECT FROM train_svdpp(factors => 32, iterations => 1);
+SELECT FROM train_svdpp(factors => 16, iterations => 1);
 SELECT FROM train_als(factors => 64, iterations => 2);
 CREATE TABLE shipped AS SELECT export_model('als') AS archive;
 SQL
@@ -93,7 +94,7 @@ SH
 try_call() { # try_call NAME
     local name=$1 call=${calls[$1]} right megabytes state value works last=none
     right=$(ask "BEGIN; $call; ROLLBACK")
-    for ((megabytes = 2; megabytes <= 60; megabytes += step)); do
+    for megabytes in "${limits[@]}"; do
         cat <<SQL
 \\c
 LOAD 'netflix_rec';
@@ -122,8 +123,9 @@ SQL
         esac
         [ "$works" = 3 ] || complain "the session does not go on"
     done <"$dir/memory.out"
-    [ "$last" -gt $((60 - step)) ] 2>/dev/null || {
-        complain "the backend ended at the next step"
+    [ "$last" = "${limits[-1]}" ] || {
+        megabytes="more than $last"
+        complain "the backend ended"
         # The server ends all sessions and starts again.
         until ask "SELECT 1" >/dev/null 2>&1; do sleep 0.1; done
     }
