@@ -88,6 +88,7 @@ ALTER FUNCTION recommend(int, int, text, bool, int, int, int[], bigint, real) CO
 ALTER FUNCTION similar_movies(int, int, text) COST 10000;
 ALTER FUNCTION deploy_model(text, int) COST 10000;
 ALTER FUNCTION rollback_model(text) COST 10000;
+ALTER FUNCTION add_rating(int, int, int, date, bool) COST 10000;
 ALTER FUNCTION recommend_for(int[], real[], int, text, bool, int, int, int[], bigint) COST 100000;
 ALTER FUNCTION explain(int, int, text) COST 100000;
 ALTER FUNCTION refresh_customer(int, text) COST 100000;
@@ -97,6 +98,9 @@ ALTER FUNCTION export_model(text, int) COST 10000000;
 ALTER FUNCTION import_model(bytea, text, bool) COST 10000000;
 ALTER FUNCTION drop_model(text, int, bool) COST 10000000;
 ALTER FUNCTION netflix_reset() COST 10000000;
+ALTER FUNCTION netflix_load_abandon() COST 10000000;
+ALTER FUNCTION netflix_restore_begin() COST 10000000;
+ALTER FUNCTION netflix_restore_end() COST 10000000;
 ALTER FUNCTION train_estimate(text, jsonb) COST 10000000;
 ALTER FUNCTION recommend_all(int, text, bool, int[], int, int, int[], bigint) COST 10000000;
 ALTER FUNCTION evaluate(text, text) COST 10000000;

@@ -100,7 +100,11 @@ fn each_row(
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::table_open(oid, lock);
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        // Beside parallel workers no newer snapshot can be taken: there, it is as of the statement.
+        let snapshot = pg_sys::RegisterSnapshot(match pg_sys::IsInParallelMode() {
+            true => pg_sys::GetActiveSnapshot(),
+            false => pg_sys::GetLatestSnapshot(),
+        });
         let scan = pg_sys::systable_beginscan(
             relation,
             index.unwrap_or(pg_sys::InvalidOid),

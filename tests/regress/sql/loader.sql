@@ -73,8 +73,8 @@ SELECT reltuples > 10000 AS analyzed FROM pg_class WHERE oid = 'fact_ratings'::r
 -- Who loads may write the ledger, too: a load that goes on reads no files that were written there, if they lie elsewhere.
 SET client_min_messages = warning;
 SET ROLE regress_loader;
-INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key)
-VALUES ('/tmp/netflix_rec_test/fixtures/tiny', 'loading', now(), 1, 1, 1, 0, 0, 1000000);
+INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key, is_first)
+VALUES ('/tmp/netflix_rec_test/fixtures/tiny', 'loading', now(), 1, 1, 1, 0, 0, 1000000, false);
 INSERT INTO load_file (run_id, file_no, kind, path, position, bytes, checksum, records, rejected, state)
 SELECT max(run_id), 1, 'qualifying', '/etc/passwd', 0, 1, 0, 1, 0, 'read' FROM load_run;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', workers => 0);
