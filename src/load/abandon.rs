@@ -25,7 +25,7 @@ pub fn abandon() -> Result<Abandoned, LoadError> {
     }
     let run = ledger::unfinished()?.ok_or(LoadError::NothingUnfinished)?;
     let _own_work = OwnWork::begin();
-    let ratings_removed = catalog::as_owner("fact_ratings", || remove(&run))??;
+    let ratings_removed = query::as_owner("fact_ratings", || remove(&run))??;
     let Run { run_id, path, .. } = run;
     Ok(Abandoned { run_id, path, ratings_removed })
 }

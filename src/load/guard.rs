@@ -34,7 +34,7 @@ impl Drop for OwnWork {
 #[pg_trigger]
 pub(crate) fn refuse_while_keys_are_aside<'a>(_trigger: &'a PgTrigger<'a>) -> Nothing<'a> {
     if OWN_WORK.get() == 0 {
-        raise(unfinished::refuse_first("writing to the star schema"));
+        raise(unfinished::refuse_first_load("writing to the star schema"));
     }
     Ok(None)
 }

@@ -202,30 +202,6 @@ pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::O
     Ok(oid)
 }
 
-/// Does something as the owner of one of the extension's tables: what a function promises to roles that lack the privilege.
-pub fn as_owner<T>(name: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
-    /// Restores the role, however the work ends.
-    struct Role(pg_sys::Oid, std::ffi::c_int);
-    impl Drop for Role {
-        fn drop(&mut self) {
-            // SAFETY: what stood there before.
-            unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
-        }
-    }
-    let oid = table(name)?;
-    // SAFETY: plain look-ups, and a change of role that is undone below, as PostgreSQL's own maintenance commands make it.
-    unsafe {
-        let mut caller = Role(pg_sys::InvalidOid, 0);
-        pg_sys::GetUserIdAndSecContext(&raw mut caller.0, &raw mut caller.1);
-        let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let owner = (*(*relation).rd_rel).relowner;
-        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        let context = caller.1 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as std::ffi::c_int;
-        pg_sys::SetUserIdAndSecContext(owner, context);
-        Ok(work())
-    }
-}
-
 /// Whether the current role may read files on the server.
 pub fn may_read_server_files() -> bool {
     // SAFETY: look-ups of role membership for the current role.

@@ -1,7 +1,7 @@
 //! The extension's own queries and statements. They name its tables `@extschema@.table` and run in functions whose
 //! search_path holds pg_catalog alone: nothing that a user puts into any other schema is ever taken for ours.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::panic::AssertUnwindSafe;
 use std::ptr;
 
@@ -144,6 +144,31 @@ pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
         let done = work();
         pg_sys::AtEOXact_GUC(true, level);
         done
+    }
+}
+
+/// Does something as the owner of one of the extension's tables, with the search_path that this needs: what a function
+/// promises to roles that lack the privilege.
+pub fn as_owner<T>(table: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
+    /// Restores the role, however the work ends.
+    struct Role(pg_sys::Oid, c_int);
+    impl Drop for Role {
+        fn drop(&mut self) {
+            // SAFETY: what stood there before.
+            unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
+        }
+    }
+    let oid = catalog::table(table)?;
+    // SAFETY: plain look-ups, and a change of role that is undone below, as PostgreSQL's own maintenance commands make it.
+    unsafe {
+        let mut caller = Role(pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&raw mut caller.0, &raw mut caller.1);
+        let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let owner = (*(*relation).rd_rel).relowner;
+        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        let context = caller.1 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int;
+        pg_sys::SetUserIdAndSecContext(owner, context);
+        Ok(pinned(work))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Error, catalog, query};
 /// The last value; 0 where none was given out.
 pub fn last(sequence: &'static str) -> Result<i64, Error> {
     let query = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM @extschema@.{sequence}");
-    let last = catalog::as_owner(sequence, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
+    let last = query::as_owner(sequence, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
     last.ok_or(Error::Null(sequence))
 }
 
@@ -22,14 +22,14 @@ pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
         "SELECT setval(s.tableoid, $1) FROM @extschema@.{sequence} AS s
          WHERE $1 >= CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END"
     );
-    catalog::as_owner(sequence, || query::run(&statement, &[value.into()]))?
+    query::as_owner(sequence, || query::run(&statement, &[value.into()]))?
 }
 
 /// Has an identity column's sequence go on behind the greatest value that is there. It lags behind where rows came with
 /// values of their own: by an explicit INSERT, or by logical replication, which does not replicate sequences.
 pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static str) -> Result<(), Error> {
     let query = format!("SELECT max({column})::bigint FROM @extschema@.{table}");
-    let greatest = catalog::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
+    let greatest = query::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
     match greatest {
         Some(greatest) if greatest > last(sequence)? => advance(sequence, greatest),
         _ => Ok(()),

@@ -63,6 +63,11 @@ pub fn refuse_first(what: &'static str) -> Result<(), Error> {
     if restore()? {
         return Err(Error::UnfinishedRestore { what });
     }
+    refuse_first_load(what)
+}
+
+/// Refuses what would find the keys of fact_ratings aside.
+pub fn refuse_first_load(what: &'static str) -> Result<(), Error> {
     match load()? {
         Some(load) if load.has_keys_aside()? => Err(Error::UnfinishedLoad { what, path: load.path }),
         _ => Ok(()),

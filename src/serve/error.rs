@@ -38,9 +38,9 @@ pub enum ServeError {
     Pg(#[from] Error),
 }
 
-/// Bytes of a bytea that can still be printed, as pg_dump does: two digits a byte behind `\x`, and a zero byte at the end, in no
-/// more than an allocation can have (MaxAllocSize).
-pub const LARGEST: usize = (0x3fff_ffff - 3) / 2;
+/// Bytes of a bytea that can still be printed, as pg_dump does: two digits a byte, in no more than an allocation can have
+/// (MaxAllocSize). COPY puts a row's other columns into the same allocation: some room is left for these.
+pub const LARGEST: usize = (0x3fff_ffff - (64 << 10)) / 2;
 
 impl From<factor::ArchiveError> for ServeError {
     fn from(error: factor::ArchiveError) -> ServeError {

@@ -79,3 +79,7 @@ SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND r
     AND mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');
 COMMIT;
 SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
+DROP VIEW counts;
+DROP EXTENSION netflix_rec;
+DROP TABLE heard;
+DROP FUNCTION hear();

@@ -144,3 +144,8 @@ SELECT version FROM train_als(factors => 2, deploy => true);
 SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
 SELECT action FROM add_rating(9, 2, 4, '2005-12-31');
 SELECT count(*), count(DISTINCT rating_key) FROM fact_ratings;
+DEALLOCATE load;
+DROP FUNCTION loaded(), ratings(), nightly();
+DROP TABLE before;
+DROP EXTENSION netflix_rec;
+DROP FUNCTION refuse(), once(int);

@@ -41,3 +41,6 @@ SELECT netflix_restore_begin();
 SELECT netflix_restore_end();
 RESET ROLE;
 DROP ROLE regress_guest;
+DROP TABLE before;
+DROP VIEW constraints;
+DROP EXTENSION netflix_rec;
