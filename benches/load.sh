@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How long netflix_load takes from raw files to indexed, constrained tables, beside PostgreSQL's own COPY of the same rows
-# ready-made and already keyed, and its keys built after it: the floor for any loader that goes through SQL.
+# ready-made and already keyed, and its keys built after it: the floor for any loader that goes through SQL. And how long one
+# rating takes in a warehouse of that size, by add_rating and by ratings_load, beside a plain INSERT.
 #
 # usage: load.sh [RATINGS ...]     default: 1000000 10000000 100480507, the last one the Prize's own size
 #
@@ -18,10 +19,13 @@ sizes=("$@")
 main() {
     local size
     start_warehouse
+    : >"$dir/singles"
     printf '%s workers\n\n' "$workers"
     echo "| ratings | load s | µs a rating | read | insert | index, count | rest | workers' memory MB | peer s | copy | keys | foreign keys | load / peer |"
     echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for size in "${sizes[@]}"; do measure "$size"; done
+    printf '\n| ratings | one rating by | median ms | p99 ms |\n| ---: | --- | ---: | ---: |\n'
+    cat "$dir/singles"
 }
 
 measure() {
@@ -47,6 +51,12 @@ measure() {
     wait $watcher
     local load=$(calculate "$ended - $started") read insert index memory
     read -r read insert index memory <"$dir/phases"
+    single "$ratings" add_rating "SELECT FROM add_rating(%d, (SELECT movie_id FROM dim_movie WHERE movie_key = 1), 4, '2005-05-05')"
+    single "$ratings" ratings_load "SELECT FROM ratings_load('SELECT %d AS customer_id, movie_id, 4 AS rating, date ''2005-05-05'' AS rated_on
+                                                              FROM dim_movie WHERE movie_key = 2')"
+    single "$ratings" INSERT "INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
+                              SELECT customer_key, 3, 20050505, 4, false FROM dim_customer WHERE customer_id = %d ON CONFLICT DO NOTHING"
+    query loaded "DELETE FROM fact_ratings WHERE customer_key > (SELECT last_customer_key FROM load_run ORDER BY run_id LIMIT 1)"
 
     # The rows as the peer's script has them: keyed, in the same order.
     query loaded "COPY (SELECT rating_key, customer_key, movie_key, date_key, rating FROM fact_ratings ORDER BY rating_key) TO STDOUT (FORMAT csv)" >"$dir/fact.csv"
@@ -67,6 +77,28 @@ measure() {
     printf '| %d | %.1f | %.2f | %.1f | %.1f | %.1f | %.1f | %d | %.1f | %.1f | %.1f | %.1f | %.2f |\n' "$ratings" "$load" \
         "$(calculate "$load * 1000000 / $ratings")" "$read" "$insert" "$index" "$(calculate "$load - $read - $insert - $index")" "$memory" \
         "$peer" "$copy" "$keys" "$foreign" "$(calculate "$load / $peer")"
+}
+
+# single RATINGS NAME STATEMENT: notes how long the statement takes for each of 200 new customers (%d), after ten others.
+single() {
+    python3 - "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/singles" <<'PYTHON'
+import subprocess, sys, time
+
+socket, port, ratings, name, statement = sys.argv[1:]
+psql = subprocess.Popen(
+    ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", socket, "-p", port, "-U", "postgres", "-d", "loaded"],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+times = []
+for number in range(210):
+    started = time.perf_counter()
+    psql.stdin.write(statement.replace("%d", str(2_000_000_000 + number)).replace("\n", " ") + ";\n\\echo .\n")
+    while (line := psql.stdout.readline()) != ".\n":
+        if not line:
+            sys.exit("psql has ended")
+    times.append(1000 * (time.perf_counter() - started))
+times = sorted(times[10:])
+print(f"| {ratings} | {name} | {times[len(times) // 2]:.2f} | {times[len(times) * 99 // 100]:.2f} |")
+PYTHON
 }
 
 # How long statements take, one after another, each a transaction.

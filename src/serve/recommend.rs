@@ -196,7 +196,7 @@ fn filtered(
             let (key, score) = best[place];
             Ok((rank, id, title, year, factor::cut(score), deviation(key)?))
         });
-        Ok::<_, ServeError>(is_enough.then(|| memory::try_collect::<_, ServeError>(described)).transpose()?)
+        is_enough.then(|| memory::try_collect::<_, ServeError>(described)).transpose()
     };
     let found = match filter.is_empty() {
         true => passing(n, &[seen])?,

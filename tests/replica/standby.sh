@@ -164,8 +164,9 @@ serves_but_does_not_train() {
     [ "$(on "$standby" "$asked" | wc -l)" = 500 ] || wrong "the standby does not recommend"
     same "recommendations" "$(on "$primary" "$asked")" "$(on "$standby" "$asked")"
     on "$standby" "SELECT FROM evaluate()" "SELECT FROM similar_movies((SELECT min(movie_id) FROM dim_movie))"
+    same "an estimate on the standby" t "$(on "$standby" "SELECT bytes > 0 FROM train_estimate('als')")"
     for function in "train_als()" "netflix_load('$fixtures/tiny')" "ratings_load('SELECT')" "netflix_reset()" \
-        "drop_model('als')" "deploy_model('als')"; do
+        "add_rating(1, 1, 5, '2005-01-01')" "netflix_load_abandon()" "netflix_restore_begin()" "drop_model('als')" "deploy_model('als')"; do
         same "the standby, asked for $function" "ERROR:  25006" "$(told "$standby" "SELECT FROM $function")"
     done
     say "the standby recommends and does not train"

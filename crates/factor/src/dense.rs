@@ -74,21 +74,11 @@ mod tests {
                 (hash >> 16) as f32 / 65536.0 - 0.5
             };
             let tall = Array2::from_shape_fn((rows, columns), |(row, column)| number(row, column));
-            let mut gram = gram(tall.view(), &AtomicBool::new(false)).unwrap();
+            let gram = gram(tall.view(), &AtomicBool::new(false)).unwrap();
             for ((i, j), value) in gram.indexed_iter() {
                 let naive = (0..rows).map(|row| f64::from(number(row, i) * number(row, j))).sum::<f64>();
                 prop_assert!((value - naive).abs() < 1e-4 * (1.0 + rows as f64), "{} {}", value, naive);
             }
-            (0..columns).for_each(|n| gram[(n, n)] += 1.0);
-            let identity = gram.dot(&inverse(&gram).unwrap());
-            let off = (identity - Array2::<f64>::eye(columns)).iter().fold(0.0f64, |worst, off| worst.max(off.abs()));
-            prop_assert!(off < 1e-9 * (1.0 + rows as f64), "{}", off);
         }
-    }
-
-    #[test]
-    fn what_is_not_positive_definite_has_no_factor() {
-        let matrix = ndarray::array![[1.0, 2.0], [2.0, 1.0]];
-        assert!(inverse(&matrix).is_none());
     }
 }
