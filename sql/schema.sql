@@ -119,10 +119,9 @@ CREATE TABLE load_run (
     ratings_loaded    bigint NOT NULL,
     duplicates        bigint NOT NULL,
     rejected          bigint NOT NULL,
+    ratings_planned   bigint NOT NULL DEFAULT 0,
     first_rating_key  bigint NOT NULL,
-    rating_keys       int8multirange NOT NULL DEFAULT '{}',
     is_first          bool NOT NULL,
-    indexes_aside     oid[] NOT NULL DEFAULT '{}',
     customers         bigint,
     movies            bigint,
     probe_pairs       bigint,
@@ -146,15 +145,25 @@ COMMENT ON COLUMN load_run.ratings_loaded IS 'Ratings among them that are new';
 COMMENT ON COLUMN load_run.duplicates IS 'Ratings left out because the customer had rated the movie already';
 COMMENT ON COLUMN load_run.rejected IS 'Lines that could not be used, and duplicates that say otherwise than the first';
 COMMENT ON COLUMN load_run.first_rating_key IS 'Key of its first rating, as it was planned';
-COMMENT ON COLUMN load_run.rating_keys IS 'Keys of the ratings that it has inserted so far';
+COMMENT ON COLUMN load_run.ratings_planned IS 'Ratings that were new when it was planned; their keys are this many';
 COMMENT ON COLUMN load_run.is_first IS 'Whether fact_ratings was empty when it began';
-COMMENT ON COLUMN load_run.indexes_aside IS 'Indexes of fact_ratings that are not maintained until the load is completed, because it fills an empty table';
 COMMENT ON COLUMN load_run.customers IS 'Customers that the warehouse then held';
 COMMENT ON COLUMN load_run.movies IS 'Movies that the warehouse then held';
 COMMENT ON COLUMN load_run.probe_pairs IS 'Ratings of the probe that the warehouse then held';
 COMMENT ON COLUMN load_run.qualifying_pairs IS 'Qualifying pairs that the warehouse then held';
 COMMENT ON COLUMN load_run.last_customer_key IS 'Greatest customer_key that there then was';
 COMMENT ON COLUMN load_run.last_movie_key IS 'Greatest movie_key that there then was';
+
+-- Written and read by the owner alone: netflix_load_abandon removes what it says, with the owner's rights.
+CREATE TABLE load_inserted (
+    run_id         bigint PRIMARY KEY REFERENCES load_run ON DELETE CASCADE,
+    rating_keys    int8multirange NOT NULL DEFAULT '{}',
+    indexes_aside  oid[] NOT NULL DEFAULT '{}'
+) USING heap;
+COMMENT ON TABLE load_inserted IS 'What the unfinished load has done to fact_ratings';
+COMMENT ON COLUMN load_inserted.run_id IS 'The load';
+COMMENT ON COLUMN load_inserted.rating_keys IS 'Keys of the ratings that it has inserted so far';
+COMMENT ON COLUMN load_inserted.indexes_aside IS 'Indexes that are not maintained until the load is completed, because it fills an empty table';
 
 CREATE TABLE load_file (
     run_id    bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
@@ -331,7 +340,9 @@ CREATE TABLE restore_constraint (
     place            int PRIMARY KEY,
     table_name       name NOT NULL,
     constraint_name  name NOT NULL,
-    definition       text NOT NULL
+    -- Keys and foreign keys alone, because the owner adds what stands here.
+    definition       text NOT NULL CHECK (definition ~
+        '^((PRIMARY KEY|UNIQUE) \([^();]*\)|FOREIGN KEY \([^();]*\) REFERENCES [^();]*\([^();]*\)( ON DELETE CASCADE)?)$')
 ) USING heap;
 COMMENT ON TABLE restore_constraint IS 'Constraints that netflix_restore_begin has dropped and netflix_restore_end adds again; empty otherwise';
 COMMENT ON COLUMN restore_constraint.place IS 'Order in which they are added: keys before foreign keys';
@@ -350,6 +361,7 @@ SELECT pg_catalog.pg_extension_config_dump('fact_ratings_rating_key_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('qualifying', '');
 SELECT pg_catalog.pg_extension_config_dump('load_run', '');
 SELECT pg_catalog.pg_extension_config_dump('load_run_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('load_inserted', '');
 SELECT pg_catalog.pg_extension_config_dump('load_file', '');
 SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');

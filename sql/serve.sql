@@ -50,3 +50,10 @@ ALTER TABLE dim_movie ENABLE ALWAYS TRIGGER tell_sessions;
 CREATE TRIGGER tell_sessions AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF model_id, movie_key, bias, factors, links ON movie_factors
     FOR EACH STATEMENT EXECUTE FUNCTION movies_changed();
 ALTER TABLE movie_factors ENABLE ALWAYS TRIGGER tell_sessions;
+-- What a subscriber applies by logical replication fires triggers for rows alone.
+CREATE TRIGGER tell_sessions_of_rows AFTER INSERT OR DELETE OR UPDATE OF movie_key, movie_id ON dim_movie
+    FOR EACH ROW EXECUTE FUNCTION movies_changed();
+ALTER TABLE dim_movie ENABLE REPLICA TRIGGER tell_sessions_of_rows;
+CREATE TRIGGER tell_sessions_of_rows AFTER INSERT OR DELETE OR UPDATE OF model_id, movie_key, bias, factors, links ON movie_factors
+    FOR EACH ROW EXECUTE FUNCTION movies_changed();
+ALTER TABLE movie_factors ENABLE REPLICA TRIGGER tell_sessions_of_rows;

@@ -2,12 +2,12 @@
 
 use pgrx::pg_sys::BuiltinOid;
 
-use super::dimensions;
 use super::error::LoadError;
 use super::guard::OwnWork;
 use super::ledger::{self, Run};
+use super::{LOCKED, dimensions};
 use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{catalog, index, interrupt, query};
+use crate::pg::{Error, catalog, index, interrupt, query, unfinished};
 
 /// What was given up.
 pub struct Abandoned {
@@ -18,41 +18,75 @@ pub struct Abandoned {
 }
 
 /// Removes the ratings that the unfinished load has inserted, and enters that it is given up. What earlier loads brought
-/// stays, and so do models. Runs as the tables' owner, because a role that may insert ratings may not delete any.
+/// stays, and so do models. A role that may insert ratings may not delete any: that is done as the tables' owner.
 pub fn abandon() -> Result<Abandoned, LoadError> {
+    unfinished::refuse_restore("netflix_load_abandon")?;
     if !catalog::try_lock_load()? {
         return Err(LoadError::running());
     }
+    LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
     let run = ledger::unfinished()?.ok_or(LoadError::NothingUnfinished)?;
+    refuse_foreign()?;
     let _own_work = OwnWork::begin();
-    let ratings_removed = query::as_owner("fact_ratings", || remove(&run))??;
+    let aside = index::aside("fact_ratings", &run.indexes_aside)?;
+    let ratings_removed = query::as_owner("fact_ratings", || {
+        // With its keys aside, nobody else could insert ratings.
+        let removed = match aside.is_empty() {
+            true => delete(&run),
+            false => empty(&run),
+        };
+        for index in aside {
+            interrupt::check();
+            index::rebuild(index);
+        }
+        removed
+    })??;
+    // Somebody may have changed what the load had inserted.
+    dimensions::recount(&[])?;
     let Run { run_id, path, .. } = run;
+    query::run("DELETE FROM @extschema@.load_unit WHERE run_id = $1", &[run_id.into()])?;
+    ledger::forget_inserted(run_id)?;
+    query::run(
+        "UPDATE @extschema@.load_run SET status = 'abandoned', finished_at = clock_timestamp(), ratings_loaded = 0
+         WHERE run_id = $1",
+        &[run_id.into()],
+    )?;
     Ok(Abandoned { run_id, path, ratings_removed })
 }
 
-fn remove(run: &Run) -> Result<i64, LoadError> {
-    let aside = index::aside("fact_ratings", &run.indexes_aside)?;
-    // With its keys aside, nobody else could insert ratings.
-    let removed = match aside.is_empty() {
-        true => delete(run)?,
-        false => empty()?,
-    };
-    for index in aside {
-        interrupt::check();
-        index::rebuild(index);
+/// Refuses where a trigger of somebody else's, or a foreign key that refers to our rows, would run code with the owner's
+/// rights, unless the caller has these.
+fn refuse_foreign() -> Result<(), LoadError> {
+    let mut oids = Vec::new();
+    for table in LOCKED {
+        oids.push(catalog::table(table)?);
     }
-    if run.customers > 0 {
-        // It had been counted.
-        dimensions::recount(&[])?;
-    }
-    query::run("DELETE FROM @extschema@.load_unit WHERE run_id = $1", &[run.run_id.into()])?;
-    query::run(
-        "UPDATE @extschema@.load_run SET status = 'abandoned', finished_at = clock_timestamp(), rating_keys = '{}',
-                ratings_loaded = 0
-         WHERE run_id = $1",
-        &[run.run_id.into()],
+    let found = query::select(
+        Seen::Now,
+        "SELECT found.what, found.of::regclass::text FROM pg_class c, LATERAL (
+             SELECT format('trigger %I', tgname), c.oid FROM pg_trigger t
+             WHERE tgrelid = c.oid AND NOT tgisinternal
+               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+                               WHERE d.classid = 'pg_proc'::regclass AND d.objid = t.tgfoid AND d.deptype = 'e'
+                                 AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'netflix_rec')
+             UNION ALL
+             SELECT format('foreign key %I', conname), conrelid FROM pg_constraint k
+             WHERE contype = 'f' AND confrelid = c.oid
+               AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+                               WHERE d.classid = 'pg_class'::regclass AND d.objid = k.conrelid AND d.deptype = 'e'
+                                 AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'netflix_rec')
+         ) AS found (what, of)
+         WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1",
+        &[oids.into()],
+        |row| {
+            let text = |column| row.get::<String>(column)?.ok_or(Error::Null("pg_class"));
+            Ok((text(1)?, text(2)?))
+        },
     )?;
-    Ok(removed)
+    match found.into_iter().next() {
+        Some((what, table)) => Err(LoadError::Foreign { what, table }),
+        None => Ok(()),
+    }
 }
 
 /// Deletes the load's own ratings.
@@ -70,19 +104,27 @@ fn delete(run: &Run) -> Result<i64, LoadError> {
     Ok(removed)
 }
 
-/// Empties the star schema at once, as the load was the first. Customers and movies stay where models or tables of the user's
-/// refer to them.
-fn empty() -> Result<i64, LoadError> {
+/// Empties fact_ratings at once; and the whole star schema, where no other load brought any of it and no model or table of
+/// the user's refers to it.
+fn empty(run: &Run) -> Result<i64, LoadError> {
     let mut ratings = 0;
     let column = Column { name: "rating_key", type_oid: BuiltinOid::INT8OID };
     scan("fact_ratings", &[column], Seen::Now, |_| {
         ratings += 1;
         Ok::<_, LoadError>(())
     })?;
-    let all = "TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying, @extschema@.dim_customer, @extschema@.dim_movie,
-                        @extschema@.dim_date, @extschema@.customer_factors, @extschema@.movie_factors RESTART IDENTITY";
-    if !ledger::is_empty("model")? || query::attempt(|| query::run(all, &[]))?.is_err() {
-        query::run("TRUNCATE @extschema@.fact_ratings, @extschema@.qualifying", &[])?;
+    catalog::lock_writers("model")?;
+    let is_all = query::select_one::<bool>(
+        Seen::Now,
+        "SELECT NOT EXISTS (SELECT FROM @extschema@.model)
+                AND NOT EXISTS (SELECT FROM @extschema@.load_run WHERE run_id <> $1 AND status <> 'abandoned')",
+        &[run.run_id.into()],
+    )?;
+    let all = "TRUNCATE ONLY @extschema@.fact_ratings, ONLY @extschema@.qualifying, ONLY @extschema@.dim_customer,
+                        ONLY @extschema@.dim_movie, ONLY @extschema@.dim_date, ONLY @extschema@.customer_factors,
+                        ONLY @extschema@.movie_factors RESTART IDENTITY";
+    if is_all != Some(true) || query::attempt(|| query::run(all, &[]))?.is_err() {
+        query::run("TRUNCATE ONLY @extschema@.fact_ratings", &[])?;
     }
     Ok(ratings)
 }

@@ -6,6 +6,7 @@ use prize_format::IdSet;
 use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::few::{self, Rating};
+use super::ledger;
 use crate::pg::scan::Seen;
 use crate::pg::{Error, query};
 
@@ -38,19 +39,27 @@ pub fn add(customer_id: i32, movie_id: i32, rating: i32, rated_on: Date) -> Resu
     };
     let day = Some(rated_on).filter(|_| is_finite).and_then(day).ok_or(LoadError::Day)?;
 
+    few::lock()?;
     let movie_key = Keys::of(&MOVIES, &movie)?.get(movie_id as u32).ok_or(LoadError::NoMovie(movie_id))?;
     few::need_days(&[day])?;
     let customers = few::need(&CUSTOMERS, &customer)?;
     let customer_key = customers.get(customer_id as u32).ok_or(Error::Null("customer_key"))?;
     let new = Rating { customer_key, movie_key, date_key: day.key() as i32, rating: rating as i16 };
-    if let Some(&rating_key) = few::insert(&[Rating { ..new }])?.first() {
-        return Ok(Added { rating_key, action: "added", previous_rating: None });
+    // Between the insert that finds the pair and the change, somebody may delete it.
+    const TRIES: usize = 3;
+    for _ in 0..TRIES {
+        if let Some(&rating_key) = few::insert(&[Rating { ..new }])?.first() {
+            return Ok(Added { rating_key, action: "added", previous_rating: None });
+        }
+        if let Some(changed) = change(&new)? {
+            return Ok(changed);
+        }
     }
-    change(&new)
+    Err(LoadError::Order)
 }
 
-/// Changes a rating that is there.
-fn change(new: &Rating) -> Result<Added, LoadError> {
+/// Changes a rating, if it is there.
+fn change(new: &Rating) -> Result<Option<Added>, LoadError> {
     let old = query::run_rows(
         "SELECT rating_key, rating, date_key FROM @extschema@.fact_ratings
          WHERE customer_key = $1 AND movie_key = $2 FOR NO KEY UPDATE",
@@ -60,27 +69,34 @@ fn change(new: &Rating) -> Result<Added, LoadError> {
             _ => Err(Error::Null("fact_ratings")),
         },
     )?;
-    let &(rating_key, rating, date_key) = old.first().ok_or(LoadError::Order)?;
+    let Some(&(rating_key, rating, date_key)) = old.first() else { return Ok(None) };
+    // What an unfinished load has inserted is in no count yet, and would go if the load was given up.
+    let is_counted = !ledger::give_away(rating_key)?;
+    let done = |action| Ok(Some(Added { rating_key, action, previous_rating: Some(rating) }));
     if (rating, date_key) == (new.rating, new.date_key) {
-        return Ok(Added { rating_key, action: "unchanged", previous_rating: Some(rating) });
+        return done("unchanged");
     }
     query::run(
         "UPDATE @extschema@.fact_ratings SET rating = $2, date_key = $3 WHERE rating_key = $1",
         &[rating_key.into(), new.rating.into(), new.date_key.into()],
     )?;
+    if !is_counted {
+        return done("changed");
+    }
     let members =
         [("dim_customer", "customer_key", new.customer_key), ("dim_movie", "movie_key", new.movie_key)];
     for (table, key, value) in members {
         let update = format!(
-            "UPDATE @extschema@.{table} SET rating_mean = (round(rating_mean * rating_count) + $2) / rating_count
-             WHERE {key} = $1"
+            "UPDATE @extschema@.{table}
+             SET rating_mean = least(greatest((round(rating_mean * rating_count) + $2) / rating_count, 1), 5)
+             WHERE {key} = $1 AND rating_count > 0"
         );
         query::run(&update, &[value.into(), f64::from(new.rating - rating).into()])?;
         if date_key != new.date_key {
             change_days(table, key, value, date_key, new.date_key)?;
         }
     }
-    Ok(Added { rating_key, action: "changed", previous_rating: Some(rating) })
+    done("changed")
 }
 
 /// Mends a customer's or movie's first and last day. Where the old day was one of them, only its other ratings tell what is
@@ -89,7 +105,7 @@ fn change_days(table: &str, key: &str, value: i32, old: i32, new: i32) -> Result
     let was_end = query::select_one::<bool>(
         Seen::Now,
         &format!(
-            "SELECT m.first_rated_on = d.date AND $2 > $3 OR m.last_rated_on = d.date AND $2 < $3
+            "SELECT coalesce(m.first_rated_on = d.date AND $2 > $3 OR m.last_rated_on = d.date AND $2 < $3, false)
              FROM @extschema@.{table} m, @extschema@.dim_date d WHERE m.{key} = $1 AND d.date_key = $3"
         ),
         &[value.into(), new.into(), old.into()],

@@ -53,6 +53,8 @@ pub enum LoadError {
     Gone { what: &'static str, table: &'static str, id: u32 },
     #[error("fact_ratings holds a rating twice: {0}")]
     Repeated(String),
+    #[error("{what} on table {table} would run with the rights of the tables' owner")]
+    Foreign { what: String, table: String },
     #[error("there is no unfinished load")]
     NothingUnfinished,
     #[error("{name} must be greater than 0: {id}")]
@@ -65,8 +67,8 @@ pub enum LoadError {
     NoMovie(i32),
     #[error("the load's ledger was changed while it ran")]
     Order,
-    #[error("netflix_load cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
-    OldSnapshot,
+    #[error("{0} cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
+    OldSnapshot(&'static str),
     /// The warehouse cannot be emptied.
     #[error("cannot empty the warehouse: {} refers to {} by a foreign key", .0.from, .0.to)]
     Referenced(ForeignKey),
@@ -109,13 +111,14 @@ impl Report for LoadError {
             }
             LoadError::Gone { .. } => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
             LoadError::Repeated(_) => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+            LoadError::Foreign { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             LoadError::NothingUnfinished => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             LoadError::Id { .. } | LoadError::Rating(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             LoadError::Day => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
             LoadError::NoMovie(_) => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::Referenced(_) => PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-            LoadError::OldSnapshot => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
+            LoadError::OldSnapshot(_) => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
             LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
@@ -181,13 +184,14 @@ impl Report for LoadError {
                 "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.".into()
             }
             LoadError::Order => "Call again.".into(),
+            LoadError::Foreign { .. } => "Have the tables' owner call.".into(),
             LoadError::NothingUnfinished => "The table load_run lists the loads.".into(),
             LoadError::NoMovie(id) => format!(
                 "Add it first: INSERT INTO dim_movie (movie_key, movie_id, title, rating_count) \
                  SELECT max(movie_key) + 1, {id}, 'Title', 0 FROM dim_movie;"
             ),
             LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
-            LoadError::OldSnapshot => {
+            LoadError::OldSnapshot(_) => {
                 "It has to see what others have loaded: use READ COMMITTED, the default.".into()
             }
             LoadError::Referenced(ForeignKey { name, from, .. }) => format!(

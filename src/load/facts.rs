@@ -143,16 +143,20 @@ impl Loader {
     fn leave_out_rated(&self, movie_key: i32, ratings: &mut Vec<Rating>) -> Result<(), LoadError> {
         let keys = ratings.iter().map(|rating| self.customer_key(rating)).collect::<Result<Vec<_>, _>>()?;
         let mut rated = std::collections::HashSet::new();
-        query::each(
-            Seen::Now,
-            "SELECT f.customer_key FROM unnest($1::int[]) AS customer (customer_key)
-             JOIN @extschema@.fact_ratings f USING (customer_key) WHERE f.movie_key = $2",
-            &[keys.clone().into(), movie_key.into()],
-            |row| {
-                rated.extend(row.get::<i32>(1)?);
-                Ok(())
-            },
-        )?;
+        // Few at a time: for as many as a popular movie has, the planner may prefer to read the whole table.
+        for keys in keys.chunks(10_000) {
+            interrupt::check();
+            query::each(
+                Seen::Now,
+                "SELECT f.customer_key FROM unnest($1::int[]) AS customer (customer_key)
+                 JOIN @extschema@.fact_ratings f USING (customer_key) WHERE f.movie_key = $2",
+                &[keys.to_vec().into(), movie_key.into()],
+                |row| {
+                    rated.extend(row.get::<i32>(1)?);
+                    Ok(())
+                },
+            )?;
+        }
         if !rated.is_empty() {
             let mut keys = keys.into_iter();
             ratings.retain(|_| keys.next().is_none_or(|key| !rated.contains(&key)));

@@ -6,7 +6,7 @@ use prize_format::RankedIds;
 use super::dimensions::{self, Keys, Names};
 use super::error::LoadError;
 use crate::pg::scan::Seen;
-use crate::pg::{Error, query, sequence};
+use crate::pg::{Error, catalog, query, sequence};
 
 /// How many are few: beyond, the indexes of all rows at once cost less than one by one.
 pub const MOST: usize = 10_000;
@@ -17,6 +17,11 @@ pub struct Rating {
     pub movie_key: i32,
     pub date_key: i32,
     pub rating: i16,
+}
+
+/// Takes the locks that the inserts will take, in the order in which loads lock the tables.
+pub fn lock() -> Result<(), LoadError> {
+    Ok(super::LOCKED.iter().try_for_each(|table| catalog::lock_rows(table))?)
 }
 
 /// The keys of these customers or movies. Those that are new are added.

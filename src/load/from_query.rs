@@ -51,8 +51,9 @@ pub fn load(sql: &str, max_rejects: Option<u64>) -> Result<ledger::Run, LoadErro
     let mut rows = Rows { max_rejects, ..Rows::default() };
     rows.read(sql)?;
     query::pinned(|| {
+        unfinished::refuse_restore("ratings_load")?;
         if rows.rows.len() <= few::MOST && !ledger::is_empty("fact_ratings")? {
-            unfinished::refuse_first("ratings_load")?;
+            unfinished::refuse_first_load("ratings_load")?;
             return rows.insert_few();
         }
         catalog::lock_load()?;
@@ -143,7 +144,8 @@ impl Rows {
 
         let _own_work = OwnWork::begin();
         let is_first = !rows.is_empty() && ledger::is_empty("fact_ratings")?;
-        let first_rating_key = ledger::next_rating_key(rows.len() as u64, is_first)?;
+        let first_rating_key = ledger::next_rating_key(is_first)?;
+        ledger::reserve_rating_keys(first_rating_key, rows.len() as u64)?;
         let aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
         let space = if is_first { Space::Behind } else { Space::Free };
         let mut facts = FixedInsert::<Fact>::open("fact_ratings", space)?;
@@ -170,9 +172,6 @@ impl Rows {
             indexes_aside: &[],
             is_completed: true,
         })?;
-        if !rows.is_empty() {
-            ledger::inserted(run_id, &[(first_rating_key, first_rating_key + rows.len() as i64 - 1)], 0)?;
-        }
         ledger::count_since(run_id)?;
         ledger::run(run_id)?.ok_or(LoadError::Order)
     }
@@ -182,6 +181,7 @@ impl Rows {
         let read = self.rows.len() as u64;
         self.rows.sort_unstable();
         let days = self.rows.iter().map(|row| row.date).collect::<Vec<_>>();
+        few::lock()?;
         few::need_days(&days)?;
         let customers = few::need(&CUSTOMERS, &std::mem::take(&mut self.customers).rank())?;
         let movies = few::need(&MOVIES, &std::mem::take(&mut self.movies).rank())?;
@@ -212,7 +212,6 @@ impl Rows {
             indexes_aside: &[],
             is_completed: true,
         })?;
-        ledger::inserted(run_id, &keys.iter().map(|&key| (key, key)).collect::<Vec<_>>(), 0)?;
         ledger::count_since(run_id)?;
         ledger::run(run_id)?.ok_or(LoadError::Order)
     }

@@ -23,6 +23,8 @@ pub struct Run {
     pub ratings_loaded: i64,
     pub duplicates: i64,
     pub rejected: i64,
+    /// How many ratings were new when it was planned.
+    pub ratings_planned: i64,
     /// Keys of the ratings that it has inserted, as ranges, their ends included, in order.
     pub rating_keys: Vec<(i64, i64)>,
     /// Whether fact_ratings was empty when it began.
@@ -50,9 +52,7 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
     let query = format!(
         "SELECT run_id, path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected,
                 coalesce(customers, 0), coalesce(movies, 0), coalesce(probe_pairs, 0),
-                coalesce(qualifying_pairs, 0), is_first, indexes_aside,
-                ARRAY(SELECT lower(keys) FROM unnest(rating_keys) AS keys ORDER BY 1),
-                ARRAY(SELECT upper(keys) - 1 FROM unnest(rating_keys) AS keys ORDER BY 1)
+                coalesce(qualifying_pairs, 0), is_first, ratings_planned
          FROM @extschema@.load_run WHERE {condition}"
     );
     let missing = || Error::Null("load_run");
@@ -73,14 +73,29 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
             probe_pairs: number(12)?,
             qualifying_pairs: number(13)?,
             is_first: row.get(14)?.ok_or_else(missing)?,
-            indexes_aside: row.get(15)?.ok_or_else(missing)?,
-            rating_keys: {
-                let ends = |column| row.get::<Vec<i64>>(column)?.ok_or_else(missing);
-                ends(16)?.into_iter().zip(ends(17)?).collect()
-            },
+            ratings_planned: number(15)?,
+            rating_keys: Vec::new(),
+            indexes_aside: Vec::new(),
         })
     })?;
-    Ok(runs.into_iter().next())
+    let Some(mut run) = runs.into_iter().next() else { return Ok(None) };
+    (run.rating_keys, run.indexes_aside) = what_is_inserted(run.run_id)?;
+    Ok(Some(run))
+}
+
+/// What a load has done to fact_ratings: ranges of its ratings' keys, in order, and the indexes that it set aside.
+fn what_is_inserted(run_id: i64) -> Result<(Vec<(i64, i64)>, Vec<pg_sys::Oid>), LoadError> {
+    let missing = || Error::Null("load_inserted");
+    let query = "SELECT ARRAY(SELECT lower(keys) FROM unnest(rating_keys) AS keys ORDER BY 1),
+                        ARRAY(SELECT upper(keys) - 1 FROM unnest(rating_keys) AS keys ORDER BY 1), indexes_aside
+                 FROM @extschema@.load_inserted WHERE run_id = $1";
+    let found = query::as_owner("load_inserted", || {
+        query::select(Seen::Now, query, &[run_id.into()], |row| {
+            let ends = |column| row.get::<Vec<i64>>(column)?.ok_or_else(missing);
+            Ok((ends(1)?.into_iter().zip(ends(2)?).collect(), row.get(3)?.ok_or_else(missing)?))
+        })
+    })??;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
 /// What a load is about to do.
@@ -106,10 +121,10 @@ pub fn begin(plan: &Plan<'_>) -> Result<i64, LoadError> {
     sequence::catch_up("load_run", "run_id", "load_run_run_id_seq")?;
     let run_id = query::run_one::<i64>(
         "INSERT INTO @extschema@.load_run (path, started_at, files, ratings_read, ratings_loaded,
-                                           duplicates, rejected, first_rating_key, is_first, indexes_aside,
+                                           duplicates, rejected, first_rating_key, is_first, ratings_planned,
                                            finished_at, status)
-         VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN clock_timestamp() END,
-                 CASE WHEN $10 THEN 'completed' ELSE 'loading' END) RETURNING run_id",
+         VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $4, CASE WHEN $9 THEN clock_timestamp() END,
+                 CASE WHEN $9 THEN 'completed' ELSE 'loading' END) RETURNING run_id",
         &[
             plan.path.into(),
             (plan.files.len() as i32).into(),
@@ -119,13 +134,19 @@ pub fn begin(plan: &Plan<'_>) -> Result<i64, LoadError> {
             (plan.rejected as i64).into(),
             plan.first_rating_key.into(),
             plan.is_first.into(),
-            plan.indexes_aside.to_vec().into(),
             plan.is_completed.into(),
         ],
     )?
     .ok_or(Error::Null("load_run"))?;
     write_files(run_id, plan.files, plan.units)?;
     write_rejects(run_id, plan.rejects, plan.path.is_some())?;
+    if plan.is_completed {
+        return Ok(run_id);
+    }
+    query::as_owner("load_inserted", || {
+        let insert = "INSERT INTO @extschema@.load_inserted (run_id, indexes_aside) VALUES ($1, $2)";
+        query::run(insert, &[run_id.into(), plan.indexes_aside.to_vec().into()])
+    })??;
     let mut unit_no = 0;
     let mut insert = |ratings: u64, files: Vec<i32>, bytes: Vec<u8>| {
         unit_no += 1;
@@ -299,53 +320,93 @@ pub fn take_unit(run_id: i64, unit_no: usize) -> Result<Option<KeptUnit>, LoadEr
 /// out, because others had inserted them meanwhile.
 pub fn inserted(run_id: i64, keys: &[(i64, i64)], left_out: u64) -> Result<(), LoadError> {
     let (first, last): (Vec<i64>, Vec<i64>) = keys.iter().copied().unzip();
-    query::run(
-        "UPDATE @extschema@.load_run SET
-             rating_keys = rating_keys + coalesce((SELECT range_agg(int8range(first, last, '[]'))
-                                                   FROM unnest($2::bigint[], $3::bigint[]) AS keys (first, last)), '{}'),
-             ratings_loaded = ratings_loaded - $4, duplicates = duplicates + $4
-         WHERE run_id = $1",
-        &[run_id.into(), first.into(), last.into(), (left_out as i64).into()],
-    )
-    .map_err(LoadError::from)
+    query::as_owner("load_inserted", || {
+        query::run(
+            "UPDATE @extschema@.load_inserted SET
+                 rating_keys = rating_keys + coalesce((SELECT range_agg(int8range(first, last, '[]'))
+                                                       FROM unnest($2::bigint[], $3::bigint[]) AS keys (first, last)), '{}')
+             WHERE run_id = $1",
+            &[run_id.into(), first.into(), last.into()],
+        )
+    })??;
+    leave_out(run_id, left_out)
 }
 
-/// Gives the units that are left other keys where somebody has taken one of theirs meanwhile.
-pub fn move_taken_keys(run: &Run) -> Result<(), LoadError> {
-    let taken = query::select_one::<bool>(
-        Seen::Now,
-        "SELECT EXISTS (SELECT FROM @extschema@.fact_ratings
-                        WHERE rating_key BETWEEN (SELECT min(first_rating_key) FROM @extschema@.load_unit WHERE run_id = $1)
-                                             AND (SELECT max(first_rating_key) + $3 - 1 FROM @extschema@.load_unit
-                                                  WHERE run_id = $1)
-                          AND NOT rating_key <@ (SELECT rating_keys FROM @extschema@.load_run WHERE run_id = $1)
-                          AND $2)",
-        &[run.run_id.into(), (run.ratings_loaded > 0).into(), run.ratings_loaded.into()],
-    )?;
-    if taken == Some(true) {
-        let first = next_rating_key(run.ratings_loaded as u64, false)?;
-        query::run(
-            "UPDATE @extschema@.load_unit SET first_rating_key = $2 WHERE run_id = $1",
-            &[run.run_id.into(), first.into()],
-        )?;
+/// Counts ratings of a load as duplicates, because others have given them.
+fn leave_out(run_id: i64, ratings: u64) -> Result<(), LoadError> {
+    if ratings > 0 {
+        query::as_owner("load_run", || {
+            query::run(
+                "UPDATE @extschema@.load_run SET ratings_loaded = ratings_loaded - $2, duplicates = duplicates + $2
+                 WHERE run_id = $1",
+                &[run_id.into(), (ratings as i64).into()],
+            )
+        })??;
     }
     Ok(())
 }
 
-/// The key of the next rating. The sequence then goes on behind as many as are planned, so that nobody is given one of them.
-pub fn next_rating_key(ratings: u64, is_empty: bool) -> Result<i64, LoadError> {
-    const SEQUENCE: &str = "fact_ratings_rating_key_seq";
-    let last = match is_empty {
-        true => 0,
-        false => {
-            let last = "SELECT max(rating_key) FROM @extschema@.fact_ratings";
-            query::select_one::<i64>(Seen::Now, last, &[])?.unwrap_or(0)
-        }
-    };
-    if ratings > 0 {
-        sequence::advance(SEQUENCE, last + ratings as i64)?;
+/// Whether the unfinished load has inserted the rating of this key, and not counted it yet. If so, it is the load's no more:
+/// its customer has given it again.
+pub fn give_away(rating_key: i64) -> Result<bool, LoadError> {
+    let run_id = query::as_owner("load_inserted", || {
+        query::run_one::<i64>(
+            "UPDATE @extschema@.load_inserted SET rating_keys = rating_keys - int8multirange(int8range($1, $1, '[]'))
+             WHERE rating_keys @> $1 AND run_id = (SELECT run_id FROM @extschema@.load_run WHERE status = 'loading')
+             RETURNING run_id",
+            &[rating_key.into()],
+        )
+    })??;
+    let Some(run_id) = run_id else { return Ok(false) };
+    leave_out(run_id, 1)?;
+    Ok(true)
+}
+
+/// Gives the units that are left other keys where somebody has taken one of theirs meanwhile.
+pub fn move_taken_keys(run: &Run) -> Result<(), LoadError> {
+    let taken = query::as_owner("load_inserted", || {
+        query::select_one::<bool>(
+            Seen::Now,
+            "SELECT EXISTS (
+                 SELECT FROM @extschema@.load_inserted AS run,
+                             (SELECT DISTINCT first_rating_key AS first FROM @extschema@.load_unit
+                              WHERE run_id = $1 AND ratings > 0) AS plan,
+                             LATERAL unnest(int8multirange(int8range(plan.first, plan.first + $2)) - run.rating_keys) AS free,
+                             @extschema@.fact_ratings AS f
+                 WHERE run.run_id = $1 AND f.rating_key >= lower(free) AND f.rating_key < upper(free))",
+            &[run.run_id.into(), run.ratings_planned.into()],
+        )
+    })??;
+    if taken == Some(true) {
+        let first = next_rating_key(false)?;
+        query::run(
+            "UPDATE @extschema@.load_unit SET first_rating_key = $2 WHERE run_id = $1",
+            &[run.run_id.into(), first.into()],
+        )?;
+        reserve_rating_keys(first, run.ratings_planned as u64)?;
     }
-    Ok(last + 1)
+    Ok(())
+}
+
+const RATING_KEYS: &str = "fact_ratings_rating_key_seq";
+
+/// The key of the next rating: behind all that there are, and all that the sequence has given out; 1 in an empty table.
+pub fn next_rating_key(is_empty: bool) -> Result<i64, LoadError> {
+    if is_empty {
+        return Ok(1);
+    }
+    let last = "SELECT max(rating_key) FROM @extschema@.fact_ratings";
+    let last = query::select_one::<i64>(Seen::Now, last, &[])?.unwrap_or(0);
+    Ok(last.max(sequence::last(RATING_KEYS)?) + 1)
+}
+
+/// Has the sequence go on behind so many keys from this one on, so that nobody else is given one of them. To be done last, as
+/// a rollback does not undo it.
+pub fn reserve_rating_keys(first: i64, ratings: u64) -> Result<(), LoadError> {
+    if ratings > 0 {
+        sequence::advance(RATING_KEYS, first + ratings as i64 - 1)?;
+    }
+    Ok(())
 }
 
 /// Marks those of these files as loaded that no unit needs any more.
@@ -401,8 +462,16 @@ pub fn count_since(run_id: i64) -> Result<(), LoadError> {
     count(run_id, query::select_one::<i64>(Seen::Now, probe, &[])?.unwrap_or(0) as u64)
 }
 
+/// Forgets what a load has done to fact_ratings: it is over.
+pub fn forget_inserted(run_id: i64) -> Result<(), LoadError> {
+    let delete = "DELETE FROM @extschema@.load_inserted WHERE run_id = $1";
+    query::as_owner("load_inserted", || query::run(delete, &[run_id.into()]))??;
+    Ok(())
+}
+
 /// Enters that all is done.
 pub fn complete(run_id: i64) -> Result<(), LoadError> {
+    forget_inserted(run_id)?;
     query::run(
         "UPDATE @extschema@.load_file SET state = 'loaded' WHERE run_id = $1 AND state <> 'loaded'",
         &[run_id.into()],

@@ -176,6 +176,9 @@ fn add_rating(
 > {
     let add = || {
         catalog::require_writable(c"add_rating()");
+        if catalog::has_old_snapshot() {
+            return Err(LoadError::OldSnapshot("add_rating"));
+        }
         unfinished::refuse_first("add_rating")?;
         let customer_id = customer_id.ok_or(pg::Error::NullArgument("customer_id"))?;
         let movie_id = movie_id.ok_or(pg::Error::NullArgument("movie_id"))?;
@@ -262,9 +265,12 @@ fn load(
     {
         return Err(LoadError::Unfinished { path: run.path.clone().unwrap_or_default() });
     }
-    LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
-
     let shown = Shown::start(Phase::ReadingFiles);
+    for table in LOCKED {
+        catalog::lock_writers_telling(table, |pids| shown.waiting_for(pids.first().copied()))?;
+    }
+    shown.waiting_for(None);
+
     match &unfinished {
         None => {
             let files = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?.ratings.len();
@@ -345,7 +351,7 @@ fn check_tables() -> Result<(), LoadError> {
         return Err(LoadError::Encoding);
     }
     if catalog::has_old_snapshot() {
-        return Err(LoadError::OldSnapshot);
+        return Err(LoadError::OldSnapshot("netflix_load"));
     }
     for (table, privileges) in TABLES {
         columns::require(table, privileges)?;

@@ -91,7 +91,11 @@ impl Waiting {
         self.looked = Instant::now();
         let pids = worker::waiting_for();
         if pids != self.pids && !pids.is_empty() {
-            let list = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            let name = |&pid: &i32| match pid {
+                0 => "(a prepared transaction)".into(),
+                pid => pid.to_string(),
+            };
+            let list = pids.iter().map(name).collect::<Vec<_>>().join(", ");
             notice!("waiting until the transactions of these processes end: {list}");
         }
         shown.waiting_for(pids.first().copied());

@@ -99,7 +99,7 @@ fn begin(
     movies.add(&survey.movies, &survey.titles)?;
     let units = survey.units(RATINGS_A_UNIT);
     let is_first = is_empty && !units.is_empty();
-    let first_rating_key = ledger::next_rating_key(survey.ratings() - survey.duplicates(), is_empty)?;
+    let first_rating_key = ledger::next_rating_key(is_empty)?;
     // Last of all, as it locks readers out until this is committed.
     let indexes_aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
     ledger::begin(&ledger::Plan {
@@ -116,7 +116,7 @@ fn begin(
         indexes_aside: &indexes_aside,
         is_completed: false,
     })?;
-    Ok(())
+    ledger::reserve_rating_keys(first_rating_key, survey.ratings() - survey.duplicates())
 }
 
 /// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the

@@ -7,13 +7,14 @@ use crate::pg::scan::Seen;
 use crate::pg::{catalog, index, query};
 
 /// Every table of the extension that holds data.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "fact_ratings",
     "qualifying",
     "dim_date",
     "dim_movie",
     "dim_customer",
     "load_run",
+    "load_inserted",
     "load_file",
     "load_unit",
     "load_reject",

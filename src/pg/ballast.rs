@@ -37,22 +37,22 @@ pub fn take() {
     }
 }
 
-/// Sees to it that errors give it back, until whoever called the caller takes its own entry off the stack.
+/// Sees to it that errors give it back. Our entry goes below all others: PostgreSQL takes entries off by their order (the
+/// parameters' of a bind message, for one, as whatever is on top), so that one on top of a caller's would be taken for it.
 pub fn arm() {
     take();
     // SAFETY: on the backend's thread. All entries of the stack are in use by functions that have not returned, but ours,
-    // which is changed only while it is not among them.
+    // which is the last and has none before it.
     unsafe {
         let ours = &raw mut ON_ERROR;
-        let mut entry = pg_sys::error_context_stack;
-        while !entry.is_null() {
-            if entry == ours {
+        let mut last = &raw mut pg_sys::error_context_stack;
+        while !(*last).is_null() {
+            if *last == ours {
                 return;
             }
-            entry = (*entry).previous;
+            last = &raw mut (**last).previous;
         }
-        (*ours).previous = pg_sys::error_context_stack;
-        pg_sys::error_context_stack = ours;
+        *last = ours;
     }
 }
 

@@ -250,14 +250,30 @@ fn take_load_lock(without_waiting: bool) -> Result<bool, Error> {
     }
 }
 
+/// Takes the lock of one who writes rows of a table, until the transaction ends: whoever takes several in one order waits for
+/// nobody in a circle.
+pub fn lock_rows(name: &'static str) -> Result<(), Error> {
+    let oid = table(name)?;
+    // SAFETY: an existing table's oid; the lock is the transaction's.
+    unsafe { pg_sys::LockRelationOid(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
+    Ok(())
+}
+
 /// Locks out every other writer of a table until the transaction ends, waiting for those at work.
 pub fn lock_writers(name: &'static str) -> Result<(), Error> {
+    lock_writers_telling(name, |_| ())
+}
+
+/// The same; `waiting` is told for which processes, if it has to wait.
+pub fn lock_writers_telling(name: &'static str, waiting: impl FnOnce(&[i32])) -> Result<(), Error> {
     let oid = table(name)?;
     let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: an existing table's oid; the lock is the transaction's.
     unsafe {
         if !pg_sys::ConditionalLockRelationOid(oid, mode) {
-            let pids = writers(oid)?.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            let pids = writers(oid)?;
+            waiting(&pids);
+            let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
             pgrx::notice!(
                 "waiting until the transactions of these processes, which write to {name}, end: {pids}"
             );

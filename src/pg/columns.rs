@@ -94,7 +94,7 @@ pub const DIM_DATE: [Column; 11] = [
     Column::required("is_weekend", BuiltinOid::BOOLOID),
 ];
 
-pub const LOAD_RUN: [Column; 21] = [
+pub const LOAD_RUN: [Column; 20] = [
     Column::required("run_id", BuiltinOid::INT8OID),
     Column::optional("path", BuiltinOid::TEXTOID),
     Column::required("status", BuiltinOid::TEXTOID),
@@ -106,16 +106,21 @@ pub const LOAD_RUN: [Column; 21] = [
     Column::required("ratings_loaded", BuiltinOid::INT8OID),
     Column::required("duplicates", BuiltinOid::INT8OID),
     Column::required("rejected", BuiltinOid::INT8OID),
+    Column::required("ratings_planned", BuiltinOid::INT8OID),
     Column::required("first_rating_key", BuiltinOid::INT8OID),
-    Column::required("rating_keys", BuiltinOid::INT8MULTIRANGEOID),
     Column::required("is_first", BuiltinOid::BOOLOID),
-    Column::required("indexes_aside", BuiltinOid::OIDARRAYOID),
     Column::optional("customers", BuiltinOid::INT8OID),
     Column::optional("movies", BuiltinOid::INT8OID),
     Column::optional("probe_pairs", BuiltinOid::INT8OID),
     Column::optional("qualifying_pairs", BuiltinOid::INT8OID),
     Column::optional("last_customer_key", BuiltinOid::INT4OID),
     Column::optional("last_movie_key", BuiltinOid::INT4OID),
+];
+
+pub const LOAD_INSERTED: [Column; 3] = [
+    Column::required("run_id", BuiltinOid::INT8OID),
+    Column::required("rating_keys", BuiltinOid::INT8MULTIRANGEOID),
+    Column::required("indexes_aside", BuiltinOid::OIDARRAYOID),
 ];
 
 pub const LOAD_FILE: [Column; 12] = [
@@ -199,6 +204,7 @@ pub fn made(table: &str) -> &'static [Column] {
         "customer_factors" => &CUSTOMER_FACTORS,
         "movie_factors" => &MOVIE_FACTORS,
         "load_run" => &LOAD_RUN,
+        "load_inserted" => &LOAD_INSERTED,
         "load_file" => &LOAD_FILE,
         "load_unit" => &LOAD_UNIT,
         "load_reject" => &LOAD_REJECT,

@@ -16,23 +16,31 @@ pub fn last(sequence: &'static str) -> Result<i64, Error> {
 
 /// Has the sequence go on behind `value`, where it has not come so far. This is not undone by a rollback.
 pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
-    // nextval's own lock conflicts with this one: nobody takes a number while the sequence is read and set.
-    lock(sequence, pg_sys::ShareRowExclusiveLock)?;
-    let statement = format!(
-        "SELECT setval(s.tableoid, $1) FROM @extschema@.{sequence} AS s
-         WHERE $1 >= CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END"
-    );
-    query::as_owner(sequence, || query::run(&statement, &[value.into()]))?
+    /// Numbers drawn one by one rather than set: who sets a sequence may take it back behind what others draw meanwhile.
+    const DRAWN: i64 = 100;
+    lock_keys(sequence)?;
+    query::as_owner(sequence, || {
+        let last = last(sequence)?;
+        let statement = match value - last {
+            ..=0 => return Ok(()),
+            1..=DRAWN => format!(
+                "SELECT nextval(s.tableoid) FROM @extschema@.{sequence} AS s, generate_series($2 + 1, $1)"
+            ),
+            _ => format!("SELECT setval(s.tableoid, greatest($1, $2)) FROM @extschema@.{sequence} AS s"),
+        };
+        query::run(&statement, &[value.into(), last.into()])
+    })?
 }
 
 /// Has an identity column's sequence go on behind the greatest value that is there. It lags behind where rows came with
 /// values of their own: by an explicit INSERT, or by logical replication, which does not replicate sequences.
 pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static str) -> Result<(), Error> {
-    let query = format!("SELECT max({column})::bigint FROM @extschema@.{table}");
-    let greatest = query::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
-    match greatest {
-        Some(greatest) if greatest > last(sequence)? => advance(sequence, greatest),
-        _ => Ok(()),
+    // What lies before is not looked at: an index may end in many entries of rows that are gone.
+    let query = format!("SELECT max({column})::bigint FROM @extschema@.{table} WHERE {column} > $1");
+    let last = last(sequence)?;
+    match query::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[last.into()]))?? {
+        Some(greatest) => advance(sequence, greatest),
+        None => Ok(()),
     }
 }
 

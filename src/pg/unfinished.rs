@@ -28,16 +28,20 @@ impl Load {
 pub fn load() -> Result<Option<Load>, Error> {
     let mut found = None;
     each_row("load_run", Some("load_run_unfinished"), |row| {
-        let status = row.get_by_name::<&str>("status").ok().flatten();
-        if status == Some("loading") {
-            let aside = row.get_by_name::<Array<'_, pg_sys::Oid>>("indexes_aside").ok().flatten();
-            found = Some(Load {
-                path: row.get_by_name("path").ok().flatten(),
-                aside: aside.map(|oids| oids.iter().flatten().collect()).unwrap_or_default(),
-            });
+        if row.get_by_name::<&str>("status").ok().flatten() == Some("loading") {
+            let path = row.get_by_name::<String>("path").ok().flatten();
+            found = Some((row.get_by_name::<i64>("run_id").ok().flatten(), path));
         }
     })?;
-    Ok(found)
+    let Some((run_id, path)) = found else { return Ok(None) };
+    let mut aside = Vec::new();
+    each_row("load_inserted", None, |row| {
+        if row.get_by_name::<i64>("run_id").ok().flatten() == run_id {
+            let oids = row.get_by_name::<Array<'_, pg_sys::Oid>>("indexes_aside").ok().flatten();
+            aside = oids.map(|oids| oids.iter().flatten().collect()).unwrap_or_default();
+        }
+    })?;
+    Ok(Some(Load { path, aside }))
 }
 
 /// Whether constraints are put away for a restore that is not finished.
@@ -49,9 +53,7 @@ pub fn restore() -> Result<bool, Error> {
 
 /// Refuses what would take a part of the ratings for all of them.
 pub fn refuse(what: &'static str) -> Result<(), Error> {
-    if restore()? {
-        return Err(Error::UnfinishedRestore { what });
-    }
+    refuse_restore(what)?;
     match load()? {
         Some(load) => Err(Error::UnfinishedLoad { what, path: load.path }),
         None => Ok(()),
@@ -60,10 +62,13 @@ pub fn refuse(what: &'static str) -> Result<(), Error> {
 
 /// Refuses the same where it is the first load, or a restore, that is not finished.
 pub fn refuse_first(what: &'static str) -> Result<(), Error> {
-    if restore()? {
-        return Err(Error::UnfinishedRestore { what });
-    }
+    refuse_restore(what)?;
     refuse_first_load(what)
+}
+
+/// Refuses what would find keys put away for a restore.
+pub fn refuse_restore(what: &'static str) -> Result<(), Error> {
+    if restore()? { Err(Error::UnfinishedRestore { what }) } else { Ok(()) }
 }
 
 /// Refuses what would find the keys of fact_ratings aside.
@@ -84,12 +89,13 @@ pub fn warn() -> Result<(), Error> {
     Ok(())
 }
 
-/// Says the same where the first load is not finished. A later one does not disturb those who ask for recommendations.
+/// Says the same where a restore or the first load is not finished. A later load does not disturb those who ask for recommendations.
 pub fn warn_of_first() -> Result<(), Error> {
-    match load()? {
-        Some(load) if load.has_keys_aside()? => warn(),
-        _ => Ok(()),
-    }
+    let is_first = match load()? {
+        Some(load) => load.has_keys_aside()?,
+        None => false,
+    };
+    if is_first || restore()? { warn() } else { Ok(()) }
 }
 
 /// Hands on a table's rows as of now, by way of an index where there is one.

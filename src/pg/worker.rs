@@ -375,6 +375,8 @@ impl Drop for Workers {
 pub fn waiting_for() -> Vec<i32> {
     let mut pids = Vec::new();
     let started = STARTED.load(Ordering::Relaxed);
+    // PostgreSQL's function leaves what it has allocated: some hundred kilobytes a look on a large server.
+    let mut scratch = PgMemoryContexts::new("netflix_rec blocking processes");
     for number in 0..started {
         // SAFETY: the list holds so many handles of workers that this backend started; PostgreSQL's function takes a pid.
         unsafe {
@@ -382,7 +384,9 @@ pub fn waiting_for() -> Vec<i32> {
             let mut pid = 0;
             let status = pg_sys::GetBackgroundWorkerPid((*handle).worker, &raw mut pid);
             if status == pg_sys::BgwHandleStatus::BGWH_STARTED {
-                let found = direct_function_call::<Vec<i32>>(pg_sys::pg_blocking_pids, &[pid.into_datum()]);
+                let found = scratch.switch_to(|_| {
+                    direct_function_call::<Vec<i32>>(pg_sys::pg_blocking_pids, &[pid.into_datum()])
+                });
                 pids.extend(found.unwrap_or_default());
             }
         }

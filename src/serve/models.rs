@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, interrupt, memory, query, report};
+use crate::pg::{self, Error, catalog, interrupt, memory, query, report, unfinished};
 
 use super::error::{LARGEST, ServeError};
 
@@ -222,6 +222,7 @@ fn import(
     deploy: Option<bool>,
 ) -> Result<(String, i32, i64, i64), ServeError> {
     catalog::require_writable(c"import_model()");
+    unfinished::refuse_restore("import_model")?;
     let bytes = bytes.ok_or(Error::NullArgument("archive"))?;
     model::require_write()?;
     // What is read of it, and laid out by key.

@@ -408,7 +408,7 @@ mod tests {
         Spi::run(&undo).unwrap();
         check("dim_customer").unwrap();
         let (column, undo) =
-            altered("movie_factors", "ALTER TABLE movie_factors DROP links, ADD links real[]");
+            altered("movie_factors", "ALTER TABLE movie_factors DROP links CASCADE, ADD links real[]");
         assert_eq!(column, "links");
         assert!(undo.contains("backup"), "{undo}");
     }

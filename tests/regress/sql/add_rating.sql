@@ -46,6 +46,9 @@ SELECT * FROM add_rating(7, -1, 5);
 SELECT * FROM add_rating(7, 1, NULL);
 SELECT * FROM add_rating(7, 1, 5, 'infinity');
 SELECT * FROM add_rating(7, 1, 5, '1812-01-01');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM add_rating(7, 1, 5, '2006-01-01');
+ROLLBACK;
 
 -- A role that may load may add ratings; one that may only read may not.
 CREATE ROLE regress_clerk;

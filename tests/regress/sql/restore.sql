@@ -17,6 +17,11 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT * FROM train_als(factors => 2);
 SELECT * FROM add_rating(7, 1, 5, '2005-01-01');
 SELECT * FROM refresh_customer(7);
+SELECT * FROM ratings_load('SELECT 7 AS customer_id, 1 AS movie_id, 5 AS rating, date ''2005-01-01'' AS rated_on');
+SELECT * FROM netflix_load_abandon();
+-- What is put away can be nothing but keys and foreign keys.
+UPDATE restore_constraint SET definition = 'CHECK (pg_sleep(1) IS NULL)';
+UPDATE restore_constraint SET definition = definition || '; DROP TABLE model';
 
 -- Rows come in any order. One that breaks a key is told at the end, and all stays as it was.
 INSERT INTO fact_ratings VALUES (1, 1, 1, 20050101, 5, false);
