@@ -17,7 +17,7 @@ RESET allow_system_table_mods;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
 SELECT status, ratings_loaded, is_first FROM load_run;
 SELECT count(*) FROM fact_ratings;
-\set VERBOSITY verbose
+\set VERBOSITY sqlstate
 INSERT INTO fact_ratings SELECT rating_key, customer_key, movie_key, date_key, 1, false FROM fact_ratings WHERE rating_key = 1;
 \set VERBOSITY default
 UPDATE fact_ratings SET rating = 1;
@@ -98,9 +98,10 @@ INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
 SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie WHERE customer_id = 2649429 AND movie_id = 1;
 -- One of its own that its customer gives again is the load's no more.
 SELECT action FROM add_rating(7, 1, 1, '2006-06-06');
-SELECT ratings_removed FROM netflix_load_abandon();
 DROP TRIGGER refuse ON dim_movie;
-SELECT check_name, status, value FROM data_quality() WHERE status = 'failed' AND check_name NOT LIKE '%_counts';
+SELECT ratings_removed FROM netflix_load_abandon();
+-- (Counts are of ratings that came by functions.)
+SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
 -- What somebody else has inserted stays.
 SELECT * FROM loaded() EXCEPT SELECT * FROM before;
 SELECT count(*) FROM (SELECT * FROM before EXCEPT SELECT * FROM loaded()) AS gone;
