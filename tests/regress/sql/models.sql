@@ -91,6 +91,13 @@ SELECT import_model(set_byte(archive, 5000, 255 - get_byte(archive, 5000))) FROM
 SELECT import_model(archive, repeat('x', 256)) FROM exported WHERE name = 'als';
 SELECT import_model(archive, '') FROM exported WHERE name = 'als';
 SELECT export_model('asl');
+-- One that would be larger than a value that PostgreSQL can print is refused before its rows are read: nobody could dump it.
+BEGIN;
+UPDATE model SET factors = 1000000 WHERE name = 'als';
+\set VERBOSITY sqlstate
+SELECT export_model('als');
+\set VERBOSITY default
+ROLLBACK;
 -- A version without a name is one of the default model's.
 SELECT export_model(version => 99);
 SET netflix_rec.default_model = 'als';
