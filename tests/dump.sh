@@ -28,7 +28,7 @@ run dump_from -c "CREATE SCHEMA warehouse" -c "CREATE EXTENSION netflix_rec SCHE
     -c "SELECT FROM warehouse.netflix_load('$fixtures/tiny')" -c "SELECT FROM warehouse.netflix_load('$fixtures/mistakes')" \
     -c "SELECT FROM warehouse.train_als(factors => 3, iterations => 2)"
 before=$(contents dump_from)
-[ "$(grep -vE '^(load_unit|restore_constraint)' <<<"$before" | grep -c '|0|')" -eq 0 ] || { echo "a table without rows proves nothing: $before" >&2; exit 1; }
+[ "$(grep -vE '^(load_unit|load_inserted|restore_constraint)' <<<"$before" | grep -c '|0|')" -eq 0 ] || { echo "a table without rows proves nothing: $before" >&2; exit 1; }
 
 pg_dump -Fc -d dump_from -f "$folder/dump"
 pg_restore --exit-on-error -d dump_to "$folder/dump"

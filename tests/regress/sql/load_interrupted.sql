@@ -100,7 +100,6 @@ SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie 
 SELECT action FROM add_rating(7, 1, 1, '2006-06-06');
 DROP TRIGGER refuse ON dim_movie;
 SELECT ratings_removed FROM netflix_load_abandon();
--- (Counts are of ratings that came by functions.)
 SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
 -- What somebody else has inserted stays.
 SELECT * FROM loaded() EXCEPT SELECT * FROM before;
