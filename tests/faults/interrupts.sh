@@ -111,6 +111,7 @@ SET client_min_messages = warning;
 SELECT FROM train_als('all', factors => 4, iterations => 2, deploy => false);
 SELECT pg_backend_pid() AS backend \gset
 \setenv BACKEND :backend
+SET netflix_rec.thread_limit = 256;
 SET netflix_rec.threads = 256;
 \! sh "$LIMIT" "$BACKEND" 64
 SELECT FROM train_als('few', factors => 4, iterations => 2, deploy => false);

@@ -200,10 +200,10 @@ interrupted() {
     go_on "$line"
 }
 
-# While a first load is unfinished, nobody else can write to the star schema, but everybody can read.
+# While keys are aside, nobody else can write to the star schema, but everybody can read.
 refused_writes() {
     local statement answer
-    [ "$(ask "SELECT count(*) FROM load_run WHERE status = 'loading'")" = 1 ] || return 0
+    [ "$(ask "SELECT count(*) FROM pg_index WHERE indrelid = 'fact_ratings'::regclass AND NOT indisready")" != 0 ] || return 0
     for statement in "INSERT INTO fact_ratings SELECT max(rating_key) + 1, 1, 1, 20050101, 5, false FROM fact_ratings" \
         "DELETE FROM fact_ratings WHERE rating_key = 1" "UPDATE dim_customer SET customer_key = customer_key" \
         "TRUNCATE fact_ratings" "DELETE FROM dim_date" "SELECT add_rating(1, 1, 5, '2005-01-01')"; do
