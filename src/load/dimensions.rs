@@ -248,23 +248,28 @@ pub fn recount(keys: &[(i64, i64)]) -> Result<Counted, LoadError> {
 
 /// Adds the ratings with keys from this one on to the counts, means and days of their customers and movies.
 pub fn count_from(first_rating_key: i64) -> Result<(), LoadError> {
-    for Names { table, key, .. } in [CUSTOMERS, MOVIES] {
-        // The mean of a count below 2^50 gives the whole sum back exactly.
-        let update = format!(
-            "UPDATE @extschema@.{table} AS member SET
-                 rating_count = member.rating_count + new.count,
-                 rating_mean = (round(coalesce(member.rating_mean, 0) * member.rating_count) + new.sum)
-                               / (member.rating_count + new.count),
-                 first_rated_on = least(member.first_rated_on, new.first),
-                 last_rated_on = greatest(member.last_rated_on, new.last)
-             FROM (SELECT {key}, count(*), sum(rating)::float8, min(date) AS first, max(date) AS last
-                   FROM @extschema@.fact_ratings JOIN @extschema@.dim_date USING (date_key)
-                   WHERE rating_key >= $1 GROUP BY {key}) AS new
-             WHERE member.{key} = new.{key}"
-        );
-        query::run(&update, &[first_rating_key.into()])?;
+    let new = "(SELECT * FROM @extschema@.fact_ratings WHERE rating_key >= $1) AS added";
+    for names in [CUSTOMERS, MOVIES] {
+        query::run(&add_to_counts(&names, new), &[first_rating_key.into()])?;
     }
     Ok(())
+}
+
+/// The statement that adds new ratings, rows of `new`, to the counts, means and days of a dimension.
+pub fn add_to_counts(names: &Names, new: &str) -> String {
+    let Names { table, key, .. } = names;
+    // The mean of a count below 2^50 gives the whole sum back exactly.
+    format!(
+        "UPDATE @extschema@.{table} AS member SET
+             rating_count = member.rating_count + new.count,
+             rating_mean = (round(coalesce(member.rating_mean, 0) * member.rating_count) + new.sum)
+                           / (member.rating_count + new.count),
+             first_rated_on = least(member.first_rated_on, new.first),
+             last_rated_on = greatest(member.last_rated_on, new.last)
+         FROM (SELECT {key}, count(*), sum(rating)::float8, min(date) AS first, max(date) AS last
+               FROM {new} JOIN @extschema@.dim_date USING (date_key) GROUP BY {key}) AS new
+         WHERE member.{key} = new.{key}"
+    )
 }
 
 /// Updates those members whose tallies are not what the table says.

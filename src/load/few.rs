@@ -3,7 +3,7 @@
 
 use prize_format::RankedIds;
 
-use super::dimensions::{self, Keys, Names};
+use super::dimensions::{self, CUSTOMERS, Keys, MOVIES, Names};
 use super::error::LoadError;
 use crate::pg::scan::Seen;
 use crate::pg::{Error, catalog, query, sequence};
@@ -74,9 +74,7 @@ pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
     let (customers, movies) = (column(|rating| rating.customer_key), column(|rating| rating.movie_key));
     sequence::catch_up("fact_ratings", "rating_key", "fact_ratings_rating_key_seq")?;
     // All take the rows they are about to change in one order, so that none waits for another in a circle.
-    for (table, key, keys) in
-        [("dim_customer", "customer_key", &customers), ("dim_movie", "movie_key", &movies)]
-    {
+    for (Names { table, key, .. }, keys) in [(CUSTOMERS, &customers), (MOVIES, &movies)] {
         query::run(
             &format!(
                 "SELECT FROM @extschema@.{table} WHERE {key} = ANY ($1) ORDER BY {key} FOR NO KEY UPDATE"
@@ -84,19 +82,6 @@ pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
             &[keys.clone().into()],
         )?;
     }
-    let update = |table: &str, key: &str| {
-        format!(
-            "UPDATE @extschema@.{table} AS member SET
-                 rating_count = member.rating_count + new.count,
-                 rating_mean = (round(coalesce(member.rating_mean, 0) * member.rating_count) + new.sum)
-                               / (member.rating_count + new.count),
-                 first_rated_on = least(member.first_rated_on, new.first),
-                 last_rated_on = greatest(member.last_rated_on, new.last)
-             FROM (SELECT {key}, count(*), sum(rating)::float8, min(date) AS first, max(date) AS last
-                   FROM new JOIN @extschema@.dim_date USING (date_key) GROUP BY {key}) AS new
-             WHERE member.{key} = new.{key}"
-        )
-    };
     let keys = query::run_rows(
         &format!(
             "WITH new AS (
@@ -109,8 +94,8 @@ pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
                  RETURNING rating_key, customer_key, movie_key, date_key, rating
              ), customers AS ({}), movies AS ({})
              SELECT rating_key FROM new ORDER BY rating_key",
-            update("dim_customer", "customer_key"),
-            update("dim_movie", "movie_key")
+            dimensions::add_to_counts(&CUSTOMERS, "new"),
+            dimensions::add_to_counts(&MOVIES, "new")
         ),
         &[
             customers.into(),
