@@ -440,23 +440,27 @@ pub fn count(run_id: i64, probe_pairs: u64) -> Result<(), LoadError> {
 /// Notes the same after a load of a query: what the load before it counted, and what came since. Counting all of it would
 /// take longer than to load a few ratings.
 pub fn count_since(run_id: i64) -> Result<(), LoadError> {
-    let counted = query::run_one::<bool>(
-        "UPDATE @extschema@.load_run AS run SET
-             customers = last.customers + (SELECT count(*) FROM @extschema@.dim_customer
-                                           WHERE customer_key > last.last_customer_key),
-             movies = last.movies + (SELECT count(*) FROM @extschema@.dim_movie WHERE movie_key > last.last_movie_key),
-             probe_pairs = last.probe_pairs,
-             qualifying_pairs = last.qualifying_pairs,
-             last_customer_key = (SELECT max(customer_key) FROM @extschema@.dim_customer),
-             last_movie_key = (SELECT max(movie_key) FROM @extschema@.dim_movie)
-         FROM (SELECT * FROM @extschema@.load_run WHERE status = 'completed' AND run_id < $1
-               ORDER BY run_id DESC LIMIT 1) AS last
-         WHERE run.run_id = $1 AND last.customers IS NOT NULL
-         RETURNING true",
+    let last = query::select(
+        Seen::Now,
+        "SELECT run_id, last_customer_key, last_movie_key FROM @extschema@.load_run
+         WHERE status = 'completed' AND run_id < $1 AND customers IS NOT NULL ORDER BY run_id DESC LIMIT 1",
         &[run_id.into()],
+        |row| Ok((row.get::<i64>(1)?, row.get::<i32>(2)?, row.get::<i32>(3)?)),
     )?;
-    if counted == Some(true) {
-        return Ok(());
+    if let Some(&(Some(last_run), Some(customer_key), Some(movie_key))) = last.first() {
+        // The keys are parameters, so that the planner sees how few rows lie behind them.
+        return query::run(
+            "UPDATE @extschema@.load_run AS run SET
+                 customers = last.customers + (SELECT count(*) FROM @extschema@.dim_customer WHERE customer_key > $3),
+                 movies = last.movies + (SELECT count(*) FROM @extschema@.dim_movie WHERE movie_key > $4),
+                 probe_pairs = last.probe_pairs,
+                 qualifying_pairs = last.qualifying_pairs,
+                 last_customer_key = (SELECT coalesce(max(customer_key), 0) FROM @extschema@.dim_customer),
+                 last_movie_key = (SELECT coalesce(max(movie_key), 0) FROM @extschema@.dim_movie)
+             FROM @extschema@.load_run AS last WHERE run.run_id = $1 AND last.run_id = $2",
+            &[run_id.into(), last_run.into(), customer_key.into(), movie_key.into()],
+        )
+        .map_err(LoadError::from);
     }
     let probe = "SELECT count(*) FROM @extschema@.fact_ratings WHERE is_probe";
     count(run_id, query::select_one::<i64>(Seen::Now, probe, &[])?.unwrap_or(0) as u64)
