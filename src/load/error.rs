@@ -187,8 +187,8 @@ impl Report for LoadError {
             LoadError::Foreign { .. } => "Have the tables' owner call.".into(),
             LoadError::NothingUnfinished => "The table load_run lists the loads.".into(),
             LoadError::NoMovie(id) => format!(
-                "Add it first: INSERT INTO dim_movie (movie_key, movie_id, title, rating_count) \
-                 SELECT max(movie_key) + 1, {id}, 'Title', 0 FROM dim_movie;"
+                "ratings_load adds it with its first rating: SELECT * FROM ratings_load('SELECT 7 AS customer_id, \
+                 {id} AS movie_id, 5 AS rating, current_date AS rated_on');"
             ),
             LoadError::Running(_) => "Wait for it to end; loading the same files twice adds nothing.".into(),
             LoadError::OldSnapshot(_) => {
