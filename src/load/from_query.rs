@@ -158,22 +158,7 @@ impl Rows {
         facts.finish();
         index::aside("fact_ratings", &aside)?.into_iter().for_each(index::rebuild);
         dimensions::count_from(first_rating_key)?;
-        let run_id = ledger::begin(&ledger::Plan {
-            path: None,
-            files: &[],
-            rejects: &self.rejects,
-            units: &[],
-            has_qualifying: false,
-            ratings_read: read,
-            duplicates: read - rows.len() as u64,
-            rejected: self.rejected,
-            first_rating_key,
-            is_first,
-            indexes_aside: &[],
-            is_completed: true,
-        })?;
-        ledger::count_since(run_id)?;
-        ledger::run(run_id)?.ok_or(LoadError::Order)
+        self.enter(read, rows.len() as u64, first_rating_key, is_first)
     }
 
     /// Inserts a few rows by SQL: nobody else is kept from writing, and nothing is read that grows with the warehouse.
@@ -198,6 +183,17 @@ impl Rows {
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
         let keys = few::insert(&ratings)?;
+        self.enter(read, keys.len() as u64, keys.first().copied().unwrap_or(0), false)
+    }
+
+    /// Enters the load, which is completed, in the ledger.
+    fn enter(
+        &self,
+        read: u64,
+        loaded: u64,
+        first_rating_key: i64,
+        is_first: bool,
+    ) -> Result<ledger::Run, LoadError> {
         let run_id = ledger::begin(&ledger::Plan {
             path: None,
             files: &[],
@@ -205,10 +201,10 @@ impl Rows {
             units: &[],
             has_qualifying: false,
             ratings_read: read,
-            duplicates: read - keys.len() as u64,
+            duplicates: read - loaded,
             rejected: self.rejected,
-            first_rating_key: keys.first().copied().unwrap_or(0),
-            is_first: false,
+            first_rating_key,
+            is_first,
             indexes_aside: &[],
             is_completed: true,
         })?;
