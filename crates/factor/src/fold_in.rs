@@ -7,6 +7,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::dense::RIDGE;
 use crate::memory::{try_room, try_vec};
 use crate::symmetric::{PANEL, add_products, factorise, solve};
 use crate::training::{PRIOR_COUNT, ridge};
@@ -300,6 +301,8 @@ fn least_squares(
         for (to, from) in matrix.chunks_exact_mut(unknowns).zip(products.chunks_exact(factors)) {
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = targets.weight * from);
         }
+        // As training does.
+        matrix.iter_mut().step_by(unknowns + 1).for_each(|diagonal| *diagonal *= 1.0 + RIDGE);
     }
     for (unknown, row) in matrix.chunks_exact_mut(unknowns).enumerate() {
         row[unknown] += if unknown < factors { ridge } else { bias_ridge };

@@ -7,7 +7,7 @@ use rand_distr::{ChiSquared, Distribution, Gamma, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::dense::{gram, gram_memory, strided};
+use crate::dense::{gram, gram_memory, strengthen, strided};
 use crate::dense_product::add_product;
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
@@ -24,8 +24,6 @@ use crate::{Error, Model, RatingMatrix, Side, Sparse};
 const MEAN_COUNT: f64 = 2.0;
 /// Twice the shape, and twice the rate, of the priors of precisions that are numbers.
 const PRECISION_COUNT: f64 = 2.0;
-/// The share of a precision matrix's mean diagonal that is added to its diagonal.
-const RIDGE: f64 = 1e-5;
 
 /// What a side's stream of random numbers is turned by for those that are not of a row's own noise: two of the same begin
 /// alike.
@@ -154,8 +152,7 @@ impl Half<'_> {
         // The kernel's equations are divided by the precision of ratings, which makes noise of it.
         let mut shared = copied(&population.precision)?;
         // Of few rows it may be singular, as single precision sees it.
-        let ridge = RIDGE * shared.diag().sum() / shared.nrows() as f64;
-        shared.diag_mut().iter_mut().for_each(|entry| *entry += ridge);
+        strengthen(&mut shared);
         let shared = strided(&shared, others.stride, 1.0 / precision)?;
         let half = HalfSweep {
             side: population.side,

@@ -134,8 +134,11 @@ impl Divided {
             Ok(())
         })?;
         let mut ranges = sparse.blocks(sparse.ratings().div_ceil(RANGES))?;
-        // One more than wanted holds no ratings.
+        // One more than wanted holds rows without ratings, behind all that have any.
         ranges.resize(RANGES, sparse.rows()..sparse.rows());
+        if let Some(last) = ranges.last_mut() {
+            last.end = sparse.rows();
+        }
         Ok(Divided { ranges, rows, weights })
     }
 
