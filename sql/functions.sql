@@ -17,7 +17,7 @@ COMMENT ON FUNCTION train_als(text, int, int, real, real, real, real, real, int,
     'Trains a model by alternating least squares, and stores it as a new version of its name';
 COMMENT ON FUNCTION train_svd(text, int, int, real, real, real, real, real, real, text, bigint, bool) IS
     'Trains a model by stochastic gradient descent, and stores it as a new version of its name';
-COMMENT ON FUNCTION train_svdpp(text, int, int, real, real, real, bool, real, real, text, bigint, bool) IS
+COMMENT ON FUNCTION train_svdpp(text, int, int, real, real, real, real, bool, real, real, text, bigint, bool) IS
     'Trains a model that also learns from who rated what, by alternating least squares, and stores it as a new version of its name';
 COMMENT ON FUNCTION train_bpmf(text, int, int, int, bool, real, text, bigint, bool) IS
     'Trains a model of samples whose predictions are averaged, by Gibbs sampling, and stores it as a new version of its name';
@@ -110,7 +110,7 @@ ALTER FUNCTION netflix_load(text, int, bigint) COST 10000000;
 ALTER FUNCTION train(text, jsonb, text, text, real, bool) COST 10000000;
 ALTER FUNCTION train_als(text, int, int, real, real, real, real, real, int, real, real, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_svd(text, int, int, real, real, real, real, real, real, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_svdpp(text, int, int, real, real, real, bool, real, real, text, bigint, bool) COST 10000000;
+ALTER FUNCTION train_svdpp(text, int, int, real, real, real, real, bool, real, real, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_bpmf(text, int, int, int, bool, real, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_truncated_svd(text, int, int, int, text, real, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_baseline(text, text, real, real, real, text, bool) COST 10000000;

@@ -35,7 +35,9 @@ fn main() {
     let splits = match data.split_once(':') {
         _ if data == "dense" => vec![dense()],
         Some(("planted", ratings)) => vec![planted(ratings.parse().expect("a number of ratings"))],
-        _ if Path::new(&data).join("u1.base").exists() => (1..=5).map(|fold| movielens(&data, fold)).collect(),
+        _ if Path::new(&data).join("u1.base").exists() => {
+            (1..=5).map(|fold| movielens(&data, fold)).collect()
+        }
         _ => vec![prize(&data)],
     };
     let matrices = splits.iter().map(|(train, test)| matrix(train, test)).collect::<Vec<_>>();
@@ -66,7 +68,11 @@ fn main() {
         let mean = errors.iter().sum::<f64>() / folds;
         let seconds = started.elapsed().as_secs_f64();
         let first = if folds > 1.0 { format!(" (first {:.4})", errors[0]) } else { String::new() };
-        println!("{mean:.5}{first}, lowest {lowest:.5} after {at}, {seconds:.1} s: {} {}", algorithm.name(), told(&algorithm));
+        println!(
+            "{mean:.5}{first}, lowest {lowest:.5} after {at}, {seconds:.1} s: {} {}",
+            algorithm.name(),
+            told(&algorithm)
+        );
     }
 }
 
@@ -91,7 +97,9 @@ fn all() -> Vec<Algorithm> {
 }
 
 fn matrix(train: &Ratings, test: &Ratings) -> RatingMatrix {
-    let most = |of: fn(&Ratings) -> &Vec<u32>| of(train).iter().chain(of(test)).max().map_or(0, |&id| id as usize + 1);
+    let most = |of: fn(&Ratings) -> &Vec<u32>| {
+        of(train).iter().chain(of(test)).max().map_or(0, |&id| id as usize + 1)
+    };
     let (customers, movies) = (most(|list| &list.customers), most(|list| &list.movies));
     RatingMatrix::new(customers, movies, train, &AtomicBool::new(false)).expect("a matrix")
 }
@@ -111,12 +119,17 @@ impl Truth {
         let harmonic = (1..=FACTORS).map(|d| 1.0 / d as f32).sum::<f32>();
         let mut plant = |bias: f32| -> [f32; FACTORS + 1] {
             std::array::from_fn(|d| {
-                let scale = if d == FACTORS { bias } else { (0.54f32.powi(2) / harmonic / (d + 1) as f32).powf(0.25) };
+                let scale = if d == FACTORS {
+                    bias
+                } else {
+                    (0.54f32.powi(2) / harmonic / (d + 1) as f32).powf(0.25)
+                };
                 let normal: f32 = StandardNormal.sample(&mut rng);
                 scale * normal
             })
         };
-        let (customers, movies) = ((0..customers).map(|_| plant(0.42)).collect(), (0..movies).map(|_| plant(0.48)).collect());
+        let (customers, movies) =
+            ((0..customers).map(|_| plant(0.42)).collect(), (0..movies).map(|_| plant(0.48)).collect());
         Truth { customers, movies, rng }
     }
 
@@ -154,7 +167,12 @@ fn planted(ratings: usize) -> Split {
     let mut truth = Truth::new(customers, movies);
     let law = |n: usize, exponent: f64, shift: f64| {
         let mut sum = 0.0;
-        (0..n).map(|rank| { sum += ((rank as f64 + 0.5) / n as f64 + shift).powf(-exponent); sum }).collect::<Vec<_>>()
+        (0..n)
+            .map(|rank| {
+                sum += ((rank as f64 + 0.5) / n as f64 + shift).powf(-exponent);
+                sum
+            })
+            .collect::<Vec<_>>()
     };
     let (of_customers, of_movies) = (law(customers, 0.9, 0.002), law(movies, 1.3, 0.01));
     let (mut seen, mut counts, mut split) = (HashSet::new(), vec![0; customers], Split::default());
@@ -167,7 +185,11 @@ fn planted(ratings: usize) -> Split {
         if seen.insert((customer, movie)) {
             let stars = truth.stars(customer, movie);
             counts[customer] += 1;
-            let list = if counts[customer] % 20 == 3 && counts[customer] < 100 { &mut split.1 } else { &mut split.0 };
+            let list = if counts[customer] % 20 == 3 && counts[customer] < 100 {
+                &mut split.1
+            } else {
+                &mut split.0
+            };
             list.push(customer as u32, movie as u32, stars);
         }
     }
@@ -179,7 +201,8 @@ fn movielens(folder: &str, fold: usize) -> Split {
         let text = std::fs::read_to_string(format!("{folder}/u{fold}.{kind}")).expect("a fold");
         let mut list = Ratings::default();
         for line in text.lines() {
-            let numbers = line.split('\t').map(|field| field.parse::<u32>().expect("a number")).collect::<Vec<_>>();
+            let numbers =
+                line.split('\t').map(|field| field.parse::<u32>().expect("a number")).collect::<Vec<_>>();
             list.push(numbers[0] - 1, numbers[1] - 1, numbers[2] as u8);
         }
         list
@@ -198,12 +221,16 @@ fn prize(folder: &str) -> Split {
     }
     let mut split = Split::default();
     let mut customers = std::collections::HashMap::new();
-    let mut files = std::fs::read_dir(format!("{folder}/training_set")).expect("a folder").map(|file| file.expect("a file").path()).collect::<Vec<_>>();
+    let mut files = std::fs::read_dir(format!("{folder}/training_set"))
+        .expect("a folder")
+        .map(|file| file.expect("a file").path())
+        .collect::<Vec<_>>();
     files.sort();
     for file in files {
         let text = std::fs::read_to_string(file).expect("a movie's ratings");
         let mut lines = text.lines();
-        let movie = lines.next().and_then(|line| line.strip_suffix(':')?.parse::<u32>().ok()).expect("a movie");
+        let movie =
+            lines.next().and_then(|line| line.strip_suffix(':')?.parse::<u32>().ok()).expect("a movie");
         for line in lines {
             let (customer, rest) = line.split_once(',').expect("a rating");
             let customer = customer.parse::<u32>().expect("a customer");

@@ -36,7 +36,7 @@ impl Algorithm {
         let algorithm = match name {
             "als" => Algorithm::Als(read(params)?),
             "svd" => Algorithm::Svd(read(params)?),
-            "svdpp" => Algorithm::Svdpp(read(params)?),
+            "svdpp" => Algorithm::Svdpp(read(&svdpp::completed(params))?),
             "bpmf" => Algorithm::Bpmf(read(params)?),
             "truncated_svd" => Algorithm::TruncatedSvd(read(params)?),
             "baseline" => Algorithm::Baseline(read(params)?),

@@ -117,7 +117,8 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     // Nothing is known of customers: their first steps make them differ.
     let movies = start(matrix, params.factors, params.seed, cancelled)?;
     let customers = Side::zeros(matrix.by_customer.rows(), params.factors)?;
-    let mut model = Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None };
+    let mut model =
+        Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None };
     let mut strata = Strata::new(matrix, &model, PRIOR_COUNT, cancelled)?;
     loop {
         let error = strata.epoch(kernel, params.pace(model.mean, course.number), cancelled)?;

@@ -70,7 +70,9 @@ fn whatever_the_ratings_are_there_is_a_model() {
         sets.push(grid(10 * customers, 1).map(stars).collect());
         sets.push((0..customers).map(|number| stars((number, number))).collect());
         // A customer's and a movie's ratings have the same mean, which is that of all.
-        sets.push(grid(customers, movies / 2 * 2).map(|(c, m)| (c, m, 1 + 4 * ((c + m) % 2) as u8)).collect());
+        sets.push(
+            grid(customers, movies / 2 * 2).map(|(c, m)| (c, m, 1 + 4 * ((c + m) % 2) as u8)).collect(),
+        );
     }
     let families = [
         ("als", json!({})),
@@ -115,7 +117,8 @@ fn whatever_the_ratings_are_there_is_a_model() {
             let algorithm = Algorithm::parse(name, &params).unwrap();
             let run = &mut Run { held_out: &list, cancelled: &go, on_iteration: &mut |_| {} };
             let told = format!("{name} {params} of set {number}, {:?}", &set[..set.len().min(5)]);
-            let (trained, _) = algorithm.train(&matrix, run).unwrap_or_else(|error| panic!("{told}: {error}"));
+            let (trained, _) =
+                algorithm.train(&matrix, run).unwrap_or_else(|error| panic!("{told}: {error}"));
             let sides = [&trained.model.customers, &trained.model.movies];
             let numbers = sides.iter().flat_map(|side| side.biases.iter().chain(&side.factors));
             assert!(numbers.clone().all(|number| number.is_finite()), "{told}");
