@@ -248,6 +248,7 @@ CREATE TABLE model (
     train_rmse   double precision NOT NULL,
     probe_rmse   double precision,
     summary      jsonb,
+    prior        real[],
     elapsed      interval NOT NULL,
     trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     trained_by   name NOT NULL DEFAULT current_user,
@@ -271,6 +272,7 @@ COMMENT ON COLUMN model.iterations IS 'How many iterations were made';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
 COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
+COMMENT ON COLUMN model.prior IS 'What a Bayesian model expects of every customer in each sample, to find customers by: means of factors and bias, and the upper triangle of their precision matrix as a share of the precision of ratings';
 COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN model.trained_at IS 'When';
 COMMENT ON COLUMN model.trained_by IS 'By which role';

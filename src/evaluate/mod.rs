@@ -83,6 +83,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         movies: model::read_side(&row, "movie_factors", size.movies)?,
         samples: row.samples,
         links: None,
+        prior: None,
     };
     let mut errors = Errors::default();
     ratings::read(Seen::ByStatement, |customer, movie, rating, is_probe| {

@@ -156,7 +156,7 @@ pub const LOAD_REJECT: [Column; 6] = [
     Column::required("reason", BuiltinOid::TEXTOID),
 ];
 
-pub const MODEL: [Column; 19] = [
+pub const MODEL: [Column; 20] = [
     Column::required("model_id", BuiltinOid::INT4OID),
     Column::required("name", BuiltinOid::TEXTOID),
     Column::required("version", BuiltinOid::INT4OID),
@@ -173,6 +173,7 @@ pub const MODEL: [Column; 19] = [
     Column::required("train_rmse", BuiltinOid::FLOAT8OID),
     Column::optional("probe_rmse", BuiltinOid::FLOAT8OID),
     Column::optional("summary", BuiltinOid::JSONBOID),
+    Column::optional("prior", BuiltinOid::FLOAT4ARRAYOID),
     Column::required("elapsed", BuiltinOid::INTERVALOID),
     Column::required("trained_at", BuiltinOid::TIMESTAMPTZOID),
     Column::required("trained_by", BuiltinOid::NAMEOID),

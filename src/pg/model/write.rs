@@ -157,8 +157,9 @@ pub fn write(
     sequence::catch_up("model", "model_id", "model_model_id_seq")?;
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
-                            iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16)
+                            iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary,
+                            prior)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17)
          RETURNING model_id",
         &[
             new.name.into(),
@@ -177,6 +178,7 @@ pub fn write(
             new.hold_out.into(),
             (model.samples as i32).into(),
             new.summary.clone().map(JsonB).into(),
+            model.prior.as_ref().map(|prior| memory::collect(prior.iter().copied())).transpose()?.into(),
         ],
     )?
     .ok_or(Error::Null("model"))?;
