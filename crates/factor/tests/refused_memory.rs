@@ -126,7 +126,8 @@ fn customers_are_folded_in_and_explained() {
         ("baseline", json!({}), 0, false),
         ("bpmf", json!({"factors": 60, "samples": 30}), 30 * 62, true),
     ] {
-        let samples = Samples::new(if name == "bpmf" { 30 } else { 1 }, if name == "bpmf" { 60 } else { factors });
+        let samples =
+            Samples::new(if name == "bpmf" { 30 } else { 1 }, if name == "bpmf" { 60 } else { factors });
         let vector = vector.iter().copied().cycle().take(factors.max(FACTORS)).collect::<Vec<_>>();
         let algorithm = Algorithm::parse(name, &params).unwrap();
         let call = || {
@@ -209,12 +210,12 @@ fn models_are_written_and_read() {
         curve: (1..=1000).map(|number| (number, 0.9, Some(0.91), f64::from(number))).collect(),
         ..About::default()
     };
-    let archive = Archive { about, customers: rows(3000, false), movies: rows(1500, true) };
+    let archive = Archive { about, customers: rows(3000, false), movies: rows(1500, true), prior: None };
     let go = AtomicBool::new(false);
     let is_memory = |error: &ArchiveError| matches!(error, ArchiveError::OutOfMemory { .. });
     let (times, bytes) = refused(|| archive.encode(&go), is_memory);
     assert_eq!(times, 1);
-    assert_eq!(Archive::size(&archive.about, 3000, 1500, true), bytes.len());
+    assert_eq!(Archive::size(&archive.about, 3000, 1500, true, None), bytes.len());
     let (times, read) = refused(|| Archive::decode(&bytes, &go), is_memory);
     assert!(times >= 9 && read == archive, "{times}");
 }

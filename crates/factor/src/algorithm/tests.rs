@@ -29,15 +29,44 @@ fn what_is_wrong_is_named() {
     assert_eq!(message("als", json!([3])), "parameters must be a JSON object");
     let unknown = message("als", json!({"facters": 3}));
     assert!(unknown.starts_with("unknown parameter \"facters\", expected one of \"factors\", "), "{unknown}");
-    assert_eq!(message("als", json!({"factors": "many"})), "factors must be a number");
+    for (value, shown) in [
+        (json!("many"), "\"many\""),
+        (json!(null), "null"),
+        (json!([1]), "[1]"),
+        (json!({"a": 1}), "{\"a\":1}"),
+        (json!(true), "true"),
+        (json!("x".repeat(90)), &format!("\"{}...", "x".repeat(39))),
+    ] {
+        let told = |range: &str| format!("must be a number {range}, not {shown}");
+        let factors = format!("factors {}", told("from 1 to 1024"));
+        assert_eq!(message("als", json!({"factors": value})), factors);
+        let regularization = format!("regularization {}", told("from 0 to 1000000"));
+        assert_eq!(message("als", json!({"regularization": value})), regularization);
+    }
+    for value in [json!(-1), json!(1.5), json!("Infinity"), json!("NaN"), json!(1e300)] {
+        let shown = value.as_str().map_or_else(|| value.to_string(), String::from);
+        let told = message("bpmf", json!({"samples": value}));
+        assert_eq!(told, format!("samples must be a whole number from 2 to 1000, not {shown}"));
+    }
+    // Numbers that JSON may have and no type has.
+    let text = |text: &str| Algorithm::parse_text("als", text).unwrap_err().to_string();
     assert_eq!(
-        message("als", json!({"factors": -1})),
-        "factors must be a whole number that is not negative, not -1"
+        text(r#"{"seed": 7, "factors": 1e999}"#),
+        "factors must be a whole number from 1 to 1024, not Infinity"
     );
+    assert_eq!(
+        text(r#"{"regularization": -1e999}"#),
+        "regularization must be from 0 to 1000000, not -Infinity"
+    );
+    assert_eq!(text("[3]"), "parameters must be a JSON object");
+    assert!(text(r#"{"factors": "#).starts_with("the parameters are not JSON: EOF"));
+    assert!(text(r#"{"factors": [1e999]}"#).starts_with("the parameters are not JSON: number out of range"));
+    let plain = Algorithm::parse_text("als", r#"{"factors": 7}"#).unwrap();
+    assert_eq!(plain, Algorithm::parse("als", &json!({"factors": 7})).unwrap());
     assert_eq!(message("als", json!({"factors": 0})), "factors must be from 1 to 1024, not 0");
     assert_eq!(message("svd", json!({"decay": 1.5})), "decay must be from 0 to 1, not 1.5");
-    assert_eq!(message("svd", json!({"decay": null})), "decay must be a number");
-    assert_eq!(message("svd", json!({"seed": 1.5})), "seed must be a whole number of 64 bits");
+    assert_eq!(message("svd", json!({"decay": null})), "decay must be a number from 0 to 1, not null");
+    assert_eq!(message("svd", json!({"seed": 1.5})), "seed must be a whole number of 64 bits, not 1.5");
     for number in ["NaN", "Infinity", "-Infinity"] {
         assert_eq!(
             message("svdpp", json!({"regularization": number})),
