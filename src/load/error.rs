@@ -226,7 +226,12 @@ impl Report for LoadError {
             }
             LoadError::ColumnTwice(_) => QUERY.into(),
             LoadError::ColumnType { name, .. } => {
-                format!("Cast it in the query: SELECT x::integer AS {name}.")
+                let to = match name.as_str() {
+                    "rated_on" => "date",
+                    "is_probe" => "boolean",
+                    _ => "integer",
+                };
+                format!("Cast it in the query: SELECT x::{to} AS {name}.")
             }
             LoadError::TimeZone(name) => {
                 format!("Say in the query whose day is meant: SELECT (x AT TIME ZONE 'UTC')::date AS {name}.")

@@ -182,7 +182,8 @@ impl OffScale {
             (0.0.., ..=5.0, true) => "greatest(ceil(rating), 1)".to_owned(),
             (0.0.., ..=5.0, false) => "greatest(rating, 1)".to_owned(),
             (0.0.., ..=10.0, _) => "greatest(ceil(rating / 2.0), 1)".to_owned(),
-            _ => format!("1 + round(4.0 * (rating - ({lowest})) / ({highest} - ({lowest})))"),
+            _ if lowest == 0.0 => format!("1 + round(4.0 * rating / {highest})"),
+            _ => format!("1 + round(4.0 * (rating - ({lowest})) / {})", highest - lowest),
         };
         Err(LoadError::Scale { off, rows, lowest, highest, convert })
     }

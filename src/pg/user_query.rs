@@ -137,7 +137,7 @@ impl Row {
 /// Why a text is not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    #[error("query must be one statement, not {0}")]
+    #[error("query must be one statement, not {}", if *.0 == 0 { "none".into() } else { .0.to_string() })]
     Statements(usize),
     #[error("query must be a SELECT that writes nothing")]
     NoSelect,

@@ -27,7 +27,8 @@ enum TrainError {
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
-    #[error("params cannot be read: {0}")]
+    // Where in the text is nobody's concern: it is jsonb's, not the user's.
+    #[error("params cannot be read: {}", .0.to_string().split(" at line").next().unwrap_or_default())]
     Params(serde_json::Error),
     #[error("model \"{0}\" has no singular values")]
     NoSingularValues(String),

@@ -6,9 +6,7 @@ SELECT * FROM deploy_model('als');
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
 -- The first version is deployed; a later one if it is better, or when told.
 SELECT version, deployed, reason FROM train_als(factors => 8, iterations => 3);
-SET client_min_messages = notice;
 SELECT version, deployed, regexp_replace(reason, '(\.\d\d)\d+', '\1..', 'g') AS reason FROM train_baseline('als', kind => 'mean');
-SET client_min_messages = warning;
 SELECT version, deployed, reason FROM train_als(factors => 4, iterations => 2, deploy => true);
 SELECT version, deployed, reason FROM train_als(factors => 5, iterations => 2, deploy => false);
 SELECT model, version, state, algorithm, factors, iterations, train_rmse IS NOT NULL AS judged, trained_by, deployed_at IS NOT NULL AS deployed FROM models ORDER BY version;

@@ -231,9 +231,9 @@ SELECT count(*) AS same FROM (SELECT * FROM recommend_for(ARRAY[1, 17771], ARRAY
 -- What the predictions go by is said; all are on the scale of predict_rating.
 SELECT max(customer_id) + 1 AS newcomer FROM dim_customer \gset
 SELECT one.action, other.action FROM add_rating(:newcomer, 1, 5) one, add_rating(:newcomer, 2, 1) other;
-SELECT c AS customer, array_agg(DISTINCT source) AS source, bool_and(r.predicted_rating = predicted_rating(c, movie_id)) AS as_predicted
-FROM unnest(ARRAY[:customer, :newcomer, 2147483647, 99999999999]) c, LATERAL recommend(c, 5) r GROUP BY c ORDER BY c;
-SELECT customer_id, array_agg(DISTINCT source) AS source, count(*) FROM recommend_all(5, customer_ids => ARRAY[:customer, :newcomer, 99999999999]) GROUP BY 1 ORDER BY 1;
+SELECT c AS customer, array_agg(DISTINCT source) AS source, bool_and(abs(r.predicted_rating - predicted_rating(c, movie_id)) < 1e-5) AS as_predicted
+FROM unnest(ARRAY[:customer, :newcomer, 2147483647, 99999999999]) c, LATERAL recommend(c, 5, remove_seen => false) r GROUP BY c ORDER BY c;
+SELECT customer_id, array_agg(DISTINCT source) AS source, count(*) FROM recommend_all(5, remove_seen => false, customer_ids => ARRAY[:customer, :newcomer, 99999999999]) GROUP BY 1 ORDER BY 1;
 -- A newcomer's list is the one of who gives the same ratings; of a model that cannot fold in, what all like.
 SELECT bool_and(r.movie_id = f.movie_id AND abs(r.predicted_rating - f.predicted_rating) < 1e-5) AS as_somebody_new
 FROM recommend(:newcomer, 5) r JOIN recommend_for(ARRAY[1, 2], ARRAY[5, 1], 5) f USING (rank);

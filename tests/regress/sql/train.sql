@@ -136,11 +136,12 @@ CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 CREATE TABLE votes AS SELECT 1 + g % 200 AS customer_id, 1 + g / 200 AS movie_id, 1 + g * 7 % 5 AS rating, date '2005-01-01' AS rated_on FROM generate_series(0, 3999) g;
 SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes');
-SELECT ratings, held_out_rmse IS NOT NULL AS judged FROM train_als(factors => 2, iterations => 2, hold_out => 0.2), LATERAL (SELECT held_out_rmse FROM model WHERE name = 'als') m;
-SELECT ratings FROM train_baseline(hold_out => 0.2), LATERAL (SELECT 1) one;
+SELECT ratings FROM train_als(factors => 2, iterations => 2, hold_out => 0.2);
+SELECT ratings FROM train_baseline(hold_out => 0.2);
 SELECT ratings FROM train_svd(factors => 2, iterations => 2, hold_out => 0.2, seed => 7);
 SELECT count(*) AS trainings, count(DISTINCT judged_digest) AS sets_held_out, min(judged_digest) AS digest FROM model \gset
 SELECT :trainings AS trainings, :sets_held_out AS sets_held_out;
+SELECT name, held_out_rmse IS NOT NULL AS judged, judged_ratings FROM model ORDER BY name;
 SELECT netflix_reset();
 SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes WHERE movie_id > 10 AND customer_id > 100');
 SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes ORDER BY customer_id DESC');
