@@ -260,11 +260,10 @@ fn load(
         return Err(pg::Error::UnfinishedRestore { what: "netflix_load" }.into());
     }
     let unfinished = ledger::unfinished()?;
-    if let Some(run) = &unfinished
-        && run.path.as_deref() != Some(path)
-    {
-        return Err(LoadError::Unfinished { path: run.path.clone().unwrap_or_default() });
-    }
+    let path = match &unfinished {
+        Some(run) => path_to_go_on(run, path)?,
+        None => located(path)?,
+    };
     let shown = Shown::start(Phase::ReadingFiles);
     for table in LOCKED {
         catalog::lock_writers_telling(table, |pids| shown.waiting_for(pids.first().copied()))?;
@@ -273,17 +272,16 @@ fn load(
 
     match &unfinished {
         None => {
-            let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
-            notice!("reading {} files of ratings in \"{path}\"", folder.ratings.len());
+            let folder = Folder::open_below(Path::new(&path), allowed::below()?.as_deref())?;
+            notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), folder.path.display());
             tell(&folder.notices);
         }
-        Some(run) => notice!("going on with the load that began at {}", run.started_at),
+        Some(run) if run.path.as_deref() == Some(&path) => {
+            notice!("going on with the load that began at {}", run.started_at)
+        }
+        Some(_) => notice!("looking whether \"{path}\" holds the files of the load that was interrupted"),
     }
-    let order = Order::Plan {
-        path: path.into(),
-        max_rejects: max_rejects.map(|max| max as u64),
-        threads: workers.max(1),
-    };
+    let order = Order::Plan { path, max_rejects: max_rejects.map(|max| max as u64), threads: workers.max(1) };
     order.perform(workers.min(1), Phase::ReadingFiles, &shown)?;
     let run = ledger::unfinished()?.ok_or(LoadError::Order)?;
     if unfinished.is_none() {
@@ -312,6 +310,25 @@ fn load(
         }
     }
     ledger::run(run.run_id)?.ok_or(LoadError::Order)
+}
+
+/// A folder's path without links and detours.
+fn located(path: &str) -> Result<String, LoadError> {
+    let real = allowed::locate(Path::new(path), allowed::below()?.as_deref())?;
+    // A text column holds no other.
+    Ok(real.to_str().unwrap_or(path).to_owned())
+}
+
+/// The path for a call that is to finish a load: the load's own where that is meant, however it is written. What is left to do
+/// may not need the folder, so that it may be gone.
+fn path_to_go_on(run: &ledger::Run, path: &str) -> Result<String, LoadError> {
+    let own = run.path.clone().unwrap_or_default();
+    match located(path) {
+        _ if Path::new(path) == Path::new(&own) => Ok(own),
+        Ok(path) if located(&own).is_ok_and(|own| own == path) => Ok(own),
+        Ok(path) => Ok(path),
+        Err(_) => Err(LoadError::Unfinished { path: own }),
+    }
 }
 
 /// Tells what was not read.

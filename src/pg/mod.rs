@@ -12,7 +12,7 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
-mod machine;
+pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod prepared;

@@ -15,6 +15,16 @@ pub enum Notice {
         /// Whether what they hold may be missing in what is loaded.
         is_loss: bool,
     },
+    /// Files that were read as they are, though their names say that they are gzipped.
+    NotPacked {
+        /// Which.
+        files: Listed,
+    },
+    /// Files that were read, and of which no line could be used, if they have any.
+    Empty {
+        /// Which.
+        files: Listed,
+    },
 }
 
 impl Notice {
@@ -22,6 +32,8 @@ impl Notice {
     pub fn is_loss(&self) -> bool {
         match self {
             Notice::NotRead { is_loss, .. } => *is_loss,
+            Notice::Empty { .. } => true,
+            Notice::NotPacked { .. } => false,
         }
     }
 }
@@ -29,10 +41,11 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::NotRead { files, why, .. } => {
-                let verb = if files.count == 1 { "is" } else { "are" };
-                write!(f, "{files} {verb} not read: {why}")
+            Notice::NotRead { files, why, .. } => write!(f, "{files} {} not read: {why}", files.verb()),
+            Notice::NotPacked { files } => {
+                write!(f, "{files} {} not gzipped, and read as plain text", files.verb())
             }
+            Notice::Empty { files } => write!(f, "no line that can be used is in {files}"),
         }
     }
 }
@@ -54,6 +67,10 @@ impl Listed {
         if self.first.len() < Listed::KEPT {
             self.first.push(name.into());
         }
+    }
+
+    fn verb(&self) -> &'static str {
+        if self.count == 1 { "is" } else { "are" }
     }
 
     /// How many there are.

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
-use crate::surveyor::{self, Found, Sets};
+use crate::surveyor::{self, Found, Jobs, Sets};
 use crate::unit::{Segment, SegmentId};
-use crate::{Date, Error, Folder, Notice, Reason, Title};
+use crate::{Date, Error, Folder, Listed, Notice, Reason, Title};
 
 /// What the first pass found.
 pub struct Survey {
@@ -200,6 +200,11 @@ impl<'a> Shared<'a> {
         self.limits.rejects.is_some_and(|max| count > max)
     }
 
+    /// Takes back lines of a file that is not read after all.
+    pub fn forget_rejects(&self, count: u64) {
+        self.rejects.fetch_sub(count, Ordering::Relaxed);
+    }
+
     /// Counts lines that an earlier pass has refused.
     pub fn expect_rejects(&self, count: u64) {
         self.rejects.fetch_add(count, Ordering::Relaxed);
@@ -262,7 +267,8 @@ impl Survey {
     /// Reads all files of a folder on the threads of the current rayon pool. Stops with [`Error::TooManyRejects`]
     /// where too many lines cannot be used, with [`Error::MemoryLimit`] where what it finds takes too much memory.
     pub fn take(folder: &Folder, limits: Limits, watch: &Watch<'_>) -> Result<Survey, Error> {
-        let (jobs, total) = surveyor::jobs(folder, watch)?;
+        let explained = |error: Error| error.explained(folder.below.as_deref());
+        let Jobs { jobs, total, notices } = surveyor::jobs(folder, watch).map_err(explained)?;
         let shared = Shared { below: folder.below.clone(), ..Shared::new(limits, watch, total) };
         let first = Mutex::new(None::<(usize, PathBuf, Reject)>);
         let (sets, found) = shared.run(jobs.len(), Sets::default, |sets, job| {
@@ -283,9 +289,11 @@ impl Survey {
             (Error::TooManyRejects { max, .. }, Ok(Some((_, path, reject)))) => {
                 Error::TooManyRejects { max, path, reject }
             }
-            (error, _) => error,
+            (error, _) => explained(error),
         })?;
-        Ok(merge(sets, found, &shared))
+        let mut survey = merge(sets, found, &shared);
+        survey.notices.splice(0..0, notices);
+        Ok(survey)
     }
 
     /// How many ratings the files hold, duplicates included.
@@ -334,8 +342,18 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
         segments: Vec::new(),
         duplicates: Duplicates::default(),
     };
+    let (mut empty, mut misnamed) = (Listed::default(), Listed::default());
     for one in found {
         let before = survey.files.len();
+        for file in &one.files {
+            let name = || file.member.clone().unwrap_or_else(|| file.path.to_string_lossy().into_owned());
+            if file.records == 0 {
+                empty.add(name());
+            }
+            if one.is_misnamed {
+                misnamed.add(name());
+            }
+        }
         survey.files.extend(one.files);
         survey.titles.extend(one.titles);
         survey.probe.extend(one.probe);
@@ -349,6 +367,8 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
             .segments
             .extend(segments.map(|segment| Segment { file: before as u32 + segment.file, ..segment }));
     }
+    survey.notices.extend((!misnamed.is_empty()).then_some(Notice::NotPacked { files: misnamed }));
+    survey.notices.extend((!empty.is_empty()).then_some(Notice::Empty { files: empty }));
     survey.segments.sort_by_key(|s| (s.movie_id, s.file, s.offset));
     survey.probe.sort_unstable();
     survey.probe.dedup();

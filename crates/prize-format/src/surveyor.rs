@@ -6,18 +6,17 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::archive::{self, Member};
+use crate::archive::{self, Member, Rest};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
 use crate::lines::{Buffer, LineReader};
 use crate::record::{Probe, Qualifying, Rating, Reason, Record};
-use crate::source::{Checksummed, Stream, check_below, is_gzipped, open_plain};
+use crate::source::{Checksummed, Peeked, Stream, begins_with, check_below, is_gzipped, open_plain};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
-use crate::{Date, Error, Folder, Notice, Title};
+use crate::{Content, Date, Error, Folder, Listed, Notice, Title};
 
 /// What one thread does without asking another.
 pub enum Job {
@@ -56,6 +55,8 @@ pub struct Found {
     pub probe: Vec<(u32, u32)>,
     pub qualifying: u64,
     pub notices: Vec<Notice>,
+    /// Whether a file whose name ends in `.gz` is not packed.
+    pub is_misnamed: bool,
 }
 
 /// Lines between two looks at whether to go on.
@@ -64,20 +65,28 @@ const LINES_A_TURN: u64 = 16 * 1024;
 /// Members of an archive that are one job.
 const MEMBERS_A_JOB: usize = 64;
 
-/// The jobs that reading a folder is made of, and how many bytes its files have.
-pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error> {
-    let mut jobs = Vec::new();
-    let mut total = 0;
+/// What reading a folder is made of.
+pub struct Jobs {
+    pub jobs: Vec<Job>,
+    /// How many bytes the files have.
+    pub total: u64,
+    pub notices: Vec<Notice>,
+}
+
+/// The jobs that reading a folder is made of.
+pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<Jobs, Error> {
+    let (mut jobs, mut total, mut notices) = (Vec::new(), 0, Vec::new());
     let mut add = |kind, path: &PathBuf| {
         total += fs::metadata(path).map_or(0, |meta| meta.len());
         match folder::is_archive(path) {
-            true if is_gzipped(path) => jobs.push(Job::Archive(path.clone())),
-            true => {
-                let members = members(path, folder.below.as_deref(), watch)?;
-                jobs.extend(
-                    members.chunks(MEMBERS_A_JOB).map(|some| Job::Members(path.clone(), some.to_vec())),
-                );
-            }
+            true => match members(path, folder.below.as_deref(), watch)? {
+                None => jobs.push(Job::Archive(path.clone())),
+                Some((members, rest)) => {
+                    notices.extend(not_read(path, rest));
+                    let jobs_of = |some: &[Member]| Job::Members(path.clone(), some.to_vec());
+                    jobs.extend(members.chunks(MEMBERS_A_JOB).map(jobs_of));
+                }
+            },
             false => jobs.push(Job::Text(kind, path.clone())),
         }
         Ok::<_, Error>(())
@@ -87,23 +96,43 @@ pub fn jobs(folder: &Folder, watch: &Watch<'_>) -> Result<(Vec<Job>, u64), Error
     folder.probe.iter().try_for_each(|path| add(Kind::Probe, path))?;
     folder.qualifying.iter().try_for_each(|path| add(Kind::Qualifying, path))?;
     folder.judging.iter().try_for_each(|path| add(Kind::Judging, path))?;
-    Ok((jobs, total))
+    Ok(Jobs { jobs, total, notices })
 }
 
-/// The members of an archive that hold ratings. Only their headers are read.
-fn members(path: &Path, below: Option<&Path>, watch: &Watch<'_>) -> Result<Vec<Member>, Error> {
+/// The members of an archive that hold ratings; `None` where it is gzipped. Only their headers are read.
+fn members(
+    path: &Path,
+    below: Option<&Path>,
+    watch: &Watch<'_>,
+) -> Result<Option<(Vec<Member>, Rest)>, Error> {
     let failed = |source| Error::Io { path: path.into(), source };
     let file = open_plain(path).map_err(failed)?;
     check_below(&file, path, below)?;
     let bytes = file.metadata().map_err(failed)?.len();
-    let members = archive::members(path, file, bytes, || match watch.stop.load(Ordering::Relaxed) {
-        true => Err(Error::Stopped),
-        false => Ok(()),
-    })?;
-    if members.is_empty() {
-        return Err(Error::NoRatings { folder: path.into(), found: Vec::new() });
+    match begins_with(&file).map_err(failed)? {
+        Content::Gzip => return Ok(None),
+        Content::Tar => {}
+        _ if bytes == 0 => {}
+        content => return Err(no_archive(path, content, false)),
     }
-    Ok(members)
+    let (members, rest) = archive::members(path, file, bytes, || watch.go_on())?;
+    if members.is_empty() { Err(no_members(path, rest)) } else { Ok(Some((members, rest))) }
+}
+
+fn no_archive(path: &Path, content: Content, is_gzipped: bool) -> Error {
+    Error::NotAs { path: path.into(), member: None, is_gzipped, content, wanted: "a tar archive" }
+}
+
+fn no_members(path: &Path, rest: Rest) -> Error {
+    let found = if rest.of_data_set.is_empty() { rest.others } else { rest.of_data_set };
+    Error::NoRatings { folder: path.into(), found, packed: None }
+}
+
+/// What of an archive's files is left out, if any that might be wanted is.
+fn not_read(path: &Path, rest: Rest) -> Option<Notice> {
+    let why = format!("of \"{}\", only files mv_*.txt are. {}", path.display(), Content::Tar.remedy(path));
+    let Rest { of_data_set: files, .. } = rest;
+    (!files.is_empty()).then_some(Notice::NotRead { files, why, is_loss: true })
 }
 
 /// Does a job. What was found up to an error stands in `found`.
@@ -114,42 +143,87 @@ pub fn read(
     found: &mut Found,
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
-    let below = || shared.below.clone();
     match job {
-        Job::Text(kind, path) => {
-            let (mut stream, modified) = Stream::open(path, below())?;
-            let file = text(*kind, path, below(), modified);
-            let mut reader = Reader { number, sets, found, shared, told: 0 };
-            reader.read(file, &mut stream, |stream| stream.read_from_disk())
-        }
+        Job::Text(Kind::Ratings, path) => read_text(Kind::Ratings, path, number, sets, found, shared),
+        Job::Text(kind, path) => read_optional(*kind, path, number, sets, found, shared),
         Job::Archive(path) => {
-            let (mut stream, modified) = Stream::open(path, below())?;
-            let mut reader = Reader { number, sets, found, shared, told: 0 };
-            archive::each_packed(path, &mut stream, |member, text| {
+            let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
+            let mut stream = Peeked::new(&mut stream);
+            match stream.content().map_err(|source| Error::Io { path: path.clone(), source })? {
+                None | Some(Content::Tar) => {}
+                Some(content) => return Err(no_archive(path, content, true)),
+            }
+            let mut reader = Reader { number, sets, found, shared, told: 0, is_packed: true };
+            let rest = archive::each_packed(path, &mut stream, |member, text| {
                 reader.told = 0;
-                reader.read(member_file(path, below(), &member, modified), text, |_| 0)
+                reader.read(member_file(path, shared.below.clone(), &member, modified), text, |_| 0)
             })?;
             if found.files.is_empty() {
-                return Err(Error::NoRatings { folder: path.clone(), found: Vec::new() });
+                return Err(no_members(path, rest));
             }
+            found.notices.extend(not_read(path, rest));
             // Its checksum stands at its end.
             archive::drain(path, &mut stream, || shared.advance(number, 0, 0))?;
-            shared.advance(number, stream.read_from_disk(), 0)
+            shared.advance(number, stream.source.read_from_disk(), 0)
         }
         Job::Members(path, members) => {
-            let (mut stream, modified) = Stream::open(path, below())?;
-            let mut reader = Reader { number, sets, found, shared, told: 0 };
+            let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
+            let mut reader = Reader { number, sets, found, shared, told: 0, is_packed: false };
             for member in members {
                 stream.seek(member.position, &|| Ok(()))?;
                 let from = stream.read_from_disk();
                 reader.told = 0;
                 reader.read(
-                    member_file(path, below(), member, modified),
+                    member_file(path, shared.below.clone(), member, modified),
                     &mut (&mut stream).take(member.bytes),
                     |part| part.get_ref().read_from_disk() - from,
                 )?;
             }
             Ok(())
+        }
+    }
+}
+
+fn read_text(
+    kind: Kind,
+    path: &Path,
+    number: usize,
+    sets: &mut Sets,
+    found: &mut Found,
+    shared: &Shared<'_>,
+) -> Result<(), Error> {
+    let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
+    found.is_misnamed = is_gzipped(path) && stream.is_plain();
+    let is_packed = !stream.is_plain();
+    let mut reader = Reader { number, sets, found, shared, told: 0, is_packed };
+    let file = text(kind, path, shared.below.clone(), modified);
+    reader.read(file, &mut stream, |stream| stream.read_from_disk())
+}
+
+/// Reads a text that need not be there. If it cannot be read, nothing of it is taken, and a notice says so.
+fn read_optional(
+    kind: Kind,
+    path: &Path,
+    number: usize,
+    sets: &mut Sets,
+    found: &mut Found,
+    shared: &Shared<'_>,
+) -> Result<(), Error> {
+    let (buffer, rejects) = (std::mem::take(&mut sets.buffer), sets.rejects);
+    let mut own = Sets { buffer, rejects, ..Sets::default() };
+    let result = read_text(kind, path, number, &mut own, found, shared);
+    sets.buffer = std::mem::take(&mut own.buffer);
+    match result {
+        Err(error @ (Error::Io { .. } | Error::NotAs { .. })) => {
+            shared.forget_rejects(found.files.iter().map(|file| file.rejected).sum());
+            let files = std::iter::once(path).collect::<Listed>();
+            let notice = Notice::NotRead { files, why: error.why(), is_loss: true };
+            *found = Found { notices: vec![notice], ..Found::default() };
+            Ok(())
+        }
+        result => {
+            sets.merge(own);
+            result
         }
     }
 }
@@ -182,6 +256,8 @@ struct Reader<'a, 'b> {
     shared: &'a Shared<'b>,
     /// Bytes of the text under way that were told of.
     told: u64,
+    /// Whether the file on disk is gzipped.
+    is_packed: bool,
 }
 
 impl Reader<'_, '_> {
@@ -190,7 +266,11 @@ impl Reader<'_, '_> {
         let names = file.path.as_os_str().len() + file.member.as_ref().map_or(0, String::len);
         self.shared.take_memory(size_of::<TextFile>() + names)?;
         self.found.files.push(file);
-        let mut source = Checksummed::new(source);
+        let mut source = Checksummed::new(Peeked::new(source));
+        let content = source.source.content().map_err(|error| self.failed(error))?;
+        if let Some(content) = content.filter(|&content| content != Content::Text) {
+            return Err(self.no_text(content));
+        }
         let (records, result) = match kind {
             Kind::Titles => self.titles(&mut source, &read),
             Kind::Ratings => self.ratings(&mut source, &read),
@@ -211,12 +291,12 @@ impl Reader<'_, '_> {
         }
         result?;
         self.account()?;
-        self.tell(read(&source.source), 1)
+        self.tell(read(&source.source.source), 1)
     }
 
     fn titles<R: Read>(
         &mut self,
-        source: &mut Checksummed<R>,
+        source: &mut Checksummed<Peeked<R>>,
         read: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let mut titles = BTreeMap::new();
@@ -249,7 +329,7 @@ impl Reader<'_, '_> {
                 break Err(error);
             }
             if number % LINES_A_TURN == 0 || is_long {
-                let seen = read(&lines.source().source);
+                let seen = read(&lines.source().source.source);
                 let taken = self.shared.take_memory(std::mem::take(&mut bytes));
                 if let Err(error) = taken.and_then(|()| self.account()).and_then(|()| self.tell(seen, 0)) {
                     break Err(error);
@@ -263,7 +343,7 @@ impl Reader<'_, '_> {
 
     fn ratings<R: Read>(
         &mut self,
-        source: &mut Checksummed<R>,
+        source: &mut Checksummed<Peeked<R>>,
         read: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let file = self.found.files.len() as u32 - 1;
@@ -300,7 +380,7 @@ impl Reader<'_, '_> {
 
     fn blocks<R: Read, T: Record>(
         &mut self,
-        source: &mut Checksummed<R>,
+        source: &mut Checksummed<Peeked<R>>,
         read: &impl Fn(&R) -> u64,
         mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
@@ -327,7 +407,7 @@ impl Reader<'_, '_> {
                 break Err(error);
             }
             if number % LINES_A_TURN == 0 || is_long {
-                let seen = read(&reader.source().source);
+                let seen = read(&reader.source().source.source);
                 if let Err(error) = self.account().and_then(|()| self.tell(seen, 0)) {
                     break Err(error);
                 }
@@ -385,6 +465,13 @@ impl Reader<'_, '_> {
         self.shared.advance(self.number, more, ended)
     }
 
+    fn no_text(&self, content: Content) -> Error {
+        let file = self.found.files.last();
+        let path = file.map(|file| file.path.clone()).unwrap_or_default();
+        let member = file.and_then(|file| file.member.clone());
+        Error::NotAs { path, member, is_gzipped: self.is_packed, content, wanted: "text" }
+    }
+
     fn failed(&self, source: io::Error) -> Error {
         let path = self.found.files.last().map(|file| file.path.clone()).unwrap_or_default();
         Error::Io { path, source }
@@ -392,6 +479,18 @@ impl Reader<'_, '_> {
 }
 
 impl Sets {
+    /// Adds what was seen in a job that had sets of its own, made after these.
+    pub fn merge(&mut self, other: Sets) {
+        self.customers.merge(other.customers);
+        self.movies.merge(other.movies);
+        for day in other.days.into_iter().flat_map(|(first, last)| [first, last]) {
+            self.see_day(day);
+        }
+        self.rejects = other.rejects;
+        // Its memory is accounted for.
+        self.accounted += other.accounted;
+    }
+
     fn see_day(&mut self, date: Date) {
         let (first, last) = self.days.get_or_insert((date, date));
         *first = date.min(*first);
