@@ -67,6 +67,42 @@ ln -sfn ../../combined/combined_data_1.txt linked/file/combined_data_1.txt
 mkdir -p cyrillic
 printf '1:\n7,5,2004-02-29\n\xd0\x96\xd0\xb8\xd0\xb7\xd0\xbd\xd1\x8c\n' >cyrillic/combined_data_1.txt
 
+# files: the ratings of tiny as people have them: half unpacked, in folders and under names of all kinds, packed and not.
+mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/download,several/{a,b},packed,barred/set,moved}
+(
+    cd files
+    one=../tiny/training_set/mv_0000001.txt two=../tiny/training_set/mv_0000002.txt
+    mkdir -p half/training_set
+    cp "$one" half/training_set/
+    tar -C ../tiny -cf half/training_set.tar training_set
+    mkdir -p named/combined_data_2.txt named/combined_data_3.txt
+    cp "$one" named/combined_data_1.txt
+    cp "$two" named/combined_data_2.txt/combined_data_2.txt
+    cp "$two" 'named/combined_data_2 (1).txt'
+    ln -sf mv_0000001.txt linked/mv_0000002.txt
+    cp "$one" linked/mv_0000001.txt
+    tar -C linked -cf linked/training_set.tar mv_0000001.txt mv_0000002.txt
+    rm linked/mv_*
+    tar -C ../tiny --transform 's,/,\\,' -cf windows/training_set.tar training_set/mv_000000{1,2,3}.txt
+    cp "$one" zipped/combined_data_1.txt
+    printf 'PK\x03\x04and so on' >zipped/combined_data_2.txt
+    iconv -f UTF-8 -t UTF-16 "$two" >utf16/combined_data_1.txt
+    gzip -c "$one" >gzip/combined_data_1.txt
+    cp "$two" gzip/combined_data_2.txt.gz
+    cp "$one" optional/combined_data_1.txt
+    printf 'PK\x03\x04and so on' >optional/movie_titles.csv
+    printf '<!DOCTYPE html>\n<title>Log in</title>\n' >optional/probe.txt
+    iconv -f UTF-8 -t UTF-16 ../tiny/qualifying.txt >optional/qualifying.txt
+    cp -r ../tiny/* down/download/
+    cp "$one" several/a/combined_data_1.txt
+    cp "$two" several/b/combined_data_1.txt
+    printf 'never opened' >packed/nf_prize_dataset.tar
+    tar -C ../tiny -czf packed/nf_prize_dataset.tar.gz movie_titles.csv
+    rm packed/nf_prize_dataset.tar
+    cp -r ../more/* moved/
+    cp "$one" barred/set/combined_data_1.txt
+)
+
 # layouts: one sample in every layout that people have it in.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do

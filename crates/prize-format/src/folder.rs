@@ -89,10 +89,16 @@ fn places(path: &Path, below: Option<&Path>) -> Result<Vec<Place>, Error> {
     }
     let mut level = named.here.folders.clone();
     for _ in 0..LEVELS {
-        let (mut found, mut next) = (Vec::new(), Vec::new());
+        let (mut found, mut next, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for folder in level.iter().take(MOST_FOLDERS) {
-            // One that may not be looked through may be anybody's.
-            let Ok(place) = Place::look(folder, below) else { continue };
+            // One that may not be looked through may be anybody's. One to which a link leads, too, is one all the same.
+            let (Ok(place), Ok(real)) = (Place::look(folder, below), fs::canonicalize(folder)) else {
+                continue;
+            };
+            if seen.contains(&real) {
+                continue;
+            }
+            seen.push(real);
             match place.ratings.is_empty() {
                 true => next.extend(place.here.folders),
                 false => found.push(place),
@@ -216,8 +222,11 @@ impl Place {
             }
             tell(others, "files of such names are not looked for", true);
         }
-        let holds_ratings =
-            |folder: &&PathBuf| Place::look(folder, below).is_ok_and(|place| !place.ratings.is_empty());
+        let real = fs::canonicalize(&self.path).ok();
+        let holds_ratings = |folder: &&PathBuf| {
+            Place::look(folder, below).is_ok_and(|place| !place.ratings.is_empty())
+                && fs::canonicalize(folder).ok() != real
+        };
         let folders = self.here.folders.iter().take(MOST_FOLDERS);
         let folders = folders.filter(|folder| !is_training_set(folder) && !self.ratings.is_empty());
         let folders = folders.filter(holds_ratings).map(PathBuf::as_path).collect();

@@ -350,6 +350,9 @@ fn files_one_folder_down_are_taken() {
             ("nf_prize_dataset.tar.gz", &gzip(&archive(&[("download/README", b"")]))),
             ("movie_titles.csv", TITLES),
         ]);
+        // Two ways there are one folder.
+        let link = folder.path().join(format!("{down}_too"));
+        std::os::unix::fs::symlink(folder.path().join(down), link).unwrap();
         let loaded = load(folder.path());
         assert_eq!(customers(&loaded), BOTH, "{down}");
         assert_eq!((loaded.survey.titles.len(), loaded.survey.probe.len()), (1, 1), "{down}");
@@ -366,7 +369,8 @@ fn several_folders_with_ratings_are_named() {
     ]);
     let Err(Error::SeveralFolders { found, .. }) = Folder::open(folder.path()) else { panic!() };
     assert_eq!(found, [folder.path().join("a"), folder.path().join("b")]);
-    // Beside ratings of the folder itself, they are told.
+    // Beside ratings of the folder itself, they are told; a link back to it is not.
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("back")).unwrap();
     add(folder.path(), &[("combined_data_1.txt", RATINGS)]);
     assert_eq!(
         load(folder.path()).told,
