@@ -282,7 +282,9 @@ mod tests {
             link[..512].copy_from_slice(header.as_bytes());
             names(&[entry(FILE, "mv_1.txt", b"1:\n", 3), link].concat())
         };
-        let refused = |what: &str| Err(format!("\"training_set/mv_2.txt\" in \"a.tar\" is {what}"));
+        let refused = |what: &str| {
+            Err(format!("\"training_set/mv_2.txt\" in \"a.tar\" is {what}: its ratings would be missing"))
+        };
         assert_eq!(kind(EntryType::Symlink), refused("a link to another file"));
         assert_eq!(kind(EntryType::Link), refused("a link to another file"));
         assert_eq!(kind(EntryType::Fifo), refused("no plain file"));
@@ -291,8 +293,8 @@ mod tests {
             entry(EntryType::XHeader, "pax", b"22 GNU.sparse.major=1\n", 22),
             entry(FILE, "GNUSparseFile.0/mv_2.txt", b"1\n0\n3\n", 6),
         ];
-        let told = "\"GNUSparseFile.0/mv_2.txt\" in \"a.tar\" is a sparse file".to_owned();
-        assert_eq!(names(&sparse.concat()), Err(told));
+        let told = "\"GNUSparseFile.0/mv_2.txt\" in \"a.tar\" is a sparse file";
+        assert!(names(&sparse.concat()).unwrap_err().starts_with(told));
     }
 
     #[test]

@@ -42,7 +42,7 @@ const COMBINED: &str = "combined_data_";
 
 /// How far below the folder that was named rating files are looked for, and in how many folders.
 const LEVELS: usize = 2;
-const MOST_FOLDERS: usize = 1000;
+const MOST_FOLDERS: usize = 100;
 
 impl Folder {
     /// Looks through a folder. One without a rating file is an error that says what there is instead.
@@ -203,7 +203,11 @@ impl Place {
         }
         for listing in [&self.here, &self.inner] {
             let no_files = listing.no_files.iter().map(PathBuf::as_path);
-            tell(no_files.collect(), "no plain file of that name is there", true);
+            tell(
+                no_files.collect(),
+                "no plain file of that name is there, nor in a folder of that name",
+                true,
+            );
             // Those of other names, and those that have to be unpacked.
             let mut others = Listed::default();
             for file in listing.files.iter().filter(|file| !is_name_of_data_set(&file_name(file))) {
@@ -230,7 +234,7 @@ impl Place {
         let folders = self.here.folders.iter().take(MOST_FOLDERS);
         let folders = folders.filter(|folder| !is_training_set(folder) && !self.ratings.is_empty());
         let folders = folders.filter(holds_ratings).map(PathBuf::as_path).collect();
-        tell(folders, "rating files lie in this folder, too: load it by itself", true);
+        tell(folders, "rating files are there, too. Load such a folder by itself", true);
     }
 }
 
@@ -253,20 +257,28 @@ impl Listing {
         let listed = if below.is_some() { &source::by_number(&opened) } else { folder };
         let mut listing = Listing::default();
         for entry in fs::read_dir(listed).map_err(failed)? {
-            let path = folder.join(entry.map_err(failed)?.file_name());
+            let entry = entry.map_err(failed)?;
+            let path = folder.join(entry.file_name());
             let is_wanted = is_name_of_data_set(&file_name(&path));
-            match fs::metadata(&path) {
-                Ok(meta) if meta.is_dir() && !is_wanted => listing.folders.push(path),
+            // A broken link is noticed when it is opened.
+            let kind = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => fs::metadata(&path).ok().map(|meta| meta.file_type()),
+                kind => kind.ok(),
+            };
+            match kind {
+                Some(kind) if kind.is_dir() && (!is_wanted || is_archive(&path)) => {
+                    listing.folders.push(path)
+                }
                 // Some programs unpack each file into a folder of its name.
-                Ok(meta) if meta.is_dir() => {
-                    let file = path.join(path.file_name().unwrap_or_default());
+                Some(kind) if kind.is_dir() => {
+                    let file = path.join(entry.file_name());
                     match fs::metadata(&file).is_ok_and(|meta| meta.is_file()) {
                         true => listing.files.push(file),
                         false => listing.no_files.push(path),
                     }
                 }
-                Ok(meta) if !meta.is_file() && is_wanted => listing.no_files.push(path),
-                Ok(meta) if !meta.is_file() => {}
+                Some(kind) if !kind.is_file() && is_wanted => listing.no_files.push(path),
+                Some(kind) if !kind.is_file() => {}
                 _ => listing.files.push(path),
             }
         }

@@ -96,7 +96,7 @@ pub enum Error {
         wanted: &'static str,
     },
     /// A member of an archive has the name of a rating file, and cannot be read out of the archive.
-    #[error("{} is {kind}", place(path, Some(member)))]
+    #[error("{} is {kind}: its ratings would be missing", place(path, Some(member)))]
     NoFile {
         /// The archive.
         path: PathBuf,

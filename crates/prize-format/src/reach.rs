@@ -87,10 +87,11 @@ fn obstacle(path: &Path, error: &io::Error, below: Option<&Path>) -> Option<Obst
     if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory) {
         return None;
     }
-    match below {
-        Some(below) => obstacle_on(path, |part| part != below && part.starts_with(below), &Disk),
-        None => obstacle_on(path, |_| true, &Disk),
-    }
+    let may_look = |part: &Path| below.is_none_or(|below| part != below && part.starts_with(below));
+    let found = obstacle_on(path, may_look, &Disk);
+    // A file that can be read is in the way where a folder is wanted.
+    let is_file = || error.kind() == ErrorKind::NotADirectory && may_look(path) && path.is_file();
+    found.or_else(|| is_file().then(|| Obstacle::NoFolder(path.into())))
 }
 
 /// What is asked of the system.

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    Content, Error, Folder, Kind, Known, Limits, Rating, RatingReader, Survey, Unit, Watch, read_probe,
+    Content, Error, Folder, Kind, Known, Limits, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
+    read_probe,
 };
 use tempfile::TempDir;
 
@@ -152,7 +153,10 @@ fn a_folder_with_the_name_of_its_file_is_read() {
     files.push(("probe.txt/x", b""));
     let told = load(folder(&files).path()).told;
     let names = "\"combined_data_3.txt\" and \"probe.txt\"";
-    assert_eq!(told, [format!("!{names} are not read: no plain file of that name is there")]);
+    assert_eq!(
+        told,
+        [format!("!{names} are not read: no plain file of that name is there, nor in a folder of that name")]
+    );
 }
 
 #[test]
@@ -340,7 +344,7 @@ fn a_file_without_a_line_that_can_be_used_is_told() {
 
 #[test]
 fn files_one_folder_down_are_taken() {
-    for down in ["download", "archive", "training_set", "netflix/download"] {
+    for down in ["download", "archive", "training_set", "training_set.tar", "netflix/download"] {
         let name = |name: &str| format!("{down}/{name}");
         let folder = folder(&[
             (&name("training_set/mv_1.txt"), RATINGS),
@@ -374,8 +378,20 @@ fn several_folders_with_ratings_are_named() {
     add(folder.path(), &[("combined_data_1.txt", RATINGS)]);
     assert_eq!(
         load(folder.path()).told,
-        ["!\"a\" and \"b\" are not read: rating files lie in this folder, too: load it by itself"]
+        ["!\"a\" and \"b\" are not read: rating files are there, too. Load such a folder by itself"]
     );
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_named() {
+    let folder = folder(&[("training_set.tar", RATINGS)]);
+    let file = folder.path().join("training_set.tar");
+    let error = Folder::open(&file).map(drop).unwrap_err();
+    assert!(matches!(&error, Error::Unreachable { obstacle: Obstacle::NoFolder(path), .. } if *path == file));
+    // Who may read nothing but what lies below a folder is told of nothing else.
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    assert!(matches!(Folder::open_below(&file, Some(&below)), Err(Error::Io { .. })));
 }
 
 #[test]
