@@ -18,6 +18,7 @@ pub mod sample;
 mod source;
 mod survey;
 mod surveyor;
+mod title_form;
 mod titles;
 mod unit;
 
@@ -31,6 +32,7 @@ pub use reader::{QualifyingPair, RatingReader, read_probe, read_qualifying};
 pub use record::{Probe, Qualifying, Rating, Reason, Record};
 pub use source::{ContentCheck, modified};
 pub use survey::{Kind, Limits, Progress, Reject, Rejects, Survey, TextFile, Watch};
+pub use title_form::TitleForm;
 pub use titles::Title;
 pub use unit::{MovieUnit, Unit};
 

@@ -32,9 +32,15 @@ pub enum Reason {
     /// A release year that is neither `NULL` nor a year.
     #[error("release year is neither NULL nor a year from 1800 to 2199")]
     Year,
+    /// A tab or the like, which no title has and no client shows as it is.
+    #[error("title holds {}, a control character", name_control(*.0))]
+    TitleControl(char),
     /// Bytes that neither UTF-8 nor Latin-1 gives a meaning to.
     #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
     TitleEncoding,
+    /// In a titles file that quotes its fields.
+    #[error("a quoted field is not closed, or something stands behind its closing quote")]
+    Quotes,
     /// A second rating of a movie by a customer, which says otherwise than the first.
     #[error("the customer has rated the movie before: {rating} on {date}")]
     Conflict {
@@ -46,6 +52,18 @@ pub enum Reason {
     /// A second title for one movie.
     #[error("movie id already has a title further up")]
     TitleTwice,
+}
+
+/// What a control character is called.
+fn name_control(c: char) -> String {
+    let name = match c {
+        '\0' => "a zero byte",
+        '\t' => "a tab",
+        '\n' => "a line feed",
+        '\r' => "a carriage return",
+        _ => return format!("U+{:04X}", u32::from(c)),
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
 }
 
 /// A line under an `id:` line.
