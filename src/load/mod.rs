@@ -30,7 +30,7 @@ use std::time::Instant;
 use pgrx::datum::{Date, Interval};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use prize_format::Folder;
+use prize_format::{Folder, Notice};
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
@@ -273,8 +273,9 @@ fn load(
 
     match &unfinished {
         None => {
-            let files = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?.ratings.len();
-            notice!("reading {files} files of ratings in \"{path}\"");
+            let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
+            notice!("reading {} files of ratings in \"{path}\"", folder.ratings.len());
+            tell(&folder.notices);
         }
         Some(run) => notice!("going on with the load that began at {}", run.started_at),
     }
@@ -311,6 +312,16 @@ fn load(
         }
     }
     ledger::run(run.run_id)?.ok_or(LoadError::Order)
+}
+
+/// Tells what was not read.
+fn tell(notices: &[Notice]) {
+    for told in notices {
+        match told.is_loss() {
+            true => warning!("{told}"),
+            false => notice!("{told}"),
+        }
+    }
 }
 
 /// Checks all that can be wrong before a file is opened. Gives the path, and how many workers there should be.

@@ -77,6 +77,7 @@ fn begin(
     })?;
     let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut survey = survey.ok_or(LoadError::Order)?;
+    super::tell(&survey.notices);
 
     let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
     let is_empty = ledger::is_empty("fact_ratings")?;

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Error, source};
+use crate::{Error, Listed, Notice, source};
 
 /// The files of a data set, in the order they are read. Any of them may be gzipped, its name then ending in `.gz`;
-/// where it is there both ways, the plain one is taken.
+/// where it is there both ways, the plain one is taken. What is passed over stands in `notices`.
 #[derive(Debug)]
 pub struct Folder {
     /// `movie_titles.csv` or `movie_titles.txt`.
@@ -23,6 +23,8 @@ pub struct Folder {
     pub judging: Option<PathBuf>,
     /// The folder that all of them must lie below, as [`Folder::open_below`] was told.
     pub below: Option<Arc<Path>>,
+    /// What is not read, and why.
+    pub notices: Vec<Notice>,
 }
 
 impl Folder {
@@ -36,10 +38,18 @@ impl Folder {
     /// [`Error::Outside`] where one does; of a file, when it is read.
     pub fn open_below(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
         let here = list(path, below)?;
-        let find = |names: &[&str]| {
+        let mut notices = Vec::new();
+        let mut find = |names: &[&str]| {
             let packed = names.iter().map(|name| format!("{name}.gz"));
-            let mut names = names.iter().map(|name| (*name).to_owned()).chain(packed);
-            names.find_map(|name| here.iter().find(|path| file_name(path) == name).cloned())
+            let names = names.iter().map(|name| (*name).to_owned()).chain(packed);
+            let mut found = names.filter_map(|name| here.iter().find(|path| file_name(path) == name));
+            let taken = found.next()?;
+            let files = found.map(PathBuf::as_path).collect::<Listed>();
+            if !files.is_empty() {
+                let why = format!("\"{}\" is read instead", file_name(taken));
+                notices.push(Notice::NotRead { files, why, is_loss: false });
+            }
+            Some(taken.clone())
         };
         let mut ratings = Vec::new();
         if fs::metadata(path.join("training_set")).is_ok_and(|meta| meta.is_dir()) {
@@ -59,14 +69,12 @@ impl Folder {
             let found = folders.chain(here.iter().map(|path| file_name(path).into_owned())).collect();
             return Err(Error::NoRatings { folder: path.into(), found });
         }
-        Ok(Folder {
-            titles: find(&["movie_titles.csv", "movie_titles.txt"]),
-            ratings,
-            probe: find(&["probe.txt"]),
-            qualifying: find(&["qualifying.txt"]),
-            judging: find(&["judging.txt"]),
-            below: below.map(Arc::from),
-        })
+        let titles = find(&["movie_titles.csv", "movie_titles.txt"]);
+        let probe = find(&["probe.txt"]);
+        let qualifying = find(&["qualifying.txt"]);
+        let judging = find(&["judging.txt"]);
+        let below = below.map(Arc::from);
+        Ok(Folder { titles, ratings, probe, qualifying, judging, below, notices })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
 use crate::surveyor::{self, Found, Sets};
 use crate::unit::{Segment, SegmentId};
-use crate::{Date, Error, Folder, Reason, Title};
+use crate::{Date, Error, Folder, Notice, Reason, Title};
 
 /// What the first pass found.
 pub struct Survey {
@@ -29,6 +29,8 @@ pub struct Survey {
     pub days: Option<(Date, Date)>,
     /// Lines that could not be used.
     pub rejects: Rejects,
+    /// What of the files was not read, and why; what the folder's own notices tell is not repeated.
+    pub notices: Vec<Notice>,
     /// About how many bytes of memory all this takes.
     pub memory: usize,
     /// Where each movie's ratings stand, sorted by movie, then by file and place in it.
@@ -327,6 +329,7 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
         qualifying: 0,
         days,
         rejects: Rejects { kept: Vec::new(), count: shared.rejects() },
+        notices: Vec::new(),
         memory: shared.memory(),
         segments: Vec::new(),
         duplicates: Duplicates::default(),
@@ -337,6 +340,7 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
         survey.titles.extend(one.titles);
         survey.probe.extend(one.probe);
         survey.qualifying += one.qualifying;
+        survey.notices.extend(one.notices);
         let room = shared.limits.kept().saturating_sub(survey.rejects.kept.len());
         let rejects = one.rejects.into_iter().take(room);
         survey.rejects.kept.extend(rejects.map(|reject| Reject { file: before + reject.file, ..reject }));

@@ -17,7 +17,7 @@ use crate::record::{Probe, Qualifying, Rating, Reason, Record};
 use crate::source::{Checksummed, Stream, check_below, is_gzipped, open_plain};
 use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
 use crate::unit::Segment;
-use crate::{Date, Error, Folder, Title};
+use crate::{Date, Error, Folder, Notice, Title};
 
 /// What one thread does without asking another.
 pub enum Job {
@@ -55,6 +55,7 @@ pub struct Found {
     pub titles: Vec<Title>,
     pub probe: Vec<(u32, u32)>,
     pub qualifying: u64,
+    pub notices: Vec<Notice>,
 }
 
 /// Lines between two looks at whether to go on.

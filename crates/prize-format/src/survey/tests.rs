@@ -259,6 +259,10 @@ fn a_plain_file_is_taken_before_its_packed_copy() {
     ]);
     let survey = survey(folder.path());
     assert_eq!((survey.ratings(), survey.probe.len(), survey.files.len()), (1, 1, 2));
+    let notices = Folder::open(folder.path()).unwrap().notices;
+    let packed = folder.path().join("probe.txt.gz");
+    let told = format!("\"{}\" is not read: \"probe.txt\" is read instead", packed.display());
+    assert!(notices.iter().any(|notice| notice.to_string() == told && !notice.is_loss()), "{notices:?}");
 }
 
 #[test]
