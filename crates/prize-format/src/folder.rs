@@ -10,8 +10,8 @@ use crate::{Error, Listed, Notice, source};
 /// where it is there both ways, the plain one is taken. What is passed over stands in `notices`.
 #[derive(Debug)]
 pub struct Folder {
-    /// `movie_titles.csv` or `movie_titles.txt`.
-    pub titles: Option<PathBuf>,
+    /// `movie_titles.csv` and `movie_titles.txt`: where both are there, what they hold decides.
+    pub titles: Vec<PathBuf>,
     /// `training_set/mv_*.txt` (or `mv_*.txt` in the folder itself, or `training_set.tar`), then
     /// `combined_data_*.txt`, each by name.
     pub ratings: Vec<PathBuf>,
@@ -19,7 +19,7 @@ pub struct Folder {
     pub probe: Option<PathBuf>,
     /// `qualifying.txt`.
     pub qualifying: Option<PathBuf>,
-    /// `judging.txt`.
+    /// `judging.txt`, in the folder itself or, as in Netflix's archive, in `grand_prize/`.
     pub judging: Option<PathBuf>,
     /// The folder that all of them must lie below, as [`Folder::open_below`] was told.
     pub below: Option<Arc<Path>>,
@@ -37,22 +37,39 @@ impl Folder {
     /// elsewhere, wherever links lead. That folder's path must be without links, as [`std::fs::canonicalize`] gives it.
     /// [`Error::Outside`] where one does; of a file, when it is read.
     pub fn open_below(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let folder = Folder::look(path, below)?;
+        if folder.ratings.is_empty() { Err(no_ratings(path, below)) } else { Ok(folder) }
+    }
+
+    /// The same, for somebody who has ratings already: any of the other files alone will do.
+    pub fn open_more(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let folder = Folder::look(path, below)?;
+        let Folder { titles, ratings, probe, qualifying, judging, .. } = &folder;
+        let is_none = titles.is_empty() && ratings.is_empty();
+        match is_none && probe.is_none() && qualifying.is_none() && judging.is_none() {
+            true => Err(no_ratings(path, below)),
+            false => Ok(folder),
+        }
+    }
+
+    fn look(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
         let here = list(path, below)?;
         let mut notices = Vec::new();
-        let mut find = |names: &[&str]| {
-            let packed = names.iter().map(|name| format!("{name}.gz"));
-            let names = names.iter().map(|name| (*name).to_owned()).chain(packed);
-            let mut found = names.filter_map(|name| here.iter().find(|path| file_name(path) == name));
-            let taken = found.next()?;
-            let files = found.map(PathBuf::as_path).collect::<Listed>();
-            if !files.is_empty() {
-                let why = format!("\"{}\" is read instead", file_name(taken));
-                notices.push(Notice::NotRead { files, why, is_loss: false });
+        let mut find = |files: &[PathBuf], name: &str| {
+            let packed = format!("{name}.gz");
+            let named = |name: &str| files.iter().find(|path| file_name(path) == name).cloned();
+            match (named(name), named(&packed)) {
+                (Some(plain), Some(packed)) => {
+                    let why = format!("\"{name}\" is read instead");
+                    let files = [&*packed].into_iter().collect::<Listed>();
+                    notices.push(Notice::NotRead { files, why, is_loss: false });
+                    Some(plain)
+                }
+                (plain, packed) => plain.or(packed),
             }
-            Some(taken.clone())
         };
         let mut ratings = Vec::new();
-        if fs::metadata(path.join("training_set")).is_ok_and(|meta| meta.is_dir()) {
+        if is_folder(&path.join("training_set")) {
             ratings.extend(numbered(&list(&path.join("training_set"), below)?, ONE_A_MOVIE));
         }
         if ratings.is_empty() {
@@ -60,22 +77,44 @@ impl Folder {
         }
         if ratings.is_empty() {
             // Who has unpacked the archive may still have it.
-            ratings.extend(find(&["training_set.tar"]));
+            ratings.extend(find(&here, "training_set.tar"));
         }
         ratings.extend(numbered(&here, "combined_data_"));
-        if ratings.is_empty() {
-            // The data set may be in one of the folders, or in an archive that has to be unpacked.
-            let folders = folders(path)?.into_iter().map(|folder| format!("{}/", file_name(&folder)));
-            let found = folders.chain(here.iter().map(|path| file_name(path).into_owned())).collect();
-            return Err(Error::NoRatings { folder: path.into(), found });
+        let titles = ["movie_titles.csv", "movie_titles.txt"].iter();
+        let titles = titles.filter_map(|name| find(&here, name)).collect::<Vec<_>>();
+        let probe = find(&here, "probe.txt");
+        let qualifying = find(&here, "qualifying.txt");
+        let judging = match (find(&here, "judging.txt"), path.join("grand_prize")) {
+            (None, folder) if is_folder(&folder) => find(&list(&folder, below)?, "judging.txt"),
+            (judging, _) => judging,
+        };
+        let there = [
+            ("movie_titles.csv", !titles.is_empty()),
+            ("probe.txt", probe.is_some()),
+            ("qualifying.txt", qualifying.is_some()),
+            ("judging.txt", judging.is_some()),
+        ];
+        let mut files = Listed::default();
+        there.iter().filter(|(_, is_there)| !is_there).for_each(|(name, _)| files.add(*name));
+        if !ratings.is_empty() && !files.is_empty() {
+            notices.push(Notice::Absent { files });
         }
-        let titles = find(&["movie_titles.csv", "movie_titles.txt"]);
-        let probe = find(&["probe.txt"]);
-        let qualifying = find(&["qualifying.txt"]);
-        let judging = find(&["judging.txt"]);
         let below = below.map(Arc::from);
         Ok(Folder { titles, ratings, probe, qualifying, judging, below, notices })
     }
+}
+
+/// The error for a folder without ratings: they may be in one of its folders, or in an archive that has to be unpacked.
+fn no_ratings(path: &Path, below: Option<&Path>) -> Error {
+    let found = || {
+        let folders = folders(path)?.into_iter().map(|folder| format!("{}/", file_name(&folder)));
+        Ok(folders.chain(list(path, below)?.iter().map(|path| file_name(path).into_owned())).collect())
+    };
+    found().map_or_else(|error| error, |found| Error::NoRatings { folder: path.into(), found })
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
 /// How the names of files with one movie's ratings begin.

@@ -27,6 +27,12 @@ pub struct TitleForm {
     title: usize,
 }
 
+impl Default for TitleForm {
+    fn default() -> TitleForm {
+        TitleForm::OFFICIAL
+    }
+}
+
 impl TitleForm {
     /// As Netflix gave the file out.
     pub const OFFICIAL: TitleForm = TitleForm {
