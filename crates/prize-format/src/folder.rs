@@ -13,8 +13,8 @@ use crate::{Content, Error, Listed, Notice, source};
 pub struct Folder {
     /// Where the rating files are: the folder that was named, or the only one below it that has any.
     pub path: PathBuf,
-    /// `movie_titles.csv` or `movie_titles.txt`.
-    pub titles: Option<PathBuf>,
+    /// `movie_titles.csv` and `movie_titles.txt`: where both are there, what they hold decides.
+    pub titles: Vec<PathBuf>,
     /// `training_set/mv_*.txt` and `mv_*.txt` (or, where there is none of these, `training_set.tar`), then
     /// `combined_data_*.txt`, each by name.
     pub ratings: Vec<PathBuf>,
@@ -22,7 +22,7 @@ pub struct Folder {
     pub probe: Option<PathBuf>,
     /// `qualifying.txt`.
     pub qualifying: Option<PathBuf>,
-    /// `judging.txt`.
+    /// `judging.txt`, in the folder itself or, as in Netflix's archive, in `grand_prize/`.
     pub judging: Option<PathBuf>,
     /// The folder that all of them must lie below, as [`Folder::open_below`] was told.
     pub below: Option<Arc<Path>>,
@@ -54,12 +54,28 @@ impl Folder {
     /// elsewhere, wherever links lead. That folder's path must be without links, as [`std::fs::canonicalize`] gives it.
     /// [`Error::Outside`] where one does; of a file, when it is read.
     pub fn open_below(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let folder = Folder::look(path, below)?;
+        if folder.ratings.is_empty() { Err(none(path, below)) } else { Ok(folder) }
+    }
+
+    /// The same, for somebody who has ratings already: any of the other files alone will do.
+    pub fn open_more(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let folder = Folder::look(path, below)?;
+        let Folder { titles, ratings, probe, qualifying, judging, .. } = &folder;
+        let is_none = titles.is_empty() && ratings.is_empty();
+        match is_none && probe.is_none() && qualifying.is_none() && judging.is_none() {
+            true => Err(none(path, below)),
+            false => Ok(folder),
+        }
+    }
+
+    fn look(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
         let places = places(path, below).map_err(|error| error.explained(below))?;
         let mut notices = Vec::new();
-        // What goes with the ratings lies beside them, or further up.
+        // What goes with the ratings lies beside them, or further up; the answers may have a folder of their own.
         let mut find = |names: &[&str]| {
-            let found = places.iter().map(|place| find(&place.here.files, names));
-            let mut found = found.flatten();
+            let listings = places.iter().flat_map(|place| [&place.here, &place.answers]);
+            let mut found = listings.flat_map(|listing| find(&listing.files, names));
             let taken = found.next()?;
             let files = found.map(PathBuf::as_path).collect::<Listed>();
             if !files.is_empty() {
@@ -68,20 +84,31 @@ impl Folder {
             }
             Some(taken.clone())
         };
-        let titles = find(&TITLES);
+        let titles = TITLES.iter().filter_map(|name| find(&[name])).collect::<Vec<_>>();
         let probe = find(&PROBE);
         let qualifying = find(&QUALIFYING);
         let judging = find(&JUDGING);
         for place in &places {
             place.tell(&mut notices, below);
         }
+        let there = [
+            ("movie_titles.csv", !titles.is_empty()),
+            ("probe.txt", probe.is_some()),
+            ("qualifying.txt", qualifying.is_some()),
+            ("judging.txt", judging.is_some()),
+        ];
+        let mut files = Listed::default();
+        there.iter().filter(|(_, is_there)| !is_there).for_each(|(name, _)| files.add(*name));
         let Some(place) = places.into_iter().next() else { return Err(none(path, below)) };
         let Place { path, ratings, .. } = place;
+        if !ratings.is_empty() && !files.is_empty() {
+            notices.push(Notice::Absent { files });
+        }
         Ok(Folder { path, titles, ratings, probe, qualifying, judging, below: below.map(Arc::from), notices })
     }
 }
 
-/// The folder with the rating files, then those above it up to the one that was named.
+/// The folder with the rating files, then those above it up to the one that was named: that one alone, where there are none.
 fn places(path: &Path, below: Option<&Path>) -> Result<Vec<Place>, Error> {
     let named = Place::look(path, below)?;
     if !named.ratings.is_empty() {
@@ -120,7 +147,7 @@ fn places(path: &Path, below: Option<&Path>) -> Result<Vec<Place>, Error> {
             }
         }
     }
-    Err(none(path, below))
+    Ok(vec![named])
 }
 
 /// What to say of a folder without rating files.
@@ -154,8 +181,9 @@ fn content(path: &Path, below: Option<&Path>) -> Option<Content> {
 struct Place {
     path: PathBuf,
     here: Listing,
-    /// What is in its folder `training_set`.
+    /// What is in its folders `training_set` and `grand_prize`.
     inner: Listing,
+    answers: Listing,
     ratings: Vec<PathBuf>,
     /// Rating files that are not read, as they are packed copies of such as are.
     copies: Listed,
@@ -166,10 +194,11 @@ struct Place {
 impl Place {
     fn look(path: &Path, below: Option<&Path>) -> Result<Place, Error> {
         let here = Listing::of(path, below)?;
-        let inner = match here.folders.iter().find(|folder| is_training_set(folder)) {
-            Some(folder) => Listing::of(folder, below)?,
-            None => Listing::default(),
+        let list = |name: &str| match here.folders.iter().find(|folder| is_named(folder, name)) {
+            Some(folder) => Listing::of(folder, below),
+            None => Ok(Listing::default()),
         };
+        let (inner, answers) = (list("training_set")?, list("grand_prize")?);
         let (mut ratings, mut copies) = (Vec::new(), Listed::default());
         ratings.extend(numbered(&inner.files, ONE_A_MOVIE, &mut copies));
         ratings.extend(numbered(&here.files, ONE_A_MOVIE, &mut copies));
@@ -179,7 +208,7 @@ impl Place {
             ratings.extend(archive.take());
         }
         ratings.extend(numbered(&here.files, COMBINED, &mut copies));
-        Ok(Place { path: path.into(), here, inner, ratings, copies, archive })
+        Ok(Place { path: path.into(), here, inner, answers, ratings, copies, archive })
     }
 
     /// Tells what of it is not read.
@@ -201,7 +230,7 @@ impl Place {
             );
             tell(std::iter::once(archive.as_path()).collect(), &why, false);
         }
-        for listing in [&self.here, &self.inner] {
+        for listing in [&self.here, &self.inner, &self.answers] {
             let no_files = listing.no_files.iter().map(PathBuf::as_path);
             tell(
                 no_files.collect(),
@@ -232,7 +261,7 @@ impl Place {
                 && fs::canonicalize(folder).ok() != real
         };
         let folders = self.here.folders.iter().take(MOST_FOLDERS);
-        let folders = folders.filter(|folder| !is_training_set(folder) && !self.ratings.is_empty());
+        let folders = folders.filter(|folder| !is_named(folder, "training_set") && !self.ratings.is_empty());
         let folders = folders.filter(holds_ratings).map(PathBuf::as_path).collect();
         tell(folders, "rating files are there, too. Load such a folder by itself", true);
     }
@@ -289,8 +318,8 @@ impl Listing {
     }
 }
 
-fn is_training_set(folder: &Path) -> bool {
-    file_name(folder).eq_ignore_ascii_case("training_set")
+fn is_named(folder: &Path, name: &str) -> bool {
+    file_name(folder).eq_ignore_ascii_case(name)
 }
 
 /// Whether a file should hold the training set's files.

@@ -19,9 +19,12 @@ mod reader;
 mod record;
 pub mod sample;
 mod source;
+mod steps;
 mod survey;
 mod surveyor;
+mod title_form;
 mod titles;
+mod titles_text;
 mod unit;
 
 pub use blocks::{BlockReader, Event, Located};
@@ -34,9 +37,10 @@ pub use lines::Line;
 pub use notice::{Listed, Notice};
 pub use reach::{Obstacle, unreachable};
 pub use reader::{QualifyingPair, RatingReader, read_probe, read_qualifying};
-pub use record::{Probe, Qualifying, Rating, Reason, Record};
+pub use record::{Judged, Probe, Qualifying, Rating, Reason, Record, Subset};
 pub use source::{ContentCheck, modified};
 pub use survey::{Kind, Limits, Progress, Reject, Rejects, Survey, TextFile, Watch};
+pub use title_form::TitleForm;
 pub use titles::Title;
 pub use unit::{MovieUnit, Unit};
 
@@ -162,12 +166,15 @@ impl Error {
         }
     }
 
-    /// Why a file was not read, as part of a sentence that names it.
+    /// Why a file was left aside, and what to do: part of a sentence that names it.
     pub(crate) fn why(&self) -> String {
+        const AGAIN: &str = "Put a good copy there and load the folder again";
         match (self, self.remedy()) {
-            (Error::Io { source, .. }, _) => describe(source),
-            (Error::NotAs { content, .. }, Some(remedy)) => format!("it holds {}. {remedy}", content.name()),
-            _ => self.to_string(),
+            (Error::Io { source, .. }, _) => format!("{}. {AGAIN}", describe(source)),
+            (Error::NotAs { content, .. }, Some(remedy)) => {
+                format!("it holds {}. {AGAIN}. {remedy}", content.name())
+            }
+            _ => format!("{self}. {AGAIN}"),
         }
     }
 }

@@ -313,7 +313,8 @@ pub fn is_gzipped(path: &Path) -> bool {
 /// was read up to a place before.
 pub struct Opened<'a> {
     files: &'a [TextFile],
-    check: &'a (dyn Fn() -> Result<(), Error> + Sync),
+    /// Asks whether to go on.
+    pub(crate) check: &'a (dyn Fn() -> Result<(), Error> + Sync),
     /// The one used last stands last.
     open: Vec<Stream>,
     /// Lent to the reader of a part, which gives it back when it has come to the end.

@@ -6,17 +6,20 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::archive::{self, Member, Rest};
 use crate::blocks::{BlockReader, Event, Located, refusal};
 use crate::folder;
 use crate::ids::IdSet;
 use crate::lines::{Buffer, LineReader};
-use crate::record::{Probe, Qualifying, Rating, Reason, Record};
+use crate::record::{Judged, Probe, Qualifying, Rating, Reason, Record};
 use crate::source::{Checksummed, Peeked, Stream, begins_with, check_below, is_gzipped, open_plain};
-use crate::survey::{Kind, Reject, Shared, TextFile, Watch};
+use crate::steps::Steps;
+use crate::survey::{Kind, Limits, Reject, Shared, TextFile, Watch};
+use crate::titles_text::TitlesText;
 use crate::unit::Segment;
-use crate::{Content, Date, Error, Folder, Listed, Notice, Title};
+use crate::{Content, Date, Error, Folder, Listed, Notice, Title, TitleForm};
 
 /// What one thread does without asking another.
 pub enum Job {
@@ -52,8 +55,12 @@ pub struct Found {
     pub segments: Vec<Segment>,
     pub rejects: Vec<Reject>,
     pub titles: Vec<Title>,
+    /// How the titles' file is written.
+    pub form: TitleForm,
     pub probe: Vec<(u32, u32)>,
     pub qualifying: u64,
+    /// Of the qualifying set or the answers to it.
+    pub steps: Steps,
     pub notices: Vec<Notice>,
     /// Whether a file whose name ends in `.gz` is not packed.
     pub is_misnamed: bool,
@@ -135,6 +142,111 @@ fn not_read(path: &Path, rest: Rest) -> Option<Notice> {
     (!files.is_empty()).then_some(Notice::NotRead { files, why, is_loss: true })
 }
 
+impl Job {
+    /// What it reads.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Job::Text(kind, _) => *kind,
+            Job::Archive(_) | Job::Members(..) => Kind::Ratings,
+        }
+    }
+}
+
+impl Found {
+    /// What the text is for, where it is one of those that are read alone.
+    fn is_of(&self, kind: Kind) -> bool {
+        self.files.first().is_some_and(|file| file.kind == kind)
+    }
+}
+
+/// Does a job whose file is not needed: where there is something to load without it, one that cannot be read is left aside
+/// with a notice. Nothing of it is then among what the thread has seen.
+pub fn read_optional(
+    job: &Job,
+    number: usize,
+    sets: &mut Sets,
+    shared: &Shared<'_>,
+    may_do_without: bool,
+) -> Result<Found, Error> {
+    let (mut own, mut found) = (Sets::default(), Found::default());
+    let result = read(job, number, &mut own, &mut found, shared);
+    shared.free_memory(own.accounted);
+    match (result, job) {
+        (Ok(()), _) => {
+            sets.merge(own);
+            Ok(found)
+        }
+        (Err(error @ (Error::Stopped | Error::OutOfMemory | Error::MemoryLimit { .. })), _)
+        | (Err(error @ Error::Outside { .. }), _) => Err(error),
+        (Err(error), Job::Text(_, path)) if may_do_without => {
+            let why = error.why();
+            Ok(Found { notices: vec![Notice::LeftAside { path: path.clone(), why }], ..Found::default() })
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Chooses between titles files, and leaves answers aside that do not go with the qualifying set. Tells that, and of which files
+/// many lines could not be used.
+pub fn choose(mut found: Vec<Found>, limits: Limits, notices: &mut Vec<Notice>) -> Vec<Found> {
+    let titles = (0..found.len()).filter(|&at| found[at].is_of(Kind::Titles));
+    let worth = |&at: &usize| (found[at].titles.is_empty(), found[at].form != TitleForm::OFFICIAL);
+    let chosen = titles.min_by_key(worth);
+    if let Some(chosen) = chosen {
+        let Found { files, form, .. } = &found[chosen];
+        let path = files[0].path.clone();
+        if *form != TitleForm::OFFICIAL {
+            notices.push(Notice::TitleForm { path: path.clone(), form: *form });
+        }
+        let others = found.iter().enumerate().filter(|&(at, one)| at != chosen && one.is_of(Kind::Titles));
+        let files = others.map(|(_, one)| &*one.files[0].path).collect::<Listed>();
+        if !files.is_empty() {
+            let why = format!("the titles of \"{}\" are loaded", path.display());
+            notices.push(Notice::NotRead { files, why, is_loss: false });
+        }
+    }
+    let place = |kind| found.iter().position(|one| one.is_of(kind));
+    let aside = place(Kind::Judging).filter(|&judging| {
+        let why = out_of_step(&found[judging], place(Kind::Qualifying).map(|at| &found[at]));
+        let path = found[judging].files[0].path.clone();
+        notices.extend(why.clone().map(|why| Notice::LeftAside { path, why }));
+        why.is_some()
+    });
+    let mut at = 0;
+    found.retain(|one| {
+        at += 1;
+        Some(at - 1) != aside && (!one.is_of(Kind::Titles) || Some(at - 1) == chosen)
+    });
+    for one in &found {
+        let Some(TextFile { kind, path, rejected, records, .. }) = one.files.first() else { continue };
+        let is_many = *records == 0 || limits.rejects.is_some_and(|max| *rejected > max);
+        if let Some(Reject { line, reason, text, .. }) = one.rejects.first()
+            && kind.is_optional()
+            && is_many
+        {
+            let (path, count, text) = (path.clone(), *rejected, text.clone());
+            notices.push(Notice::Rejects { path, count, line: *line, reason: *reason, text });
+        }
+    }
+    found
+}
+
+/// Why the answers do not go with the qualifying set, where they do not.
+fn out_of_step(judging: &Found, qualifying: Option<&Found>) -> Option<String> {
+    let Some(qualifying) = qualifying else {
+        return Some(
+            "its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again"
+                .into(),
+        );
+    };
+    let (line, found, wanted) = judging.steps.differ(&qualifying.steps)?;
+    Some(format!(
+        "its lines go with those of \"{}\", but on line {line} it has {found}, where that has {wanted}. \
+         Take both files from one copy of the data set and load the folder again",
+        qualifying.files[0].path.display()
+    ))
+}
+
 /// Does a job. What was found up to an error stands in `found`.
 pub fn read(
     job: &Job,
@@ -144,8 +256,14 @@ pub fn read(
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
     match job {
-        Job::Text(Kind::Ratings, path) => read_text(Kind::Ratings, path, number, sets, found, shared),
-        Job::Text(kind, path) => read_optional(*kind, path, number, sets, found, shared),
+        Job::Text(kind, path) => {
+            let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
+            found.is_misnamed = is_gzipped(path) && stream.is_plain();
+            let is_packed = !stream.is_plain();
+            let mut reader = Reader { number, sets, found, shared, told: 0, is_packed };
+            let file = text(*kind, path, shared.below.clone(), modified);
+            reader.read(file, &mut stream, |stream| stream.read_from_disk())
+        }
         Job::Archive(path) => {
             let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
             let mut stream = Peeked::new(&mut stream);
@@ -180,50 +298,6 @@ pub fn read(
                 )?;
             }
             Ok(())
-        }
-    }
-}
-
-fn read_text(
-    kind: Kind,
-    path: &Path,
-    number: usize,
-    sets: &mut Sets,
-    found: &mut Found,
-    shared: &Shared<'_>,
-) -> Result<(), Error> {
-    let (mut stream, modified) = Stream::open(path, shared.below.clone())?;
-    found.is_misnamed = is_gzipped(path) && stream.is_plain();
-    let is_packed = !stream.is_plain();
-    let mut reader = Reader { number, sets, found, shared, told: 0, is_packed };
-    let file = text(kind, path, shared.below.clone(), modified);
-    reader.read(file, &mut stream, |stream| stream.read_from_disk())
-}
-
-/// Reads a text that need not be there. If it cannot be read, nothing of it is taken, and a notice says so.
-fn read_optional(
-    kind: Kind,
-    path: &Path,
-    number: usize,
-    sets: &mut Sets,
-    found: &mut Found,
-    shared: &Shared<'_>,
-) -> Result<(), Error> {
-    let (buffer, rejects) = (std::mem::take(&mut sets.buffer), sets.rejects);
-    let mut own = Sets { buffer, rejects, ..Sets::default() };
-    let result = read_text(kind, path, number, &mut own, found, shared);
-    sets.buffer = std::mem::take(&mut own.buffer);
-    match result {
-        Err(error @ (Error::Io { .. } | Error::NotAs { .. })) => {
-            shared.forget_rejects(found.files.iter().map(|file| file.rejected).sum());
-            let files = std::iter::once(path).collect::<Listed>();
-            let notice = Notice::NotRead { files, why: error.why(), is_loss: true };
-            *found = Found { notices: vec![notice], ..Found::default() };
-            Ok(())
-        }
-        result => {
-            sets.merge(own);
-            result
         }
     }
 }
@@ -281,10 +355,7 @@ impl Reader<'_, '_> {
                 reader.see_pair(movie_id, pair.customer_id, pair.date);
                 Ok(())
             }),
-            Kind::Judging => self.blocks(&mut source, &read, |reader, movie_id, pair: Rating, _| {
-                reader.see_pair(movie_id, pair.customer_id, pair.date);
-                Ok(())
-            }),
+            Kind::Judging => self.blocks(&mut source, &read, |_, _, _: Judged, _| Ok(())),
         };
         if let Some(file) = self.found.files.last_mut() {
             (file.bytes, file.checksum, file.records) = (source.bytes, source.hasher.finalize(), records);
@@ -299,46 +370,69 @@ impl Reader<'_, '_> {
         source: &mut Checksummed<Peeked<R>>,
         read: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
-        let mut titles = BTreeMap::new();
-        let mut bytes = 0;
+        let mut text = TitlesText::default();
+        let result = self.titles_text(&mut text, source, read);
+        let result = result.and_then(|()| self.parse_titles(&text));
+        self.shared.free_memory(text.accounted);
+        (self.found.titles.len() as u64, result)
+    }
+
+    /// Reads all lines before it makes sense of any.
+    fn titles_text<R: Read>(
+        &mut self,
+        text: &mut TitlesText,
+        source: &mut Checksummed<Peeked<R>>,
+        read: &impl Fn(&R) -> u64,
+    ) -> Result<(), Error> {
         let mut lines = LineReader::new(source);
-        let result = loop {
-            let line = match lines.next() {
-                Ok(Some(line)) => line,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(self.failed(error)),
+        loop {
+            let Some(line) = lines.next().map_err(|error| self.failed(error))? else {
+                return Ok(());
             };
-            let refused = match Title::parse(line.bytes) {
+            text.push(&line)?;
+            self.account_text(text)?;
+            if line.number % LINES_A_TURN == 0 || line.too_long {
+                let seen = read(&lines.source().source.source);
+                self.tell(seen, 0)?;
+            }
+        }
+    }
+
+    fn account_text(&self, text: &mut TitlesText) -> Result<(), Error> {
+        let more = text.bytes() - text.accounted;
+        text.accounted += more;
+        self.shared.take_memory(more)
+    }
+
+    fn parse_titles(&mut self, text: &TitlesText) -> Result<(), Error> {
+        let stop = self.shared.watch.stop;
+        let form =
+            TitleForm::of(text.lines().map(|line| line.bytes).take_while(|_| !stop.load(Ordering::Relaxed)));
+        self.found.form = form;
+        let (mut titles, mut bytes) = (BTreeMap::new(), 0);
+        for (at, line) in text.lines().enumerate().skip(usize::from(form.has_header())) {
+            let refused = match form.parse(line.bytes) {
                 _ if line.too_long => Some(Reason::TooLong),
-                _ if line.bytes.is_empty() => None,
                 Ok(title) => match titles.entry(title.movie_id) {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
                     Entry::Vacant(free) => {
-                        self.sets.movies.insert(title.movie_id);
                         bytes += size_of::<Title>() + title.title.as_ref().map_or(0, String::len);
                         free.insert(title);
                         None
                     }
                 },
-                Err(Reason::TitleEncoding) => Some(Reason::TitleEncoding),
+                Err(reason @ (Reason::TitleEncoding | Reason::TitleControl(_))) => Some(reason),
                 Err(reason) => Some(refusal(line.bytes, reason)),
             };
-            let (number, is_long) = (line.number, line.too_long);
-            let refused = refused.map_or(Ok(()), |reason| self.refuse(number, line.bytes, reason));
-            if let Err(error) = refused {
-                break Err(error);
+            refused.map_or(Ok(()), |reason| self.refuse(line.number, line.bytes, reason))?;
+            if (at as u64).is_multiple_of(LINES_A_TURN) {
+                self.shared.take_memory(std::mem::take(&mut bytes))?;
+                self.shared.advance(self.number, 0, 0)?;
             }
-            if number % LINES_A_TURN == 0 || is_long {
-                let seen = read(&lines.source().source.source);
-                let taken = self.shared.take_memory(std::mem::take(&mut bytes));
-                if let Err(error) = taken.and_then(|()| self.account()).and_then(|()| self.tell(seen, 0)) {
-                    break Err(error);
-                }
-            }
-        };
-        let records = titles.len() as u64;
+        }
         self.found.titles.extend(titles.into_values());
-        (records, result.and_then(|()| self.shared.take_memory(bytes)))
+        self.shared.take_memory(bytes)?;
+        self.shared.advance(self.number, 0, 0)
     }
 
     fn ratings<R: Read>(
@@ -385,6 +479,8 @@ impl Reader<'_, '_> {
         mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
         let mut reader = BlockReader::with(std::mem::take(&mut self.sets.buffer), None, source);
+        let kind = self.found.files.last().map(|file| file.kind);
+        let has_steps = matches!(kind, Some(Kind::Qualifying | Kind::Judging));
         let mut records = 0;
         let result = loop {
             let Located { event, line } = match reader.next() {
@@ -393,6 +489,7 @@ impl Reader<'_, '_> {
                 Err(error) => break Err(self.failed(error)),
             };
             let (start, number, is_long) = (line.offset, line.number, line.too_long);
+            let is_blank = matches!(event, Event::Blank);
             let result = match event {
                 Event::Refused(reason) => self.refuse(number, line.bytes, reason),
                 Event::Record(record) => {
@@ -401,8 +498,14 @@ impl Reader<'_, '_> {
                     // A record is only ever told of under a movie.
                     reader.movie_id().map_or(Ok(()), |movie_id| each(self, movie_id, record, place))
                 }
+                Event::Movie(movie_id) if has_steps => {
+                    self.list(|found| &mut found.steps.movies, (number, movie_id))
+                }
                 Event::Movie(_) | Event::Blank => Ok(()),
             };
+            if has_steps && !is_blank {
+                self.found.steps.last = number;
+            }
             if let Err(error) = result {
                 break Err(error);
             }
@@ -438,13 +541,15 @@ impl Reader<'_, '_> {
     fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
         let file = self.found.files.len() - 1;
         self.found.files[file].rejected += 1;
+        let is_optional = self.found.files[file].kind.is_optional();
         // One is kept to be told of where none is allowed. A thread's jobs stand in the order of the files: what it has
         // kept comes before this one.
-        if self.sets.rejects < self.shared.limits.kept().max(1) {
+        let kept = if is_optional { Limits::KEPT_OF_OPTIONAL } else { self.shared.limits.kept().max(1) };
+        if self.sets.rejects < kept {
             self.sets.rejects += 1;
             self.found.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
         }
-        if self.shared.reject() {
+        if !is_optional && self.shared.reject() {
             let path = self.found.files[file].path.clone();
             let reject = Reject { file, line, text: excerpt(bytes), reason };
             return Err(Error::TooManyRejects { max: self.shared.limits.rejects.unwrap_or(0), path, reject });
@@ -479,16 +584,14 @@ impl Reader<'_, '_> {
 }
 
 impl Sets {
-    /// Adds what was seen in a job that had sets of its own, made after these.
-    pub fn merge(&mut self, other: Sets) {
+    /// Adds what another has seen.
+    fn merge(&mut self, other: Sets) {
         self.customers.merge(other.customers);
         self.movies.merge(other.movies);
-        for day in other.days.into_iter().flat_map(|(first, last)| [first, last]) {
-            self.see_day(day);
+        if let Some((first, last)) = other.days {
+            self.see_day(first);
+            self.see_day(last);
         }
-        self.rejects = other.rejects;
-        // Its memory is accounted for.
-        self.accounted += other.accounted;
     }
 
     fn see_day(&mut self, date: Date) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    Content, Error, Folder, Kind, Known, Limits, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
+    Content, Error, Folder, Kind, Known, Limits, Notice, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
     read_probe,
 };
 use tempfile::TempDir;
@@ -63,12 +63,14 @@ fn load(path: &Path) -> Loaded {
     let folder = Folder::open(path).unwrap();
     let survey = take(&folder).unwrap();
     let ratings = read(&survey).unwrap();
-    let tell = |notice: &prize_format::Notice| {
+    let tell = |notice: &Notice| {
         let told = notice.to_string().replace(&format!("{}/", path.display()), "");
         let told = told.replace(&path.display().to_string(), ".");
         if notice.is_loss() { format!("!{told}") } else { told }
     };
-    let told = folder.notices.iter().chain(&survey.notices).map(tell).collect();
+    // What need not be there is told of elsewhere.
+    let notices = folder.notices.iter().chain(&survey.notices);
+    let told = notices.filter(|notice| !matches!(notice, Notice::Absent { .. })).map(tell).collect();
     Loaded { survey, ratings, told }
 }
 
@@ -315,7 +317,11 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
             let path = folder.path().join(name);
             let remedy = content.remedy(&path).replace(&format!("{}/", folder.path().display()), "");
             let remedy = remedy.replace(&folder.path().display().to_string(), ".");
-            let told = format!("!\"{name}\" is not read: it holds {}. {remedy}", content.name());
+            let told = format!(
+                "!\"{name}\" was left aside, all else is loaded: it holds {}. Put a good copy there and load the \
+                 folder again. {remedy}",
+                content.name()
+            );
             assert!(loaded.told.contains(&told), "{:?}", loaded.told);
         }
     }
@@ -323,12 +329,7 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
     let text = (1..200_000).map(|id| format!("{id}:\n{id},2005-12-01\n")).collect::<String>();
     let whole = gzip(format!("1:\nx\n{text}").as_bytes());
     let damaged = folder(&[("combined_data_1.txt", RATINGS), ("qualifying.txt", &whole[..whole.len() / 2])]);
-    let survey = take(&Folder::open(damaged.path()).unwrap());
-    // Unless that line had stopped the load before.
-    assert!(matches!(survey.map(drop), Err(Error::TooManyRejects { .. })));
-    let limits = Limits { rejects: None, memory: usize::MAX };
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
-    let survey = Survey::take(&Folder::open(damaged.path()).unwrap(), limits, &watch).unwrap();
+    let survey = take(&Folder::open(damaged.path()).unwrap()).unwrap();
     assert_eq!((survey.ratings(), survey.qualifying, survey.rejects.count), (2, 0, 0));
     assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == Kind::Ratings));
     assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1]);

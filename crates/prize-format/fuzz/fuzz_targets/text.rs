@@ -64,10 +64,11 @@ fuzz_target!(|input: &[u8]| {
     if !texts.contains_key(&b't') {
         assert_eq!(loaded.rejected, expected.rejected);
     }
+    assert_eq!(loaded.ratings_rejected, expected.ratings_rejected);
 
-    // As many refused lines as there are may be allowed, and no fewer.
+    // As many refused lines of ratings as there are may be allowed, and no fewer.
     let (way, fewer) = if input.len().is_multiple_of(2) { (one, 0) } else { (two, 1) };
-    if let Some(max) = loaded.rejected.checked_sub(fewer) {
+    if let Some(max) = loaded.ratings_rejected.checked_sub(fewer) {
         match load(folder, Limits { rejects: Some(max), ..ANY_REJECTS }, &known, way) {
             Ok(again) => assert_eq!((again.ratings, fewer), (loaded.ratings, 0)),
             Err(Error::TooManyRejects { max: told, .. }) => assert_eq!((told, fewer), (max, 1)),
