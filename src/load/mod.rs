@@ -30,7 +30,7 @@ use std::time::Instant;
 use pgrx::datum::{Date, Interval};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use prize_format::{Folder, Notice};
+use prize_format::Notice;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
@@ -272,8 +272,13 @@ fn load(
 
     match &unfinished {
         None => {
-            let folder = Folder::open_below(Path::new(&path), allowed::below()?.as_deref())?;
-            notice!("reading {} files of ratings in \"{}\"", folder.ratings.len(), folder.path.display());
+            let folder = plan::open(&path, ledger::is_empty("fact_ratings")?)?;
+            match (folder.ratings.len(), folder.path.display()) {
+                (0, path) => {
+                    notice!("there are no files of ratings in \"{path}\": only what else it holds is loaded")
+                }
+                (files, path) => notice!("reading {files} files of ratings in \"{path}\""),
+            }
             tell(&folder.notices);
         }
         Some(run) if run.path.as_deref() == Some(&path) => {

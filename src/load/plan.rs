@@ -56,7 +56,8 @@ fn begin(
     board: &Board,
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
-    let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
+    let is_empty = ledger::is_empty("fact_ratings")?;
+    let folder = open(path, is_empty)?;
     let mut on_threads =
         |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
             let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
@@ -86,8 +87,8 @@ fn begin(
     super::tell(&survey.notices);
 
     let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
-    let is_empty = ledger::is_empty("fact_ratings")?;
-    for (part, ratings) in parts(is_empty)? {
+    let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
+    for (part, ratings) in parts {
         pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
         let known = std::sync::Mutex::new(match is_empty {
             true => Known::default(),
@@ -104,6 +105,10 @@ fn begin(
     dimensions::write_calendar(survey.days)?;
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
+    let replaced = movies.retitle(&survey.titles)?;
+    if replaced > 0 {
+        notice!("titles or years of movies that the titles file has replaced: {replaced}");
+    }
     let units = survey.units(RATINGS_A_UNIT);
     let is_first = is_empty && !units.is_empty();
     let first_rating_key = ledger::next_rating_key(is_empty)?;
@@ -124,6 +129,13 @@ fn begin(
         is_completed: false,
     })?;
     ledger::reserve_rating_keys(first_rating_key, survey.ratings() - survey.duplicates())
+}
+
+/// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
+pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
+    let (path, below) = (Path::new(path), allowed::below()?);
+    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    Ok(open(path, below.as_deref())?)
 }
 
 /// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the
@@ -156,7 +168,7 @@ fn known(
     survey: &Survey,
 ) -> Result<Known, LoadError> {
     let (customer_ids, movie_ids) = (customers.ids()?, movies.ids()?);
-    let is_wanted = |id: &u32| part.contains(id) && survey.movies.rank(*id).is_some();
+    let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
     let mut known = Known::default();
     query::each(

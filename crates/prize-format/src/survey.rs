@@ -310,6 +310,11 @@ impl Survey {
         self.segments.iter().map(|s| u64::from(s.records)).sum()
     }
 
+    /// Whether the files hold a rating of this movie.
+    pub fn has_ratings_of(&self, movie_id: u32) -> bool {
+        self.segments.binary_search_by_key(&movie_id, |segment| segment.movie_id).is_ok()
+    }
+
     /// How many of them are not to be loaded, as the customer has rated the movie before.
     pub fn duplicates(&self) -> u64 {
         self.duplicates.count

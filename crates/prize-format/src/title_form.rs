@@ -98,7 +98,7 @@ impl TitleForm {
     }
 }
 
-/// What is not as in the official form.
+/// What is not as in the official form, as a list in a sentence.
 impl fmt::Display for TitleForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
@@ -110,7 +110,11 @@ impl fmt::Display for TitleForm {
             (self.is_padded, "empty columns behind"),
         ];
         let parts = parts.iter().filter(|(is_so, _)| *is_so).map(|(_, part)| *part).collect::<Vec<_>>();
-        f.write_str(&parts.join(", "))
+        match &parts[..] {
+            [] => f.write_str("the official form"),
+            [only] => f.write_str(only),
+            [head @ .., last] => write!(f, "{} and {last}", head.join(", ")),
+        }
     }
 }
 
@@ -138,7 +142,7 @@ struct Counts {
 
 impl Counts {
     fn of<'a>(lines: impl Iterator<Item = &'a [u8]>, form: &TitleForm) -> Counts {
-        let TitleForm { separator, title, .. } = *form;
+        let TitleForm { separator, title, columns, .. } = *form;
         let mut counts = Counts { counts_lines: true, ..Counts::default() };
         let mut first = 0;
         for line in lines {
@@ -163,8 +167,9 @@ impl Counts {
             counts.quoted_commas += usize::from(!is_broken && !is_sure && is_comma_quoted);
             counts.bare_commas += usize::from(fields.len() - empty > title + 1);
             counts.quoted_titles += usize::from(fields.get(title).is_some_and(|field| field.is_quoted));
-            counts.padded += usize::from(fields.len() > title && empty > 0);
-            counts.padded_twice += usize::from(fields.len() > title && empty > 1);
+            let padding = empty.min(fields.len().saturating_sub(columns));
+            counts.padded += usize::from(padding > 0);
+            counts.padded_twice += usize::from(padding > 1);
             counts.second_years += usize::from(is_year(1));
             counts.third_years += usize::from(is_year(2));
         }
@@ -348,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_official_file_is_taken_as_it_is() {
-        assert_eq!(titles(OFFICIAL), (String::new(), official()));
+        assert_eq!(titles(OFFICIAL), ("the official form".into(), official()));
         // Any part of it, too, but for lines that could be both.
         let lines = OFFICIAL.lines().zip(official()).collect::<Vec<_>>();
         for left_out in 0..lines.len() {
@@ -356,11 +361,13 @@ mod tests {
             let text = rest().map(|(line, _)| format!("{line}\n")).collect::<String>();
             assert_eq!(
                 titles(&text),
-                (String::new(), rest().map(|line| line.1.clone()).collect()),
+                ("the official form".into(), rest().map(|line| line.1.clone()).collect()),
                 "{left_out}"
             );
         }
         assert_eq!(titles("").1, []);
+        // A line without a title is not padded.
+        assert_eq!(titles("1,2003,\n2,2004,\n").1, [title(1, 2003, ""), title(2, 2004, "")]);
     }
 
     #[test]
@@ -368,7 +375,7 @@ mod tests {
         let saved = "1,2003,Dinosaur Days,,\n2,1985,\"Brazil: The \"\"Other\"\" Version\",,\n3,NULL,Sea, Sun, and Sand\n\
                      4,1984,1984,,\n5,2000,\"\"\"Quoted\"\"\",,\n6,2001,\"\"\"Both\",\" of Them\"\"\",\n";
         let (form, all) = titles(saved);
-        assert_eq!((&form[..], &all[..]), ("fields in quotes, empty columns behind", &official()[..6]));
+        assert_eq!((&form[..], &all[..]), ("fields in quotes and empty columns behind", &official()[..6]));
         // What is no CSV is refused rather than guessed.
         let (_, all) = read(format!("{saved}7,2000,\"A\" B,,\n8,2000,\"C\n").as_bytes());
         assert_eq!(all[6..], [Err(Reason::Quotes), Err(Reason::Quotes)]);
@@ -377,7 +384,7 @@ mod tests {
         assert_eq!(
             (&form[..], all),
             (
-                "fields in quotes, empty columns behind",
+                "fields in quotes and empty columns behind",
                 vec![title(1, 2003, "A"), title(2, 2004, "A, B"), title(3, 0, "C"),]
             )
         );
@@ -400,7 +407,7 @@ mod tests {
         assert_eq!(
             titles("1;2003;A\n2;NULL;\"B; C\"\n3;1999;D, E\n"),
             (
-                "semicolons between fields, fields in quotes".into(),
+                "semicolons between fields and fields in quotes".into(),
                 vec![title(1, 2003, "A"), title(2, 0, "B; C"), title(3, 1999, "D, E")]
             )
         );
@@ -411,15 +418,21 @@ mod tests {
     fn what_a_data_frame_saved_is_what_it_read() {
         let wanted = vec![title(1, 2003, "A"), title(2, 0, "B, C"), title(3, 1984, "1984")];
         for (form, text) in [
-            ("a header, fields in quotes", "movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n"),
             (
-                "a header, fields in quotes",
+                "a header and fields in quotes",
+                "movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n",
+            ),
+            (
+                "a header and fields in quotes",
                 ",Movie_Id,Year,Name\n0,1,2003.0,A\n1,2,,\"B, C\"\n2,3,1984.0,1984\n",
             ),
-            ("a header, fields in quotes", "Name,Year,Id\nA,2003,1\n\"B, C\",,2\n1984,1984,3\n"),
+            ("a header and fields in quotes", "Name,Year,Id\nA,2003,1\n\"B, C\",,2\n1984,1984,3\n"),
             ("a header", "id,title,year,,\n1,A,2003,,\n3,1984,1984,,\n"),
             ("a header", "movie,release year,title\n1,2003,A\n2,NULL,B, C\n3,1984,1984\n"),
-            ("an index column in front, fields in quotes", "0,1,2003.0,A\n1,2,,\"B, C\"\n2,3,1984.0,1984\n"),
+            (
+                "an index column in front and fields in quotes",
+                "0,1,2003.0,A\n1,2,,\"B, C\"\n2,3,1984.0,1984\n",
+            ),
             ("an index column in front", "0,1,2003,A\n1,2,NULL,B, C\n2,3,1984,1984\n"),
         ] {
             let (found, titles) = titles(text);

@@ -22,8 +22,8 @@ fn what_a_spreadsheet_or_a_data_frame_saved_is_read_and_told() {
     for (text, form) in [
         ("1,2003,A,,,\n2,NULL,B, C,,\n3,1984,1984,,,\n", "empty columns behind"),
         ("1,2003,A\n2,NULL,\"B, C\"\n3,1984,1984\n", "fields in quotes"),
-        ("movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n", "a header, fields in quotes"),
-        ("0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n", "an index column in front, fields in quotes"),
+        ("movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n", "a header and fields in quotes"),
+        ("0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n", "an index column in front and fields in quotes"),
         ("1;2003;A\n2;;B, C\n3;1984;1984\n", "semicolons between fields"),
     ] {
         let (folder, survey) = survey(&[RATINGS, ("movie_titles.csv", text.as_bytes())]);

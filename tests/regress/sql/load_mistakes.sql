@@ -1,6 +1,9 @@
 -- What netflix_load says to what can go wrong, with the SQLSTATE of each kind of mistake.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
+-- A first load needs ratings.
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/norating');
+\echo :SQLSTATE
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 
 -- The path: missing, not there, not absolute, a file, a folder without files, without ratings, with packed files.
@@ -13,7 +16,6 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny/movie_titles.csv
 \echo :SQLSTATE
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/empty');
 \echo :SQLSTATE
-SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/norating');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/packed');
 
 -- A file that the server's user may not read.
