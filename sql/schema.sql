@@ -249,6 +249,9 @@ CREATE TABLE model (
     iterations   int NOT NULL,
     train_rmse   double precision NOT NULL,
     probe_rmse   double precision,
+    held_out_rmse   double precision,
+    judged_ratings  bigint,
+    judged_digest   bigint,
     summary      jsonb,
     elapsed      interval NOT NULL,
     trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -272,10 +275,24 @@ COMMENT ON COLUMN model.ratings IS 'How many ratings it was trained on';
 COMMENT ON COLUMN model.iterations IS 'How many iterations were made';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
+COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the ratings held out; NULL where none were';
+COMMENT ON COLUMN model.judged_ratings IS 'How many ratings it was judged by and not trained on: those of the probe or, where there is none, those held out';
+COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: models with the same one were judged by the same ratings';
 COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
 COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN model.trained_at IS 'When';
 COMMENT ON COLUMN model.trained_by IS 'By which role';
+
+CREATE TABLE model_version (
+    name      text NOT NULL,
+    version   int NOT NULL,
+    model_id  int NOT NULL,
+    PRIMARY KEY (name, version)
+) USING heap;
+COMMENT ON TABLE model_version IS 'Versions that there are or were, dropped ones included: a number is never given twice';
+COMMENT ON COLUMN model_version.name IS 'The name';
+COMMENT ON COLUMN model_version.version IS 'Counted within the name, from 1';
+COMMENT ON COLUMN model_version.model_id IS 'The model; where none is named, the deployed one answers whose name has the least';
 
 CREATE TABLE model_iteration (
     model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -369,6 +386,7 @@ SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('model_version', '');
 SELECT pg_catalog.pg_extension_config_dump('model_iteration', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment_deployment_id_seq', '');

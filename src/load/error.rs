@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use pgrx::PgSqlErrorCode;
 use prize_format::{Listed, Obstacle, Reject};
 
+use crate::pg::user_query::Refusal;
 use crate::pg::{Error, Report, guc, machine, progress};
 
 const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
@@ -43,7 +44,7 @@ pub enum LoadError {
     #[error("the database's encoding is not UTF8")]
     Encoding,
     #[error("workers must be from 0 to 256: {0}")]
-    Workers(i32),
+    Workers(i64),
     #[error("netflix_load() cannot run in a transaction that has written something")]
     InTransaction,
     /// Its process and what that is at, where they are known.
@@ -63,14 +64,14 @@ pub enum LoadError {
     Foreign { what: String, table: String },
     #[error("there is no unfinished load")]
     NothingUnfinished,
-    #[error("{name} must be greater than 0: {id}")]
-    Id { name: &'static str, id: i32 },
-    #[error("rating must be from 1 to 5: {0}")]
-    Rating(i32),
+    #[error("{name} must be from 1 to 2147483647: {id}")]
+    Id { name: &'static str, id: i64 },
+    #[error("rating must be 1, 2, 3, 4 or 5: {0}")]
+    Rating(f64),
     #[error("rated_on must be a day from 1900-01-01 to 2099-12-31")]
     Day,
     #[error("movie {0} does not exist")]
-    NoMovie(i32),
+    NoMovie(i64),
     #[error("the load's ledger was changed while it ran")]
     Order,
     #[error("{0} cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
@@ -78,8 +79,20 @@ pub enum LoadError {
     /// The warehouse cannot be emptied.
     #[error("cannot empty the warehouse: {} refers to {} by a foreign key", .0.from, .0.to)]
     Referenced(ForeignKey),
-    #[error("\"{0}\" is no query")]
-    NoQuery(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the query returns no column {name}")]
+    NoColumn { name: &'static str, found: Vec<String> },
+    #[error("the query returns two columns {0}")]
+    ColumnTwice(&'static str),
+    #[error("column {name} is of type {type_name}, not {wanted}")]
+    ColumnType { name: String, type_name: String, wanted: &'static str },
+    #[error(
+        "column {0} is of type timestamp with time zone: which day it is differs from time zone to time zone"
+    )]
+    TimeZone(String),
+    #[error("ratings are not on the scale of 1 to 5 whole stars: they go from {lowest} to {highest}")]
+    Scale { off: u64, rows: u64, lowest: f64, highest: f64, convert: String },
     #[error("there are too many {0} for a key of type int")]
     TooMany(&'static str),
     #[error(transparent)]
@@ -126,7 +139,13 @@ impl Report for LoadError {
             LoadError::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             LoadError::Referenced(_) => PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             LoadError::OldSnapshot(_) => PgSqlErrorCode::ERRCODE_INVALID_TRANSACTION_STATE,
-            LoadError::NoQuery(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+            LoadError::Refused(_) => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+            LoadError::NoColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            LoadError::ColumnTwice(_) => PgSqlErrorCode::ERRCODE_AMBIGUOUS_COLUMN,
+            LoadError::ColumnType { .. } | LoadError::TimeZone(_) => {
+                PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH
+            }
+            LoadError::Scale { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
                 prize_format::Error::Io { source, .. } | prize_format::Error::Unreachable { source, .. } => {
@@ -176,6 +195,10 @@ impl Report for LoadError {
             LoadError::TooManyRejects { first: Reject { line, text, reason, .. }, .. } => {
                 Some(format!("The first is row {line}: {reason}: \"{text}\""))
             }
+            LoadError::NoColumn { found, .. } => Some(format!("It returns: {}.", found.join(", "))),
+            LoadError::Scale { off, rows, .. } => {
+                Some(format!("Of the first {rows} rows with a rating, {off} are not 1, 2, 3, 4 or 5."))
+            }
             LoadError::Running(Some((pid, phase))) => Some(format!("Process {pid} is at it: {phase}.")),
             LoadError::Pg(error) => error.detail(),
             _ => None,
@@ -212,8 +235,20 @@ impl Report for LoadError {
             LoadError::Referenced(ForeignKey { name, from, .. }) => format!(
                 "Drop it, and add it again when ratings are loaded: ALTER TABLE {from} DROP CONSTRAINT {name};"
             ),
-            LoadError::NoQuery(name) if name.is_empty() => QUERY.into(),
-            LoadError::NoQuery(name) => format!("{QUERY} FROM {name}"),
+            LoadError::Refused(_) => QUERY.into(),
+            LoadError::NoColumn { .. } => {
+                format!("{QUERY}. A column of another name gets this one by AS: SELECT stars AS rating.")
+            }
+            LoadError::ColumnTwice(_) => QUERY.into(),
+            LoadError::ColumnType { name, .. } => {
+                format!("Cast it in the query: SELECT x::integer AS {name}.")
+            }
+            LoadError::TimeZone(name) => {
+                format!("Say in the query whose day is meant: SELECT (x AT TIME ZONE 'UTC')::date AS {name}.")
+            }
+            LoadError::Scale { convert, .. } => format!(
+                "Nothing was loaded. Convert them in the query: SELECT customer_id, movie_id, {convert} AS rating, rated_on FROM ..."
+            ),
             LoadError::Files(prize_format::Error::NoRatings { folder, packed, .. }) => match packed {
                 Some((path, content)) => {
                     format!(

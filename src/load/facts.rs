@@ -1,9 +1,7 @@
 //! The second phase: ratings and qualifying pairs into their tables, unit by unit.
 
 use pgrx::prelude::*;
-use prize_format::{
-    Kind, QualifyingPair, Rating, RatingReader, Subset, TextFile, Unit, read_qualifying,
-};
+use prize_format::{Kind, QualifyingPair, Rating, RatingReader, Subset, TextFile, Unit, read_qualifying};
 
 use super::dimensions::{CUSTOMERS, Days, Keys, MOVIES};
 use super::error::LoadError;

@@ -454,8 +454,8 @@ pub fn count(run_id: i64, probe_pairs: u64) -> Result<(), LoadError> {
 }
 
 /// Notes the same after a load of a query: what the load before it counted, and what came since. Counting all of it would
-/// take longer than to load a few ratings.
-pub fn count_since(run_id: i64) -> Result<(), LoadError> {
+/// take longer than to load a few ratings. `probe` is how many of those loaded are of the probe.
+pub fn count_since(run_id: i64, probe: u64) -> Result<(), LoadError> {
     let last = query::select(
         Seen::Now,
         "SELECT run_id, last_customer_key, last_movie_key FROM @extschema@.load_run
@@ -469,12 +469,12 @@ pub fn count_since(run_id: i64) -> Result<(), LoadError> {
             "UPDATE @extschema@.load_run AS run SET
                  customers = last.customers + (SELECT count(*) FROM @extschema@.dim_customer WHERE customer_key > $3),
                  movies = last.movies + (SELECT count(*) FROM @extschema@.dim_movie WHERE movie_key > $4),
-                 probe_pairs = last.probe_pairs,
+                 probe_pairs = last.probe_pairs + $5,
                  qualifying_pairs = last.qualifying_pairs,
                  last_customer_key = (SELECT coalesce(max(customer_key), 0) FROM @extschema@.dim_customer),
                  last_movie_key = (SELECT coalesce(max(movie_key), 0) FROM @extschema@.dim_movie)
              FROM @extschema@.load_run AS last WHERE run.run_id = $1 AND last.run_id = $2",
-            &[run_id.into(), last_run.into(), customer_key.into(), movie_key.into()],
+            &[run_id.into(), last_run.into(), customer_key.into(), movie_key.into(), (probe as i64).into()],
         )
         .map_err(LoadError::from);
     }

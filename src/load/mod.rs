@@ -21,6 +21,7 @@ pub(crate) mod guard;
 mod ledger;
 mod order;
 mod plan;
+mod query_columns;
 mod reset;
 mod settle;
 
@@ -66,7 +67,7 @@ const LOCKED: [&str; 5] = ["dim_date", "dim_customer", "dim_movie", "fact_rating
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_load(
     path: Option<&str>,
-    workers: default!(Option<i32>, "NULL"),
+    workers: default!(Option<i64>, "NULL"),
     max_rejects: default!(Option<i64>, 1000),
     call: pg_sys::FunctionCallInfo,
 ) -> Result<
@@ -162,9 +163,9 @@ fn ratings_load(
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn add_rating(
-    customer_id: Option<i32>,
-    movie_id: Option<i32>,
-    rating: Option<i32>,
+    customer_id: Option<i64>,
+    movie_id: Option<i64>,
+    rating: Option<f64>,
     rated_on: default!(Option<Date>, "CURRENT_DATE"),
     refresh: default!(Option<bool>, false),
 ) -> Result<
@@ -244,12 +245,12 @@ pub(crate) fn netflix_progress() -> TableIterator<
 
 fn load(
     path: Option<&str>,
-    workers: Option<i32>,
+    workers: Option<i64>,
     max_rejects: Option<i64>,
     call: pg_sys::FunctionCallInfo,
 ) -> Result<ledger::Run, LoadError> {
     let (path, workers) = check_call(path, workers, max_rejects)?;
-    catalog::refuse_transaction_block(c"netflix_load()", call);
+    catalog::refuse_transaction_block(c"netflix_load()", call)?;
     if catalog::has_transaction_id() {
         return Err(LoadError::InTransaction);
     }
@@ -349,7 +350,7 @@ fn tell(notices: &[Notice]) {
 /// Checks all that can be wrong before a file is opened. Gives the path, and how many workers there should be.
 fn check_call(
     path: Option<&str>,
-    workers: Option<i32>,
+    workers: Option<i64>,
     max_rejects: Option<i64>,
 ) -> Result<(&str, usize), LoadError> {
     catalog::require_writable(c"netflix_load()");
@@ -360,7 +361,7 @@ fn check_call(
     allowed::check(Path::new(path), allowed::below()?.as_deref())?;
     check_max_rejects(max_rejects)?;
     let workers = match workers {
-        Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
+        Some(workers) if !(0..=worker::MOST_WORKERS as i64).contains(&workers) => {
             return Err(LoadError::Workers(workers));
         }
         Some(workers) => workers as usize,

@@ -157,7 +157,7 @@ pub const LOAD_REJECT: [Column; 6] = [
     Column::required("reason", BuiltinOid::TEXTOID),
 ];
 
-pub const MODEL: [Column; 19] = [
+pub const MODEL: [Column; 22] = [
     Column::required("model_id", BuiltinOid::INT4OID),
     Column::required("name", BuiltinOid::TEXTOID),
     Column::required("version", BuiltinOid::INT4OID),
@@ -173,10 +173,19 @@ pub const MODEL: [Column; 19] = [
     Column::required("iterations", BuiltinOid::INT4OID),
     Column::required("train_rmse", BuiltinOid::FLOAT8OID),
     Column::optional("probe_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("held_out_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("judged_ratings", BuiltinOid::INT8OID),
+    Column::optional("judged_digest", BuiltinOid::INT8OID),
     Column::optional("summary", BuiltinOid::JSONBOID),
     Column::required("elapsed", BuiltinOid::INTERVALOID),
     Column::required("trained_at", BuiltinOid::TIMESTAMPTZOID),
     Column::required("trained_by", BuiltinOid::NAMEOID),
+];
+
+pub const MODEL_VERSION: [Column; 3] = [
+    Column::required("name", BuiltinOid::TEXTOID),
+    Column::required("version", BuiltinOid::INT4OID),
+    Column::required("model_id", BuiltinOid::INT4OID),
 ];
 
 pub const MODEL_ITERATION: [Column; 5] = [
@@ -210,6 +219,7 @@ pub fn made(table: &str) -> &'static [Column] {
         "load_unit" => &LOAD_UNIT,
         "load_reject" => &LOAD_REJECT,
         "model" => &MODEL,
+        "model_version" => &MODEL_VERSION,
         "model_iteration" => &MODEL_ITERATION,
         "model_deployment" => &MODEL_DEPLOYMENT,
         _ => &[],

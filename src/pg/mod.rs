@@ -12,6 +12,7 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
+pub mod json;
 pub mod machine;
 pub mod memory;
 pub mod model;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod sequence;
 pub mod support;
 pub mod unfinished;
+pub mod user_query;
 pub mod worker;
 
 pub use error::{Error, Report, report};

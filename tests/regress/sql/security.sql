@@ -66,7 +66,7 @@ SELECT rank, movie_id FROM warehouse.recommend(42);
 SELECT n FROM warehouse.evaluate();
 SELECT * FROM warehouse.train_als(factors => 2);
 RESET ROLE;
-GRANT INSERT, UPDATE ON warehouse.model, warehouse.model_iteration, warehouse.model_deployment, warehouse.customer_factors, warehouse.movie_factors
+GRANT INSERT, UPDATE ON warehouse.model, warehouse.model_version, warehouse.model_iteration, warehouse.model_deployment, warehouse.customer_factors, warehouse.movie_factors
 TO regress_analyst;
 SET ROLE regress_analyst;
 SELECT version FROM warehouse.train_als(factors => 2);
