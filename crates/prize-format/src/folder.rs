@@ -184,6 +184,8 @@ struct Place {
     /// What is in its folders `training_set` and `grand_prize`.
     inner: Listing,
     answers: Listing,
+    /// The latter, where it may not be looked through.
+    closed: Listed,
     ratings: Vec<PathBuf>,
     /// Rating files that are not read, as they are packed copies of such as are.
     copies: Listed,
@@ -194,11 +196,18 @@ struct Place {
 impl Place {
     fn look(path: &Path, below: Option<&Path>) -> Result<Place, Error> {
         let here = Listing::of(path, below)?;
-        let list = |name: &str| match here.folders.iter().find(|folder| is_named(folder, name)) {
-            Some(folder) => Listing::of(folder, below),
-            None => Ok(Listing::default()),
-        };
-        let (inner, answers) = (list("training_set")?, list("grand_prize")?);
+        let folder = |name: &str| here.folders.iter().find(|folder| is_named(folder, name));
+        let inner =
+            folder("training_set").map_or(Ok(Listing::default()), |folder| Listing::of(folder, below))?;
+        let (mut answers, mut closed) = (Listing::default(), Listed::default());
+        if let Some(folder) = folder("grand_prize") {
+            match Listing::of(folder, below) {
+                Ok(listing) => answers = listing,
+                // Ratings can be loaded without.
+                Err(Error::Io { .. }) => closed.add(folder.to_string_lossy()),
+                Err(error) => return Err(error),
+            }
+        }
         let (mut ratings, mut copies) = (Vec::new(), Listed::default());
         ratings.extend(numbered(&inner.files, ONE_A_MOVIE, &mut copies));
         ratings.extend(numbered(&here.files, ONE_A_MOVIE, &mut copies));
@@ -208,7 +217,7 @@ impl Place {
             ratings.extend(archive.take());
         }
         ratings.extend(numbered(&here.files, COMBINED, &mut copies));
-        Ok(Place { path: path.into(), here, inner, answers, ratings, copies, archive })
+        Ok(Place { path: path.into(), here, inner, answers, closed, ratings, copies, archive })
     }
 
     /// Tells what of it is not read.
@@ -222,6 +231,7 @@ impl Place {
             }
         };
         tell(self.copies.clone(), "the files that are not packed are read instead", false);
+        tell(self.closed.clone(), "the server may not look through it", true);
         if let Some(archive) = &self.archive {
             let loose = self.ratings.iter().filter(|path| is_one_a_movie(path)).count();
             let why = format!(

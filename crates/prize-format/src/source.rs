@@ -73,7 +73,7 @@ impl Members {
 impl Read for Members {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
-            let n = decoder.read(out)?;
+            let n = decoder.read(out).map_err(unpacking)?;
             if n > 0 || out.is_empty() {
                 return Ok(n);
             }
@@ -81,6 +81,16 @@ impl Read for Members {
         }
         Ok(0)
     }
+}
+
+/// What is wrong with a file that cannot be unpacked, in a person's words.
+fn unpacking(error: io::Error) -> io::Error {
+    let message = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the gzip file ends too early: it was not copied or downloaded whole",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the gzip file is damaged",
+        _ => return error,
+    };
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 /// Opens a file that must be a plain one. Another may have taken its place since the folder was listed: opening a pipe would

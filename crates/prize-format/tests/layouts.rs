@@ -263,6 +263,23 @@ fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
 }
 
 #[test]
+fn of_a_gzip_file_that_is_not_whole_it_is_told() {
+    let whole = gzip(&RATINGS.repeat(1000));
+    let mut damaged = whole.clone();
+    damaged[whole.len() - 8] ^= 1;
+    for (bytes, why) in [
+        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&damaged, "the gzip file is damaged"),
+    ] {
+        let folder = folder(&[("combined_data_1.txt", bytes)]);
+        let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("combined_data_1.txt\": {why}")), "{error}");
+    }
+}
+
+#[test]
 fn byte_order_marks_are_no_part_of_a_text() {
     let marked = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
     // Joined files have one in between.

@@ -19,8 +19,10 @@ SELECT netflix_reset();
 SELECT * FROM netflix_load(:'files' || '/zipped');
 \echo :SQLSTATE
 SELECT * FROM netflix_load(:'files' || '/utf16');
--- Of the files that need not be there, none stops the ratings.
+-- Of the files that need not be there, none stops the ratings, nor does the folder of one.
+\! mkdir -m 000 /tmp/netflix_rec_test/fixtures/files/optional/grand_prize
 SELECT files, ratings_loaded, movies, probe_pairs, qualifying_pairs FROM netflix_load(:'files' || '/optional');
+\! rmdir /tmp/netflix_rec_test/fixtures/files/optional/grand_prize
 SELECT netflix_reset();
 
 -- Rating files one folder down are taken, where there is one such folder. Who has yet to unpack them is told how.
