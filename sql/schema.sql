@@ -44,7 +44,7 @@ CREATE TABLE dim_movie (
 COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file and those that were rated or are to be';
 COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key, dense from 1, in the order of movie_id within a load';
 COMMENT ON COLUMN dim_movie.movie_id IS 'The data set''s own id';
-COMMENT ON COLUMN dim_movie.title IS 'Title; NULL where the titles file does not know the movie';
+COMMENT ON COLUMN dim_movie.title IS 'Title, as the last titles file has it that knows the movie; NULL where none does';
 COMMENT ON COLUMN dim_movie.release_year IS 'Year of release; NULL where unknown';
 COMMENT ON COLUMN dim_movie.rating_count IS 'How many ratings it has, the probe''s included';
 COMMENT ON COLUMN dim_movie.rating_mean IS 'Mean of these ratings; NULL where there is none';
@@ -97,13 +97,15 @@ CREATE TABLE qualifying (
     movie_key     int NOT NULL REFERENCES dim_movie,
     date_key      int NOT NULL REFERENCES dim_date,
     rating        smallint CHECK (rating BETWEEN 1 AND 5),
+    subset        text CHECK (subset IN ('quiz', 'test')),
     PRIMARY KEY (customer_key, movie_key)
 ) USING heap;
 COMMENT ON TABLE qualifying IS 'The Prize''s test set: pairs whose ratings were withheld';
 COMMENT ON COLUMN qualifying.customer_key IS 'Who rated';
 COMMENT ON COLUMN qualifying.movie_key IS 'What was rated';
 COMMENT ON COLUMN qualifying.date_key IS 'When, as the number yyyymmdd';
-COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where it is known';
+COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where judging.txt has told it';
+COMMENT ON COLUMN qualifying.subset IS '''quiz'': the leaderboard was made of these pairs; ''test'': these decided who won; NULL where judging.txt has not told it';
 
 -- load: the ledger -----------------------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 //! Why a data set could not be loaded.
 
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use pgrx::PgSqlErrorCode;
-use prize_format::Reject;
+use prize_format::{Listed, Obstacle, Reject};
 
 use crate::pg::user_query::Refusal;
-use crate::pg::{Error, Report, guc, progress};
+use crate::pg::{Error, Report, guc, machine, progress};
 
 const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
                        SELECT * FROM netflix_load_abandon();";
@@ -16,6 +17,9 @@ const ABANDON: &str = "It was changed while the load was interrupted. Put it rig
 
 const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load what lies below the folder that \
                             netflix_rec.data_directory names: have an administrator set it, or put the files there.";
+
+const GONE: &str = "Put it back and call again; or, if the folder was moved, call with the path where all of its files are \
+                    now, unchanged; or give the load up: SELECT * FROM netflix_load_abandon();";
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
@@ -48,6 +52,8 @@ pub enum LoadError {
     Running(Option<(i32, &'static str)>),
     #[error("a load of \"{path}\" was interrupted and is not finished")]
     Unfinished { path: String },
+    #[error("\"{file}\" is gone, which the load that was interrupted has yet to read")]
+    FileGone { file: String },
     #[error("more than {max} rows could not be used")]
     TooManyRejects { max: u64, first: Reject },
     #[error("{what} {id} is missing in {table}, where the load had put it")]
@@ -119,6 +125,7 @@ impl Report for LoadError {
             LoadError::Workers(_) => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             LoadError::InTransaction => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
             LoadError::Running(_) => PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            LoadError::FileGone { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
             LoadError::Unfinished { .. } | LoadError::Order => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
@@ -141,15 +148,22 @@ impl Report for LoadError {
             LoadError::Scale { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             LoadError::TooMany(_) => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             LoadError::Files(error) => match error {
-                prize_format::Error::Io { source, .. } => match source.kind() {
-                    ErrorKind::NotFound => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
-                    ErrorKind::NotADirectory => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                    ErrorKind::PermissionDenied => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    ErrorKind::InvalidData => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
-                    _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
-                },
+                prize_format::Error::Io { source, .. } | prize_format::Error::Unreachable { source, .. } => {
+                    match source.kind() {
+                        ErrorKind::NotFound => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+                        ErrorKind::NotADirectory => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                        ErrorKind::PermissionDenied => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                        ErrorKind::InvalidData => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
+                        _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
+                    }
+                }
                 prize_format::Error::Outside { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                prize_format::Error::NoRatings { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+                prize_format::Error::NoRatings { .. } | prize_format::Error::SeveralFolders { .. } => {
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_FILE
+                }
+                prize_format::Error::NotAs { .. } | prize_format::Error::NoFile { .. } => {
+                    PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT
+                }
                 prize_format::Error::TooManyRejects { .. } => PgSqlErrorCode::ERRCODE_BAD_COPY_FILE_FORMAT,
                 prize_format::Error::Changed { .. } => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
                 prize_format::Error::OutOfMemory => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
@@ -165,14 +179,15 @@ impl Report for LoadError {
 
     fn detail(&self) -> Option<String> {
         match self {
-            LoadError::Files(prize_format::Error::NoRatings { found, .. }) if found.is_empty() => {
-                Some("The folder holds no files.".into())
+            LoadError::Files(prize_format::Error::NoRatings { found, .. }) => Some(match found.is_empty() {
+                true => "It holds no files.".into(),
+                false => format!("It holds {found}."),
+            }),
+            LoadError::Files(prize_format::Error::SeveralFolders { found, .. }) => {
+                let found = found.iter().map(PathBuf::as_path).collect::<Listed>();
+                Some(format!("They are {found}."))
             }
-            LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                const NAMED: usize = 8;
-                let more = if found.len() > NAMED { ", ..." } else { "" };
-                Some(format!("The folder holds {}{more}.", found[..found.len().min(NAMED)].join(", ")))
-            }
+            LoadError::Files(prize_format::Error::Unreachable { obstacle, .. }) => Some(obstacle.to_string()),
             LoadError::Files(prize_format::Error::TooManyRejects { path, reject, .. }) => {
                 let Reject { line, reason, text, .. } = reject;
                 Some(format!("The first is {}, line {line}: {reason}: \"{text}\"", path.display()))
@@ -193,15 +208,15 @@ impl Report for LoadError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             LoadError::MayNotReadFiles => MAY_NOT_READ.into(),
-            LoadError::RelativePath(_) => {
-                "The server reads the files, from its own folder: give the path from / on.".into()
-            }
+            LoadError::RelativePath(path) => relative(path),
             LoadError::Encoding => "Create the database with ENCODING 'UTF8' TEMPLATE template0.".into(),
             LoadError::InTransaction => "It commits as it goes: call it by itself.".into(),
             LoadError::Unfinished { path } => format!(
-                "Finish it first: SELECT * FROM netflix_load('{}'); or give it up: SELECT * FROM netflix_load_abandon();",
+                "Finish it first: SELECT * FROM netflix_load('{}'); or, if that folder was moved, with the path where all of \
+                 its files are now, unchanged; or give it up: SELECT * FROM netflix_load_abandon();",
                 path.replace('\'', "''")
             ),
+            LoadError::FileGone { .. } => GONE.into(),
             LoadError::Gone { .. } | LoadError::Repeated(_) => ABANDON.into(),
             LoadError::TooManyRejects { .. } => {
                 "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.".into()
@@ -239,26 +254,51 @@ impl Report for LoadError {
             LoadError::Scale { convert, .. } => format!(
                 "Nothing was loaded. Convert them in the query: SELECT customer_id, movie_id, {convert} AS rating, rated_on FROM ..."
             ),
-            LoadError::Files(prize_format::Error::NoRatings { found, .. }) => {
-                let ends = [".tgz", ".zip", ".tar.gz", ".xz", ".7z"];
-                let packed = |name: &&String| ends.iter().any(|end| name.ends_with(end));
-                match found.iter().find(packed) {
-                    Some(name) => format!("Unpack {name} first."),
-                    None => "It should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt."
-                        .into(),
+            LoadError::Files(prize_format::Error::NoRatings { folder, packed, .. }) => match packed {
+                Some((path, content)) => {
+                    format!(
+                        "{} (If that is done, give the folder that it was unpacked to.)",
+                        content.remedy(path)
+                    )
                 }
-            }
+                None => format!(
+                    "{} should hold training_set/mv_*.txt, training_set.tar or combined_data_*.txt.",
+                    if folder.is_dir() { "It" } else { "Its folder" }
+                ),
+            },
+            LoadError::Files(prize_format::Error::SeveralFolders { found, .. }) => match found.first() {
+                Some(first) => {
+                    format!("Name the one to load: SELECT * FROM netflix_load('{}');", sql(first))
+                }
+                None => return None,
+            },
+            LoadError::Files(
+                error @ (prize_format::Error::NotAs { .. } | prize_format::Error::NoFile { .. }),
+            ) => return error.remedy(),
             LoadError::Files(prize_format::Error::MemoryLimit { .. }) => format!("{}.", guc::raise_memory()),
+            LoadError::Files(prize_format::Error::Unreachable { path, obstacle, .. }) => match obstacle {
+                Obstacle::NoFolder(_) => format!(
+                    "Give the folder that it lies in: SELECT * FROM netflix_load('{}');",
+                    sql(path.parent().unwrap_or(path))
+                ),
+                _ => {
+                    let whose = format!(
+                        "The server looks for it on its own machine, or in its container, as the operating system user \"{}\".",
+                        machine::user()
+                    );
+                    match obstacle.remedy() {
+                        Some(remedy) => format!("{whose} To let every user pass: {remedy}"),
+                        None => whose,
+                    }
+                }
+            },
             LoadError::Files(prize_format::Error::Io { source, .. })
-                if source.kind() == ErrorKind::PermissionDenied =>
+                if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) =>
             {
-                "The server's operating system user must be able to read the folder and every file in it."
-                    .into()
-            }
-            LoadError::Files(prize_format::Error::Io { source, .. })
-                if source.kind() == ErrorKind::NotFound =>
-            {
-                "The path is looked up on the server's machine.".into()
+                format!(
+                    "The server looks for it on its own machine, or in its container, as the operating system user \"{}\".",
+                    machine::user()
+                )
             }
             LoadError::Files(prize_format::Error::TooManyRejects { .. }) => {
                 "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()
@@ -269,4 +309,38 @@ impl Report for LoadError {
             _ => return None,
         })
     }
+}
+
+/// A path as a string of SQL holds it.
+fn sql(path: &Path) -> String {
+    path.to_string_lossy().replace('\'', "''")
+}
+
+/// What to do about a path that does not begin at the root: where people come from tells what they meant.
+fn relative(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let is_of_windows = path.contains('\\') || matches!(bytes, [b'a'..=b'z' | b'A'..=b'Z', b':', ..]);
+    if let Some(path) = path.strip_prefix("file:") {
+        let path = format!("/{}", path.trim_start_matches("//localhost/").trim_start_matches('/'));
+        return format!(
+            "It is an address, not a path: SELECT * FROM netflix_load('{}');",
+            sql(Path::new(&path))
+        );
+    }
+    if path.contains("://") {
+        return "The server downloads nothing: download the files to a folder on its machine, and give the path of that.".into();
+    }
+    if is_of_windows {
+        return "It is a path of Windows, and the server runs on Linux, on its own machine or in its container: copy the \
+                folder there or mount it, and give its path there, from / on. (In WSL, C:\\data is /mnt/c/data.)"
+            .into();
+    }
+    if path.starts_with(['~', '$']) {
+        return format!(
+            "No shell replaces the beginning of it, and the server runs as the operating system user \"{}\", whose home \
+             folder is another: give the path from / on.",
+            machine::user()
+        );
+    }
+    "The server reads the files, on its own machine and from its own folder: give the path from / on.".into()
 }

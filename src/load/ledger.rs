@@ -287,6 +287,22 @@ pub fn touched(run_id: i64, file: usize, modified: Option<i64>) -> Result<(), Lo
     .map_err(LoadError::from)
 }
 
+/// Notes that a load's files lie in another folder now.
+pub fn moved(run_id: i64, folder: &str, files: &[TextFile]) -> Result<(), LoadError> {
+    query::run(
+        "UPDATE @extschema@.load_file AS file SET path = new.path, modified = new.modified
+         FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS new (path, modified, file_no)
+         WHERE file.run_id = $1 AND file.file_no = new.file_no",
+        &[
+            run_id.into(),
+            files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect::<Vec<_>>().into(),
+            files.iter().map(|file| file.modified).collect::<Vec<_>>().into(),
+        ],
+    )?;
+    let update = "UPDATE @extschema@.load_run SET path = $2 WHERE run_id = $1";
+    query::run(update, &[run_id.into(), folder.into()]).map_err(LoadError::from)
+}
+
 /// The number of the last unit that is left to do; 0 where none is.
 pub fn units(run_id: i64) -> Result<usize, LoadError> {
     let query = "SELECT max(unit_no) FROM @extschema@.load_unit WHERE run_id = $1";

@@ -58,11 +58,12 @@ pub const FACT_RATINGS: [Column; 6] = [
     Column::required("is_probe", BuiltinOid::BOOLOID),
 ];
 
-pub const QUALIFYING: [Column; 4] = [
+pub const QUALIFYING: [Column; 5] = [
     Column::required("customer_key", BuiltinOid::INT4OID),
     Column::required("movie_key", BuiltinOid::INT4OID),
     Column::required("date_key", BuiltinOid::INT4OID),
     Column::optional("rating", BuiltinOid::INT2OID),
+    Column::optional("subset", BuiltinOid::TEXTOID),
 ];
 
 pub const CUSTOMER_FACTORS: [Column; 4] = [

@@ -13,7 +13,7 @@ pub mod guc;
 pub mod index;
 pub mod interrupt;
 pub mod json;
-mod machine;
+pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod prepared;

@@ -33,7 +33,7 @@ FROM netflix_load('/tmp/netflix_rec_test/fixtures/combined');
 SELECT count(*), sum(rating_key) FROM fact_ratings;
 
 -- What comes later is added: customers and movies new and old, a longer probe. Of two ratings the first is kept. A
--- movie that no titles file knows has no title until one does.
+-- movie that no titles file knows has no title until one does; the last titles file that knows a movie counts.
 RESET client_min_messages;
 SELECT ratings_read, ratings_loaded, duplicates, customers, movies, probe_pairs, qualifying_pairs
 FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');

@@ -44,7 +44,7 @@ pub struct Summary {
     pub ratings: u64,
     /// Pairs in `probe.txt`.
     pub probe: u64,
-    /// Pairs in `qualifying.txt` and `judging.txt`.
+    /// Pairs in `qualifying.txt`, and answers in `grand_prize/judging.txt`.
     pub qualifying: u64,
     /// The root mean squared error of the planted truth, cut to 1 to 5, on the probe, if there is any: no
     /// prediction can be expected to do better by much.
@@ -232,20 +232,25 @@ mod tests {
     }
 
     #[test]
-    fn judging_answers_qualifying() {
+    fn judging_answers_qualifying_line_by_line() {
         let (folder, summary) = made(Layout::Combined, false);
         let read = |name| String::from_utf8(fs::read(folder.path().join(name)).unwrap()).unwrap();
-        let judging = read("judging.txt");
-        let questions = judging.lines().map(|line| match line.split(',').collect::<Vec<_>>()[..] {
-            [customer, rating, date] => {
-                assert!(["1", "2", "3", "4", "5"].contains(&rating));
-                format!("{customer},{date}")
+        let (judging, qualifying) = (read("grand_prize/judging.txt"), read("qualifying.txt"));
+        assert_eq!(judging.lines().count(), qualifying.lines().count());
+        let (mut answers, mut tests) = (0, 0);
+        for (answer, question) in judging.lines().zip(qualifying.lines()) {
+            match answer.split_once(',') {
+                Some((rating, subset)) => {
+                    assert!(["1", "2", "3", "4", "5"].contains(&rating) && ["0", "1"].contains(&subset));
+                    assert!(question.contains(','));
+                    answers += 1;
+                    tests += u64::from(subset == "1");
+                }
+                None => assert!(answer == question && answer.ends_with(':')),
             }
-            _ => line.to_owned(),
-        });
-        let questions = questions.collect::<Vec<_>>();
-        assert_eq!(questions, read("qualifying.txt").lines().collect::<Vec<_>>());
-        assert_eq!(questions.iter().filter(|line| line.contains(',')).count() as u64, summary.qualifying);
+        }
+        assert_eq!(answers, summary.qualifying);
+        assert!(tests.abs_diff(answers / 2) < answers / 8, "{tests} of {answers}");
     }
 
     #[test]
