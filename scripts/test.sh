@@ -223,7 +223,7 @@ docs() {
         database=docs_$(basename "$file" .md | tr 'A-Z' 'a-z')
         $psql -d postgres -c "CREATE DATABASE $database"
         sed -n '/^```sql$/,/^```$/p' "$file" | grep -v '^```' |
-            sed "s#/path/to/netflix#$dir/fixtures/million#g" >"$dir/$database.sql"
+            sed "s#/path/to/netflix#$dir/fixtures/lifelike#g" >"$dir/$database.sql"
         if [ ! -s "$dir/$database.sql" ]; then
             [ "$file" = docs/sample.md ]
             count "$file has examples" $?

@@ -125,17 +125,20 @@ mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/downlo
 # layouts: one sample in every layout that people have it in.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do
-        "$sample" "layouts/$layout" --ratings 20000 --layout "$layout" >/dev/null
-        "$sample" "layouts/$layout.gz" --ratings 20000 --layout "$layout" --gzip >/dev/null
-        "$sample" "layouts/$layout.crlf" --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
+        "$sample" "layouts/$layout" --plain --ratings 20000 --layout "$layout" >/dev/null
+        "$sample" "layouts/$layout.gz" --plain --ratings 20000 --layout "$layout" --gzip >/dev/null
+        "$sample" "layouts/$layout.crlf" --plain --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
     done
 fi
 
 # interrupted: what tests/faults loads; more than is loaded in one go.
-[ -d interrupted ] || "$sample" interrupted --ratings 600000 >/dev/null
+[ -d interrupted ] || "$sample" interrupted --plain --ratings 600000 >/dev/null
 
 # million: the generator's, with the RMSE that its planted truth reaches on its probe.
 if [ ! -f million.rmse ]; then
     rm -rf million
-    "$sample" million | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
+    "$sample" million --plain | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
 fi
+
+# lifelike: what the demo makes.
+[ -d lifelike ] || "$sample" lifelike >/dev/null
