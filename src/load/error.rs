@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pgrx::PgSqlErrorCode;
-use prize_format::{Listed, Obstacle, Reject};
+use prize_format::{Listed, Obstacle, Reason, Reject};
 
 use crate::pg::user_query::Refusal;
 use crate::pg::{Error, Report, guc, machine, progress};
@@ -299,6 +299,14 @@ impl Report for LoadError {
                     "The server looks for it on its own machine, or in its container, as the operating system user \"{}\".",
                     machine::user()
                 )
+            }
+            LoadError::Files(prize_format::Error::TooManyRejects { reject, .. })
+                if reject.reason == Reason::Rating =>
+            {
+                "Nothing was loaded. If the ratings are on another scale, half stars or 0 to 10 for example, load the file into a \
+                 table of your own, and convert them: SELECT * FROM ratings_load('SELECT customer_id, movie_id, ceil(rating) AS \
+                 rating, rated_on FROM ...'). Otherwise mend the file, or raise max_rejects; NULL allows any number."
+                    .into()
             }
             LoadError::Files(prize_format::Error::TooManyRejects { .. }) => {
                 "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.".into()

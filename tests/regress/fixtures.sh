@@ -122,6 +122,10 @@ mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/downlo
     cp "$one" barred/set/combined_data_1.txt
 )
 
+# halves: ratings on another scale.
+mkdir -p halves
+printf '1:\n7,5,2004-02-29\n8,4.5,2004-02-29\n9,0.5,2004-02-29\n' >halves/combined_data_1.txt
+
 # layouts: one sample in every layout that people have it in.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do

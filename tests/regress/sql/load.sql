@@ -94,6 +94,8 @@ CREATE EXTENSION netflix_rec;
 BEGIN;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ROLLBACK;
+-- Several statements of one -c are one transaction.
+\! psql -X -d regress -c "SET work_mem = '4MB'; SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny')" 2>&1
 DO $$ BEGIN CREATE TABLE written (); PERFORM netflix_load('/tmp/netflix_rec_test/fixtures/tiny'); END $$;
 SELECT count(*) FROM fact_ratings;
 

@@ -47,6 +47,9 @@ SELECT * FROM netflix_load('file:///data/netflix');
 SELECT * FROM netflix_load('https://example.org/nf_prize_dataset.tar.gz');
 \! psql -X -d regress -c "SELECT * FROM netflix_load('~/netflix')" 2>&1 | sed "s/user \"$(stat -c %U /tmp/netflix_rec_test)\"/user \"USER\"/"
 
+-- Ratings on another scale: what converts them is told.
+SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/halves', max_rejects => 1);
+
 -- A load is known by its folder, however that is written.
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
