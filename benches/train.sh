@@ -48,7 +48,7 @@ measure() {
     PGOPTIONS="-c client_min_messages=warning" query trained "SELECT FROM netflix_load('$(sample "$ratings")')"
     query postgres CHECKPOINT
     sync
-    watch_training "$ratings" "$peak" als "{\"factors\": $factors, \"iterations\": $sweeps, \"regularization\": $regularization, \"bias_regularization\": $(calculate "$regularization / 3")}"
+    watch_training "$ratings" "$peak" als "{\"factors\": $factors, \"iterations\": $sweeps, \"regularization\": $regularization}"
     watch_training "$ratings" "$peak" als '{}'
     watch_training "$ratings" "$peak" svd "{\"factors\": $factors}"
     cancels trained "$ratings" "SELECT FROM train('als', '{\"factors\": $factors, \"iterations\": 2}')" 24
@@ -61,7 +61,7 @@ measure() {
     if [ "$ratings" -le 10000000 ]; then
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3, "cg_steps": 3}'
         watch_training "$ratings" "$peak" als '{"factors": 200, "iterations": 3}'
-        watch_training "$ratings" "$peak" svdpp '{"iterations": 10, "regularization": 0.06}'
+        watch_training "$ratings" "$peak" svdpp '{"iterations": 10}'
         watch_training "$ratings" "$peak" bpmf '{"burn_in": 5, "samples": 15, "links": false}'
         watch_training "$ratings" "$peak" truncated_svd '{}'
     fi

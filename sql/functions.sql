@@ -17,7 +17,7 @@ COMMENT ON FUNCTION train_als(text, bigint, bigint, float8, float8, float8, floa
     'Trains a model by alternating least squares, and stores it as a new version of its name';
 COMMENT ON FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool) IS
     'Trains a model by stochastic gradient descent, and stores it as a new version of its name';
-COMMENT ON FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, bool, float8, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool) IS
     'Trains a model that also learns from who rated what, by alternating least squares, and stores it as a new version of its name';
 COMMENT ON FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool) IS
     'Trains a model of samples whose predictions are averaged, by Gibbs sampling, and stores it as a new version of its name';
@@ -113,7 +113,7 @@ ALTER FUNCTION netflix_load(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION train(text, jsonb, text, text, float8, bool) COST 10000000;
 ALTER FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, bool, float8, float8, text, bigint, bool) COST 10000000;
+ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool) COST 10000000;
 ALTER FUNCTION train_baseline(text, text, float8, float8, float8, text, bool) COST 10000000;

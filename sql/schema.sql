@@ -234,28 +234,29 @@ COMMENT ON COLUMN load_reject.reason IS 'What is wrong with it';
 -- train: models and their factors --------------------------------------------------------------------------------
 
 CREATE TABLE model (
-    model_id     int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name         text NOT NULL CHECK (name <> ''),
-    version      int NOT NULL CHECK (version > 0),
-    algorithm    text NOT NULL,
-    params       jsonb NOT NULL,
-    train_on     text NOT NULL CHECK (train_on IN ('train', 'all')),
-    hold_out     double precision NOT NULL,
-    is_deployed  bool NOT NULL,
-    factors      int NOT NULL CHECK (factors >= 0),
-    samples      int NOT NULL CHECK (samples > 0),
-    global_mean  real NOT NULL,
-    ratings      bigint NOT NULL,
-    iterations   int NOT NULL,
-    train_rmse   double precision NOT NULL,
-    probe_rmse   double precision,
+    model_id        int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name            text NOT NULL CHECK (name <> ''),
+    version         int NOT NULL CHECK (version > 0),
+    algorithm       text NOT NULL,
+    params          jsonb NOT NULL,
+    train_on        text NOT NULL CHECK (train_on IN ('train', 'all')),
+    hold_out        double precision NOT NULL,
+    is_deployed     bool NOT NULL,
+    factors         int NOT NULL CHECK (factors >= 0),
+    samples         int NOT NULL CHECK (samples > 0),
+    global_mean     real NOT NULL,
+    ratings         bigint NOT NULL,
+    iterations      int NOT NULL,
+    train_rmse      double precision NOT NULL,
+    probe_rmse      double precision,
     held_out_rmse   double precision,
     judged_ratings  bigint,
     judged_digest   bigint,
-    summary      jsonb,
-    elapsed      interval NOT NULL,
-    trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    trained_by   name NOT NULL DEFAULT current_user,
+    summary         jsonb,
+    prior           real[],
+    elapsed         interval NOT NULL,
+    trained_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    trained_by      name NOT NULL DEFAULT current_user,
     UNIQUE (name, version)
 ) USING heap;
 CREATE UNIQUE INDEX model_deployed ON model (name) WHERE is_deployed;
@@ -279,6 +280,7 @@ COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the ratings held out; NULL whe
 COMMENT ON COLUMN model.judged_ratings IS 'How many ratings it was judged by and not trained on: those of the probe or, where there is none, those held out';
 COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: models with the same one were judged by the same ratings';
 COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
+COMMENT ON COLUMN model.prior IS 'What a Bayesian model expects of every customer in each sample, to find customers by: means of factors and bias, and the upper triangle of their precision matrix as a share of the precision of ratings';
 COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN model.trained_at IS 'When';
 COMMENT ON COLUMN model.trained_by IS 'By which role';

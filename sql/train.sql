@@ -7,8 +7,8 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION @extschema@.train_als(
-    model text DEFAULT 'als', factors bigint DEFAULT 50, iterations bigint DEFAULT 15,
-    regularization float8 DEFAULT 0.06, bias_regularization float8 DEFAULT 0.02, prior_count float8 DEFAULT 60,
+    model text DEFAULT 'als', factors bigint DEFAULT 50, iterations bigint DEFAULT 6,
+    regularization float8 DEFAULT 0.045, bias_regularization float8 DEFAULT 0.0125, prior_count float8 DEFAULT 120,
     implicit_weight float8 DEFAULT 0, implicit_regularization float8 DEFAULT 10, cg_steps bigint DEFAULT 0,
     tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0, train_on text DEFAULT 'train',
     seed bigint DEFAULT 42, deploy bool DEFAULT NULL
@@ -41,8 +41,8 @@ END;
 
 CREATE FUNCTION @extschema@.train_svdpp(
     model text DEFAULT 'svdpp', factors bigint DEFAULT 20, iterations bigint DEFAULT 20,
-    regularization float8 DEFAULT 0.1, bias_regularization float8 DEFAULT 0.017, link_regularization float8 DEFAULT 4,
-    link_movies bool DEFAULT true, tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0,
+    regularization float8 DEFAULT 0.05, bias_regularization float8 DEFAULT 0.0075, prior_count float8 DEFAULT 200,
+    link_regularization float8 DEFAULT 3, link_movies bool DEFAULT true, tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
@@ -50,9 +50,9 @@ CREATE FUNCTION @extschema@.train_svdpp(
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('svdpp', jsonb_strip_nulls(jsonb_build_object(
-        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'link_regularization', $6,
-        'link_movies', $7, 'tolerance', $8, 'seed', $11
-    )), $1, $10, $9, $12);
+        'factors', $2, 'iterations', $3, 'regularization', $4, 'bias_regularization', $5, 'prior_count', $6,
+        'link_regularization', $7, 'link_movies', $8, 'tolerance', $9, 'seed', $12
+    )), $1, $11, $10, $13);
 END;
 
 CREATE FUNCTION @extschema@.train_bpmf(

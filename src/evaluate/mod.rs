@@ -93,6 +93,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), Eva
         movies: model::read_side(&row, "movie_factors", size.movies)?,
         samples: row.samples,
         links: None,
+        prior: None,
     };
     let ids = ratings::Ids::read()?;
     let (mut errors, mut digest) = (Errors::default(), Digest::default());

@@ -157,7 +157,7 @@ pub const LOAD_REJECT: [Column; 6] = [
     Column::required("reason", BuiltinOid::TEXTOID),
 ];
 
-pub const MODEL: [Column; 22] = [
+pub const MODEL: [Column; 23] = [
     Column::required("model_id", BuiltinOid::INT4OID),
     Column::required("name", BuiltinOid::TEXTOID),
     Column::required("version", BuiltinOid::INT4OID),
@@ -177,6 +177,7 @@ pub const MODEL: [Column; 22] = [
     Column::optional("judged_ratings", BuiltinOid::INT8OID),
     Column::optional("judged_digest", BuiltinOid::INT8OID),
     Column::optional("summary", BuiltinOid::JSONBOID),
+    Column::optional("prior", BuiltinOid::FLOAT4ARRAYOID),
     Column::required("elapsed", BuiltinOid::INTERVALOID),
     Column::required("trained_at", BuiltinOid::TIMESTAMPTZOID),
     Column::required("trained_by", BuiltinOid::NAMEOID),

@@ -259,7 +259,7 @@ impl Report for Error {
                 "Load some first: SELECT * FROM netflix_load('/path/to/the/files');".into()
             }
             Error::Factor(factor::Error::NoFoldIn { .. }) => {
-                "Ask a model by als, svd, svdpp, truncated_svd or baseline.".into()
+                "Train it again: train_bpmf keeps the prior since then.".into()
             }
             Error::Factor(factor::Error::Undetermined { .. }) => {
                 "Train with regularization and bias_regularization above 0.".into()
@@ -270,9 +270,7 @@ impl Report for Error {
             Error::Factor(factor::Error::Algorithm { .. }) => {
                 format!("There is: {}.", factor::Algorithm::NAMES.join(", "))
             }
-            Error::Factor(factor::Error::Diverged { .. }) => {
-                "Lower learning_rate, or raise regularization.".into()
-            }
+            Error::Factor(factor::Error::Diverged { .. }) => "Lower learning_rate.".into(),
             Error::Factor(factor::Error::OutOfMemory { .. }) => {
                 "Ask for fewer factors, or free memory on the server.".into()
             }

@@ -73,9 +73,17 @@ impl Movies {
         if let Some(shared) = self.shared.get() {
             return Ok(shared);
         }
-        let mut shared = algorithm.shared(row.factors)?;
+        static PRIOR: Prepared = Prepared("SELECT prior FROM @extschema@.model WHERE model_id = $1");
+        let mut prior = Vec::new();
+        if row.samples > 1 {
+            PRIOR.each(&[row.model_id.into()], |row| {
+                prior = row.floats(1, "model")?;
+                Ok(())
+            })?;
+        }
+        let mut shared = algorithm.shared(row.layout(), Some(&prior))?;
         match shared {
-            Shared::Nothing => {}
+            Shared::Nothing | Shared::Prior(..) => {}
             Shared::Squares(_) => {
                 for movie in self.known() {
                     shared.add(&self.catalogue.vector(movie)?);
@@ -186,9 +194,8 @@ fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
     let highest = keys.iter().copied().max().unwrap_or(0) as usize;
     // With what some calls will add: the norms, and what all movies share, at most.
     let per_movie = size_of::<i32>() + size_of::<bool>() + size_of::<f32>();
-    let shared = if row.samples == 1 { Shared::memory(row.factors) } else { 0 };
     let bytes = Catalogue::memory(keys.len(), row.factors)
-        + shared
+        + Shared::memory(row.layout())
         + keys.len() * per_movie
         + highest * size_of::<u32>();
     pg::require_memory("recommending", bytes)?;

@@ -27,42 +27,45 @@ pub struct Found {
 /// How a model was trained.
 struct Recipe {
     algorithm: Algorithm,
+    has_prior: bool,
     spares_probe: bool,
     held: Option<HoldOut>,
 }
 
 fn recipe(row: &ModelRow) -> Result<Recipe, Error> {
-    static RECIPE: Prepared =
-        Prepared("SELECT algorithm, params, train_on, hold_out FROM @extschema@.model WHERE model_id = $1");
+    static RECIPE: Prepared = Prepared(
+        "SELECT algorithm, params, train_on, hold_out, prior IS NOT NULL FROM @extschema@.model WHERE model_id = $1",
+    );
     let recipes = RECIPE.all(&[row.model_id.into()], |row| {
         let JsonB(params) = row.need(2, "model")?;
         let algorithm = Algorithm::parse(&row.need::<String>(1, "model")?, &params)?;
         let hold_out: f64 = row.need(4, "model")?;
         let held = (hold_out > 0.0).then(|| HoldOut::of_training(hold_out));
-        Ok(Recipe { algorithm, spares_probe: row.need::<String>(3, "model")? == "train", held })
+        let spares_probe = row.need::<String>(3, "model")? == "train";
+        Ok(Recipe { algorithm, has_prior: row.need(5, "model")?, spares_probe, held })
     })?;
     recipes.into_iter().next().ok_or(Error::Null("model"))
 }
 
 /// Finds the customer of these ratings: keys and stars.
 pub fn fold_in(row: &ModelRow, rated: &[(i32, f32)]) -> Result<Found, ServeError> {
-    let Recipe { algorithm, .. } = recipe(row)?;
-    solve(row, &algorithm, rated)
+    solve(row, &recipe(row)?, rated)
 }
 
-fn solve(row: &ModelRow, algorithm: &Algorithm, rated: &[(i32, f32)]) -> Result<Found, ServeError> {
+fn solve(row: &ModelRow, recipe: &Recipe, rated: &[(i32, f32)]) -> Result<Found, ServeError> {
     static LINKS: Prepared = Prepared(
         "SELECT links FROM unnest($2::int[]) WITH ORDINALITY AS wanted (movie_key, place)
          LEFT JOIN @extschema@.movie_factors f ON f.model_id = $1 AND f.movie_key = wanted.movie_key ORDER BY place",
     );
     // Before all that takes memory.
-    algorithm.check_fold_in()?;
+    let Recipe { algorithm, has_prior, .. } = recipe;
+    algorithm.check_fold_in(*has_prior)?;
     let movies = cache::movies(row)?;
     let shared = movies.shared(row, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.number(key)?)));
     let known = memory::collect(known)?;
     let ratings = Rated::memory(known.len(), row.factors, algorithm.folds_in_links());
-    pg::require_memory("folding in", ratings + FoldedIn::memory(row.factors))?;
+    pg::require_memory("folding in", ratings + FoldedIn::memory(row.layout()))?;
     let keys = memory::collect(known.iter().map(|&(key, ..)| key))?;
     let args = [DatumWithOid::from(row.model_id), keys.into()];
     let mut rows = Rated::with_room(known.len(), row.factors, algorithm.folds_in_links())?;
@@ -116,14 +119,14 @@ pub fn by_ids(movie_ids: &Array<'_, i64>, ratings: &Array<'_, f64>) -> Result<Ve
 /// that tells anything, or the model cannot fold in.
 pub fn newcomer(row: &ModelRow, customer_key: i32) -> Result<Option<(f32, Vec<f32>)>, ServeError> {
     let recipe = recipe(row)?;
-    if recipe.algorithm.check_fold_in().is_err() {
+    if recipe.algorithm.check_fold_in(recipe.has_prior).is_err() {
         return Ok(None);
     }
     let rated = trained_on(customer_key, &recipe)?;
     if rated.is_empty() {
         return Ok(None);
     }
-    match solve(row, &recipe.algorithm, &rated) {
+    match solve(row, &recipe, &rated) {
         Ok(Found { rated, .. }) if rated.is_empty() => Ok(None),
         Ok(Found { folded, .. }) => Ok(Some((folded.bias, folded.factors))),
         // So few ratings do not tell who it is.
@@ -185,7 +188,7 @@ fn refresh(customer_id: i64, name: Option<&str>) -> Result<i32, ServeError> {
     let recipe = recipe(&row)?;
     let customer_key = customer_key(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
     let rated = trained_on(customer_key, &recipe)?;
-    let Found { folded, rated, .. } = solve(&row, &recipe.algorithm, &rated)?;
+    let Found { folded, rated, .. } = solve(&row, &recipe, &rated)?;
     if rated.is_empty() {
         let delete = "DELETE FROM @extschema@.customer_factors WHERE model_id = $1 AND customer_key = $2";
         query::run(delete, &[row.model_id.into(), customer_key.into()])?;
@@ -247,11 +250,15 @@ fn lines(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<Vec<Line
     let mut score = lines.iter().map(|line| line.3).sum::<f32>();
     if let (Some(key), Some((_, p)), Some((_, q))) = (customer.key, &customer.factors, &movie) {
         let recipe = recipe(&row)?;
-        let found = solve(&row, &recipe.algorithm, &trained_on(key, &recipe)?)?;
+        let found = solve(&row, &recipe, &trained_on(key, &recipe)?)?;
         let mut added = described(&found, &found.folded.contributions(&found.rows, q)?)?;
         added.sort_unstable_by(|one, other| other.3.abs().total_cmp(&one.3.abs()).then(one.0.cmp(&other.0)));
-        let explained = added.iter().map(|line| f64::from(line.3)).sum::<f64>();
-        lines.try_reserve(added.len() + 2).map_err(Error::from)?;
+        let expected = found.folded.expected(&found.rows, q)?;
+        let explained = added.iter().map(|line| f64::from(line.3)).sum::<f64>() + expected;
+        lines.try_reserve(added.len() + 3).map_err(Error::from)?;
+        if expected.abs() > f64::from(NOTHING) {
+            lines.push(told("(what the model expects of every customer)", expected as f32));
+        }
         lines.append(&mut added);
         let product = p.iter().zip(q).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum::<f64>();
         score += product as f32;

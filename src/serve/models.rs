@@ -175,7 +175,7 @@ fn drop_versions(
 fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, ServeError> {
     static ABOUT: Prepared = Prepared(
         "SELECT algorithm, params, train_on, hold_out, ratings, iterations, train_rmse, probe_rmse, summary,
-                extract(epoch FROM elapsed)::float8 FROM @extschema@.model WHERE model_id = $1",
+                extract(epoch FROM elapsed)::float8, prior FROM @extschema@.model WHERE model_id = $1",
     );
     static COUNTS: Prepared = Prepared(
         "SELECT (SELECT count(*) FROM @extschema@.customer_factors WHERE model_id = $1), count(*), count(links)
@@ -185,7 +185,9 @@ fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, ServeErro
     const KEYED: usize = 32;
     let row = model::find(name, version)?;
     let curve = model::curve(Some(&row.name), Some(row.version.into()))?;
+    let mut prior = Vec::new();
     let abouts = ABOUT.all(&[row.model_id.into()], |found| {
+        prior = found.floats(11, "model")?;
         let JsonB(params) = found.need(2, "model")?;
         Ok(About {
             name: row.name.clone(),
@@ -209,13 +211,14 @@ fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, ServeErro
         })
     })?;
     let about = abouts.into_iter().next().ok_or(Error::Null("model"))?;
+    let prior = Some(prior).filter(|prior| !prior.is_empty());
     let counts = COUNTS.all(&[row.model_id.into()], |row| {
         let count = |column| Ok::<_, Error>(row.need::<i64>(column, "movie_factors")? as usize);
         Ok((count(1)?, count(2)?, count(3)? > 0))
     })?;
     let (customers, movies, has_links) = counts.into_iter().next().ok_or(Error::Null("movie_factors"))?;
     // Before any of it is read.
-    let bytes = Archive::size(&about, customers, movies, has_links);
+    let bytes = Archive::size(&about, customers, movies, has_links, prior.as_ref().map(Vec::len));
     let too_large = |bytes: usize| ServeError::TooLarge { name: row.name.clone(), bytes };
     if bytes > LARGEST {
         return Err(too_large(bytes));
@@ -224,7 +227,7 @@ fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, ServeErro
     let keyed = model::highest("customer")?.max(model::highest("movie")?) * KEYED;
     pg::require_memory("export_model", bytes.saturating_mul(4).saturating_add(keyed))?;
     let (customers, movies) = (model::rows(&row, "customer")?, model::rows(&row, "movie")?);
-    let archive = Archive { about, customers, movies };
+    let archive = Archive { about, customers, movies, prior };
     let archive =
         interrupt::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
     // Rows may have come since they were counted.
@@ -245,7 +248,7 @@ fn import(
     let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
     let archive = interrupt::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
-    let Archive { about, customers, movies } = archive;
+    let Archive { about, customers, movies, prior } = archive;
     let vector = (about.factors as usize + 1) * size_of::<f32>();
     let rows = model::highest("customer")? + 2 * model::highest("movie")?;
     let laid_out_bytes = rows.saturating_mul(vector);
@@ -257,7 +260,7 @@ fn import(
     let sides = [(&customers, "customer"), (&movies, "movie")];
     let [customers, movies] = sides.map(|(rows, side)| laid_out(rows, side, about.factors as usize));
     let ((customers, has_customer, _), (movies, has_movie, links)) = (customers?, movies?);
-    let model = factor::Model { mean, customers, movies, samples: about.samples as usize, links };
+    let model = factor::Model { mean, customers, movies, samples: about.samples as usize, links, prior };
     new.probe_rmse = judge(&model)?;
     let is_there = |table: &str, row: usize| match table {
         "movie_factors" => has_movie[row],

@@ -1,7 +1,10 @@
 //! The one door to all algorithms: a name and parameters as JSON, checked.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{Error, RatingMatrix, Run, Size, Trained, als, baseline, bpmf, svd, svdpp, truncated_svd};
 
@@ -33,14 +36,48 @@ impl Algorithm {
     /// Reads and checks parameters, a JSON object; what it does not name has its default. [`Error::Algorithm`] and
     /// [`Error::Params`] where a name is unknown or a value of the wrong type, [`Error::Parameter`] where it is out of range.
     pub fn parse(name: &str, params: &Value) -> Result<Algorithm, Error> {
+        Algorithm::read(name, params).map_err(|wrong| match wrong {
+            Wrong::Error(error) => error,
+            Wrong::Type { parameter, expected } => {
+                // No parameter's range goes so far; those that have none take it.
+                let beyond = serde_json::json!({ parameter.as_str(): 1u64 << 53 });
+                let range = match Algorithm::read(name, &beyond) {
+                    Err(Wrong::Error(Error::Parameter { range, .. })) => format!(" {range}"),
+                    _ => String::new(),
+                };
+                let value = shown(&params[&parameter]);
+                Error::Params { text: format!("{parameter} must be {expected}{range}, not {value}") }
+            }
+        })
+    }
+
+    /// The same of JSON as text, which may have numbers that are too large for any type: these count as infinite.
+    pub fn parse_text(name: &str, params: &str) -> Result<Algorithm, Error> {
+        let value = serde_json::from_str(params).or_else(|error| {
+            let invalid = || Error::Params { text: format!("the parameters are not JSON: {error}") };
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(params).map_err(|_| invalid())?;
+            let read = |(name, raw): (String, &RawValue)| {
+                let value = serde_json::from_str(raw.get()).or_else(|_| match raw.get().as_bytes() {
+                    [b'-', ..] => Ok("-Infinity".into()),
+                    [b'0'..=b'9', ..] => Ok("Infinity".into()),
+                    _ => Err(invalid()),
+                });
+                Ok((name, value?))
+            };
+            fields.into_iter().map(read).collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
+        })?;
+        Algorithm::parse(name, &value)
+    }
+
+    fn read(name: &str, params: &Value) -> Result<Algorithm, Wrong> {
         let algorithm = match name {
             "als" => Algorithm::Als(read(params)?),
             "svd" => Algorithm::Svd(read(params)?),
-            "svdpp" => Algorithm::Svdpp(read(params)?),
+            "svdpp" => Algorithm::Svdpp(read(&svdpp::completed(params))?),
             "bpmf" => Algorithm::Bpmf(read(params)?),
             "truncated_svd" => Algorithm::TruncatedSvd(read(params)?),
             "baseline" => Algorithm::Baseline(read(params)?),
-            _ => return Err(Error::Algorithm { name: name.into() }),
+            _ => return Err(Error::Algorithm { name: name.into() }.into()),
         };
         match &algorithm {
             Algorithm::Als(params) => params.check(),
@@ -146,25 +183,56 @@ impl Algorithm {
     }
 }
 
+/// What is wrong with parameters.
+enum Wrong {
+    Error(Error),
+    /// One is no such value as it has to be.
+    Type {
+        parameter: String,
+        expected: String,
+    },
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Wrong {
+        Wrong::Error(error)
+    }
+}
+
 /// Reads parameters, and says which of them is wrong.
-fn read<T: DeserializeOwned>(params: &Value) -> Result<T, Error> {
+fn read<T: DeserializeOwned>(params: &Value) -> Result<T, Wrong> {
     if !params.is_object() {
-        return Err(Error::Params { text: "parameters must be a JSON object".into() });
+        return Err(Error::Params { text: "parameters must be a JSON object".into() }.into());
     }
     serde_path_to_error::deserialize(params).map_err(|error| {
-        let path = error.path().to_string();
+        let parameter = error.path().to_string();
         let text = match error.inner().to_string().replace('`', "\"") {
             // It is named there.
             text if text.starts_with("unknown field") => {
                 text.replacen("unknown field", "unknown parameter", 1)
             }
-            text => match text.strip_prefix("it must ") {
-                Some(what) => format!("{path} must {what}"),
-                None => format!("parameter {path}: {text}"),
+            text => match text.strip_prefix("it must be ") {
+                Some(expected) => return Wrong::Type { parameter, expected: expected.into() },
+                None => format!("parameter {parameter}: {text}"),
             },
         };
-        Error::Params { text }
+        Error::Params { text }.into()
     })
+}
+
+/// The most characters of a value that an error shows.
+const LONGEST_SHOWN: usize = 40;
+
+/// A value as an error shows it.
+fn shown(value: &Value) -> String {
+    let text = match value.as_str() {
+        Some(word @ ("NaN" | "Infinity" | "-Infinity")) => word.into(),
+        _ => value.to_string(),
+    };
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::model::copy_links;
 use crate::normal_equations::{Prior, Scratch};
 use crate::packed::Packed;
 use crate::parameter::{count, lenient, real, seed, whole};
-use crate::training::{Course, PRIOR_COUNT, ridge, start};
+use crate::training::{Course, ridge, start};
 use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size, Sparse, Trained};
 
 /// How to train.
@@ -20,10 +20,10 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
 /// | `factors` | 50 | 1 to 1024 | length of each customer's and movie's vector |
-/// | `iterations` | 15 | 1 to 1000 | sweeps over movies and customers |
-/// | `regularization` | 0.06 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + `prior_count`) |
-/// | `bias_regularization` | 0.02 | 0 to 1e6 | the same for biases |
-/// | `prior_count` | 60 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
+/// | `iterations` | 6 | 1 to 1000 | sweeps over movies and customers |
+/// | `regularization` | 0.045 | 0 to 1e6 | λ: a row of n ratings has its factors' squares weighted by λ · (n + `prior_count`) |
+/// | `bias_regularization` | 0.0125 | 0 to 1e6 | the same for biases |
+/// | `prior_count` | 120 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
 /// | `implicit_weight` | 0 | 0 to 1e6 | weight of the matrix of who rated what, factorised along; 0: it is not |
 /// | `implicit_regularization` | 10 | 0 to 1e6 | λ of the vectors that explain it |
 /// | `cg_steps` | 0 | 0 to 100 | steps of conjugate gradient a row and sweep; 0: rows are solved exactly |
@@ -70,10 +70,10 @@ impl Default for Params {
     fn default() -> Params {
         Params {
             factors: 50,
-            iterations: 15,
-            regularization: 0.06,
-            bias_regularization: 0.02,
-            prior_count: PRIOR_COUNT,
+            iterations: 6,
+            regularization: 0.045,
+            bias_regularization: 0.0125,
+            prior_count: 120.0,
             implicit_weight: 0.0,
             implicit_regularization: 10.0,
             cg_steps: 0,
@@ -223,6 +223,7 @@ impl Sides {
                 movies,
                 samples: 1,
                 links: None,
+                prior: None,
             },
         })
     }

@@ -8,6 +8,7 @@ mod contents;
 
 use std::sync::atomic::AtomicBool;
 
+use crate::customer_prior::CustomerPrior;
 use crate::error::check;
 use crate::memory::{try_room, try_vec};
 use crate::{Algorithm, Error, Samples};
@@ -15,8 +16,8 @@ use contents::{Columns, Contents, Shape};
 
 /// What an archive begins with.
 pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
-/// The version of the format that is written, and the only one that is read.
-pub const FORMAT: u32 = 1;
+/// The version of the format that is written. Those before it are read, too: the first had no [`Archive::prior`].
+pub const FORMAT: u32 = 2;
 /// Bytes of a name, of parameters and of a summary, and iterations of a curve: more than any training makes.
 const LONGEST_NAME: usize = 255;
 const LONGEST_PARAMS: usize = 1 << 12;
@@ -31,7 +32,7 @@ pub enum ArchiveError {
     #[error("it does not begin as one")]
     Foreign,
     /// It was written by a later version.
-    #[error("it has format {0}, and this version reads format {FORMAT}")]
+    #[error("it has format {0}, and this version reads formats 1 to {FORMAT}")]
     Format(u32),
     /// Something is missing of it, or too much.
     #[error("it has {found} bytes and should have {expected}")]
@@ -84,6 +85,8 @@ pub struct Archive {
     pub customers: Rows,
     /// Movies, by id.
     pub movies: Rows,
+    /// As [`crate::Model::prior`].
+    pub prior: Option<Vec<f32>>,
 }
 
 /// What a model's row has, and how its training went.
@@ -138,18 +141,27 @@ pub struct Rows {
 }
 
 impl Archive {
-    /// Bytes that an archive of so many rows takes, exactly: known before any of them is read.
-    pub fn size(about: &About, customers: usize, movies: usize, has_links: bool) -> usize {
+    /// Bytes that an archive of so many rows takes, and of so many numbers in the prior, exactly: known before any of them is
+    /// read.
+    pub fn size(
+        about: &About,
+        customers: usize,
+        movies: usize,
+        has_links: bool,
+        prior: Option<usize>,
+    ) -> usize {
         let of = |rows: usize, has_links: bool| {
             let vectors = rows.saturating_mul(about.factors as usize);
             Shape::of_counts(rows, rows, vectors, has_links.then_some(vectors))
         };
-        HEADER.saturating_add(contents::size(about, [of(customers, false), of(movies, has_links)]))
+        let sides = [of(customers, false), of(movies, has_links)];
+        HEADER.saturating_add(contents::size(about, sides, prior))
     }
 
     /// Writes it, into room that is reserved before.
     pub fn encode(&self, cancelled: &AtomicBool) -> Result<Vec<u8>, ArchiveError> {
-        let size = contents::size(&self.about, [self.customers.shape(), self.movies.shape()]);
+        let sides = [self.customers.shape(), self.movies.shape()];
+        let size = contents::size(&self.about, sides, self.prior.as_ref().map(Vec::len));
         let mut bytes = try_vec::<u8>(HEADER.saturating_add(size))?;
         let (header, to) = bytes.split_at_mut(HEADER);
         contents::encode(self, to, cancelled)?;
@@ -176,7 +188,7 @@ impl Archive {
             |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let expected = u64::from(word(8)) | u64::from(word(12)) << 32;
         match (word(0), contents.len() as u64) {
-            (format, _) if format != FORMAT => Err(ArchiveError::Format(format)),
+            (format, _) if !(1..=FORMAT).contains(&format) => Err(ArchiveError::Format(format)),
             (_, found) if found != expected => {
                 let whole = |length: u64| length.saturating_add(HEADER as u64);
                 Err(ArchiveError::Length { expected: whole(expected), found: whole(found) })
@@ -184,11 +196,12 @@ impl Archive {
             _ if crc32fast::hash(contents) != word(4) => Err(ArchiveError::Checksum),
             _ => {
                 go_on(cancelled)?;
-                let Contents { about, customers, movies } = contents::decode(contents)?;
+                let Contents { about, customers, movies, prior } = contents::decode(contents)?;
                 let factors = about.factors as usize;
                 let archive = Archive {
                     customers: customers.unpack("customers", factors, cancelled)?,
                     movies: movies.unpack("movies", factors, cancelled)?,
+                    prior: prior.map(|bytes| finite(bytes, "priors", cancelled)).transpose()?,
                     about,
                 };
                 archive.check()?;
@@ -212,9 +225,12 @@ impl Archive {
         }
         let algorithm = self.algorithm()?;
         let is_sampled = matches!(algorithm, Algorithm::Bpmf(_));
-        let length = match &algorithm {
-            Algorithm::Bpmf(params) => Samples::new(*samples as usize, params.factors).length(),
-            algorithm => algorithm.factors(),
+        let (length, prior_length) = match &algorithm {
+            Algorithm::Bpmf(params) => {
+                let (samples, prior) = (*samples as usize, CustomerPrior::of(params.factors));
+                (Samples::new(samples, params.factors).length(), Some(prior.length(samples)))
+            }
+            algorithm => (algorithm.factors(), None),
         };
         let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let not_negative = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
@@ -239,6 +255,7 @@ impl Archive {
             }
             () if matches!(summary, Some(Err(_))) => "its summary",
             () if self.customers.links.is_some() => "its customers",
+            () if self.prior.as_ref().is_some_and(|prior| Some(prior.len()) != prior_length) => "its prior",
             () if self.about.curve.iter().any(|point| point.0 > i32::MAX as u32) => "its curve",
             () => return Ok(()),
         };
@@ -269,18 +286,28 @@ fn numbers<T>(
     Ok(numbers)
 }
 
+const ODD: &str = "columns of no whole numbers";
+
+fn wrong(of: &str, what: &str) -> ArchiveError {
+    ArchiveError::Invalid(format!("its {of} have {what}"))
+}
+
+/// A column's floats.
+fn finite(bytes: &[u8], of: &str, cancelled: &AtomicBool) -> Result<Vec<f32>, ArchiveError> {
+    let words = words(bytes).ok_or_else(|| wrong(of, ODD))?;
+    let floats = numbers(words, f32::from_le_bytes, cancelled)?;
+    match floats.iter().all(|float| float.is_finite()) {
+        true => Ok(floats),
+        false => Err(wrong(of, "numbers that are not finite")),
+    }
+}
+
 impl Columns<'_> {
     fn unpack(&self, side: &str, factors: usize, cancelled: &AtomicBool) -> Result<Rows, ArchiveError> {
-        let wrong = |what: &str| ArchiveError::Invalid(format!("its {side} have {what}"));
-        let odd = || wrong("columns of no whole numbers");
-        let floats = |bytes: &[u8]| {
-            let floats = numbers(words(bytes).ok_or_else(odd)?, f32::from_le_bytes, cancelled)?;
-            match floats.iter().all(|float| float.is_finite()) {
-                true => Ok(floats),
-                false => Err(wrong("numbers that are not finite")),
-            }
-        };
-        let ids = numbers(words(self.ids).ok_or_else(odd)?, i32::from_le_bytes, cancelled)?;
+        let wrong = |what: &str| wrong(side, what);
+        let floats = |bytes: &[u8]| finite(bytes, side, cancelled);
+        let ids = words(self.ids).ok_or_else(|| wrong(ODD))?;
+        let ids = numbers(ids, i32::from_le_bytes, cancelled)?;
         let (biases, vectors) = (floats(self.biases)?, floats(self.factors)?);
         let links = self.links.map(floats).transpose()?;
         let entries = ids.len().checked_mul(factors);
@@ -330,7 +357,8 @@ mod tests {
             curve: vec![(1, 0.9, None, 0.1), (2, 0.8, Some(0.9), 0.2)],
             hold_out: 0.0,
         };
-        Archive { about, customers: rows(vec![6, 42, 2_649_429], false), movies: rows(vec![1, 17_770], true) }
+        let (customers, movies) = (rows(vec![6, 42, 2_649_429], false), rows(vec![1, 17_770], true));
+        Archive { about, customers, movies, prior: None }
     }
 
     /// As whoever writes one by hand would.
@@ -348,7 +376,7 @@ mod tests {
         let archive = archive();
         let bytes = archive.encode(&GO).unwrap();
         assert_eq!(decode(&bytes).unwrap(), archive);
-        assert_eq!(Archive::size(&archive.about, 3, 2, true), bytes.len());
+        assert_eq!(Archive::size(&archive.about, 3, 2, true, None), bytes.len());
         assert_eq!(sealed(&bytes[HEADER..]), bytes);
         let stop = AtomicBool::new(true);
         assert_eq!(archive.encode(&stop), Err(ArchiveError::Cancelled));
@@ -385,12 +413,57 @@ mod tests {
                 links: links.then(|| vec![0.5; rows * factors]),
             };
             let about = About { factors: factors as u32, ..archive().about };
-            let archive = Archive { about, customers: rows(false), movies: rows(links) };
-            let size =
-                Archive::size(&archive.about, archive.customers.ids.len(), archive.movies.ids.len(), links);
+            let prior = links.then(|| vec![0.5; rows(false).ids.len() / 7]);
+            let prior_length = prior.as_ref().map(Vec::len);
+            let archive = Archive { about, customers: rows(false), movies: rows(links), prior };
+            let Archive { about, customers, movies, .. } = &archive;
+            let size = Archive::size(about, customers.ids.len(), movies.ids.len(), links, prior_length);
             assert_eq!(size, archive.encode(&GO).unwrap().len());
         }
-        assert_eq!(Archive::size(&archive().about, usize::MAX, 2, true), usize::MAX);
+        assert_eq!(Archive::size(&archive().about, usize::MAX, 2, true, None), usize::MAX);
+    }
+
+    /// A Bayesian model of two samples, with its prior.
+    fn bayesian() -> Archive {
+        let Archive { about, customers, movies, .. } = archive();
+        let rows = |rows: Rows, links: bool| Rows {
+            factors: rows.ids.iter().flat_map(|&id| [id as f32, 1.0, -0.5, 2.0, 1.0, 0.5]).collect(),
+            links: links.then(|| rows.ids.iter().flat_map(|_| [0.25, 0.5, 0.0, 0.75, 1.0, 0.0]).collect()),
+            ..rows
+        };
+        Archive {
+            about: About {
+                algorithm: "bpmf".into(),
+                params: "{\"factors\": 1, \"samples\": 2}".into(),
+                factors: 6,
+                samples: 2,
+                ..about
+            },
+            customers: rows(customers, false),
+            movies: rows(movies, true),
+            prior: Some(vec![0.5, -0.5, 4.0, 0.25, 3.0, 0.75, -0.75, 5.0, 0.125, 2.0]),
+        }
+    }
+
+    #[test]
+    fn the_prior_of_samples_goes_along() {
+        let archive = bayesian();
+        let bytes = archive.encode(&GO).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), archive);
+        assert_eq!(Archive::size(&archive.about, 3, 2, true, Some(10)), bytes.len());
+        let refused = |change: fn(&mut Archive)| {
+            let mut archive = bayesian();
+            change(&mut archive);
+            decode(&archive.encode(&GO).unwrap()).unwrap_err().to_string()
+        };
+        assert_eq!(refused(|archive| archive.prior.as_mut().unwrap().truncate(9)), "its prior cannot be");
+        let infinite = |archive: &mut Archive| archive.prior.as_mut().unwrap()[3] = f32::INFINITY;
+        assert_eq!(refused(infinite), "its priors have numbers that are not finite");
+        // Of a model that was trained before there was one, and of one that has no samples.
+        let without = Archive { prior: None, ..bayesian() };
+        assert_eq!(decode(&without.encode(&GO).unwrap()).unwrap(), without);
+        let other = Archive { prior: Some(vec![1.0]), ..self::archive() };
+        assert_eq!(decode(&other.encode(&GO).unwrap()).unwrap_err().to_string(), "its prior cannot be");
     }
 
     #[test]
@@ -410,8 +483,8 @@ mod tests {
         }
         assert_eq!(decode(b"\x89PNG and much more than a header is long"), Err(ArchiveError::Foreign));
         let mut later = bytes.clone();
-        later[MAGIC.len()] = 2;
-        assert_eq!(decode(&later), Err(ArchiveError::Format(2)));
+        later[MAGIC.len()] = 3;
+        assert_eq!(decode(&later), Err(ArchiveError::Format(3)));
     }
 
     #[test]

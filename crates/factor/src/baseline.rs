@@ -100,7 +100,7 @@ pub fn damp_means(rated: &mut [(u64, f64)], damping: f64) {
 fn mean(matrix: &RatingMatrix) -> Result<Model, Error> {
     let customers = Side::zeros(matrix.by_customer.rows(), 0)?;
     let movies = Side::zeros(matrix.by_movie.rows(), 0)?;
-    Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None })
+    Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None })
 }
 
 /// Damped biases, movies first (Koren 2010, "Factor in the neighbors", section 2.1): a model of no factors.

@@ -6,15 +6,18 @@
 //! the ratings. A sample of a row is the solution of its normal equations and noise, by the kernel of [`crate::als`], from
 //! which sampling starts. With links, the prior's mean depends on which movies a customer rated, and on who rated a movie
 //! (as in [`crate::svdpp`]), by vectors that are sampled as Simm et al. do (2015, "Macau: scalable Bayesian multi-relational
-//! factorization with side information using MCMC", section 2.2).
+//! factorization with side information using MCMC", section 2.2). A side is linked where the other has at most
+//! [`MOST_VECTORS`](crate::gibbs::MOST_VECTORS) vectors for each of its rows.
 
 use std::sync::atomic::AtomicBool;
 
+use ndarray::s;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::customer_prior::CustomerPrior;
 use crate::gibbs::Sampler;
-use crate::memory::try_vec;
+use crate::memory::{try_vec, zeros};
 use crate::normal_equations::Scratch;
 use crate::packed::Packed;
 use crate::parameter::{count, seed, whole};
@@ -31,7 +34,7 @@ use crate::{
 /// | `factors` | 20 | 1 to 256 | length of each customer's and movie's vector |
 /// | `burn_in` | 20 | 0 to 1000 | sweeps before samples are kept |
 /// | `samples` | 50 | 2 to 1000 | sweeps whose samples are kept, side by side: a model takes `samples · (factors + 2)` numbers a row |
-/// | `links` | true | | whether rows are expected by which others they meet |
+/// | `links` | true | | whether customers are expected by which movies they rated, if there are at most four movies for each customer; and the other way round |
 /// | `seed` | 42 | any | where the factors start, and the noise |
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,7 +75,10 @@ impl Params {
     /// Bytes that training takes at its height, the matrix and its making included.
     pub fn memory(&self, size: Size) -> usize {
         let Size { customers, movies, ratings, held_out, threads } = size;
-        let kept = (customers + movies) * (self.samples * (self.factors + 2) + 1) * size_of::<f32>();
+        let row = self.samples * (self.factors + 2) * size_of::<f32>();
+        let links = if self.links { movies * row } else { 0 };
+        let prior = CustomerPrior::of(self.factors).length(self.samples) * size_of::<f32>();
+        let kept = (customers + movies) * (row + size_of::<f32>()) + links + prior;
         let sampled = Sampler::memory(customers, movies, self.factors, self.links)
             + Packed::memory(customers + movies, self.factors);
         let training = RatingMatrix::memory(customers, movies, ratings)
@@ -104,7 +110,7 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     let iterations = params.burn_in + params.samples;
     let mut course = Course::new(matrix, run, iterations, 0.0)?;
     let mut sampler = Sampler::new(matrix, start(matrix, params, cancelled)?, params.links, params.seed)?;
-    let mut kept = Kept::new(matrix, params)?;
+    let mut kept = Kept::new(matrix, params, sampler.customers_links().is_some())?;
     let mut sums: Vec<f64> = try_vec(held_out.len())?;
     for number in 1..=iterations {
         let error = sampler.sweep(matrix, number, cancelled)?;
@@ -124,7 +130,7 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
         let sums = turns.of_slice_mut(&mut sums, 1);
         let errors = turns.reduce(sums, cancelled, Errors::default, judge, Errors::plus)?;
         if number > params.burn_in {
-            kept.keep(&sampler.model, number - params.burn_in - 1, cancelled)?;
+            kept.keep(&sampler, number - params.burn_in - 1, cancelled)?;
         }
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
         course.hear(train_rmse, errors.metrics().map(|metrics| metrics.rmse));
@@ -157,18 +163,39 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(matrix: &RatingMatrix, params: &Params) -> Result<Kept, Error> {
+    fn new(matrix: &RatingMatrix, params: &Params, has_links: bool) -> Result<Kept, Error> {
         let Params { factors, samples, .. } = *params;
         let side = |rows| Side::zeros(rows, samples * (factors + 2));
         let (customers, movies) = (side(matrix.by_customer.rows())?, side(matrix.by_movie.rows())?);
         Ok(Kept {
-            model: Model { mean: matrix.mean() as f32, customers, movies, samples, links: None },
+            model: Model {
+                mean: matrix.mean() as f32,
+                customers,
+                movies,
+                samples,
+                links: match has_links {
+                    true => Some(zeros((matrix.by_movie.rows(), samples * (factors + 2)))?),
+                    false => None,
+                },
+                prior: Some(CustomerPrior::of(factors).zeros(samples)?),
+            },
             factors,
         })
     }
 
-    fn keep(&mut self, sample: &Model, number: usize, cancelled: &AtomicBool) -> Result<(), Error> {
-        let Kept { model: Model { customers, movies, samples, .. }, factors } = self;
+    fn keep(&mut self, sampler: &Sampler, number: usize, cancelled: &AtomicBool) -> Result<(), Error> {
+        let sample = &sampler.model;
+        let Kept { model: Model { customers, movies, samples, links, prior, .. }, factors } = self;
+        if let Some(prior) = prior {
+            sampler.customers_prior(number, prior);
+        }
+        if let (Some(to), Some(vectors)) = (links, sampler.customers_links()) {
+            let (turns, from) = (Turns::of_length(to.ncols()), number * (*factors + 2));
+            turns.visit(turns.of_mut(to).zip(turns.of(vectors)), cancelled, |_, (mut to, vectors)| {
+                to.slice_mut(s![.., from..from + vectors.ncols()]).assign(&vectors);
+                Ok(())
+            })?;
+        }
         let scale = 1.0 / (*samples as f32).sqrt();
         let (start, factors) = (number * (*factors + 2), *factors);
         for (to, from, bias, one) in [(customers, &sample.customers, 0, 1), (movies, &sample.movies, 1, 0)] {

@@ -121,7 +121,7 @@ impl Catalogue {
     /// [`Samples::product`] of a movie's vector and every movie's.
     pub fn products(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
         let mut products = self.sums()?;
-        self.samples.factors().for_each(|of| self.add_products(vector, of, &mut products));
+        self.samples.vectors().for_each(|of| self.add_products(vector, of, &mut products));
         products.truncate(self.movies);
         Ok(products)
     }
@@ -132,7 +132,7 @@ impl Catalogue {
         for (sums, block) in
             norms.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
         {
-            for of in self.samples.factors() {
+            for of in self.samples.vectors() {
                 for movies in block[BLOCK * (of.start + 1)..BLOCK * (of.end + 1)].chunks_exact(BLOCK) {
                     sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += entry * entry);
                 }

@@ -7,8 +7,11 @@
 use crate::normal_equations::Observed;
 use crate::vector::Vector;
 
-/// The square of a gradient's length, as a share of the first one's, at which a row is solved.
+/// The square of a residual's length, as a share of the first one's, at which a row is solved.
 const SOLVED: f64 = 1e-12;
+/// The length of a residual that counts as zero. What is shorter has entries of which single precision keeps few digits or
+/// none, and their products none: a row whose ratings are all explained would seem to have no single solution.
+const ZERO: f64 = 1e-18;
 
 /// What one row's steps go through, each `stride` numbers long.
 pub(crate) struct Walk<'a> {
@@ -63,15 +66,15 @@ pub(crate) unsafe fn follow<V: Vector>(
     direction[..unknowns].copy_from_slice(&residual[..unknowns]);
     direction[unknowns] = 0.0;
     let mut length = dot(&residual[..unknowns], &residual[..unknowns]);
-    let solved = SOLVED * length;
+    let solved = (SOLVED * length).max(ZERO * ZERO);
     for _ in 0..row.steps {
         if length <= solved {
             break;
         }
         // SAFETY: as above.
         let squares = unsafe { rows.project(direction, product) }?;
-        let curvature = (0..unknowns).map(|n| direction[n] * regularise(direction, n)).sum::<f32>();
-        let curvature = squares + f64::from(curvature);
+        let products = (0..unknowns).map(|n| f64::from(direction[n]) * f64::from(regularise(direction, n)));
+        let curvature = squares + products.sum::<f64>();
         let step = length / curvature;
         // Also false for NaN.
         if !(curvature > 0.0 && step.is_finite()) {

@@ -49,6 +49,15 @@ pub(crate) fn gram(tall: ArrayView2<'_, f32>, cancelled: &AtomicBool) -> Result<
     Ok(sum)
 }
 
+/// The share of each diagonal entry that [`strengthen`] adds to it: ten times what the kernel takes for nothing left.
+pub(crate) const RIDGE: f64 = 1e-5;
+
+/// Adds to each diagonal entry of a positive semidefinite matrix a small share of it, so that single precision, too, finds the
+/// matrix positive definite, however large it is beside what else a system holds.
+pub(crate) fn strengthen(matrix: &mut Array2<f64>) {
+    matrix.diag_mut().iter_mut().for_each(|entry| *entry *= 1.0 + RIDGE);
+}
+
 /// The upper triangle of a matrix in rows of `stride` numbers, times `scale`, as the kernel adds it to its systems.
 pub(crate) fn strided(matrix: &Array2<f64>, stride: usize, scale: f64) -> Result<Vec<f32>, Error> {
     let mut strided = try_vec(stride * stride)?;

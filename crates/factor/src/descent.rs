@@ -213,8 +213,11 @@ unsafe fn visit<V: Vector>(
         let (one, shrink) = (V::splat(1.0), V::splat(pace.rate * pace.regularization));
         let (p_free, q_free) = (V::load(p_head.free.as_ptr()), V::load(q_head.free.as_ptr()));
         let (p_shrink, q_shrink) = (V::load(p_head.shrink.as_ptr()), V::load(q_head.shrink.as_ptr()));
-        let p_kept = one.sub_product(V::splat(weight), shrink);
-        let p_head_kept = one.sub_product(V::splat(weight), p_shrink);
+        // What a step's regularisation leaves of each number. It ends at zero: a product of rate, λ and weight beyond 1 would
+        // carry the number to the other side, and beyond 2 further away with each step.
+        let kept = |weight: V, shrink: V| one.sub_product(weight, shrink).max(V::splat(0.0));
+        let p_kept = kept(V::splat(weight), shrink);
+        let p_head_kept = kept(V::splat(weight), p_shrink);
         let mut products = V::splat(0.0);
         for at in (0..used).step_by(V::LANES) {
             products = products.add_product(V::load(p.add(at)), V::load(q.add(at)));
@@ -230,8 +233,8 @@ unsafe fn visit<V: Vector>(
             squared_errors += f64::from(error) * f64::from(error);
             let step = V::splat(pace.rate * error);
             let weight = V::splat(weights[number as usize - range.start]);
-            let q_kept = one.sub_product(weight, shrink);
-            let q_head_kept = one.sub_product(weight, q_shrink);
+            let q_kept = kept(weight, shrink);
+            let q_head_kept = kept(weight, q_shrink);
 
             let (p_now, q_now) = (V::load(p), V::load(q));
             let p_then = p_now.mul(p_head_kept).add_product(q_now.mul(p_free), step);
@@ -306,12 +309,13 @@ mod tests {
                 let product = p[HEAD..].iter().zip(&q[HEAD..]).map(|(p, q)| p * q).sum::<f64>();
                 let error = f64::from(rating) - (mean + p[0] + q[1] + product);
                 sum += error * error;
-                p[0] += rate * (error - bias_lambda * w * p[0]);
-                q[1] += rate * (error - bias_lambda * v * q[1]);
+                let kept = |lambda: f64, weight: f64| (1.0 - rate * lambda * weight).max(0.0);
+                p[0] = kept(bias_lambda, w) * p[0] + rate * error;
+                q[1] = kept(bias_lambda, v) * q[1] + rate * error;
                 for (p, q) in p[HEAD..].iter_mut().zip(&mut q[HEAD..]) {
                     let old = *p;
-                    *p += rate * (error * *q - lambda * w * *p);
-                    *q += rate * (error * old - lambda * v * *q);
+                    *p = kept(lambda, w) * *p + rate * error * *q;
+                    *q = kept(lambda, v) * *q + rate * error * old;
                 }
             }
         }
@@ -326,13 +330,15 @@ mod tests {
             numbers in prop::collection::vec(-0.3f32..0.3, (CUSTOMERS + MOVIES) * 132),
             weights in prop::collection::vec(1.0f32..20.0, CUSTOMERS + MOVIES),
             from in 0usize..4, to in 4usize..=MOVIES,
+            // At 10, what the regularisation takes is more than there is of some rows, and of some not.
+            strength in prop_oneof![Just(1.0f32), Just(10.0)],
         ) {
             let mut list = Ratings::default();
             ratings.iter().for_each(|(&(customer, movie), &rating)| list.push(customer, movie, rating));
             let go = AtomicBool::new(false);
             let matrix = RatingMatrix::new(CUSTOMERS, MOVIES, &list, &go).unwrap();
-            let pace =
-                Pace { factors, mean: 3.5, rate: 0.02, regularization: 0.05, bias_regularization: 0.03 };
+            let (regularization, bias_regularization) = (0.5 * strength, 0.3 * strength);
+            let pace = Pace { factors, mean: 3.5, rate: 0.02, regularization, bias_regularization };
             let stride = stride(factors);
             let rows = |rows: usize, skipped: usize, bias: usize| {
                 let mut filled = Aligned::zeros(rows * stride).unwrap();

@@ -61,8 +61,8 @@ pub enum Error {
     /// A dense decomposition did not come to an end: its entries are no finite numbers.
     #[error("a dense decomposition did not converge")]
     NoConvergence,
-    /// A customer's factors are no linear map of ratings.
-    #[error("a customer cannot be folded into a model by {algorithm}")]
+    /// A model was stored without what customers are found by.
+    #[error("the model by {algorithm} was stored without the prior that customers are found by")]
     NoFoldIn {
         /// The algorithm.
         algorithm: &'static str,

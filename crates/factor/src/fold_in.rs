@@ -5,12 +5,17 @@
 //! that each rating's share in them, and in any prediction, can be told apart (Hu, Koren and Volinsky 2008, "Collaborative
 //! filtering for implicit feedback datasets", section 5).
 
+mod bayesian;
+
 use std::ops::ControlFlow;
 
+use crate::customer_prior::CustomerPrior;
+use crate::dense::RIDGE;
 use crate::memory::{try_room, try_vec};
+use crate::samples::Samples;
 use crate::symmetric::{PANEL, add_products, factorise, solve};
 use crate::training::{PRIOR_COUNT, ridge};
-use crate::{Algorithm, Error, baseline, svd, svdpp, truncated_svd};
+use crate::{Algorithm, Error, baseline, truncated_svd};
 
 /// Ratings, and what the model knows of their movies. Room for all of them is reserved before the first.
 #[derive(Clone, Debug, Default)]
@@ -94,18 +99,23 @@ pub enum Shared {
     Squares(Vec<f64>),
     /// The upper triangle of the sum of the products `y yᵀ`, over the movies' links `y`: as many rows and columns.
     Products(Vec<f64>),
+    /// No sum: the prior of customers in each sample, [`crate::Model::prior`], and how the samples lie.
+    Prior(Samples, Vec<f32>),
 }
 
 impl Shared {
-    /// Bytes that one takes at most, of a model of as many factors.
-    pub fn memory(factors: usize) -> usize {
-        factors * factors * size_of::<f64>()
+    /// Bytes that one takes at most, of a model of such rows.
+    pub fn memory(samples: Samples) -> usize {
+        match samples.count() {
+            1 => samples.length().saturating_mul(samples.length()).saturating_mul(size_of::<f64>()),
+            count => CustomerPrior::of(samples.factors()).length(count).saturating_mul(size_of::<f32>()),
+        }
     }
 
     /// Adds a movie's vector. What is beyond the length is not looked at.
     pub fn add(&mut self, vector: &[f32]) {
         match self {
-            Shared::Nothing => {}
+            Shared::Nothing | Shared::Prior(..) => {}
             Shared::Squares(squares) => {
                 let entries = squares.iter_mut().zip(vector);
                 entries.for_each(|(sum, &entry)| *sum += f64::from(entry) * f64::from(entry));
@@ -140,6 +150,8 @@ enum System {
     Factorised(Vec<f64>),
     /// The inverse of a diagonal matrix.
     Diagonal(Vec<f64>),
+    /// One system a sample.
+    Bayesian(bayesian::Systems),
     /// Of nobody's ratings, nothing follows.
     Nothing,
 }
@@ -153,6 +165,10 @@ struct Targets {
 }
 
 impl Targets {
+    fn of_mean(mean: f32) -> Targets {
+        Targets { mean, offset: 0.0, weight: 0.0 }
+    }
+
     fn of(&self, rating: f32, bias: f32) -> f64 {
         f64::from(rating) - f64::from(self.mean) - f64::from(bias) - self.offset
     }
@@ -164,20 +180,32 @@ impl System {
         match self {
             System::Factorised(upper) => solve(upper, right),
             System::Diagonal(inverse) => right.iter_mut().zip(inverse).for_each(|(to, by)| *to *= by),
-            System::Nothing => right.fill(0.0),
+            // Several systems, which are solved one by one.
+            System::Bayesian(_) | System::Nothing => right.fill(0.0),
         }
     }
 }
 
 impl FoldedIn {
     /// Bytes that finding one takes at most, beside its ratings.
-    pub fn memory(factors: usize) -> usize {
-        (factors + 1) * (factors + 1 + PANEL + 3) * size_of::<f64>()
+    pub fn memory(samples: Samples) -> usize {
+        match samples.count() {
+            1 => {
+                let unknowns = samples.length() + 1;
+                unknowns.saturating_mul(unknowns + PANEL + 3).saturating_mul(size_of::<f64>())
+            }
+            _ => bayesian::memory(samples),
+        }
     }
 
     /// How much each rating adds to the product of the customer's factors and a movie's; `rated` are those that the customer was
-    /// found by. They sum up to that product.
+    /// found by. With [`FoldedIn::expected`], they sum up to that product.
     pub fn contributions(&self, rated: &Rated, factors: &[f32]) -> Result<Vec<f64>, Error> {
+        if let System::Bayesian(systems) = &self.system {
+            let mut contributions = systems.contributions(rated, factors)?;
+            contributions.truncate(rated.len());
+            return Ok(contributions);
+        }
         // The product is qᵀ A⁻¹ Σ right, and A is symmetric: solved for once, a rating's part is a scalar product.
         let mut shares: Vec<f64> = try_vec(self.factors.len() + 1)?;
         shares.iter_mut().take(self.factors.len()).zip(factors).for_each(|(to, &from)| *to = f64::from(from));
@@ -193,13 +221,22 @@ impl FoldedIn {
         }));
         Ok(contributions)
     }
+
+    /// How much of that product no rating adds: what the model expects of every customer. 0 of all but Bayesian models.
+    pub fn expected(&self, rated: &Rated, factors: &[f32]) -> Result<f64, Error> {
+        match &self.system {
+            System::Bayesian(systems) => Ok(systems.contributions(rated, factors)?.pop().unwrap_or(0.0)),
+            _ => Ok(0.0),
+        }
+    }
 }
 
 impl Algorithm {
-    /// Whether customers can be folded in: [`Error::NoFoldIn`] of `bpmf`.
-    pub fn check_fold_in(&self) -> Result<(), Error> {
+    /// Whether customers can be folded in, by a model with or without a [`crate::Model::prior`]: [`Error::NoFoldIn`] of `bpmf`
+    /// without one.
+    pub fn check_fold_in(&self, has_prior: bool) -> Result<(), Error> {
         match self {
-            Algorithm::Bpmf(_) => Err(Error::NoFoldIn { algorithm: self.name() }),
+            Algorithm::Bpmf(_) if !has_prior => Err(Error::NoFoldIn { algorithm: self.name() }),
             _ => Ok(()),
         }
     }
@@ -209,13 +246,23 @@ impl Algorithm {
         match self {
             Algorithm::Als(params) => params.implicit_weight > 0.0,
             Algorithm::Svdpp(_) => true,
+            Algorithm::Bpmf(params) => params.links,
             _ => false,
         }
     }
 
-    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet.
-    pub fn shared(&self, factors: usize) -> Result<Shared, Error> {
+    /// The sum over all movies that [`Algorithm::fold_in`] has to be given, over none yet. Of `bpmf`, it is the model's prior, and
+    /// [`Error::NoFoldIn`] where there is none that fits.
+    pub fn shared(&self, samples: Samples, prior: Option<&[f32]>) -> Result<Shared, Error> {
+        let factors = samples.length();
         Ok(match self {
+            Algorithm::Bpmf(_) => {
+                let length = CustomerPrior::of(samples.factors()).length(samples.count());
+                let fitting = prior.filter(|prior| samples.count() > 1 && prior.len() == length);
+                let mut copy = try_room(length)?;
+                copy.extend_from_slice(fitting.ok_or(Error::NoFoldIn { algorithm: self.name() })?);
+                Shared::Prior(samples, copy)
+            }
             Algorithm::Als(params) if params.implicit_weight > 0.0 => {
                 Shared::Products(try_vec(factors.saturating_mul(factors))?)
             }
@@ -229,7 +276,8 @@ impl Algorithm {
     ///
     /// Of `als` without `cg_steps`, `svdpp`, `truncated_svd` and `baseline`, a customer trained on the same ratings has the same
     /// factors, but for rounding; of `svd`, and of `als` with `cg_steps`, this is the minimum that their steps approach.
-    /// [`Error::NoFoldIn`] of `bpmf`, and [`Error::Undetermined`] where there is no regularisation and too few ratings.
+    /// Of `bpmf` it is, in each sample, the mean that the customer's factors scatter about. [`Error::Undetermined`] where there is
+    /// no regularisation and too few ratings.
     pub fn fold_in(
         &self,
         mean: f32,
@@ -238,8 +286,7 @@ impl Algorithm {
         proceed: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<FoldedIn, Error> {
         let ratings = rated.len();
-        let usual = |regularization: f64| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
-        let targets = Targets { mean, offset: 0.0, weight: 0.0 };
+        let targets = Targets::of_mean(mean);
         let mut check = || match proceed() {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
@@ -250,12 +297,13 @@ impl Algorithm {
                 let targets = Targets { weight: f64::from(params.implicit_weight as f32), ..targets };
                 least_squares(rated, targets, params.ridges(ratings), shared, &mut check)
             }
-            Algorithm::Svd(svd::Params { regularization, bias_regularization, .. }) => {
-                let ridges = (usual(*regularization), usual(*bias_regularization));
+            Algorithm::Svd(params) => {
+                let of = |regularization: f64| f64::from(ridge(regularization, ratings, PRIOR_COUNT));
+                let ridges = (of(params.regularization), of(params.bias_regularization));
                 least_squares(rated, targets, ridges, &Shared::Nothing, &mut check)
             }
-            Algorithm::Svdpp(svdpp::Params { regularization, bias_regularization, .. }) => {
-                let ridges = (usual(*regularization), usual(*bias_regularization));
+            Algorithm::Svdpp(params) => {
+                let ridges = params.ridges(ratings);
                 let targets = Targets { weight: ridges.0 / (ratings.max(1) as f64).sqrt(), ..targets };
                 least_squares(rated, targets, ridges, &Shared::Nothing, &mut check)
             }
@@ -277,7 +325,10 @@ impl Algorithm {
                 };
                 project(rated, targets, damping, &[])
             }
-            Algorithm::Bpmf(_) => Err(Error::NoFoldIn { algorithm: self.name() }),
+            Algorithm::Bpmf(_) => match shared {
+                Shared::Prior(samples, prior) => bayesian::fold_in(rated, *samples, mean, prior, &mut check),
+                _ => Err(Error::NoFoldIn { algorithm: self.name() }),
+            },
         }
     }
 }
@@ -300,6 +351,8 @@ fn least_squares(
         for (to, from) in matrix.chunks_exact_mut(unknowns).zip(products.chunks_exact(factors)) {
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = targets.weight * from);
         }
+        // As training does.
+        matrix.iter_mut().step_by(unknowns + 1).for_each(|diagonal| *diagonal *= 1.0 + RIDGE);
     }
     for (unknown, row) in matrix.chunks_exact_mut(unknowns).enumerate() {
         row[unknown] += if unknown < factors { ridge } else { bias_ridge };
@@ -403,7 +456,8 @@ mod tests {
     }
 
     fn shared(algorithm: &Algorithm, model: &Model) -> Shared {
-        let mut shared = algorithm.shared(model.movies.factors.ncols()).unwrap();
+        let samples = Samples::of_rows(model.samples, model.movies.factors.ncols());
+        let mut shared = algorithm.shared(samples, model.prior.as_deref()).unwrap();
         let vectors = model.links.as_ref().unwrap_or(&model.movies.factors);
         vectors.rows().into_iter().for_each(|vector| shared.add(&vector.to_vec()));
         shared
@@ -477,7 +531,120 @@ mod tests {
         let nobody = free.fold_in(model.mean, &none, &Shared::Nothing, &mut go_on).unwrap();
         assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
         assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
-        let bayesian = Algorithm::parse("bpmf", &json!({})).unwrap();
-        assert_eq!(fold_in(&bayesian, &mut go_on), Error::NoFoldIn { algorithm: "bpmf" });
+    }
+
+    #[test]
+    fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
+        let matrix = matrix();
+        for links in [true, false] {
+            let params = json!({"factors": 3, "burn_in": 50, "samples": 400, "links": links});
+            let (algorithm, model) = train("bpmf", params);
+            assert_eq!((model.links.is_some(), algorithm.folds_in_links()), (links, links));
+            let shared = shared(&algorithm, &model);
+            let (mut squares, mut count) = (0.0, 0.0);
+            for customer in 0..60 {
+                let rated = rated(&matrix, &model, customer, 25);
+                let found = algorithm.fold_in(model.mean, &rated, &shared, &mut go_on).unwrap();
+                let (bias, trained) = model.customers.row(customer).unwrap();
+                let samples = Samples::of_rows(400, trained.len());
+                let row = ndarray::ArrayView1::from(&found.factors);
+                for movie in 0..25 {
+                    let (movie_bias, vector) = model.movies.row(movie).unwrap();
+                    let score = |bias: f32, row: ndarray::ArrayView1<'_, f32>| {
+                        crate::score(model.mean, (bias, row), (movie_bias, vector))
+                    };
+                    squares += f64::from(score(found.bias, row) - score(bias, trained)).powi(2);
+                    count += 1.0;
+                    // What is expected and what each rating adds is all there is.
+                    let vector = vector.to_vec();
+                    let sum = found.contributions(&rated, &vector).unwrap().iter().sum::<f64>();
+                    let sum = sum + found.expected(&rated, &vector).unwrap();
+                    let product = row.dot(&model.movies.factors.row(movie));
+                    assert!((sum - f64::from(product)).abs() < 1e-3, "{sum} {product}");
+                }
+                // The layout is that of those who were trained.
+                for (part, of) in samples.parts().zip(samples.vectors()) {
+                    assert!((row[part.end - 1] - 1.0 / 20.0).abs() < 1e-6, "{}", row[part.end - 1]);
+                    assert_eq!(part.start, of.start);
+                }
+                let deviations = samples.parts().map(|part| row[part.end - 2]).sum::<f32>();
+                assert!(deviations.abs() < 1e-3, "{deviations}");
+            }
+            let off = (squares / count).sqrt();
+            assert!(off < 0.05, "links {links}: predictions are off by {off}");
+            // Whoever rated nothing is not known.
+            let none = Rated::with_room(0, model.movies.factors.ncols(), links).unwrap();
+            let nobody = algorithm.fold_in(model.mean, &none, &shared, &mut go_on).unwrap();
+            assert!(nobody.bias == 0.0 && nobody.factors.iter().all(|&entry| entry == 0.0));
+            assert_eq!(nobody.expected(&none, &vec![1.0; nobody.factors.len()]), Ok(0.0));
+            let few = rated(&matrix, &model, 0, 2);
+            let stopped = algorithm.fold_in(model.mean, &few, &shared, &mut || ControlFlow::Break(()));
+            assert_eq!(stopped.unwrap_err(), Error::Cancelled);
+            // A model of before has no prior, and one of another size has not this one.
+            let refused = Error::NoFoldIn { algorithm: "bpmf" };
+            let samples = Samples::of_rows(400, model.movies.factors.ncols());
+            assert_eq!(algorithm.shared(samples, None), Err(refused.clone()));
+            assert_eq!(algorithm.shared(samples, Some(&[1.0; 7])), Err(refused.clone()));
+            assert_eq!(algorithm.check_fold_in(false), Err(refused.clone()));
+            assert_eq!(algorithm.check_fold_in(true), Ok(()));
+            let unprepared = algorithm.fold_in(model.mean, &few, &Shared::Nothing, &mut go_on);
+            assert_eq!(unprepared.unwrap_err(), refused);
+        }
+    }
+
+    #[test]
+    fn each_sample_is_solved_for_by_its_own_prior() {
+        use faer::linalg::solvers::Solve;
+        let algorithm = Algorithm::parse("bpmf", &json!({"factors": 2, "samples": 2})).unwrap();
+        let samples = Samples::new(2, 2);
+        let prior = [
+            [0.1f32, -0.2, 0.3, 4.0, 0.5, 0.25, 3.0, 0.75, 6.0],
+            [-0.4, 0.2, 0.1, 2.0, -0.5, 0.5, 5.0, 0.25, 8.0],
+        ];
+        let shared = algorithm.shared(samples, Some(&prior.concat())).unwrap();
+        let root = 2f32.sqrt();
+        // Two movies' factors and biases in both samples, less the biases' means; and their links.
+        let movies: [(f32, f32, [[f32; 2]; 2], [f32; 2], [[f32; 3]; 2]); 2] = [
+            (5.0, 0.2, [[0.5, 1.0], [0.25, -1.0]], [0.1, -0.1], [[0.3, 0.1, 0.2], [0.1, 0.2, 0.4]]),
+            (2.0, -0.3, [[-0.5, 0.75], [1.5, 0.5]], [-0.2, 0.2], [[0.5, -0.3, 0.0], [-0.2, 0.6, 0.1]]),
+        ];
+        let mut rated = Rated::with_room(2, 8, true).unwrap();
+        for (rating, bias, factors, differences, links) in movies {
+            let row = (0..2).flat_map(|s| [factors[s][0], factors[s][1], 1.0, differences[s]]);
+            let links = links.map(|[x, y, bias]| [x, y, bias, 0.0]).concat();
+            rated.push(rating, bias, row.map(|entry| entry / root), &links).unwrap();
+        }
+        let found = algorithm.fold_in(3.5, &rated, &shared, &mut go_on).unwrap();
+        let mut biases = [0.0; 2];
+        for (sample, prior) in prior.iter().enumerate() {
+            let [m0, m1, m2, a, b, c, d, e, f] = prior.map(f64::from);
+            let precision = [[a, b, c], [b, d, e], [c, e, f]];
+            let mut expected = [m0, m1, m2];
+            let mut matrix = precision;
+            let mut right = [0.0; 3];
+            for (rating, bias, factors, differences, links) in movies {
+                let z = [f64::from(factors[sample][0]), f64::from(factors[sample][1]), 1.0];
+                let target = f64::from(rating - 3.5 - bias - differences[sample]);
+                for row in 0..3 {
+                    (0..3).for_each(|column| matrix[row][column] += z[row] * z[column]);
+                    right[row] += target * z[row];
+                    expected[row] += f64::from(links[sample][row]) / 2f64.sqrt();
+                }
+            }
+            for row in 0..3 {
+                right[row] += (0..3).map(|column| precision[row][column] * expected[column]).sum::<f64>();
+            }
+            let system = faer::Mat::from_fn(3, 3, |row, column| matrix[row][column]);
+            let solution = system.partial_piv_lu().solve(faer::Mat::from_fn(3, 1, |row, _| right[row]));
+            biases[sample] = solution[(2, 0)];
+            for factor in 0..2 {
+                let entry = f64::from(found.factors[sample * 4 + factor] * root);
+                assert!((entry - solution[(factor, 0)]).abs() < 1e-4, "{entry} {}", solution[(factor, 0)]);
+            }
+        }
+        let mean = (biases[0] + biases[1]) / 2.0;
+        assert!((f64::from(found.bias) - mean).abs() < 1e-4, "{} {mean}", found.bias);
+        let difference = f64::from(found.factors[2] * root);
+        assert!((difference - (biases[0] - mean)).abs() < 1e-4, "{difference}");
     }
 }

@@ -7,7 +7,8 @@ use rand_distr::{ChiSquared, Distribution, Gamma, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::dense::{gram, gram_memory, strided};
+use crate::customer_prior::CustomerPrior;
+use crate::dense::{gram, gram_memory, strengthen, strided};
 use crate::dense_product::add_product;
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
@@ -24,8 +25,10 @@ use crate::{Error, Model, RatingMatrix, Side, Sparse};
 const MEAN_COUNT: f64 = 2.0;
 /// Twice the shape, and twice the rate, of the priors of precisions that are numbers.
 const PRECISION_COUNT: f64 = 2.0;
-/// The share of a precision matrix's mean diagonal that is added to its diagonal.
-const RIDGE: f64 = 1e-5;
+
+/// Vectors for each row of a side up to which the side is linked. Where there are many more, they explain the rows whatever
+/// these are; and as the precision of the rows is the vectors', too, it is theirs that is learned then.
+pub(crate) const MOST_VECTORS: usize = 4;
 
 /// What a side's stream of random numbers is turned by for those that are not of a row's own noise: two of the same begin
 /// alike.
@@ -62,24 +65,37 @@ impl Sampler {
     pub fn new(matrix: &RatingMatrix, model: Model, links: bool, seed: i64) -> Result<Sampler, Error> {
         let factors = model.movies.factors.ncols();
         let unknowns = factors + 1;
-        let population = |side, sparse: &Sparse, others: usize| {
-            let link = match links {
-                true => Some((Link::new(others, unknowns)?, 1.0)),
+        let rated = |sparse: &Sparse| (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
+        let (rated_customers, rated_movies) = (rated(&matrix.by_customer), rated(&matrix.by_movie));
+        let population = |side, rows: usize, others: &Sparse, rated_others: usize| {
+            let link = match links && rated_others <= MOST_VECTORS * rows {
+                true => Some((Link::new(others.rows(), unknowns)?, 1.0)),
                 false => None,
             };
-            let rows = (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
             Ok(Population { side, rows, mean: Array1::zeros(unknowns), precision: eye(unknowns)?, link })
         };
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         Ok(Sampler {
-            customers: population("customer", &matrix.by_customer, movies)?,
-            movies: population("movie", &matrix.by_movie, customers)?,
+            customers: population("customer", rated_customers, &matrix.by_movie, rated_movies)?,
+            movies: population("movie", rated_movies, &matrix.by_customer, rated_customers)?,
             packed_customers: Packed::zeros(customers, factors)?,
             packed_movies: Packed::zeros(movies, factors)?,
             precision: 1.0,
             model,
             seed,
         })
+    }
+
+    /// What each movie tells of the customers who rated it, factors and bias, if customers are linked.
+    pub fn customers_links(&self) -> Option<&Array2<f32>> {
+        self.customers.link.as_ref().map(|(link, _)| &link.vectors)
+    }
+
+    /// Writes what is expected of customers beside that into a model's prior.
+    pub fn customers_prior(&self, sample: usize, prior: &mut [f32]) {
+        let Population { mean, precision, .. } = &self.customers;
+        let layout = CustomerPrior::of(mean.len() - 1);
+        layout.write(prior, sample, mean, precision, self.precision);
     }
 
     /// Bytes that one takes beside what the kernel reads.
@@ -154,8 +170,7 @@ impl Half<'_> {
         // The kernel's equations are divided by the precision of ratings, which makes noise of it.
         let mut shared = copied(&population.precision)?;
         // Of few rows it may be singular, as single precision sees it.
-        let ridge = RIDGE * shared.diag().sum() / shared.nrows() as f64;
-        shared.diag_mut().iter_mut().for_each(|entry| *entry += ridge);
+        strengthen(&mut shared);
         let shared = strided(&shared, others.stride, 1.0 / precision)?;
         let half = HalfSweep {
             side: population.side,

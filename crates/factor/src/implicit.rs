@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::dense::{gram, gram_memory, strided};
+use crate::dense::{gram, gram_memory, strengthen, strided};
 use crate::dense_product::add_product;
 use crate::memory::{try_vec, zeros};
 use crate::packed::Packed;
@@ -78,7 +78,8 @@ impl Implicit {
             Ok(())
         })?;
         drop(solution);
-        let products = gram(self.vectors.view(), cancelled)?;
+        let mut products = gram(self.vectors.view(), cancelled)?;
+        strengthen(&mut products);
         self.precision = strided(&products, Packed::stride(factors), f64::from(self.weight))?;
         Ok(())
     }

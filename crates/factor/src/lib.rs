@@ -15,6 +15,7 @@ pub mod bpmf;
 mod catalogue;
 mod cholesky;
 mod conjugate_gradient;
+mod customer_prior;
 mod dense;
 mod dense_product;
 mod descent;

@@ -27,8 +27,14 @@ pub struct Model {
     /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`Samples`].
     pub samples: usize,
     /// What each movie tells of those who rated it, whatever their ratings (movies × factors): of models that learn from who
-    /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`].
+    /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`]. Of a Bayesian model, each sample has the
+    /// part of a row that its factors have in [`Side::factors`]: the vector that goes to the customer's factors, what goes to
+    /// the bias, and a 0.
     pub links: Option<Array2<f32>>,
+    /// Of a Bayesian model, what it expects of every customer in each sample: for each, the mean of factors and bias
+    /// (factors + 1 numbers), and the upper triangle of their precision matrix, row by row, divided by the precision of
+    /// ratings. Where customers are to be found by [`crate::Algorithm::fold_in`].
+    pub prior: Option<Vec<f32>>,
 }
 
 /// The biases (rows) and factors (rows × factors) of one side.
@@ -145,7 +151,8 @@ impl Model {
         let side = |side: &Side| Side::zeros(side.biases.len(), side.factors.ncols());
         let links = self.links.as_ref().map(|links| zeros(links.dim())).transpose()?;
         let (customers, movies) = (side(&self.customers)?, side(&self.movies)?);
-        Ok(Model { mean: self.mean, customers, movies, samples: self.samples, links })
+        // No algorithm that has a prior goes back to an iteration before.
+        Ok(Model { mean: self.mean, customers, movies, samples: self.samples, links, prior: None })
     }
 
     /// Takes over all numbers of another one of the same size.
@@ -201,7 +208,8 @@ mod tests {
     #[test]
     fn judging_takes_as_long_as_there_are_ratings() {
         let sides = (Side::zeros(1000, 0).unwrap(), Side::zeros(1000, 0).unwrap());
-        let model = Model { mean: 3.0, customers: sides.0, movies: sides.1, samples: 1, links: None };
+        let model =
+            Model { mean: 3.0, customers: sides.0, movies: sides.1, samples: 1, links: None, prior: None };
         let fastest = |count: usize| {
             let ids = (0..count as u32).map(|number| number % 1000).collect::<Vec<_>>();
             let ratings = Ratings { customers: ids.clone(), movies: ids, values: vec![4; count] };

@@ -56,7 +56,7 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Erro
     if number.fract() == 0.0 && (0.0..=2f64.powi(53)).contains(&number) {
         return Ok(number as usize);
     }
-    Err(D::Error::custom(format!("it must be a whole number that is not negative, not {number}")))
+    Err(D::Error::custom("it must be a whole number"))
 }
 
 /// Reads the seed of random numbers.

@@ -39,6 +39,11 @@ impl Samples {
         self.count
     }
 
+    /// Factors of one sample.
+    pub(crate) fn factors(&self) -> usize {
+        self.factors
+    }
+
     /// Entries of one sample.
     fn each(&self) -> usize {
         self.factors + if self.count > 1 { BIASES } else { 0 }
@@ -55,14 +60,14 @@ impl Samples {
     }
 
     /// Where the factors of each sample lie in a row.
-    pub(crate) fn factors(self) -> impl Iterator<Item = std::ops::Range<usize>> {
+    pub(crate) fn vectors(self) -> impl Iterator<Item = std::ops::Range<usize>> {
         self.parts().map(move |part| part.start..part.start + self.factors)
     }
 
     /// The product of the factors of two rows of one side, biases left aside: of samples, the mean of their products.
     pub fn product(&self, one: &[f32], other: &[f32]) -> f32 {
         let product = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
-        self.factors().map(|of| product(&one[of.clone()], &other[of])).sum()
+        self.vectors().map(|of| product(&one[of.clone()], &other[of])).sum()
     }
 
     /// How far samples scatter about their mean in what they predict of a customer and a movie, before that is cut to the
@@ -115,13 +120,13 @@ mod tests {
     fn factors_are_what_is_left_of_a_row_without_its_biases() {
         let samples = Samples::new(3, 2);
         assert_eq!((samples.length(), Samples::of_rows(3, 12)), (12, samples));
-        assert_eq!(samples.factors().collect::<Vec<_>>(), [0..2, 4..6, 8..10]);
+        assert_eq!(samples.vectors().collect::<Vec<_>>(), [0..2, 4..6, 8..10]);
         let row = [1.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0, 9.0, 5.0, 6.0, 9.0, 9.0];
         assert_eq!(samples.product(&row, &row), 1.0 + 4.0 + 9.0 + 16.0 + 25.0 + 36.0);
         for (count, length) in [(1, 12), (5, 12), (0, 12), (12, 12), (2, 0)] {
             let plain = Samples::of_rows(count, length);
             assert_eq!((plain, plain.length()), (Samples::new(1, length), length));
-            assert!(plain.factors().eq(std::iter::once(0..length)));
+            assert!(plain.vectors().eq(std::iter::once(0..length)));
         }
     }
 

@@ -134,8 +134,11 @@ impl Divided {
             Ok(())
         })?;
         let mut ranges = sparse.blocks(sparse.ratings().div_ceil(RANGES))?;
-        // One more than wanted holds no ratings.
+        // One more than wanted holds rows without ratings, behind all that have any.
         ranges.resize(RANGES, sparse.rows()..sparse.rows());
+        if let Some(last) = ranges.last_mut() {
+            last.end = sparse.rows();
+        }
         Ok(Divided { ranges, rows, weights })
     }
 
@@ -191,7 +194,7 @@ mod tests {
             let go = AtomicBool::new(false);
             let matrix = RatingMatrix::new(customers, movies, &list, &go).unwrap();
             let zeros = |rows| Side::zeros(rows, 3).unwrap();
-            let mut model = Model { mean: 3.0, customers: zeros(customers), movies: zeros(movies), samples: 1, links: None };
+            let mut model = Model { mean: 3.0, customers: zeros(customers), movies: zeros(movies), samples: 1, links: None, prior: None };
             let mut strata = Strata::new(&matrix, &model, 0.0, &go).unwrap();
             // A step that leads nowhere leaves all errors as they are.
             let pace =

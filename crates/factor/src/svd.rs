@@ -117,7 +117,8 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     // Nothing is known of customers: their first steps make them differ.
     let movies = start(matrix, params.factors, params.seed, cancelled)?;
     let customers = Side::zeros(matrix.by_customer.rows(), params.factors)?;
-    let mut model = Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None };
+    let mut model =
+        Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None };
     let mut strata = Strata::new(matrix, &model, PRIOR_COUNT, cancelled)?;
     loop {
         let error = strata.epoch(kernel, params.pace(model.mean, course.number), cancelled)?;
@@ -259,8 +260,14 @@ mod tests {
         let result =
             train(&matrix, &Ratings::default(), &wild, &GO, &mut |iteration| heard = iteration.number);
         assert_eq!(result.unwrap_err(), Error::Diverged { iteration: heard + 1 });
-        let shrunk = Params { regularization: 1e6, ..quick() };
-        assert_eq!(train_all(&matrix, &shrunk).unwrap_err(), Error::Diverged { iteration: 1 });
+        // No regularization is too strong, as a step's ends at zero.
+        for regularization in [40.0, 1e6] {
+            let strong = Params { regularization, bias_regularization: regularization, ..quick() };
+            let model = train_all(&matrix, &strong).unwrap();
+            let sides = [&model.customers, &model.movies];
+            let mut numbers = sides.iter().flat_map(|side| side.biases.iter().chain(&side.factors));
+            assert!(numbers.all(|number| number.abs() < 0.2), "{regularization}");
+        }
         let message = "training diverged in iteration 3: errors or factors grew beyond all bounds";
         assert_eq!(Error::Diverged { iteration: 3 }.to_string(), message);
     }

@@ -6,9 +6,11 @@
 //! is expected does in its system. The same is done for movies, by the customers who rated them. Koren's λ acts on each
 //! `y_j` once a rating instead.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::half_sweep::HalfSweep;
 use crate::link::Link;
@@ -25,9 +27,10 @@ use crate::{Error, MatrixBuilder, Model, RatingMatrix, Ratings, Run, Side, Size,
 /// | --- | --- | --- | --- |
 /// | `factors` | 20 | 1 to 1024 | length of each customer's and movie's vector |
 /// | `iterations` | 20 | 1 to 1000 | sweeps over both sides |
-/// | `regularization` | 0.1 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + 60) |
-/// | `bias_regularization` | 0.017 | 0 to 1e6 | the same for the biases' squares |
-/// | `link_regularization` | 4 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + 60) of a row of average size |
+/// | `regularization` | 0.05 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + `prior_count`) |
+/// | `bias_regularization` | 0.0075 | 0 to 1e6 | the same for the biases' squares |
+/// | `prior_count` | 200 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
+/// | `link_regularization` | 3 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + `prior_count`) of a row of average size |
 /// | `link_movies` | true | | whether movies' factors, too, are expected by who rated them; Koren's model has the customers' alone |
 /// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
 /// | `seed` | 42 | any | where the factors start |
@@ -46,6 +49,9 @@ pub struct Params {
     /// λ of the biases.
     #[serde(deserialize_with = "lenient")]
     pub bias_regularization: f64,
+    /// Ratings assumed of each row beside its own when it is regularised: those with few are drawn the more to what is expected.
+    #[serde(deserialize_with = "lenient")]
+    pub prior_count: f64,
     /// λ of the vectors that say what is expected.
     #[serde(deserialize_with = "lenient")]
     pub link_regularization: f64,
@@ -64,14 +70,27 @@ impl Default for Params {
         Params {
             factors: 20,
             iterations: 20,
-            regularization: 0.1,
-            bias_regularization: 0.017,
-            link_regularization: 4.0,
+            regularization: 0.05,
+            bias_regularization: 0.0075,
+            prior_count: 200.0,
+            link_regularization: 3.0,
             link_movies: true,
             tolerance: 0.0,
             seed: 42,
         }
     }
+}
+
+/// Parameters as a model was stored with before there was a `prior_count`: all others are named. It was 60 then.
+pub(crate) fn completed(params: &Value) -> Cow<'_, Value> {
+    let mut all = serde_json::to_value(Params::default()).unwrap_or_default();
+    let is_named = |name: &String| name == "prior_count" || params.get(name).is_some();
+    if params.get("prior_count").is_some() || !all.as_object().is_some_and(|all| all.keys().all(is_named)) {
+        return Cow::Borrowed(params);
+    }
+    all.clone_from(params);
+    all["prior_count"] = PRIOR_COUNT.into();
+    Cow::Owned(all)
 }
 
 impl Params {
@@ -81,8 +100,15 @@ impl Params {
         whole("iterations", self.iterations, 1..=1000)?;
         real("regularization", self.regularization, 0.0..=1e6)?;
         real("bias_regularization", self.bias_regularization, 0.0..=1e6)?;
+        real("prior_count", self.prior_count, 0.0..=1e6)?;
         real("link_regularization", self.link_regularization, 0.0..=1e6)?;
         real("tolerance", self.tolerance, 0.0..=1.0)
+    }
+
+    /// The ridges of a row's factors and bias.
+    pub(crate) fn ridges(&self, ratings: usize) -> (f64, f64) {
+        let of = |regularization| f64::from(ridge(regularization, ratings, self.prior_count));
+        (of(self.regularization), of(self.bias_regularization))
     }
 
     /// Bytes that training takes at its height, the matrix and its making included.
@@ -152,6 +178,7 @@ impl Linked {
                 movies: start(matrix, factors, params.seed, cancelled)?,
                 samples: 1,
                 links: None,
+                prior: None,
             },
         })
     }
@@ -231,7 +258,8 @@ impl Half<'_> {
             Some((link, true)) => {
                 // As each row's difference from what is expected weighs in its system, of a row of average size 1.
                 let average = sparse.ratings() as f64 / rated(sparse) as f64;
-                let weight = |ratings: usize| (ratings as f64 + PRIOR_COUNT) / (average + PRIOR_COUNT);
+                let weight =
+                    |ratings: usize| (ratings as f64 + params.prior_count) / (average + params.prior_count);
                 let (weight, factors) = (|ratings| weight(ratings) as f32, rows.factors.view());
                 let regularization = params.link_regularization;
                 link.learn((sparse, transpose), factors, weight, regularization, None, cancelled)?;
@@ -241,8 +269,8 @@ impl Half<'_> {
         };
         let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
         half.solve(rows, |row, prior: &mut Prior| {
-            prior.ridge = ridge(params.regularization, sparse.count(row), PRIOR_COUNT);
-            prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), PRIOR_COUNT);
+            prior.ridge = ridge(params.regularization, sparse.count(row), params.prior_count);
+            prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), params.prior_count);
             if let Some(link) = link {
                 let pull = &mut prior.pull[..params.factors];
                 link.expect(sparse.row(row).0, pull);

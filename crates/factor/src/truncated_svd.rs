@@ -159,6 +159,7 @@ fn centre(matrix: &RatingMatrix, center: Center, cancelled: &AtomicBool) -> Resu
             movies: Side::zeros(movies, 0)?,
             samples: 1,
             links: None,
+            prior: None,
         })
     };
     match center {

@@ -19,6 +19,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
+    /// The greater of both, lane by lane.
+    unsafe fn max(self, other: Self) -> Self;
     /// `self + one · other`.
     unsafe fn add_product(self, one: Self, other: Self) -> Self;
     /// `self - one · other`.
@@ -102,6 +104,11 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn max(self, other: Portable) -> Portable {
+        self.zip(other, other, |a, b, _| a.max(b))
+    }
+
+    #[inline(always)]
     unsafe fn add_product(self, one: Portable, other: Portable) -> Portable {
         self.zip(one, other, |a, b, c| a + b * c)
     }
@@ -160,7 +167,7 @@ mod x86 {
     /// A vector type of `LANES` floats out of an instruction set's functions.
     macro_rules! vector {
         ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal, $registers:literal,
-         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $add_product:ident, $sub_product:ident, $above:ident, $sum:ident) => {
+         $splat:ident, $load:ident, $widen:ident, $store:ident, $add:ident, $mul:ident, $max:ident, $add_product:ident, $sub_product:ident, $above:ident, $sum:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
             pub(crate) struct $name($register);
@@ -203,6 +210,12 @@ mod x86 {
                 unsafe fn mul(self, other: $name) -> $name {
                     // SAFETY: as above.
                     $name(unsafe { $mul(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn max(self, other: $name) -> $name {
+                    // SAFETY: as above.
+                    $name(unsafe { $max(self.0, other.0) })
                 }
 
                 #[inline(always)]
@@ -320,12 +333,12 @@ mod x86 {
     vector! {
         /// Sixteen floats.
         Avx512, __m512, 16, 32,
-        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, above16, sum16
+        _mm512_set1_ps, _mm512_loadu_ps, widen16, _mm512_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_max_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, above16, sum16
     }
 
     vector! {
         /// Eight floats, with fused multiply-add.
         Avx2, __m256, 8, 16,
-        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, above8, sum8
+        _mm256_set1_ps, _mm256_loadu_ps, widen8, _mm256_storeu_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_max_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, above8, sum8
     }
 }

@@ -116,6 +116,7 @@ fn customers_are_folded_in_and_explained() {
     const FACTORS: usize = 600;
     const RATINGS: usize = 1500;
     let vector = (0..FACTORS).map(entry).collect::<Vec<_>>();
+    let prior = (0..30 * 61 * 64 / 2).map(entry).map(f32::abs).collect::<Vec<_>>();
     for (name, params, factors, has_links) in [
         ("als", json!({"factors": FACTORS}), FACTORS, false),
         ("als", json!({"factors": FACTORS, "implicit_weight": 0.5}), FACTORS, true),
@@ -123,10 +124,14 @@ fn customers_are_folded_in_and_explained() {
         ("svdpp", json!({"factors": 200}), 200, true),
         ("truncated_svd", json!({"factors": FACTORS}), FACTORS, false),
         ("baseline", json!({}), 0, false),
+        ("bpmf", json!({"factors": 60, "samples": 30}), 30 * 62, true),
     ] {
+        let samples =
+            Samples::new(if name == "bpmf" { 30 } else { 1 }, if name == "bpmf" { 60 } else { factors });
+        let vector = vector.iter().copied().cycle().take(factors.max(FACTORS)).collect::<Vec<_>>();
         let algorithm = Algorithm::parse(name, &params).unwrap();
         let call = || {
-            let mut shared = algorithm.shared(factors)?;
+            let mut shared = algorithm.shared(samples, Some(&prior))?;
             (0..MOVIES).for_each(|_| shared.add(&vector[..factors]));
             let mut rated = Rated::with_room(RATINGS, factors, has_links)?;
             for rating in 0..RATINGS {
@@ -205,12 +210,12 @@ fn models_are_written_and_read() {
         curve: (1..=1000).map(|number| (number, 0.9, Some(0.91), f64::from(number))).collect(),
         ..About::default()
     };
-    let archive = Archive { about, customers: rows(3000, false), movies: rows(1500, true) };
+    let archive = Archive { about, customers: rows(3000, false), movies: rows(1500, true), prior: None };
     let go = AtomicBool::new(false);
     let is_memory = |error: &ArchiveError| matches!(error, ArchiveError::OutOfMemory { .. });
     let (times, bytes) = refused(|| archive.encode(&go), is_memory);
     assert_eq!(times, 1);
-    assert_eq!(Archive::size(&archive.about, 3000, 1500, true), bytes.len());
+    assert_eq!(Archive::size(&archive.about, 3000, 1500, true, None), bytes.len());
     let (times, read) = refused(|| Archive::decode(&bytes, &go), is_memory);
     assert!(times >= 9 && read == archive, "{times}");
 }

@@ -185,8 +185,8 @@ pub fn write(
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary,
-                            held_out_rmse, judged_ratings, judged_digest)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17, $18, $19)
+                            held_out_rmse, judged_ratings, judged_digest, prior)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17, $18, $19, $20)
          RETURNING model_id",
         &[
             new.name.into(),
@@ -208,6 +208,7 @@ pub fn write(
             new.held_out_rmse.into(),
             new.judged_by.map(|by| by.ratings).into(),
             new.judged_by.map(|by| by.digest).into(),
+            model.prior.as_ref().map(|prior| memory::collect(prior.iter().copied())).transpose()?.into(),
         ],
     )?
     .ok_or(Error::Null("model"))?;

@@ -103,7 +103,15 @@ SELECT * FROM recommend_for(ARRAY[1], ARRAY['NaN'::real]);
 SELECT * FROM recommend_for(ARRAY[1, NULL], ARRAY[5, 4]);
 SELECT * FROM recommend_for(ARRAY[1], ARRAY[NULL::real]);
 SELECT * FROM recommend_for(ARRAY[99999999], ARRAY[5]);
+-- A Bayesian model finds somebody, too: the same at each call, and no film that was rated.
+CREATE TEMP TABLE bayesian AS SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf');
+SELECT count(*), bool_and(movie_id NOT IN (1, 2)) AS unrated FROM bayesian;
+SELECT count(*) FROM (TABLE pg_temp.bayesian EXCEPT SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf')) d;
+-- But not one that was trained before it kept what it expects of every customer.
+BEGIN;
+UPDATE model SET prior = NULL WHERE name = 'bpmf';
 SELECT * FROM recommend_for(ARRAY[1], ARRAY[5], model => 'bpmf');
+ROLLBACK;
 
 -- A customer found anew from the ratings it was trained on has the factors it was trained to.
 CREATE TEMP TABLE trained AS SELECT customer_id, bias, factors FROM hundred JOIN customer_factors USING (customer_key) WHERE model_id = model_id('als');
@@ -146,7 +154,13 @@ SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
 SELECT * FROM refresh_customer(NULL);
 SELECT * FROM refresh_customer(0);
-SELECT * FROM refresh_customer(:customer, 'bpmf');
+-- In a Bayesian model a customer found anew is where the samples scatter about.
+BEGIN;
+CREATE TEMP TABLE sampled AS SELECT movie_id, predicted_rating, predicted_sd FROM generate_series(1, 300) AS movie_id, LATERAL predict_rating(:customer, movie_id, 'bpmf');
+SELECT ratings = cardinality(:'movies'::int[]) AS by_all FROM refresh_customer(:customer, 'bpmf');
+SELECT avg(abs(p.predicted_rating - s.predicted_rating)) < 0.2 AS alike, bool_and(p.predicted_sd IS NOT NULL) AS unsure
+FROM sampled s, LATERAL predict_rating(:customer, movie_id, 'bpmf') p;
+ROLLBACK;
 
 -- Why: all lines sum up to the prediction.
 SELECT count(*), max(abs(total - predicted_rating)) < 1e-4 AS sums_up FROM (
@@ -162,7 +176,12 @@ SELECT title FROM explain(0, 1);
 SELECT title FROM explain(:customer, 99999999);
 SELECT title FROM explain(0, 99999999);
 SELECT * FROM explain(NULL, 1);
-SELECT * FROM explain(:customer, 1, 'bpmf');
+-- Of a Bayesian model, what it expects of every customer is a part of it.
+SELECT count(*), max(abs(total - predicted_rating)) < 1e-3 AS sums_up, count(*) FILTER (WHERE expected) AS expected FROM (
+    SELECT predicted_rating, (SELECT sum(contribution) FROM explain(:customer, movie_id, 'bpmf')) AS total,
+           EXISTS (SELECT FROM explain(:customer, movie_id, 'bpmf') WHERE title = '(what the model expects of every customer)') AS expected
+    FROM generate_series(1, 20) AS movie_id, LATERAL predict_rating(:customer, movie_id, 'bpmf')
+) e;
 -- Of biases alone.
 SELECT abs(sum(contribution) - (SELECT predicted_rating FROM predict_rating(:customer, 1, 'baseline'))) < 1e-4 AS sums_up FROM explain(:customer, 1, 'baseline');
 

@@ -50,10 +50,11 @@ impl Rows {
 }
 
 /// Bytes of the contents.
-pub(super) fn size(about: &About, sides: [Shape; 2]) -> usize {
+pub(super) fn size(about: &About, sides: [Shape; 2], prior: Option<usize>) -> usize {
     let mut numbers = 0usize;
     let mut encoder = Encoder::new(Counted(0));
-    let written = write(&mut encoder, about, sides, |_, _, _, bytes| {
+    let prior = prior.map(|numbers| numbers.saturating_mul(size_of::<f32>()));
+    let written = write(&mut encoder, about, sides, prior, |_, _, _, bytes| {
         numbers = numbers.saturating_add(bytes);
         Ok(())
     });
@@ -66,14 +67,18 @@ pub(super) fn size(about: &About, sides: [Shape; 2]) -> usize {
 
 /// Writes the contents into as many bytes as [`size`] tells.
 pub(super) fn encode(archive: &Archive, to: &mut [u8], cancelled: &AtomicBool) -> Result<(), ArchiveError> {
-    let Archive { about, customers, movies } = archive;
+    let Archive { about, customers, movies, prior } = archive;
     let sides = [customers, movies];
     let mut stopped = false;
-    let written = write(&mut Encoder::new(to), about, sides.map(Rows::shape), |to, side, column, _| {
-        let rows = sides[side];
+    let prior_bytes = prior.as_ref().map(|prior| prior.len() * size_of::<f32>());
+    let shapes = sides.map(Rows::shape);
+    let written = write(&mut Encoder::new(to), about, shapes, prior_bytes, |to, side, column, _| {
         let mut go_on = || {
             stopped |= go_on(cancelled).is_err();
             !stopped
+        };
+        let Some(rows) = sides.get(side) else {
+            return numbers(to, prior.as_deref().unwrap_or_default(), f32::to_le_bytes, &mut go_on);
         };
         match column {
             0 => numbers(to, &rows.ids, i32::to_le_bytes, &mut go_on),
@@ -104,30 +109,34 @@ fn numbers<T: Copy>(
     Ok(())
 }
 
-/// Writes all but the columns' numbers, for which `column` is called, with the side, the column's number and its bytes.
+/// Writes all but the columns' numbers, for which `column` is called, with the side, the column's number and its bytes; and in
+/// the end for the prior's, as of a third side.
 fn write<W: Write>(
     encoder: &mut Encoder<W>,
     about: &About,
     sides: [Shape; 2],
+    prior: Option<usize>,
     mut column: impl FnMut(&mut W, usize, usize, usize) -> Result<(), W::Error>,
 ) -> Result<(), EncodeError<W>> {
-    encoder.map(3)?.str("about")?;
+    let mut write_column =
+        |encoder: &mut Encoder<W>, side: usize, number: usize, bytes: Option<usize>| match bytes {
+            None => encoder.null()?.ok(),
+            Some(bytes) => {
+                encoder.bytes_len(bytes as u64)?;
+                column(encoder.writer_mut(), side, number, bytes).map_err(minicbor::encode::Error::write)
+            }
+        };
+    encoder.map(4)?.str("about")?;
     write_about(encoder, about)?;
     for (side, (name, shape)) in ["customers", "movies"].into_iter().zip(sides).enumerate() {
         encoder.str(name)?.map(4)?;
         for (number, (name, bytes)) in COLUMNS.into_iter().zip(shape.0).enumerate() {
             encoder.str(name)?;
-            match bytes {
-                None => encoder.null()?.ok()?,
-                Some(bytes) => {
-                    encoder.bytes_len(bytes as u64)?;
-                    column(encoder.writer_mut(), side, number, bytes)
-                        .map_err(minicbor::encode::Error::write)?;
-                }
-            }
+            write_column(encoder, side, number, bytes)?;
         }
     }
-    Ok(())
+    encoder.str("prior")?;
+    write_column(encoder, sides.len(), 0, prior)
 }
 
 fn write_about<W: Write>(encoder: &mut Encoder<W>, about: &About) -> Result<(), EncodeError<W>> {
@@ -158,6 +167,8 @@ pub(super) struct Contents<'a> {
     pub about: About,
     pub customers: Columns<'a>,
     pub movies: Columns<'a>,
+    /// The first format has none.
+    pub prior: Option<&'a [u8]>,
 }
 
 pub(super) struct Columns<'a> {
@@ -172,12 +183,13 @@ type DecodeError = minicbor::decode::Error;
 /// Reads the contents. A map's fields may come in any order, each once and none that is not known.
 pub(super) fn decode(bytes: &[u8]) -> Result<Contents<'_>, ArchiveError> {
     let mut decoder = Decoder::new(bytes);
-    let (mut about, mut customers, mut movies) = (None, None, None);
+    let (mut about, mut customers, mut movies, mut prior) = (None, None, None, None);
     fields(&mut decoder, |decoder, field| {
         match field {
             "about" => once(&mut about, read_about(decoder)?)?,
             "customers" => once(&mut customers, read_columns(decoder)?)?,
             "movies" => once(&mut movies, read_columns(decoder)?)?,
+            "prior" => once(&mut prior, nullable(decoder, |decoder| decoder.bytes())?)?,
             _ => return Err(unknown()),
         }
         Ok(())
@@ -185,7 +197,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Contents<'_>, ArchiveError> {
     if decoder.position() < bytes.len() {
         return Err(invalid("something follows them"));
     }
-    Ok(Contents { about: needed(about)?, customers: needed(customers)?, movies: needed(movies)? })
+    let (about, customers, movies) = (needed(about)?, needed(customers)?, needed(movies)?);
+    Ok(Contents { about, customers, movies, prior: prior.flatten() })
 }
 
 fn invalid(what: &'static str) -> ArchiveError {
