@@ -15,8 +15,8 @@ public class ArgumentTypes {
         }
         same("SELECT count(*) FROM recommend(1099511627776)", "SELECT count(*) FROM recommend(?)", 1L << 40);
         String list = "SELECT string_agg(movie_id::text, ',' ORDER BY rank) FROM recommend_for(";
-        for (String type : new String[] {"smallint", "integer", "bigint"}) {
-            for (String rating : new String[] {"real", "float8", "numeric"}) {
+        for (String type : new String[] {"int2", "int4", "int8"}) {
+            for (String rating : new String[] {"float4", "float8", "numeric"}) {
                 Object[] ids = {1, 2, 3};
                 Object[] ratings = {new BigDecimal("5"), new BigDecimal("1"), new BigDecimal("4.5")};
                 same(list + "'{1,2,3}', '{5,1,4.5}', 3)", list + "?, ?, ?)", connection.createArrayOf(type, ids),
