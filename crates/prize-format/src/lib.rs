@@ -14,6 +14,7 @@ mod folder;
 mod ids;
 mod lines;
 mod notice;
+mod optional;
 mod reach;
 mod reader;
 mod record;

@@ -94,10 +94,10 @@ impl fmt::Display for Notice {
                 write!(f, "\"{}\" was left aside, all else is loaded: {why}", path.display())
             }
             Notice::Rejects { path, count, line, reason, text } => {
-                let path = path.display();
+                let (path, lines) = (path.display(), if *count == 1 { "line" } else { "lines" });
                 write!(
                     f,
-                    "{count} lines of \"{path}\" could not be used; the first is line {line}: {reason}: \"{text}\". \
+                    "{count} {lines} of \"{path}\" could not be used; the first is line {line}: {reason}: \"{text}\". \
                      Mend the file and load the folder again; all else is loaded"
                 )
             }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
+use crate::optional;
 use crate::surveyor::{self, Found, Jobs, Sets};
 use crate::unit::{Segment, SegmentId};
 use crate::{Date, Error, Folder, Listed, Notice, Reason, Title};
@@ -301,7 +302,7 @@ impl Survey {
             }
             (error, _) => explained(error),
         })?;
-        let found = surveyor::choose(found, limits, &mut notices);
+        let found = optional::choose(found, limits, &mut notices);
         Ok(merge(sets, found, notices, &shared))
     }
 

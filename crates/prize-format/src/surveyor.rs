@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::archive::{self, Member, Rest};
 use crate::blocks::{BlockReader, Event, Located, refusal};
@@ -19,7 +18,7 @@ use crate::steps::Steps;
 use crate::survey::{Kind, Limits, Reject, Shared, TextFile, Watch};
 use crate::titles_text::TitlesText;
 use crate::unit::Segment;
-use crate::{Content, Date, Error, Folder, Listed, Notice, Title, TitleForm};
+use crate::{Content, Date, Error, Folder, Notice, Title, TitleForm};
 
 /// What one thread does without asking another.
 pub enum Job {
@@ -152,13 +151,6 @@ impl Job {
     }
 }
 
-impl Found {
-    /// What the text is for, where it is one of those that are read alone.
-    fn is_of(&self, kind: Kind) -> bool {
-        self.files.first().is_some_and(|file| file.kind == kind)
-    }
-}
-
 /// Does a job whose file is not needed: where there is something to load without it, one that cannot be read is left aside
 /// with a notice. Nothing of it is then among what the thread has seen.
 pub fn read_optional(
@@ -184,67 +176,6 @@ pub fn read_optional(
         }
         (Err(error), _) => Err(error),
     }
-}
-
-/// Chooses between titles files, and leaves answers aside that do not go with the qualifying set. Tells that, and of which files
-/// many lines could not be used.
-pub fn choose(mut found: Vec<Found>, limits: Limits, notices: &mut Vec<Notice>) -> Vec<Found> {
-    let titles = (0..found.len()).filter(|&at| found[at].is_of(Kind::Titles));
-    let worth = |&at: &usize| (found[at].titles.is_empty(), found[at].form != TitleForm::OFFICIAL);
-    let chosen = titles.min_by_key(worth);
-    if let Some(chosen) = chosen {
-        let Found { files, form, .. } = &found[chosen];
-        let path = files[0].path.clone();
-        if *form != TitleForm::OFFICIAL {
-            notices.push(Notice::TitleForm { path: path.clone(), form: *form });
-        }
-        let others = found.iter().enumerate().filter(|&(at, one)| at != chosen && one.is_of(Kind::Titles));
-        let files = others.map(|(_, one)| &*one.files[0].path).collect::<Listed>();
-        if !files.is_empty() {
-            let why = format!("the titles of \"{}\" are loaded", path.display());
-            notices.push(Notice::NotRead { files, why, is_loss: false });
-        }
-    }
-    let place = |kind| found.iter().position(|one| one.is_of(kind));
-    let aside = place(Kind::Judging).filter(|&judging| {
-        let why = out_of_step(&found[judging], place(Kind::Qualifying).map(|at| &found[at]));
-        let path = found[judging].files[0].path.clone();
-        notices.extend(why.clone().map(|why| Notice::LeftAside { path, why }));
-        why.is_some()
-    });
-    let mut at = 0;
-    found.retain(|one| {
-        at += 1;
-        Some(at - 1) != aside && (!one.is_of(Kind::Titles) || Some(at - 1) == chosen)
-    });
-    for one in &found {
-        let Some(TextFile { kind, path, rejected, records, .. }) = one.files.first() else { continue };
-        let is_many = *records == 0 || limits.rejects.is_some_and(|max| *rejected > max);
-        if let Some(Reject { line, reason, text, .. }) = one.rejects.first()
-            && kind.is_optional()
-            && is_many
-        {
-            let (path, count, text) = (path.clone(), *rejected, text.clone());
-            notices.push(Notice::Rejects { path, count, line: *line, reason: *reason, text });
-        }
-    }
-    found
-}
-
-/// Why the answers do not go with the qualifying set, where they do not.
-fn out_of_step(judging: &Found, qualifying: Option<&Found>) -> Option<String> {
-    let Some(qualifying) = qualifying else {
-        return Some(
-            "its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again"
-                .into(),
-        );
-    };
-    let (line, found, wanted) = judging.steps.differ(&qualifying.steps)?;
-    Some(format!(
-        "its lines go with those of \"{}\", but on line {line} it has {found}, where that has {wanted}. \
-         Take both files from one copy of the data set and load the folder again",
-        qualifying.files[0].path.display()
-    ))
 }
 
 /// Does a job. What was found up to an error stands in `found`.
@@ -405,9 +336,8 @@ impl Reader<'_, '_> {
     }
 
     fn parse_titles(&mut self, text: &TitlesText) -> Result<(), Error> {
-        let stop = self.shared.watch.stop;
-        let form =
-            TitleForm::of(text.lines().map(|line| line.bytes).take_while(|_| !stop.load(Ordering::Relaxed)));
+        let watch = self.shared.watch;
+        let form = TitleForm::of(text.lines().map(|line| line.bytes).take_while(|_| watch.go_on().is_ok()));
         self.found.form = form;
         let (mut titles, mut bytes) = (BTreeMap::new(), 0);
         for (at, line) in text.lines().enumerate().skip(usize::from(form.has_header())) {

@@ -108,7 +108,7 @@ fn a_line_that_cannot_be_used_moves_no_other() {
     let many = |name: &str, line: &str| {
         (
             format!(
-                "1 lines of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; all else is loaded"
+                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; all else is loaded"
             ),
             true,
         )
