@@ -6,8 +6,8 @@
 //! the ratings. A sample of a row is the solution of its normal equations and noise, by the kernel of [`crate::als`], from
 //! which sampling starts. With links, the prior's mean depends on which movies a customer rated, and on who rated a movie
 //! (as in [`crate::svdpp`]), by vectors that are sampled as Simm et al. do (2015, "Macau: scalable Bayesian multi-relational
-//! factorization with side information using MCMC", section 2.2). A side is linked where the other has at most
-//! [`MOST_VECTORS`](crate::gibbs::MOST_VECTORS) vectors for each of its rows.
+//! factorization with side information using MCMC", section 2.2). A side is linked where the other has at most four rows for each
+//! of its own.
 
 use std::sync::atomic::AtomicBool;
 

@@ -28,7 +28,7 @@ const PRECISION_COUNT: f64 = 2.0;
 
 /// Vectors for each row of a side up to which the side is linked. Where there are many more, they explain the rows whatever
 /// these are; and as the precision of the rows is the vectors', too, it is theirs that is learned then.
-pub(crate) const MOST_VECTORS: usize = 4;
+const MOST_VECTORS: usize = 4;
 
 /// What a side's stream of random numbers is turned by for those that are not of a row's own noise: two of the same begin
 /// alike.
@@ -385,6 +385,25 @@ fn gamma(shape: f64, rate: f64, rng: &mut Xoshiro256PlusPlus) -> f64 {
 mod tests {
     use super::*;
     use rand::RngCore;
+
+    #[test]
+    fn a_side_is_linked_unless_its_partners_far_outnumber_it() {
+        let go = AtomicBool::new(false);
+        for (movies, is_linked) in [(3, false), (10, true)] {
+            let mut list = crate::Ratings::default();
+            (0..40).for_each(|customer| list.push(customer, customer % movies, 3));
+            // A hundred movies and customers without ratings count for nothing.
+            let matrix = RatingMatrix::new(140, 110, &list, &go).unwrap();
+            let model = |links: bool| {
+                let (customers, movies) = (Side::zeros(140, 2).unwrap(), Side::zeros(110, 2).unwrap());
+                let model = Model { mean: 3.0, customers, movies, samples: 1, links: None, prior: None };
+                Sampler::new(&matrix, model, links, 42).unwrap()
+            };
+            let (with, without) = (model(true), model(false));
+            assert_eq!((with.customers.link.is_some(), with.movies.link.is_some()), (true, is_linked));
+            assert!(without.customers.link.is_none() && without.movies.link.is_none());
+        }
+    }
 
     #[test]
     fn no_random_numbers_are_used_twice() {

@@ -58,7 +58,7 @@ SELECT version, state FROM models ORDER BY version;
 
 -- From one database to another, as one value.
 SELECT version FROM train_svdpp(factors => 3, iterations => 2);
-SELECT version FROM train_bpmf(factors => 2, burn_in => 1, samples => 3, links => false, hold_out => 0.1);
+SELECT version FROM train_bpmf(factors => 2, burn_in => 1, samples => 3, hold_out => 0.1);
 CREATE TABLE exported AS SELECT name, export_model(name) AS archive FROM unnest(ARRAY['als', 'svdpp', 'bpmf']) AS name;
 SELECT name, length(archive) > 100000 AS is_large FROM exported ORDER BY name;
 SELECT i.model, version, deployed, reason, customers = (SELECT count(*) FROM customer_factors WHERE model_id = model_id(name)) AS all_customers,
@@ -67,7 +67,8 @@ FROM exported, LATERAL import_model(archive, name || ' again') i ORDER BY name;
 -- It is the same in all but its name, and when it was written.
 SELECT count(*), bool_and(a.algorithm = b.algorithm AND a.params = b.params AND a.factors = b.factors AND a.samples = b.samples AND a.global_mean = b.global_mean
        AND a.train_on = b.train_on AND a.hold_out = b.hold_out AND a.ratings = b.ratings AND a.train_rmse = b.train_rmse
-       AND a.probe_rmse IS NOT DISTINCT FROM b.probe_rmse AND a.elapsed = b.elapsed) AS same
+       AND a.probe_rmse IS NOT DISTINCT FROM b.probe_rmse AND a.elapsed = b.elapsed
+       AND a.prior IS NOT DISTINCT FROM b.prior) AS same
 FROM model a JOIN model b ON b.name = a.name || ' again' AND a.is_deployed;
 SELECT count(*) AS different FROM (
     (SELECT name, movie_key, bias, f.factors, links FROM movie_factors f JOIN model USING (model_id) WHERE is_deployed AND name NOT LIKE '% again'

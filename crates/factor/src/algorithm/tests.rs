@@ -356,3 +356,55 @@ fn links_without_regularization_are_finite_and_learned() {
     assert!(links.row(60).iter().all(|&link| link == 0.0));
     assert!(links.rows().into_iter().take(60).all(|row| row.iter().any(|&link| link != 0.0)));
 }
+
+/// Who rated what says nothing here: a few movies that some customers rated nearly all of, beside many customers who came once.
+#[test]
+fn links_do_no_harm_where_there_is_nothing_to_learn_from_them() {
+    let mut rng = crate::training::generator(7);
+    let (eager, once, movies) = (700, 2500, 60);
+    let mut normal =
+        |scale: f32| scale * rand_distr::Distribution::<f32>::sample(&rand_distr::StandardNormal, &mut rng);
+    let mut side =
+        |rows: usize| (0..rows).map(|_| [normal(0.6), normal(0.5), normal(0.45)]).collect::<Vec<_>>();
+    let (of_customers, of_movies) = (side(eager + once), side(movies));
+    let (mut kept, mut held) = (Ratings::default(), Ratings::default());
+    for (customer, p) in of_customers.iter().enumerate() {
+        for (movie, q) in of_movies.iter().enumerate() {
+            let chance = crate::split::hash((customer * movies + movie) as u64);
+            let rates = if customer < eager { chance % 100 < 84 } else { customer % movies == movie };
+            if rates {
+                let score = 3.5 + p[2] + q[2] + p[0] * q[0] + p[1] * q[1] + normal(0.8);
+                let list = if customer < eager && chance >> 32 & 7 == 0 { &mut held } else { &mut kept };
+                list.push(customer as u32, movie as u32, score.round().clamp(1.0, 5.0) as u8);
+            }
+        }
+    }
+    let matrix = RatingMatrix::new(eager + once, movies, &kept, &GO).unwrap();
+    let judge = |name: &str, params: Value| {
+        let algorithm = Algorithm::parse(name, &params).unwrap();
+        let run = &mut Run { held_out: &held, cancelled: &GO, on_iteration: &mut |_| {} };
+        algorithm.train(&matrix, run).unwrap().0.iteration.held_out_rmse.unwrap()
+    };
+    let unlinked = json!({"link_regularization": 1e6, "link_movies": false});
+    let (svdpp, plain) = (judge("svdpp", json!({})), judge("svdpp", unlinked));
+    assert!(svdpp < plain + 0.001, "svdpp {svdpp}, without links {plain}");
+    let (bpmf, plain) = (judge("bpmf", json!({})), judge("bpmf", json!({"links": false})));
+    assert!(bpmf < plain + 0.002, "bpmf {bpmf}, without links {plain}");
+    let (als, svd) = (judge("als", json!({})), judge("svd", json!({})));
+    assert!(bpmf < svdpp.min(als).min(svd) + 0.001, "bpmf {bpmf}, svdpp {svdpp}, als {als}, svd {svd}");
+}
+
+#[test]
+fn a_model_of_before_there_was_a_prior_count_keeps_its_own() {
+    let stored = json!({
+        "factors": 20, "iterations": 20, "regularization": 0.1, "bias_regularization": 0.017, "link_regularization": 4.0,
+        "link_movies": true, "tolerance": 0.0, "seed": 42,
+    });
+    let prior_count =
+        |params: &Value| Algorithm::parse("svdpp", params).unwrap().params()["prior_count"].as_f64();
+    assert_eq!(prior_count(&stored), Some(60.0));
+    let mut named = stored.clone();
+    named["prior_count"] = json!(7);
+    assert_eq!(prior_count(&named), Some(7.0));
+    assert_eq!(prior_count(&json!({"regularization": 0.1})), Some(200.0));
+}
