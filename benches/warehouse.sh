@@ -28,7 +28,7 @@ sample() {
     local folder=$dir/sample_$1
     if [ ! -d "$folder" ]; then
         rm -rf "$folder.new"
-        target/release/prize-sample "$folder.new" --ratings "$1" >/dev/null
+        target/release/prize-sample "$folder.new" --plain --ratings "$1" >/dev/null
         chmod -R a+rX "$folder.new"
         mv "$folder.new" "$folder"
     fi

@@ -15,8 +15,9 @@ connect() {
 
 # can_server_read FOLDER: whether the server's user may read the files there that a load reads.
 can_server_read() {
-    as_server test -r "$1" -a -x "$1" && [ -z "$(as_server find -L "$1" -maxdepth 2 \( -name training_set \
+    as_server test -r "$1" -a -x "$1" && [ -z "$(as_server find -L "$1" -maxdepth 4 \( -name training_set \
         -o -name 'mv_*' -o -name 'combined_data_*' -o -name 'movie_titles.*' -o -name probe.txt -o -name qualifying.txt \
+        -o -name judging.txt \
         \) ! -readable -print -quit 2>/dev/null)" ]
 }
 

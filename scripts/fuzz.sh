@@ -49,7 +49,7 @@ plant_seeds() {
             printf '\xfec' && cat "$combined/combined_data_1.txt"
             printf '\xfep' && cat "$files/probe.txt"
             printf '\xfeq' && cat "$files/qualifying.txt"
-            printf '\xfej' && cat "$files/judging.txt"
+            printf '\xfej' && cat "$files/grand_prize/judging.txt"
         } >"$corpus/text/sample$style"
         { printf '\xfed' && cat "$combined"/combined_data_*.txt; } >"$corpus/text/packed$style"
         { printf '\xfek' && head -n 9 "$combined/combined_data_1.txt"; } | cat "$corpus/text/packed$style" - >"$corpus/text/known$style"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
 #
-# usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs
+# usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs clients
 #
 # `check` is the first four. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
 # SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
@@ -21,7 +21,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica settings faults docs)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica settings faults docs clients)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
@@ -31,7 +31,7 @@ main() {
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; ascii; clippy; rustdoc ;;
-            fmt | ascii | clippy | rustdoc | crates | pg_test | regress | dump | replica | settings | faults | docs) $stage ;;
+            fmt | ascii | clippy | rustdoc | crates | pg_test | regress | dump | replica | settings | faults | docs | clients) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -223,7 +223,7 @@ docs() {
         database=docs_$(basename "$file" .md | tr 'A-Z' 'a-z')
         $psql -d postgres -c "CREATE DATABASE $database"
         sed -n '/^```sql$/,/^```$/p' "$file" | grep -v '^```' |
-            sed "s#/path/to/netflix#$dir/fixtures/million#g" >"$dir/$database.sql"
+            sed "s#/path/to/netflix#$dir/fixtures/lifelike#g" >"$dir/$database.sql"
         if [ ! -s "$dir/$database.sql" ]; then
             [ "$file" = docs/sample.md ]
             count "$file has examples" $?
@@ -242,6 +242,16 @@ docs() {
     answer=$($psql -d docs_readme -c "$(sed -n 's/^=# //p' README.md)" | rounded)
     [ -n "$answer" ] && [ "$answer" = "$(sed -n '/^=# /,/^```$/p' README.md | sed '1d;$d' | rounded)" ]
     count "the README's answer" $?
+}
+
+# Drivers, as applications have them.
+clients() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "drivers"
+    apt_install python3-psycopg python3-psycopg2 python3-sqlalchemy python3-asyncpg default-jdk-headless libpostgresql-jdbc-java socat
+    PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/clients/run.sh "$dir/fixtures" "$dir"
+    count "drivers" $?
 }
 
 rounded() { sed -E 's/([0-9]\.[0-9]{2})[0-9]*/\1/g; s/ +/ /g; s/-+/-/g; s/ $//' | grep .; }

@@ -44,7 +44,7 @@ CREATE TABLE dim_movie (
 COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file and those that were rated or are to be';
 COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key, dense from 1, in the order of movie_id within a load';
 COMMENT ON COLUMN dim_movie.movie_id IS 'The data set''s own id';
-COMMENT ON COLUMN dim_movie.title IS 'Title; NULL where the titles file does not know the movie';
+COMMENT ON COLUMN dim_movie.title IS 'Title, as the last titles file has it that knows the movie; NULL where none does';
 COMMENT ON COLUMN dim_movie.release_year IS 'Year of release; NULL where unknown';
 COMMENT ON COLUMN dim_movie.rating_count IS 'How many ratings it has, the probe''s included';
 COMMENT ON COLUMN dim_movie.rating_mean IS 'Mean of these ratings; NULL where there is none';
@@ -97,13 +97,15 @@ CREATE TABLE qualifying (
     movie_key     int NOT NULL REFERENCES dim_movie,
     date_key      int NOT NULL REFERENCES dim_date,
     rating        smallint CHECK (rating BETWEEN 1 AND 5),
+    subset        text CHECK (subset IN ('quiz', 'test')),
     PRIMARY KEY (customer_key, movie_key)
 ) USING heap;
 COMMENT ON TABLE qualifying IS 'The Prize''s test set: pairs whose ratings were withheld';
 COMMENT ON COLUMN qualifying.customer_key IS 'Who rated';
 COMMENT ON COLUMN qualifying.movie_key IS 'What was rated';
 COMMENT ON COLUMN qualifying.date_key IS 'When, as the number yyyymmdd';
-COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where it is known';
+COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where judging.txt has told it';
+COMMENT ON COLUMN qualifying.subset IS '''quiz'': the leaderboard was made of these pairs; ''test'': these decided who won; NULL where judging.txt has not told it';
 
 -- load: the ledger -----------------------------------------------------------------------------------------------
 
@@ -232,26 +234,29 @@ COMMENT ON COLUMN load_reject.reason IS 'What is wrong with it';
 -- train: models and their factors --------------------------------------------------------------------------------
 
 CREATE TABLE model (
-    model_id     int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name         text NOT NULL CHECK (name <> ''),
-    version      int NOT NULL CHECK (version > 0),
-    algorithm    text NOT NULL,
-    params       jsonb NOT NULL,
-    train_on     text NOT NULL CHECK (train_on IN ('train', 'all')),
-    hold_out     double precision NOT NULL,
-    is_deployed  bool NOT NULL,
-    factors      int NOT NULL CHECK (factors >= 0),
-    samples      int NOT NULL CHECK (samples > 0),
-    global_mean  real NOT NULL,
-    ratings      bigint NOT NULL,
-    iterations   int NOT NULL,
-    train_rmse   double precision NOT NULL,
-    probe_rmse   double precision,
-    summary      jsonb,
-    prior        real[],
-    elapsed      interval NOT NULL,
-    trained_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    trained_by   name NOT NULL DEFAULT current_user,
+    model_id        int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name            text NOT NULL CHECK (name <> ''),
+    version         int NOT NULL CHECK (version > 0),
+    algorithm       text NOT NULL,
+    params          jsonb NOT NULL,
+    train_on        text NOT NULL CHECK (train_on IN ('train', 'all')),
+    hold_out        double precision NOT NULL,
+    is_deployed     bool NOT NULL,
+    factors         int NOT NULL CHECK (factors >= 0),
+    samples         int NOT NULL CHECK (samples > 0),
+    global_mean     real NOT NULL,
+    ratings         bigint NOT NULL,
+    iterations      int NOT NULL,
+    train_rmse      double precision NOT NULL,
+    probe_rmse      double precision,
+    held_out_rmse   double precision,
+    judged_ratings  bigint,
+    judged_digest   bigint,
+    summary         jsonb,
+    prior           real[],
+    elapsed         interval NOT NULL,
+    trained_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    trained_by      name NOT NULL DEFAULT current_user,
     UNIQUE (name, version)
 ) USING heap;
 CREATE UNIQUE INDEX model_deployed ON model (name) WHERE is_deployed;
@@ -271,11 +276,25 @@ COMMENT ON COLUMN model.ratings IS 'How many ratings it was trained on';
 COMMENT ON COLUMN model.iterations IS 'How many iterations were made';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
+COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the ratings held out; NULL where none were';
+COMMENT ON COLUMN model.judged_ratings IS 'How many ratings it was judged by and not trained on: those of the probe or, where there is none, those held out';
+COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: models with the same one were judged by the same ratings';
 COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
 COMMENT ON COLUMN model.prior IS 'What a Bayesian model expects of every customer in each sample, to find customers by: means of factors and bias, and the upper triangle of their precision matrix as a share of the precision of ratings';
 COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
 COMMENT ON COLUMN model.trained_at IS 'When';
 COMMENT ON COLUMN model.trained_by IS 'By which role';
+
+CREATE TABLE model_version (
+    name      text NOT NULL,
+    version   int NOT NULL,
+    model_id  int NOT NULL,
+    PRIMARY KEY (name, version)
+) USING heap;
+COMMENT ON TABLE model_version IS 'Versions that there are or were, dropped ones included: a number is never given twice';
+COMMENT ON COLUMN model_version.name IS 'The name';
+COMMENT ON COLUMN model_version.version IS 'Counted within the name, from 1';
+COMMENT ON COLUMN model_version.model_id IS 'The model; where none is named, the deployed one answers whose name has the least';
 
 CREATE TABLE model_iteration (
     model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -369,6 +388,7 @@ SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('model_version', '');
 SELECT pg_catalog.pg_extension_config_dump('model_iteration', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment_deployment_id_seq', '');

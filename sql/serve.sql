@@ -9,7 +9,7 @@ SELECT m.name AS model, m.version,
             WHEN EXISTS (SELECT FROM @extschema@.model_deployment d WHERE d.model_id = m.model_id) THEN 'withdrawn'
             ELSE 'trained' END AS state,
        m.algorithm, m.params, m.train_on, m.hold_out, m.factors, m.samples, m.ratings, m.iterations, m.train_rmse, m.probe_rmse,
-       m.trained_at, m.trained_by, m.elapsed,
+       m.held_out_rmse, m.trained_at, m.trained_by, m.elapsed,
        (SELECT max(d.deployed_at) FROM @extschema@.model_deployment d WHERE d.model_id = m.model_id) AS deployed_at
 FROM @extschema@.model m;
 COMMENT ON VIEW @extschema@.models IS 'Every version of every model: its state, how it was trained, how good it is';
@@ -26,6 +26,7 @@ COMMENT ON COLUMN @extschema@.models.ratings IS 'How many ratings it was trained
 COMMENT ON COLUMN @extschema@.models.iterations IS 'How many iterations were made';
 COMMENT ON COLUMN @extschema@.models.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN @extschema@.models.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
+COMMENT ON COLUMN @extschema@.models.held_out_rmse IS 'RMSE on the ratings held out; NULL where none were';
 COMMENT ON COLUMN @extschema@.models.trained_at IS 'When';
 COMMENT ON COLUMN @extschema@.models.trained_by IS 'By which role';
 COMMENT ON COLUMN @extschema@.models.elapsed IS 'How long training took, reading and writing included';

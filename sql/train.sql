@@ -7,14 +7,14 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION @extschema@.train_als(
-    model text DEFAULT 'als', factors int DEFAULT 50, iterations int DEFAULT 6,
-    regularization real DEFAULT 0.045, bias_regularization real DEFAULT 0.0125, prior_count real DEFAULT 120,
-    implicit_weight real DEFAULT 0, implicit_regularization real DEFAULT 10, cg_steps int DEFAULT 0,
-    tolerance real DEFAULT 0, hold_out real DEFAULT 0, train_on text DEFAULT 'train',
+    model text DEFAULT 'als', factors bigint DEFAULT 50, iterations bigint DEFAULT 6,
+    regularization float8 DEFAULT 0.045, bias_regularization float8 DEFAULT 0.0125, prior_count float8 DEFAULT 120,
+    implicit_weight float8 DEFAULT 0, implicit_regularization float8 DEFAULT 10, cg_steps bigint DEFAULT 0,
+    tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0, train_on text DEFAULT 'train',
     seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('als', jsonb_strip_nulls(jsonb_build_object(
@@ -24,13 +24,13 @@ BEGIN ATOMIC
 END;
 
 CREATE FUNCTION @extschema@.train_svd(
-    model text DEFAULT 'svd', factors int DEFAULT 50, iterations int DEFAULT 20,
-    learning_rate real DEFAULT 0.02, decay real DEFAULT 0.95, regularization real DEFAULT 0.03,
-    bias_regularization real DEFAULT 0.05, tolerance real DEFAULT 0, hold_out real DEFAULT 0,
+    model text DEFAULT 'svd', factors bigint DEFAULT 50, iterations bigint DEFAULT 20,
+    learning_rate float8 DEFAULT 0.02, decay float8 DEFAULT 0.95, regularization float8 DEFAULT 0.03,
+    bias_regularization float8 DEFAULT 0.05, tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('svd', jsonb_strip_nulls(jsonb_build_object(
@@ -40,13 +40,13 @@ BEGIN ATOMIC
 END;
 
 CREATE FUNCTION @extschema@.train_svdpp(
-    model text DEFAULT 'svdpp', factors int DEFAULT 20, iterations int DEFAULT 20,
-    regularization real DEFAULT 0.05, bias_regularization real DEFAULT 0.0075, prior_count real DEFAULT 200,
-    link_regularization real DEFAULT 3, link_movies bool DEFAULT true, tolerance real DEFAULT 0, hold_out real DEFAULT 0,
+    model text DEFAULT 'svdpp', factors bigint DEFAULT 20, iterations bigint DEFAULT 20,
+    regularization float8 DEFAULT 0.05, bias_regularization float8 DEFAULT 0.0075, prior_count float8 DEFAULT 200,
+    link_regularization float8 DEFAULT 3, link_movies bool DEFAULT true, tolerance float8 DEFAULT 0, hold_out float8 DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('svdpp', jsonb_strip_nulls(jsonb_build_object(
@@ -56,12 +56,12 @@ BEGIN ATOMIC
 END;
 
 CREATE FUNCTION @extschema@.train_bpmf(
-    model text DEFAULT 'bpmf', factors int DEFAULT 20, burn_in int DEFAULT 20,
-    samples int DEFAULT 50, links bool DEFAULT true, hold_out real DEFAULT 0,
+    model text DEFAULT 'bpmf', factors bigint DEFAULT 20, burn_in bigint DEFAULT 20,
+    samples bigint DEFAULT 50, links bool DEFAULT true, hold_out float8 DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('bpmf', jsonb_strip_nulls(jsonb_build_object(
@@ -70,12 +70,12 @@ BEGIN ATOMIC
 END;
 
 CREATE FUNCTION @extschema@.train_truncated_svd(
-    model text DEFAULT 'truncated_svd', factors int DEFAULT 50, iterations int DEFAULT 5,
-    oversampling int DEFAULT 10, center text DEFAULT 'biases', hold_out real DEFAULT 0,
+    model text DEFAULT 'truncated_svd', factors bigint DEFAULT 50, iterations bigint DEFAULT 5,
+    oversampling bigint DEFAULT 10, center text DEFAULT 'biases', hold_out float8 DEFAULT 0,
     train_on text DEFAULT 'train', seed bigint DEFAULT 42, deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('truncated_svd', jsonb_strip_nulls(jsonb_build_object(
@@ -84,31 +84,17 @@ BEGIN ATOMIC
 END;
 
 CREATE FUNCTION @extschema@.train_baseline(
-    model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping real DEFAULT 10,
-    movie_damping real DEFAULT 25, hold_out real DEFAULT 0, train_on text DEFAULT 'train',
+    model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping float8 DEFAULT 10,
+    movie_damping float8 DEFAULT 25, hold_out float8 DEFAULT 0, train_on text DEFAULT 'train',
     deploy bool DEFAULT NULL
 ) RETURNS TABLE (
     model text, version int, algorithm text, params jsonb, ratings bigint, iterations int, train_rmse float8,
-    probe_rmse float8, elapsed interval
+    probe_rmse float8, elapsed interval, deployed bool, reason text
 ) LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('baseline', jsonb_strip_nulls(jsonb_build_object(
         'kind', $2, 'customer_damping', $3, 'movie_damping', $4
     )), $1, $6, $5, $7);
-END;
-
-CREATE FUNCTION @extschema@.singular_values(model text DEFAULT NULL) RETURNS TABLE (
-    component int, singular_value float8, explained_variance float8, explained_variance_ratio float8
-) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT s.component::int, s.value::float8, s.variance::float8, s.ratio::float8
-    FROM @extschema@.model AS m,
-         ROWS FROM (jsonb_array_elements_text(m.summary -> 'singular_values'),
-                    jsonb_array_elements_text(m.summary -> 'explained_variance'),
-                    jsonb_array_elements_text(m.summary -> 'explained_variance_ratio'))
-         WITH ORDINALITY AS s (value, variance, ratio, component)
-    WHERE m.model_id = @extschema@.model_id($1)
-    ORDER BY s.component;
 END;
 
 SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,9 +1,10 @@
 //! Judges models by their predictions: `evaluate`.
 
-use factor::{Errors, Metrics, Model};
+use factor::{Digest, Errors, Metrics, Model};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, model, ratings, report, unfinished};
 
@@ -46,7 +47,8 @@ impl Report for EvaluateError {
     }
 }
 
-/// Compares a model's predictions, cut to 1 to 5, with the ratings of a split.
+/// Compares a model's predictions, cut to 1 to 5, with the ratings of a split. `is_trained_on` says whether the model has learned
+/// from these ratings, which makes its errors too small; NULL where that is not known.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
 fn evaluate(
@@ -55,15 +57,23 @@ fn evaluate(
 ) -> Result<
     TableIterator<
         'static,
-        (name!(n, i64), name!(rmse, f64), name!(mse, f64), name!(mae, f64), name!(mape, f64)),
+        (
+            name!(n, i64),
+            name!(rmse, f64),
+            name!(mse, f64),
+            name!(mae, f64),
+            name!(mape, f64),
+            name!(is_trained_on, Option<bool>),
+        ),
     >,
     ErrorReport,
 > {
-    let Metrics { n, rmse, mse, mae, mape } = judge(model, split.unwrap_or("probe")).map_err(report)?;
-    Ok(TableIterator::once((n as i64, rmse, mse, mae, mape)))
+    let (metrics, is_trained_on) = judge(model, split.unwrap_or("probe")).map_err(report)?;
+    let Metrics { n, rmse, mse, mae, mape } = metrics;
+    Ok(TableIterator::once((n as i64, rmse, mse, mae, mape, is_trained_on)))
 }
 
-fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
+fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), EvaluateError> {
     let wanted = |is_probe: bool| match split {
         "probe" => is_probe,
         "train" => !is_probe,
@@ -85,12 +95,45 @@ fn judge(name: Option<&str>, split: &str) -> Result<Metrics, EvaluateError> {
         links: None,
         prior: None,
     };
-    let mut errors = Errors::default();
+    let ids = ratings::Ids::read()?;
+    let (mut errors, mut digest) = (Errors::default(), Digest::default());
     ratings::read(Seen::ByStatement, |customer, movie, rating, is_probe| {
         if wanted(is_probe) {
             errors.add(model.predict(customer as usize, movie as usize), rating);
+            let (customer_id, movie_id) = ids.of(customer, movie);
+            digest.add(customer_id, movie_id, rating);
         }
         Ok(())
     })?;
-    errors.metrics().ok_or_else(|| EvaluateError::EmptySplit(split.into()))
+    let metrics = errors.metrics().ok_or_else(|| EvaluateError::EmptySplit(split.into()))?;
+    let is_trained_on = match split {
+        "probe" => has_learned_from(&row, digest)?,
+        _ => Some(true),
+    };
+    match is_trained_on {
+        Some(true) if split == "probe" => warning!(
+            "model \"{}\" was trained on the probe, too: of ratings that it has not seen, its errors are larger",
+            row.name
+        ),
+        None => warning!(
+            "the probe is not known to be the one that model \"{}\" was trained without: it may have been trained on some of these ratings",
+            row.name
+        ),
+        _ => {}
+    }
+    Ok((metrics, is_trained_on))
+}
+
+/// Whether a model has learned from the probe that there is now; `None` where it was trained without another one, or elsewhere.
+fn has_learned_from(row: &model::ModelRow, probe: Digest) -> Result<Option<bool>, Error> {
+    static SPARED: Prepared = Prepared(
+        "SELECT train_on, CASE WHEN probe_rmse IS NOT NULL THEN judged_digest END FROM @extschema@.model WHERE model_id = $1",
+    );
+    let spared =
+        SPARED.all(&[row.model_id.into()], |row| Ok((row.need::<String>(1, "model")?, row.get::<i64>(2))))?;
+    Ok(match spared.first() {
+        Some((train_on, _)) if train_on == "all" => Some(true),
+        Some((_, Some(digest))) if *digest == probe.number() => Some(false),
+        _ => None,
+    })
 }

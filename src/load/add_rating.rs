@@ -20,17 +20,17 @@ pub struct Added {
 }
 
 /// Adds a rating of a movie that is there, or changes it where the customer has rated the movie before.
-pub fn add(customer_id: i32, movie_id: i32, rating: i32, rated_on: Date) -> Result<Added, LoadError> {
-    let one = |id: i32, name| {
+pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Result<Added, LoadError> {
+    let one = |id: i64, name| {
         let mut ids = IdSet::default();
-        if id <= 0 {
+        if !(1..=i64::from(i32::MAX)).contains(&id) {
             return Err(LoadError::Id { name, id });
         }
         ids.insert(id as u32);
         Ok(ids.rank())
     };
     let (customer, movie) = (one(customer_id, "customer_id")?, one(movie_id, "movie_id")?);
-    if !(1..=5).contains(&rating) {
+    if ![1.0, 2.0, 3.0, 4.0, 5.0].contains(&rating) {
         return Err(LoadError::Rating(rating));
     }
     let is_finite = !rated_on.is_infinity() && !rated_on.is_neg_infinity();
@@ -44,11 +44,17 @@ pub fn add(customer_id: i32, movie_id: i32, rating: i32, rated_on: Date) -> Resu
     few::need_days(&[day])?;
     let customers = few::need(&CUSTOMERS, &customer)?;
     let customer_key = customers.get(customer_id as u32).ok_or(Error::Null("customer_key"))?;
-    let new = Rating { customer_key, movie_key, date_key: day.key() as i32, rating: rating as i16 };
+    let new = Rating {
+        customer_key,
+        movie_key,
+        date_key: day.key() as i32,
+        rating: rating as i16,
+        is_probe: false,
+    };
     // Between the insert that finds the pair and the change, somebody may delete it.
     const TRIES: usize = 3;
     for _ in 0..TRIES {
-        if let Some(&rating_key) = few::insert(&[Rating { ..new }])?.first() {
+        if let Some(&(rating_key, _)) = few::insert(&[Rating { ..new }])?.first() {
             return Ok(Added { rating_key, action: "added", previous_rating: None });
         }
         if let Some(changed) = change(&new)? {

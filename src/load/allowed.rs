@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use prize_format::unreachable;
+
 use super::error::LoadError;
 use crate::pg::{catalog, guc};
 
@@ -33,4 +35,15 @@ pub fn check(path: &Path, below: Option<&Path>) -> Result<(), LoadError> {
         || is_written_so(below)
         || fs::canonicalize(path).is_ok_and(|path| path.starts_with(below));
     if is_below { Ok(()) } else { Err(LoadError::MayNotReadFiles) }
+}
+
+/// The path of a folder without links and detours, by which the ledger knows it. What lies elsewhere than it may is refused.
+pub fn locate(path: &Path, below: Option<&Path>) -> Result<PathBuf, LoadError> {
+    let real = fs::canonicalize(path).map_err(|source| unreachable(path, source, below))?;
+    match below {
+        Some(below) if !real.starts_with(below) => {
+            Err(prize_format::Error::Outside { path: path.into(), below: below.into() }.into())
+        }
+        _ => Ok(real),
+    }
 }

@@ -101,7 +101,8 @@ impl Keys {
         Ok(ids)
     }
 
-    /// Inserts those of the ids that are new, with the keys that follow, in id order. `titles`, by id, is for movies.
+    /// Inserts those of the ids that are new, with the keys that follow, in id order. `titles`, by id, are of the new ones
+    /// among movies.
     pub fn add(&self, wanted: &RankedIds, titles: &[Title]) -> Result<(), LoadError> {
         let new = wanted.iter().filter(|&id| self.ids.rank(id).is_none());
         let mut key = last_key(self.names)?;
@@ -133,7 +134,7 @@ impl Keys {
                 });
             }
             rows.finish();
-            return self.add_titles(titles);
+            return Ok(());
         }
         let mut rows = BulkInsert::open(self.names.table)?;
         for id in new {
@@ -144,21 +145,30 @@ impl Keys {
         Ok(())
     }
 
-    /// Movies that were there before their titles get them.
-    fn add_titles(&self, titles: &[Title]) -> Result<(), LoadError> {
+    /// Gives movies that were there before the titles and years of these, by id. A line without a title changes none. Gives how
+    /// many had others.
+    pub fn retitle(&self, titles: &[Title]) -> Result<u64, LoadError> {
         let is_old = |title: &&Title| self.get(title.movie_id).is_some();
+        let mut replaced = 0;
         for titles in titles.iter().filter(is_old).collect::<Vec<_>>().chunks(ROWS_A_TURN) {
             let ids = titles.iter().map(|title| title.movie_id as i32).collect::<Vec<_>>();
             let names = titles.iter().map(|title| title.title.clone()).collect::<Vec<_>>();
             let years = titles.iter().map(|title| title.release_year.map(|y| y as i16)).collect::<Vec<_>>();
-            query::run(
-                "UPDATE @extschema@.dim_movie AS movie SET title = new.title, release_year = new.release_year
-                 FROM unnest($1::int[], $2::text[], $3::smallint[]) AS new (movie_id, title, release_year)
-                 WHERE movie.movie_id = new.movie_id AND movie.title IS NULL",
+            let count = query::run_one::<i64>(
+                "WITH changed AS (
+                     UPDATE @extschema@.dim_movie AS movie SET title = new.title, release_year = new.release_year
+                     FROM unnest($1::int[], $2::text[], $3::smallint[]) AS new (movie_id, title, release_year)
+                          JOIN @extschema@.dim_movie AS old USING (movie_id)
+                     WHERE movie.movie_id = new.movie_id AND (new.title IS NOT NULL OR old.title IS NULL)
+                       AND (old.title, old.release_year) IS DISTINCT FROM (new.title, new.release_year)
+                     RETURNING old.title IS NOT NULL AS had_one
+                 )
+                 SELECT count(*) FROM changed WHERE had_one",
                 &[ids.into(), names.into(), years.into()],
             )?;
+            replaced += count.unwrap_or(0) as u64;
         }
-        Ok(())
+        Ok(replaced)
     }
 }
 

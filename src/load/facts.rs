@@ -1,7 +1,7 @@
 //! The second phase: ratings and qualifying pairs into their tables, unit by unit.
 
 use pgrx::prelude::*;
-use prize_format::{Kind, QualifyingPair, Rating, RatingReader, TextFile, Unit, read_qualifying};
+use prize_format::{Kind, QualifyingPair, Rating, RatingReader, Subset, TextFile, Unit, read_qualifying};
 
 use super::dimensions::{CUSTOMERS, Days, Keys, MOVIES};
 use super::error::LoadError;
@@ -181,7 +181,7 @@ impl Loader {
         Ok((self.customer_key(rating)?, date_key))
     }
 
-    /// Inserts the qualifying pairs that are not there yet, and adds the ratings that were withheld where they are known.
+    /// Inserts the qualifying pairs that are not there yet, and adds to the others what the answers tell of them.
     fn load_qualifying(&mut self, files: &[TextFile]) -> Result<(), LoadError> {
         let pairs = read_qualifying(files, &|| {
             interrupt::check();
@@ -199,18 +199,19 @@ impl Loader {
             let rating =
                 Rating { customer_id: pair.customer_id, rating: pair.rating.unwrap_or(0), date: pair.date };
             let (customer_key, date_key) = self.known(&rating)?;
-            let rating = pair.rating.map(i16::from);
+            let (rating, subset) = (pair.rating.map(i16::from), pair.subset.map(name));
             match present
                 .binary_search_by_key(&(movie_key, customer_key), |&(movie, customer, _)| (movie, customer))
             {
                 Ok(at) if present[at].2 || rating.is_none() => {}
-                Ok(_) => answered.push((customer_key, movie_key, rating)),
+                Ok(_) => answered.push((customer_key, movie_key, rating, subset)),
                 Err(_) => rows.push(|| {
                     [
                         customer_key.into_datum(),
                         movie_key.into_datum(),
                         date_key.into_datum(),
                         rating.into_datum(),
+                        subset.into_datum(),
                     ]
                 }),
             }
@@ -218,13 +219,16 @@ impl Loader {
         rows.finish();
         for answered in answered.chunks(10_000) {
             query::run(
-                "UPDATE @extschema@.qualifying AS pair SET rating = new.rating
-                 FROM unnest($1::int[], $2::int[], $3::smallint[]) AS new (customer_key, movie_key, rating)
-                 WHERE pair.customer_key = new.customer_key AND pair.movie_key = new.movie_key AND pair.rating IS NULL",
+                "UPDATE @extschema@.qualifying AS pair
+                 SET rating = coalesce(pair.rating, new.rating), subset = coalesce(pair.subset, new.subset)
+                 FROM unnest($1::int[], $2::int[], $3::smallint[], $4::text[])
+                      AS new (customer_key, movie_key, rating, subset)
+                 WHERE pair.customer_key = new.customer_key AND pair.movie_key = new.movie_key",
                 &[
                     answered.iter().map(|pair| pair.0).collect::<Vec<_>>().into(),
                     answered.iter().map(|pair| pair.1).collect::<Vec<_>>().into(),
                     answered.iter().map(|pair| pair.2).collect::<Vec<_>>().into(),
+                    answered.iter().map(|pair| pair.3).collect::<Vec<_>>().into(),
                 ],
             )?;
             interrupt::check();
@@ -232,10 +236,11 @@ impl Loader {
         Ok(())
     }
 
-    /// The qualifying pairs that are there already: movie, customer and whether the rating is known, sorted.
+    /// The qualifying pairs that are there already: movie, customer and whether the answer is known, sorted.
     fn present(&self) -> Result<Vec<(i32, i32, bool)>, LoadError> {
         let mut present = Vec::new();
-        let query = "SELECT movie_key, customer_key, rating IS NOT NULL FROM @extschema@.qualifying";
+        let query = "SELECT movie_key, customer_key, rating IS NOT NULL AND subset IS NOT NULL
+                     FROM @extschema@.qualifying";
         query::each(Seen::Now, query, &[], |row| {
             let int = |column| Ok::<_, Error>(row.get::<i32>(column)?.unwrap_or(0));
             present.push((int(1)?, int(2)?, row.get::<bool>(3)? == Some(true)));
@@ -243,5 +248,13 @@ impl Loader {
         })?;
         present.sort_unstable();
         Ok(present)
+    }
+}
+
+/// What the table calls a half of the qualifying set.
+fn name(subset: Subset) -> &'static str {
+    match subset {
+        Subset::Quiz => "quiz",
+        Subset::Test => "test",
     }
 }

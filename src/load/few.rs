@@ -17,6 +17,7 @@ pub struct Rating {
     pub movie_key: i32,
     pub date_key: i32,
     pub rating: i16,
+    pub is_probe: bool,
 }
 
 /// Takes the locks that the inserts will take, in the order in which loads lock the tables.
@@ -68,8 +69,9 @@ pub fn need_days(days: &[prize_format::Date]) -> Result<(), LoadError> {
 }
 
 /// Inserts ratings whose customers, movies and days are there, and adds them to the counts of both. A pair that somebody else
-/// has inserted meanwhile is left out. Gives the keys of the rows, sorted.
-pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
+/// has inserted meanwhile is left out. Gives their keys, sorted, and
+/// which of them are of the probe.
+pub fn insert(ratings: &[Rating]) -> Result<Vec<(i64, bool)>, LoadError> {
     let column = |of: fn(&Rating) -> i32| ratings.iter().map(of).collect::<Vec<_>>();
     let (customers, movies) = (column(|rating| rating.customer_key), column(|rating| rating.movie_key));
     sequence::catch_up("fact_ratings", "rating_key", "fact_ratings_rating_key_seq")?;
@@ -86,14 +88,14 @@ pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
         &format!(
             "WITH new AS (
                  INSERT INTO @extschema@.fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
-                 SELECT customer_key, movie_key, date_key, rating, false
-                 FROM unnest($1::int[], $2::int[], $3::int[], $4::smallint[])
-                      WITH ORDINALITY AS new (customer_key, movie_key, date_key, rating, place)
+                 SELECT customer_key, movie_key, date_key, rating, is_probe
+                 FROM unnest($1::int[], $2::int[], $3::int[], $4::smallint[], $5::bool[])
+                      WITH ORDINALITY AS new (customer_key, movie_key, date_key, rating, is_probe, place)
                  ORDER BY place
                  ON CONFLICT (customer_key, movie_key) DO NOTHING
-                 RETURNING rating_key, customer_key, movie_key, date_key, rating
+                 RETURNING rating_key, customer_key, movie_key, date_key, rating, is_probe
              ), customers AS ({}), movies AS ({})
-             SELECT rating_key FROM new ORDER BY rating_key",
+             SELECT rating_key, is_probe FROM new ORDER BY rating_key",
             dimensions::add_to_counts(&CUSTOMERS, "new"),
             dimensions::add_to_counts(&MOVIES, "new")
         ),
@@ -102,8 +104,9 @@ pub fn insert(ratings: &[Rating]) -> Result<Vec<i64>, LoadError> {
             movies.into(),
             column(|rating| rating.date_key).into(),
             ratings.iter().map(|rating| rating.rating).collect::<Vec<_>>().into(),
+            ratings.iter().map(|rating| rating.is_probe).collect::<Vec<_>>().into(),
         ],
-        |row| row.get::<i64>(1)?.ok_or(Error::Null("fact_ratings")),
+        |row| row.get::<i64>(1)?.zip(row.get::<bool>(2)?).ok_or(Error::Null("fact_ratings")),
     )?;
     Ok(keys)
 }

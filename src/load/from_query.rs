@@ -1,16 +1,17 @@
 //! Ratings from any query: `ratings_load`. All in the caller's transaction.
 
-use pgrx::datum::Date;
+use pgrx::notice;
 use prize_format::{IdSet, Reason, Reject};
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
 use super::guard::OwnWork;
+use super::query_columns::{GivenRating, OffScale, RatingColumns};
 use super::{few, ledger};
 use crate::pg::bulk::{FixedInsert, Space};
 use crate::pg::ratings::Fact;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, index, interrupt, query, unfinished};
+use crate::pg::{self, Error, catalog, index, interrupt, query, unfinished, user_query};
 
 /// A row of the query that can be used. They sort by movie and customer, and then by their place among the rows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +21,7 @@ struct Row {
     number: u64,
     date: prize_format::Date,
     rating: u8,
+    is_probe: bool,
 }
 
 /// What the query gave.
@@ -32,6 +34,8 @@ struct Rows {
     rejects: Vec<Reject>,
     rejected: u64,
     max_rejects: Option<u64>,
+    /// Whether the query says which ratings are of the probe.
+    has_probe: bool,
 }
 
 /// How many rejects are listed when any number is allowed, and at the most.
@@ -43,11 +47,6 @@ const ROWS_A_TURN: usize = 10_000;
 
 /// Loads the ratings that a query gives; it runs with the caller's search_path.
 pub fn load(sql: &str, max_rejects: Option<u64>) -> Result<ledger::Run, LoadError> {
-    let sql = sql.trim().trim_end_matches([';', ' ', '\n']);
-    // A table's name, or nothing: the server would find fault with a parenthesis that the user never wrote.
-    if !sql.contains(char::is_whitespace) && !sql.starts_with('(') {
-        return Err(LoadError::NoQuery(sql.into()));
-    }
     let mut rows = Rows { max_rejects, ..Rows::default() };
     rows.read(sql)?;
     query::pinned(|| {
@@ -68,44 +67,23 @@ pub fn load(sql: &str, max_rejects: Option<u64>) -> Result<ledger::Run, LoadErro
 impl Rows {
     /// Reads what the query gives, checked as the lines of a file are.
     fn read(&mut self, sql: &str) -> Result<(), LoadError> {
-        // The end of the line ends a comment.
-        let sql = format!(
-            "SELECT customer_id::pg_catalog.int8, movie_id::pg_catalog.int8, rating::pg_catalog.float8,
-                    rated_on::pg_catalog.date
-             FROM ({sql}\n) AS ratings"
-        );
-        let mut number = 0;
-        query::each_of_any(&sql, |row| {
+        let (mut number, mut scale) = (0, OffScale::default());
+        user_query::each(sql, RatingColumns::choose, |columns, row| {
             number += 1;
-            self.add(number, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)
-        })
+            self.has_probe = columns.has_probe();
+            scale.see(columns.stars(&row));
+            let read = match columns.read(&row) {
+                Ok(given) => self.add(number, given),
+                Err(reason) => self.reject(number, columns.text(&row), reason),
+            };
+            // That all are on another scale tells more than the first of them.
+            read.map_err(|error| scale.check().err().unwrap_or(error))
+        })?;
+        scale.check()
     }
 
-    fn add(
-        &mut self,
-        number: u64,
-        customer_id: Option<i64>,
-        movie_id: Option<i64>,
-        rating: Option<f64>,
-        date: Option<Date>,
-    ) -> Result<(), LoadError> {
-        let checked = check(customer_id, movie_id, rating, date);
-        let (customer_id, movie_id, rating, date) = match checked {
-            Ok(checked) => checked,
-            Err(reason) => {
-                let text = |value: Option<String>| value.unwrap_or_else(|| "NULL".into());
-                let (customer, movie) =
-                    (customer_id.map(|id| id.to_string()), movie_id.map(|id| id.to_string()));
-                // Whatever the session's DateStyle.
-                let iso = |day: Date| match (day.is_infinity(), day.is_neg_infinity()) {
-                    (false, false) => format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day()),
-                    (_, is_negative) => if is_negative { "-infinity" } else { "infinity" }.into(),
-                };
-                let (rating, date) = (rating.map(|rating| rating.to_string()), date.map(iso));
-                let text = format!("{},{},{},{}", text(customer), text(movie), text(rating), text(date));
-                return self.reject(number, text, reason);
-            }
-        };
+    fn add(&mut self, number: u64, given: GivenRating) -> Result<(), LoadError> {
+        let GivenRating { customer_id, movie_id, rating, date, is_probe } = given;
         if self.rows.len() == self.rows.capacity() {
             pg::check_memory("loading", 2 * self.rows.len() * size_of::<Row>())?;
             self.rows.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
@@ -114,7 +92,7 @@ impl Rows {
         self.movies.insert(movie_id);
         let (first, last) = self.days.get_or_insert((date, date));
         (*first, *last) = (date.min(*first), date.max(*last));
-        self.rows.push(Row { movie_id, customer_id, number, date, rating });
+        self.rows.push(Row { movie_id, customer_id, number, date, rating, is_probe });
         Ok(())
     }
 
@@ -152,13 +130,14 @@ impl Rows {
         for (row, rating_key) in rows.iter().zip(first_rating_key..) {
             let customer_key = customers.get(row.customer_id).ok_or(Error::Null("customer_key"))?;
             let movie_key = movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?;
-            let (date_key, rating) = (row.date.key() as i32, i16::from(row.rating));
-            facts.push(Fact { rating_key, customer_key, movie_key, date_key, rating, is_probe: false });
+            let (date_key, rating, is_probe) = (row.date.key() as i32, i16::from(row.rating), row.is_probe);
+            facts.push(Fact { rating_key, customer_key, movie_key, date_key, rating, is_probe });
         }
         facts.finish();
         index::aside("fact_ratings", &aside)?.into_iter().for_each(index::rebuild);
         dimensions::count_from(first_rating_key)?;
-        self.enter(read, rows.len() as u64, first_rating_key, is_first)
+        let probe = rows.iter().filter(|row| row.is_probe).count() as u64;
+        self.enter(read, rows.len() as u64, probe, first_rating_key, is_first)
     }
 
     /// Inserts a few rows by SQL: nobody else is kept from writing, and nothing is read that grows with the warehouse.
@@ -179,11 +158,13 @@ impl Rows {
                     movie_key: movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?,
                     date_key: row.date.key() as i32,
                     rating: row.rating.into(),
+                    is_probe: row.is_probe,
                 })
             })
             .collect::<Result<Vec<_>, LoadError>>()?;
-        let keys = few::insert(&ratings)?;
-        self.enter(read, keys.len() as u64, keys.first().copied().unwrap_or(0), false)
+        let inserted = few::insert(&ratings)?;
+        let probe = inserted.iter().filter(|(_, is_probe)| *is_probe).count() as u64;
+        self.enter(read, inserted.len() as u64, probe, inserted.first().map_or(0, |&(key, _)| key), false)
     }
 
     /// Enters the load, which is completed, in the ledger.
@@ -191,6 +172,7 @@ impl Rows {
         &self,
         read: u64,
         loaded: u64,
+        probe: u64,
         first_rating_key: i64,
         is_first: bool,
     ) -> Result<ledger::Run, LoadError> {
@@ -208,7 +190,7 @@ impl Rows {
             indexes_aside: &[],
             is_completed: true,
         })?;
-        ledger::count_since(run_id)?;
+        ledger::count_since(run_id, probe)?;
         ledger::run(run_id)?.ok_or(LoadError::Order)
     }
 
@@ -225,6 +207,7 @@ impl Rows {
             conflicts.extend(other.map(|row| (*row, first.rating, first.date)));
         }
         drop(all);
+        let mut marked_otherwise = 0u64;
         let mut new = Vec::new();
         new.try_reserve_exact(kept.len()).map_err(|_| Error::OutOfMemory)?;
         for rows in kept.chunks(ROWS_A_TURN) {
@@ -232,7 +215,7 @@ impl Rows {
             let key = |key: Option<i32>| key.unwrap_or(0);
             query::each(
                 Seen::Now,
-                "SELECT pair.number, f.rating, f.date_key
+                "SELECT pair.number, f.rating, f.date_key, f.is_probe
                  FROM unnest($1::int[], $2::int[]) WITH ORDINALITY AS pair (customer_key, movie_key, number)
                  JOIN @extschema@.fact_ratings f USING (customer_key, movie_key)",
                 &[
@@ -244,44 +227,34 @@ impl Rows {
                     let number = row.get::<i64>(1)?.ok_or_else(missing)? as usize;
                     let rating = row.get::<i16>(2)?.ok_or_else(missing)? as u8;
                     let day = row.get::<i32>(3)?.ok_or_else(missing)? as u32;
+                    let is_probe = row.get::<bool>(4)?.ok_or_else(missing)?;
                     loaded[number - 1] = prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
-                        .map(|date| (rating, date));
+                        .map(|date| (rating, date, is_probe));
                     Ok(())
                 },
             )?;
             for (row, loaded) in rows.iter().zip(loaded) {
                 match loaded {
                     None => new.push(*row),
-                    Some((rating, date)) if (rating, date) == (row.rating, row.date) => {}
-                    Some((rating, date)) => conflicts.push((*row, rating, date)),
+                    Some((rating, date, is_probe)) if (rating, date) == (row.rating, row.date) => {
+                        marked_otherwise += u64::from(is_probe != row.is_probe);
+                    }
+                    Some((rating, date, _)) => conflicts.push((*row, rating, date)),
                 }
             }
             interrupt::check();
         }
+        if self.has_probe && marked_otherwise > 0 {
+            notice!(
+                "{marked_otherwise} ratings that are loaded already keep their is_probe, which the query has otherwise"
+            );
+        }
         conflicts.sort_unstable_by_key(|(row, ..)| row.number);
-        for (Row { number, customer_id, movie_id, rating, date }, rating_before, date_before) in conflicts {
+        for (Row { number, customer_id, movie_id, rating, date, .. }, rating_before, date_before) in conflicts
+        {
             let text = format!("{customer_id},{movie_id},{rating},{date}");
             self.reject(number, text, Reason::Conflict { rating: rating_before, date: date_before })?;
         }
         Ok(new)
     }
-}
-
-/// The values of a row as they must be.
-fn check(
-    customer_id: Option<i64>,
-    movie_id: Option<i64>,
-    rating: Option<f64>,
-    date: Option<Date>,
-) -> Result<(u32, u32, u8, prize_format::Date), Reason> {
-    let id = |id: Option<i64>| id.filter(|id| (1..=i64::from(i32::MAX)).contains(id)).map(|id| id as u32);
-    let customer_id = id(customer_id).ok_or(Reason::Customer)?;
-    let movie_id = id(movie_id).ok_or(Reason::Movie)?;
-    let rating = rating.filter(|rating| [1.0, 2.0, 3.0, 4.0, 5.0].contains(rating)).ok_or(Reason::Rating)?;
-    let day = |date: Date| {
-        prize_format::Date::new(u32::try_from(date.year()).ok()?, date.month().into(), date.day().into())
-    };
-    let is_finite = |date: &Date| !date.is_infinity() && !date.is_neg_infinity();
-    let date = date.filter(is_finite).and_then(day).ok_or(Reason::Date)?;
-    Ok((customer_id, movie_id, rating as u8, date))
 }

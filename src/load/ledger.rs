@@ -287,6 +287,22 @@ pub fn touched(run_id: i64, file: usize, modified: Option<i64>) -> Result<(), Lo
     .map_err(LoadError::from)
 }
 
+/// Notes that a load's files lie in another folder now.
+pub fn moved(run_id: i64, folder: &str, files: &[TextFile]) -> Result<(), LoadError> {
+    query::run(
+        "UPDATE @extschema@.load_file AS file SET path = new.path, modified = new.modified
+         FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS new (path, modified, file_no)
+         WHERE file.run_id = $1 AND file.file_no = new.file_no",
+        &[
+            run_id.into(),
+            files.iter().map(|file| file.path.to_string_lossy().into_owned()).collect::<Vec<_>>().into(),
+            files.iter().map(|file| file.modified).collect::<Vec<_>>().into(),
+        ],
+    )?;
+    let update = "UPDATE @extschema@.load_run SET path = $2 WHERE run_id = $1";
+    query::run(update, &[run_id.into(), folder.into()]).map_err(LoadError::from)
+}
+
 /// The number of the last unit that is left to do; 0 where none is.
 pub fn units(run_id: i64) -> Result<usize, LoadError> {
     let query = "SELECT max(unit_no) FROM @extschema@.load_unit WHERE run_id = $1";
@@ -438,8 +454,8 @@ pub fn count(run_id: i64, probe_pairs: u64) -> Result<(), LoadError> {
 }
 
 /// Notes the same after a load of a query: what the load before it counted, and what came since. Counting all of it would
-/// take longer than to load a few ratings.
-pub fn count_since(run_id: i64) -> Result<(), LoadError> {
+/// take longer than to load a few ratings. `probe` is how many of those loaded are of the probe.
+pub fn count_since(run_id: i64, probe: u64) -> Result<(), LoadError> {
     let last = query::select(
         Seen::Now,
         "SELECT run_id, last_customer_key, last_movie_key FROM @extschema@.load_run
@@ -453,12 +469,12 @@ pub fn count_since(run_id: i64) -> Result<(), LoadError> {
             "UPDATE @extschema@.load_run AS run SET
                  customers = last.customers + (SELECT count(*) FROM @extschema@.dim_customer WHERE customer_key > $3),
                  movies = last.movies + (SELECT count(*) FROM @extschema@.dim_movie WHERE movie_key > $4),
-                 probe_pairs = last.probe_pairs,
+                 probe_pairs = last.probe_pairs + $5,
                  qualifying_pairs = last.qualifying_pairs,
                  last_customer_key = (SELECT coalesce(max(customer_key), 0) FROM @extschema@.dim_customer),
                  last_movie_key = (SELECT coalesce(max(movie_key), 0) FROM @extschema@.dim_movie)
              FROM @extschema@.load_run AS last WHERE run.run_id = $1 AND last.run_id = $2",
-            &[run_id.into(), last_run.into(), customer_key.into(), movie_key.into()],
+            &[run_id.into(), last_run.into(), customer_key.into(), movie_key.into(), (probe as i64).into()],
         )
         .map_err(LoadError::from);
     }

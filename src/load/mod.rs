@@ -21,6 +21,7 @@ pub(crate) mod guard;
 mod ledger;
 mod order;
 mod plan;
+mod query_columns;
 mod reset;
 mod settle;
 
@@ -30,7 +31,7 @@ use std::time::Instant;
 use pgrx::datum::{Date, Interval};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use prize_format::Folder;
+use prize_format::Notice;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::progress::{self, Phase, Shown};
@@ -66,7 +67,7 @@ const LOCKED: [&str; 5] = ["dim_date", "dim_customer", "dim_movie", "fact_rating
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_load(
     path: Option<&str>,
-    workers: default!(Option<i32>, "NULL"),
+    workers: default!(Option<i64>, "NULL"),
     max_rejects: default!(Option<i64>, 1000),
     call: pg_sys::FunctionCallInfo,
 ) -> Result<
@@ -162,9 +163,9 @@ fn ratings_load(
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn add_rating(
-    customer_id: Option<i32>,
-    movie_id: Option<i32>,
-    rating: Option<i32>,
+    customer_id: Option<i64>,
+    movie_id: Option<i64>,
+    rating: Option<f64>,
     rated_on: default!(Option<Date>, "CURRENT_DATE"),
     refresh: default!(Option<bool>, false),
 ) -> Result<
@@ -244,12 +245,12 @@ pub(crate) fn netflix_progress() -> TableIterator<
 
 fn load(
     path: Option<&str>,
-    workers: Option<i32>,
+    workers: Option<i64>,
     max_rejects: Option<i64>,
     call: pg_sys::FunctionCallInfo,
 ) -> Result<ledger::Run, LoadError> {
     let (path, workers) = check_call(path, workers, max_rejects)?;
-    catalog::refuse_transaction_block(c"netflix_load()", call);
+    catalog::refuse_transaction_block(c"netflix_load()", call)?;
     if catalog::has_transaction_id() {
         return Err(LoadError::InTransaction);
     }
@@ -260,11 +261,10 @@ fn load(
         return Err(pg::Error::UnfinishedRestore { what: "netflix_load" }.into());
     }
     let unfinished = ledger::unfinished()?;
-    if let Some(run) = &unfinished
-        && run.path.as_deref() != Some(path)
-    {
-        return Err(LoadError::Unfinished { path: run.path.clone().unwrap_or_default() });
-    }
+    let path = match &unfinished {
+        Some(run) => path_to_go_on(run, path)?,
+        None => located(path)?,
+    };
     let shown = Shown::start(Phase::ReadingFiles);
     for table in LOCKED {
         catalog::lock_writers_telling(table, |pids| shown.waiting_for(pids.first().copied()))?;
@@ -273,16 +273,21 @@ fn load(
 
     match &unfinished {
         None => {
-            let files = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?.ratings.len();
-            notice!("reading {files} files of ratings in \"{path}\"");
+            let folder = plan::open(&path, ledger::is_empty("fact_ratings")?)?;
+            match (folder.ratings.len(), folder.path.display()) {
+                (0, path) => {
+                    notice!("there are no files of ratings in \"{path}\": only what else it holds is loaded")
+                }
+                (files, path) => notice!("reading {files} files of ratings in \"{path}\""),
+            }
+            tell(&folder.notices);
         }
-        Some(run) => notice!("going on with the load that began at {}", run.started_at),
+        Some(run) if run.path.as_deref() == Some(&path) => {
+            notice!("going on with the load that began at {}", run.started_at)
+        }
+        Some(_) => notice!("looking whether \"{path}\" holds the files of the load that was interrupted"),
     }
-    let order = Order::Plan {
-        path: path.into(),
-        max_rejects: max_rejects.map(|max| max as u64),
-        threads: workers.max(1),
-    };
+    let order = Order::Plan { path, max_rejects: max_rejects.map(|max| max as u64), threads: workers.max(1) };
     order.perform(workers.min(1), Phase::ReadingFiles, &shown)?;
     let run = ledger::unfinished()?.ok_or(LoadError::Order)?;
     if unfinished.is_none() {
@@ -313,10 +318,39 @@ fn load(
     ledger::run(run.run_id)?.ok_or(LoadError::Order)
 }
 
+/// A folder's path without links and detours.
+fn located(path: &str) -> Result<String, LoadError> {
+    let real = allowed::locate(Path::new(path), allowed::below()?.as_deref())?;
+    // A text column holds no other.
+    Ok(real.to_str().unwrap_or(path).to_owned())
+}
+
+/// The path for a call that is to finish a load: the load's own where that is meant, however it is written. What is left to do
+/// may not need the folder, so that it may be gone.
+fn path_to_go_on(run: &ledger::Run, path: &str) -> Result<String, LoadError> {
+    let own = run.path.clone().unwrap_or_default();
+    match located(path) {
+        _ if Path::new(path) == Path::new(&own) => Ok(own),
+        Ok(path) if located(&own).is_ok_and(|own| own == path) => Ok(own),
+        Ok(path) => Ok(path),
+        Err(_) => Err(LoadError::Unfinished { path: own }),
+    }
+}
+
+/// Tells what was not read.
+fn tell(notices: &[Notice]) {
+    for told in notices {
+        match told.is_loss() {
+            true => warning!("{told}"),
+            false => notice!("{told}"),
+        }
+    }
+}
+
 /// Checks all that can be wrong before a file is opened. Gives the path, and how many workers there should be.
 fn check_call(
     path: Option<&str>,
-    workers: Option<i32>,
+    workers: Option<i64>,
     max_rejects: Option<i64>,
 ) -> Result<(&str, usize), LoadError> {
     catalog::require_writable(c"netflix_load()");
@@ -327,7 +361,7 @@ fn check_call(
     allowed::check(Path::new(path), allowed::below()?.as_deref())?;
     check_max_rejects(max_rejects)?;
     let workers = match workers {
-        Some(workers) if !(0..=worker::MOST_WORKERS as i32).contains(&workers) => {
+        Some(workers) if !(0..=worker::MOST_WORKERS as i64).contains(&workers) => {
             return Err(LoadError::Workers(workers));
         }
         Some(workers) => workers as usize,

@@ -1,13 +1,16 @@
 //! The first phase: reads all files and writes down what there is to do.
 
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use pgrx::notice;
 use pgrx::pg_sys::BuiltinOid;
 use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey, TextFile};
 
 use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
+use super::ledger::Run;
 use super::order::Watch;
 use super::{allowed, ledger};
 use crate::pg::scan::{Column, Seen, scan};
@@ -30,7 +33,10 @@ pub fn plan(
 ) -> Result<(), LoadError> {
     worker::transaction(|| match ledger::unfinished()? {
         Some(run) => {
-            check_files(run.run_id)?;
+            match run.path.as_deref() == Some(path) {
+                true => check_files(&run)?,
+                false => move_files(&run, path)?,
+            }
             match index::aside("fact_ratings", &run.indexes_aside)?.is_empty() {
                 true => ledger::move_taken_keys(&run),
                 // Nobody else could write.
@@ -50,7 +56,8 @@ fn begin(
     board: &Board,
     watch: Watch<'_>,
 ) -> Result<(), LoadError> {
-    let folder = Folder::open_below(Path::new(path), allowed::below()?.as_deref())?;
+    let is_empty = ledger::is_empty("fact_ratings")?;
+    let folder = open(path, is_empty)?;
     let mut on_threads =
         |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
             let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
@@ -77,10 +84,11 @@ fn begin(
     })?;
     let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut survey = survey.ok_or(LoadError::Order)?;
+    super::tell(&survey.notices);
 
     let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
-    let is_empty = ledger::is_empty("fact_ratings")?;
-    for (part, ratings) in parts(is_empty)? {
+    let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
+    for (part, ratings) in parts {
         pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
         let known = std::sync::Mutex::new(match is_empty {
             true => Known::default(),
@@ -97,6 +105,10 @@ fn begin(
     dimensions::write_calendar(survey.days)?;
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
+    let replaced = movies.retitle(&survey.titles)?;
+    if replaced > 0 {
+        notice!("titles or years of movies that the titles file has replaced: {replaced}");
+    }
     let units = survey.units(RATINGS_A_UNIT);
     let is_first = is_empty && !units.is_empty();
     let first_rating_key = ledger::next_rating_key(is_empty)?;
@@ -117,6 +129,13 @@ fn begin(
         is_completed: false,
     })?;
     ledger::reserve_rating_keys(first_rating_key, survey.ratings() - survey.duplicates())
+}
+
+/// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
+pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
+    let (path, below) = (Path::new(path), allowed::below()?);
+    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    Ok(open(path, below.as_deref())?)
 }
 
 /// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the
@@ -149,7 +168,7 @@ fn known(
     survey: &Survey,
 ) -> Result<Known, LoadError> {
     let (customer_ids, movie_ids) = (customers.ids()?, movies.ids()?);
-    let is_wanted = |id: &u32| part.contains(id) && survey.movies.rank(*id).is_some();
+    let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
     let mut known = Known::default();
     query::each(
@@ -191,27 +210,61 @@ fn known(
 
 /// Looks whether the files that are needed still are the ones that were read. One that was touched, but holds the same,
 /// will do.
-fn check_files(run_id: i64) -> Result<(), LoadError> {
-    let files = ledger::files(run_id)?;
-    let left = ledger::files_left(run_id)?;
+fn check_files(run: &Run) -> Result<(), LoadError> {
+    let files = ledger::files(run.run_id)?;
+    let left = ledger::files_left(run.run_id)?;
     let mut content = ContentCheck::default();
     let mut dated = None::<(&TextFile, Option<i64>)>;
+    let gone = |error: prize_format::Error| match error {
+        prize_format::Error::Io { path, source } if source.kind() == ErrorKind::NotFound => {
+            LoadError::FileGone { file: path.to_string_lossy().into_owned() }
+        }
+        error => error.into(),
+    };
     for place in left {
         interrupt::check();
         let file = &files[place];
         // The members of an archive follow each other.
         let modified = match dated {
             Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(file)?,
+            _ => prize_format::modified(file).map_err(gone)?,
         };
         dated = Some((file, modified));
         if modified != file.modified {
-            content.run(file, &|| {
-                interrupt::check();
-                Ok(())
-            })?;
-            ledger::touched(run_id, place, modified)?;
+            content.run(file, &go_on)?;
+            ledger::touched(run.run_id, place, modified)?;
         }
     }
+    Ok(())
+}
+
+/// Goes on with files that were moved or copied to another folder, where all of them are there, and hold what they held.
+fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
+    let from = run.path.clone().unwrap_or_default();
+    let refused = || LoadError::Unfinished { path: from.clone() };
+    let mut files = ledger::files(run.run_id)?;
+    if files.is_empty() {
+        return Err(refused());
+    }
+    let mut content = ContentCheck::default();
+    for file in &mut files {
+        interrupt::check();
+        let name = file.path.strip_prefix(&from).map_err(|_| refused())?;
+        file.path = Path::new(to).join(name);
+        match content.run(file, &go_on).and_then(|()| prize_format::modified(file)) {
+            Ok(modified) => file.modified = modified,
+            Err(prize_format::Error::Io { .. } | prize_format::Error::Changed { .. }) => {
+                return Err(refused());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    ledger::moved(run.run_id, to, &files)?;
+    notice!("going on with the load of \"{from}\" that was interrupted: \"{to}\" holds the same files");
+    Ok(())
+}
+
+fn go_on() -> Result<(), prize_format::Error> {
+    interrupt::check();
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::pg::scan::Seen;
 use crate::pg::{catalog, index, query};
 
 /// Every table of the extension that holds data.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "fact_ratings",
     "qualifying",
     "dim_date",
@@ -19,6 +19,7 @@ const TABLES: [&str; 15] = [
     "load_unit",
     "load_reject",
     "model",
+    "model_version",
     "model_iteration",
     "model_deployment",
     "customer_factors",

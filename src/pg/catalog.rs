@@ -307,12 +307,23 @@ pub fn has_old_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Raises PostgreSQL's own error inside a transaction block, a function or a DO block: for what commits on the way and cannot
-/// be rolled back. `call` is what PostgreSQL gave a function that returns a set.
+/// Refuses to run inside a transaction block, a function or a DO block: for what commits on the way and cannot be rolled back.
+/// `call` is what PostgreSQL gave a function that returns a set.
 #[allow(clippy::not_unsafe_ptr_arg_deref)] // no other pointer of this type is to be had
-pub fn refuse_transaction_block(function: &CStr, call: pg_sys::FunctionCallInfo) {
-    // SAFETY: the call's own information; a C string; PostgreSQL looks at the transaction's state and raises an error or returns.
-    unsafe { pg_sys::PreventInTransactionBlock(is_called_by_client(call), function.as_ptr()) };
+pub fn refuse_transaction_block(
+    function: &'static CStr,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<(), Error> {
+    // SAFETY: the call's own information; a C string; PostgreSQL looks at the transaction's state. The second call has it commit
+    // before anything else comes.
+    unsafe {
+        let is_called_by_client = is_called_by_client(call);
+        if pg_sys::IsInTransactionBlock(is_called_by_client) {
+            return Err(Error::TransactionBlock { function, is_called_by_client });
+        }
+        pg_sys::PreventInTransactionBlock(true, function.as_ptr());
+    }
+    Ok(())
 }
 
 /// Whether the statement that calls a function is the one that the client sent. Statements of functions, procedures and DO

@@ -58,11 +58,12 @@ pub const FACT_RATINGS: [Column; 6] = [
     Column::required("is_probe", BuiltinOid::BOOLOID),
 ];
 
-pub const QUALIFYING: [Column; 4] = [
+pub const QUALIFYING: [Column; 5] = [
     Column::required("customer_key", BuiltinOid::INT4OID),
     Column::required("movie_key", BuiltinOid::INT4OID),
     Column::required("date_key", BuiltinOid::INT4OID),
     Column::optional("rating", BuiltinOid::INT2OID),
+    Column::optional("subset", BuiltinOid::TEXTOID),
 ];
 
 pub const CUSTOMER_FACTORS: [Column; 4] = [
@@ -156,7 +157,7 @@ pub const LOAD_REJECT: [Column; 6] = [
     Column::required("reason", BuiltinOid::TEXTOID),
 ];
 
-pub const MODEL: [Column; 20] = [
+pub const MODEL: [Column; 23] = [
     Column::required("model_id", BuiltinOid::INT4OID),
     Column::required("name", BuiltinOid::TEXTOID),
     Column::required("version", BuiltinOid::INT4OID),
@@ -172,11 +173,20 @@ pub const MODEL: [Column; 20] = [
     Column::required("iterations", BuiltinOid::INT4OID),
     Column::required("train_rmse", BuiltinOid::FLOAT8OID),
     Column::optional("probe_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("held_out_rmse", BuiltinOid::FLOAT8OID),
+    Column::optional("judged_ratings", BuiltinOid::INT8OID),
+    Column::optional("judged_digest", BuiltinOid::INT8OID),
     Column::optional("summary", BuiltinOid::JSONBOID),
     Column::optional("prior", BuiltinOid::FLOAT4ARRAYOID),
     Column::required("elapsed", BuiltinOid::INTERVALOID),
     Column::required("trained_at", BuiltinOid::TIMESTAMPTZOID),
     Column::required("trained_by", BuiltinOid::NAMEOID),
+];
+
+pub const MODEL_VERSION: [Column; 3] = [
+    Column::required("name", BuiltinOid::TEXTOID),
+    Column::required("version", BuiltinOid::INT4OID),
+    Column::required("model_id", BuiltinOid::INT4OID),
 ];
 
 pub const MODEL_ITERATION: [Column; 5] = [
@@ -210,6 +220,7 @@ pub fn made(table: &str) -> &'static [Column] {
         "load_unit" => &LOAD_UNIT,
         "load_reject" => &LOAD_REJECT,
         "model" => &MODEL,
+        "model_version" => &MODEL_VERSION,
         "model_iteration" => &MODEL_ITERATION,
         "model_deployment" => &MODEL_DEPLOYMENT,
         _ => &[],

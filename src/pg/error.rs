@@ -37,6 +37,14 @@ pub fn report(error: impl Report) -> ErrorReport {
 /// What can go wrong between any capability and the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What commits on the way is called where it could be rolled back.
+    #[error("{} cannot run inside {}", function.to_string_lossy(), if *is_called_by_client { "a transaction block" } else { "a function" })]
+    TransactionBlock {
+        /// As it is called.
+        function: &'static std::ffi::CStr,
+        /// Whether it is the client's own statement that calls it.
+        is_called_by_client: bool,
+    },
     /// The role lacks a privilege.
     #[error("permission denied for table {table}")]
     Permission { table: &'static str, privilege: &'static str },
@@ -90,7 +98,7 @@ pub enum Error {
     Name { bytes: usize, most: usize },
     /// No such version of the name.
     #[error("model \"{name}\" has no version {version}")]
-    NoVersion { name: String, version: i32 },
+    NoVersion { name: String, version: i64 },
     /// There are no models at all.
     #[error("there is no trained model yet")]
     NoModels,
@@ -140,6 +148,7 @@ impl Report for Error {
             | Error::Partition { .. }
             | Error::UnfinishedLoad { .. }
             | Error::UnfinishedRestore { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::TransactionBlock { .. } => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Error::NoTable { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Error::MemoryLimit { .. } => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Threads(_) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
@@ -224,6 +233,16 @@ impl Report for Error {
             }
             Error::Serialization { .. } => {
                 "Do it again in a new transaction; in a READ COMMITTED one it would have waited instead."
+                    .into()
+            }
+            Error::TransactionBlock { is_called_by_client: true, .. } => {
+                "It commits as it goes: send it alone, in autocommit. psycopg: connection.autocommit = True; SQLAlchemy: \
+                 execution_options(isolation_level=\"AUTOCOMMIT\"); JDBC: connection.setAutoCommit(true); psql: one statement \
+                 for each -c."
+                    .into()
+            }
+            Error::TransactionBlock { .. } => {
+                "It commits as it goes: call it by a statement of its own, and not in a function, a procedure or a DO block."
                     .into()
             }
             Error::WorkerLost => "The server's log may tell why. Run the same call again to go on.".into(),

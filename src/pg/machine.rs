@@ -1,6 +1,7 @@
-//! What the machine has.
+//! What the machine has, and who the server is there.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of memory that the server may use: the machine's, or what a control group (version 1 or 2) of its grants, where that is
@@ -41,6 +42,18 @@ fn limits(line: &str) -> Option<Vec<PathBuf>> {
         group.ancestors().map(|group| mount.join(group).join(file)).collect::<Vec<_>>()
     };
     Some(mounts.iter().flat_map(file).collect())
+}
+
+/// The operating system's user that the server runs as: its name, or its number where `/etc/passwd` does not list it.
+pub fn user() -> String {
+    let uid = fs::metadata("/proc/self").map(|meta| meta.uid().to_string()).unwrap_or_default();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
 }
 
 #[cfg(any(test, feature = "pg_test"))]

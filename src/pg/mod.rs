@@ -12,7 +12,8 @@ pub mod error;
 pub mod guc;
 pub mod index;
 pub mod interrupt;
-mod machine;
+pub mod json;
+pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod prepared;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod sequence;
 pub mod support;
 pub mod unfinished;
+pub mod user_query;
 pub mod worker;
 
 pub use error::{Error, Report, report};

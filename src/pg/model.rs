@@ -16,7 +16,9 @@ use super::prepared::Prepared;
 use super::scan::{Column, Seen, scan};
 use super::{Error, guc, interrupt, memory, query};
 
-pub use write::{Deploy, Elapsed, NewModel, check_name, deploy, require_write, roll_back, write};
+pub use write::{
+    Deploy, Elapsed, JudgedBy, NewModel, Written, check_name, deploy, require_write, roll_back, write,
+};
 
 /// A trained model's row.
 #[derive(Clone, Debug)]
@@ -41,21 +43,23 @@ impl ModelRow {
 /// Rows read between two looks for interrupts.
 const ROWS_A_TURN: usize = 1024;
 
-/// Finds a version of a model, the deployed one where none is said; the default model where none is named.
-pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error> {
+/// Finds a version of a model, the deployed one where none is said; the default model where none is named. That is the one of
+/// `netflix_rec.default_model`; or else, of all that are deployed, the one whose name was trained first: a training under another
+/// name does not change what an application hears.
+pub fn find(name: Option<&str>, version: Option<i64>) -> Result<ModelRow, Error> {
     static FIND: Prepared = Prepared(
-        "SELECT model_id, factors, samples, global_mean, trained_at, name, version FROM @extschema@.model
+        "SELECT model_id, factors, samples, global_mean, trained_at, name, version
+         FROM @extschema@.model
          WHERE CASE WHEN $1 IS NULL THEN is_deployed AND $2 IS NULL
                     ELSE name = $1 AND CASE WHEN $2 IS NULL THEN is_deployed ELSE version = $2 END END
-         ORDER BY model_id DESC LIMIT 1",
+         ORDER BY (SELECT min(v.model_id) FROM @extschema@.model_version v WHERE v.name = model.name), model_id LIMIT 1",
     );
-    static NEWEST: Prepared =
-        Prepared("SELECT name FROM @extschema@.model WHERE is_deployed ORDER BY model_id DESC LIMIT 1");
     catalog::require("model", &[Privilege::Select])?;
+    catalog::require("model_version", &[Privilege::Select])?;
     let mut default = guc::default_model();
     if name.is_none() && default.is_none() && version.is_some() {
         // A version is one of a name.
-        default = NEWEST.one::<String>(&[])?;
+        default = default_name()?;
     }
     let name = name.or(default.as_deref());
     let found = FIND.all(&[name.into(), version.into()], |row| {
@@ -85,6 +89,15 @@ pub fn find(name: Option<&str>, version: Option<i32>) -> Result<ModelRow, Error>
     })
 }
 
+/// The name of the model that answers where none is named and no setting names one.
+pub fn default_name() -> Result<Option<String>, Error> {
+    static NAME: Prepared = Prepared(
+        "SELECT name FROM @extschema@.model WHERE is_deployed
+         ORDER BY (SELECT min(v.model_id) FROM @extschema@.model_version v WHERE v.name = model.name), model_id LIMIT 1",
+    );
+    NAME.one::<String>(&[])
+}
+
 /// All models' names.
 fn names() -> Result<Vec<String>, Error> {
     let query = "SELECT DISTINCT name FROM @extschema@.model ORDER BY name";
@@ -92,7 +105,7 @@ fn names() -> Result<Vec<String>, Error> {
 }
 
 /// How each iteration of a model's training went: number, errors on ratings trained on and held out, seconds.
-pub fn curve(name: Option<&str>, version: Option<i32>) -> Result<Vec<(i32, f64, Option<f64>, f64)>, Error> {
+pub fn curve(name: Option<&str>, version: Option<i64>) -> Result<Vec<(i32, f64, Option<f64>, f64)>, Error> {
     catalog::require("model_iteration", &[Privilege::Select])?;
     let row = find(name, version)?;
     query::select(

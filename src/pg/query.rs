@@ -50,31 +50,6 @@ pub fn select<T>(
     })
 }
 
-/// Runs a user's query, with the search_path that the user has, and hands on each of its rows.
-pub fn each_of_any<E: From<Error> + From<pgrx::spi::Error>>(
-    query: &str,
-    mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    Spi::connect_mut(|client| {
-        let mut cursor = client.try_open_cursor_mut(query, &[])?;
-        loop {
-            let rows = cursor.fetch(BATCH)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for row in rows {
-                each(row)?;
-            }
-            // SAFETY: the rows just fetched, of which all that is kept was copied; nobody looks at them again.
-            unsafe {
-                pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable);
-                pg_sys::SPI_tuptable = ptr::null_mut();
-            }
-            interrupt::check();
-        }
-    })
-}
-
 /// Does something that sees what is there now, whatever the calling statement saw as it began: what another transaction
 /// committed while this one waited for a lock.
 pub fn now<T>(work: impl FnOnce() -> T) -> T {

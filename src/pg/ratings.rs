@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use factor::{Digest, Ratings};
 use pgrx::pg_sys;
 
 use super::Error;
@@ -10,6 +11,7 @@ use super::catalog::Privilege;
 use super::columns;
 use super::query::select_one;
 use super::scan::{Column, Seen, scan};
+use super::{memory, model};
 
 /// A row of fact_ratings.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,61 @@ pub fn size(seen: Seen) -> Result<Size, Error> {
         movies: count("SELECT max(movie_key)::bigint FROM @extschema@.dim_movie")?,
         ratings: count("SELECT sum(rating_count)::bigint FROM @extschema@.dim_movie")?,
     })
+}
+
+/// The data set's own ids of customers and movies, by key less 1; 0 where there is none.
+pub struct Ids {
+    customers: Vec<u32>,
+    movies: Vec<u32>,
+}
+
+impl Ids {
+    /// Reads them.
+    pub fn read() -> Result<Ids, Error> {
+        let by_key = |side: &'static str| {
+            let ids = model::ids(side)?;
+            let mut by_key = memory::filled(0u32, ids.last().map_or(0, |&(key, _)| key as usize))?;
+            ids.into_iter().for_each(|(key, id)| by_key[key as usize - 1] = id as u32);
+            Ok::<_, Error>(by_key)
+        };
+        Ok(Ids { customers: by_key("customer")?, movies: by_key("movie")? })
+    }
+
+    /// The ids of a customer and a movie that [`read`] hands on.
+    #[inline]
+    pub fn of(&self, customer: u32, movie: u32) -> (u32, u32) {
+        let id = |ids: &[u32], at: u32| ids.get(at as usize).copied().unwrap_or(0);
+        (id(&self.customers, customer), id(&self.movies, movie))
+    }
+}
+
+/// Ratings that models are judged by.
+#[derive(Default)]
+pub struct Judges {
+    pub ratings: Ratings,
+    /// Two sets of them are the same where their digests are.
+    pub digest: Digest,
+}
+
+impl Judges {
+    /// Adds a rating that [`read`] has handed on.
+    pub fn push(&mut self, ids: &Ids, customer: u32, movie: u32, rating: u8) -> Result<(), Error> {
+        let (customer_id, movie_id) = ids.of(customer, movie);
+        self.digest.add(customer_id, movie_id, rating);
+        Ok(self.ratings.try_push(customer, movie, rating)?)
+    }
+}
+
+/// Reads the ratings of the probe.
+pub fn read_probe(seen: Seen) -> Result<Judges, Error> {
+    let (ids, mut probe) = (Ids::read()?, Judges::default());
+    read(
+        seen,
+        |customer, movie, rating, is_probe| {
+            if is_probe { probe.push(&ids, customer, movie, rating) } else { Ok(()) }
+        },
+    )?;
+    Ok(probe)
 }
 
 /// Reads all ratings and hands on customer, movie, rating and whether it is of the probe. Keys count from 1, what is

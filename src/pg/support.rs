@@ -33,11 +33,14 @@ fn customers_by_second_argument(request: Internal) -> Internal {
 }
 
 /// For `recommend_all(n, ..., customer_ids, ...)`: as many as it asks for by its first argument, or as there are movies, for each
-/// customer of the array that is its fourth, or else for each there is.
+/// customer of the array that is its fourth; for each there is, where the array is the default's or not known.
 #[pg_extern(immutable, parallel_safe)]
 fn rows_for_all_customers(request: Internal) -> Internal {
     let rows = |call: &Call| {
-        let customers = call.length(3).unwrap_or_else(|| rows_of("dim_customer"));
+        let customers = match call.array(3) {
+            Some(ids) if !ids.iter().eq([Some(i64::MIN)]) => ids.len() as f64,
+            _ => rows_of("dim_customer"),
+        };
         call.asked_for(0).min(rows_of("dim_movie")) * customers
     };
     // SAFETY: as above.
@@ -84,16 +87,15 @@ impl Call {
 
     /// The value of an argument that says how many rows are asked for.
     fn asked_for(&self, argument: usize) -> f64 {
-        let number = self.constant(argument, pg_sys::INT4OID);
-        number.map_or(USUAL, |value| f64::from(value.value() as i32))
+        let number = self.constant(argument, pg_sys::INT8OID);
+        number.map_or(USUAL, |value| value.value() as i64 as f64)
     }
 
-    /// The length of an argument that is an array of integers.
-    fn length(&self, argument: usize) -> Option<f64> {
-        let array = self.constant(argument, pg_sys::INT4ARRAYOID)?;
+    /// An argument that is an array of integers.
+    fn array(&self, argument: usize) -> Option<pgrx::Array<'_, i64>> {
+        let array = self.constant(argument, pg_sys::INT8ARRAYOID)?;
         // SAFETY: a constant's value, of this type.
-        let array = unsafe { pgrx::Array::<i32>::from_datum(array, false) }?;
-        Some(array.len() as f64)
+        unsafe { pgrx::Array::<i64>::from_datum(array, false) }
     }
 }
 

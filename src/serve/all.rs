@@ -15,12 +15,21 @@ use crate::pg::scan::Seen;
 use crate::pg::{self, Error, guc, interrupt, memory, query, ratings, report, unfinished};
 
 use super::cache::{self, Movies};
+use super::customer::{Customer, Source};
 use super::error::ServeError;
 use super::filter::{Filter, ids_of, mask, seen};
-use super::recommend::{Name, by_mean, checked, names};
+use super::recommend::{Name, checked, names};
 
-/// A line of a list: customer_id, rank, movie_id, title, release_year, predicted_rating.
-type Line = (i32, i32, i32, Option<String>, Option<i16>, f32);
+/// A line of a list.
+struct Line {
+    customer_id: i64,
+    rank: i32,
+    movie_id: i32,
+    title: Option<String>,
+    year: Option<i16>,
+    rating: f32,
+    source: Source,
+}
 
 /// Customers whose lists are made together, and lines that are ready before the first of them is handed on, at most (but
 /// for a single customer's).
@@ -29,39 +38,51 @@ const LINES_A_TURN: usize = 1 << 18;
 /// Bytes that an id which is asked for takes until its customer is found: in arrays, and in the rows that come back.
 const MEMORY_AN_ID: usize = 128;
 
-/// What `recommend` lists, for every customer, or for some. Customers come in the order of their keys, or as they are
+/// What stands for every customer: no array of ids that somebody makes. NULL and an empty array are nobody, as they are what a
+/// subquery over nobody gives.
+const EVERYBODY: i64 = i64::MIN;
+
+/// What `recommend` lists, for every customer, in the order of their keys; or for some, each once, in the order in which they are
 /// given.
 ///
 /// It has no search_path of its own, which would be set and undone once a row: its queries all run before the first.
 #[pg_extern(stable, support = rows_for_all_customers)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_all(
-    n: default!(Option<i32>, 10),
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
-    customer_ids: default!(Option<Array<'_, i32>>, "NULL"),
-    min_year: default!(Option<i32>, "NULL"),
-    max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
+    customer_ids: default!(Option<Array<'_, i64>>, "'{-9223372036854775808}'"),
+    min_year: default!(Option<i64>, "NULL"),
+    max_year: default!(Option<i64>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i64>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
         (
-            name!(customer_id, i32),
+            name!(customer_id, i64),
             name!(rank, i32),
             name!(movie_id, i32),
             name!(title, Option<String>),
             name!(release_year, Option<i16>),
             name!(predicted_rating, f32),
+            name!(source, &'static str),
         ),
     >,
     ErrorReport,
 > {
     let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
     let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let Some(customer_ids) = customer_ids else { return Ok(TableIterator::empty()) };
+    let is_for_all = customer_ids.len() == 1 && customer_ids.get(0) == Some(Some(EVERYBODY));
+    let customer_ids = (!is_for_all).then_some(customer_ids);
     let make = || Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter);
-    Ok(TableIterator::new(query::pinned(make).map_err(report)?))
+    let lists = query::pinned(make).map_err(report)?;
+    Ok(TableIterator::new(lists.map(|line| {
+        let Line { customer_id, rank, movie_id, title, year, rating, source } = line;
+        (customer_id, rank, movie_id, title, year, rating, source.name())
+    })))
 }
 
 /// All lists, made some thousand customers at a time as they are asked for.
@@ -72,23 +93,20 @@ struct Lists {
     names: Vec<Option<Name>>,
     /// For each movie, whether it is recommended to nobody.
     excluded: Vec<bool>,
-    customers: Vec<Customer>,
-    /// A row a customer; of those the model does not know, zeros.
+    customers: Vec<Listed>,
+    /// A row a customer; zeros where nothing is known of it, so that the movies' biases are all that counts.
     side: Side,
     seen: SeenMovies,
-    /// For those whom the model does not know: keys and means, and the movies' names.
-    popular: Vec<(i32, f32)>,
-    popular_names: Vec<Option<Name>>,
     /// Which customers' lists are made.
     made: usize,
     /// The lines that were made and not handed on yet.
     ready: std::vec::IntoIter<Line>,
 }
 
-struct Customer {
-    id: i32,
+struct Listed {
+    id: i64,
     key: Option<i32>,
-    is_known: bool,
+    source: Source,
 }
 
 /// What customers have rated, where that is left out.
@@ -115,10 +133,10 @@ impl SeenMovies {
 
 impl Lists {
     fn new(
-        n: Option<i32>,
+        n: Option<i64>,
         name: Option<&str>,
         remove_seen: bool,
-        customer_ids: Option<Array<'_, i32>>,
+        customer_ids: Option<Array<'_, i64>>,
         filter: &Filter,
     ) -> Result<Lists, ServeError> {
         let n = checked(n)?;
@@ -149,29 +167,18 @@ impl Lists {
             true if is_scanned => SeenMovies::Scanned(scanned(&row, customers.len(), &ratings)?),
             true => SeenMovies::Asked(asked(&row, &customers)?),
         };
-        let popular = match customers.iter().all(|customer| customer.is_known) {
-            true => Vec::new(),
-            false => {
-                let mut popular = by_mean()?;
-                popular.retain(|(key, _)| excluded.binary_search(key).is_err());
-                popular
-            }
-        };
-        let popular_keys = memory::collect(popular.iter().map(|&(key, _)| key))?;
         let names_of_all = names(movies.keys())?;
         let mut excluded = mask(&movies, &[&excluded])?;
         excluded.iter_mut().zip(&names_of_all).for_each(|(excluded, name)| *excluded |= name.is_none());
         Ok(Lists {
             n,
             names: names_of_all,
-            popular_names: names(&popular_keys)?,
             excluded,
             movies,
             row,
             customers,
             side,
             seen,
-            popular,
             made: 0,
             ready: Vec::new().into_iter(),
         })
@@ -185,24 +192,16 @@ impl Lists {
         let lists = self.best(turn.clone())?;
         let mut lines = Vec::new();
         for (at, list) in turn.clone().zip(lists) {
-            let customer = &self.customers[at];
-            let line = |(rank, (name, score)): (i32, (&Name, f32))| {
+            let Listed { id: customer_id, source, .. } = self.customers[at];
+            let named = list.iter().filter_map(|&(number, score)| {
+                self.names[number as usize].as_ref().map(|name| (name, score))
+            });
+            lines.try_reserve(list.len()).map_err(Error::from)?;
+            lines.extend((1..).zip(named).map(|(rank, (name, score))| {
                 let (movie_id, title, year) = name.clone();
-                (customer.id, rank, movie_id, title, year, factor::cut(score))
-            };
-            if customer.is_known {
-                let named = list.iter().filter_map(|&(number, score)| {
-                    self.names[number as usize].as_ref().map(|name| (name, score))
-                });
-                lines.try_reserve(list.len()).map_err(Error::from)?;
-                lines.extend((1..).zip(named).map(line));
-            } else {
-                let popular = self.popular.iter().zip(&self.popular_names);
-                let unseen = popular.filter(|((key, _), _)| !self.seen.contains(at, customer.key, *key));
-                let named = unseen.filter_map(|(&(_, mean), name)| name.as_ref().map(|name| (name, mean)));
-                lines.try_reserve(self.n.min(self.popular.len())).map_err(Error::from)?;
-                lines.extend((1..).zip(named.take(self.n)).map(line));
-            }
+                let rating = factor::cut(score);
+                Line { customer_id, rank, movie_id, title, year, rating, source }
+            }));
         }
         self.made = turn.end;
         self.ready = lines.into_iter();
@@ -257,7 +256,7 @@ impl Iterator for Lists {
 
 /// Bytes that all of it takes.
 fn memory(row: &ModelRow, customers: usize, ratings: &ratings::Size) -> usize {
-    let vectors = customers * ((row.factors + 1) * size_of::<f32>() + size_of::<Customer>());
+    let vectors = customers * ((row.factors + 1) * size_of::<f32>() + size_of::<Listed>());
     let seen = MatrixBuilder::memory(ratings.customers, 0, ratings.ratings, guc::threads());
     let lines = LINES_A_TURN * 2 * size_of::<Line>();
     let catalogue = Catalogue::memory(ratings.movies, row.factors);
@@ -265,53 +264,60 @@ fn memory(row: &ModelRow, customers: usize, ratings: &ratings::Size) -> usize {
 }
 
 /// All customers, by key.
-fn everybody() -> Result<Vec<Customer>, Error> {
-    let customer = |(key, id)| Customer { id, key: Some(key), is_known: false };
+fn everybody() -> Result<Vec<Listed>, Error> {
+    let customer =
+        |(key, id): (i32, i32)| Listed { id: id.into(), key: Some(key), source: Source::Popularity };
     memory::collect(model::ids("customer")?.into_iter().map(customer))
 }
 
-fn of_ids(ids: &Array<'_, i32>) -> Result<Vec<Customer>, ServeError> {
+/// Those who are asked for, each once.
+fn of_ids(ids: &Array<'_, i64>) -> Result<Vec<Listed>, ServeError> {
     static KEYS: Prepared = Prepared(
-        "SELECT c.customer_key FROM unnest($1::int[]) WITH ORDINALITY AS wanted (customer_id, place)
+        "SELECT c.customer_key FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (customer_id, place)
          LEFT JOIN @extschema@.dim_customer c USING (customer_id) ORDER BY place",
     );
     // As of `recommend`, NULL is nobody.
-    let ids = memory::collect(ids.iter().flatten())?;
+    let mut placed = memory::collect(ids.iter().flatten().zip(0usize..))?;
+    placed.sort_unstable();
+    placed.dedup_by_key(|&mut (id, _)| id);
+    placed.sort_unstable_by_key(|&(_, place)| place);
+    let ids = memory::collect(placed.into_iter().map(|(id, _)| id))?;
     let asked = memory::collect(ids.iter().copied())?;
     let keys = KEYS.all(&[DatumWithOid::from(asked)], |row| Ok(row.get::<i32>(1)))?;
-    let customer = |(id, key): (i32, Option<i32>)| Customer { id, key, is_known: false };
+    let customer = |(id, key): (i64, Option<i32>)| Listed { id, key, source: Source::Popularity };
     Ok(memory::collect(ids.into_iter().zip(keys).map(customer))?)
 }
 
-/// The customers' biases and factors, a row each; those that the model knows are noted.
-fn factors(row: &ModelRow, customers: &mut [Customer], for_all: bool) -> Result<Side, Error> {
+/// The customers' biases and factors, a row each, and what they come from.
+fn factors(row: &ModelRow, customers: &mut [Listed], for_all: bool) -> Result<Side, ServeError> {
     let mut side = Side::zeros(customers.len(), row.factors)?;
-    let mut put = |customer: &mut Customer, at: usize, bias: f32, factors: ndarray::ArrayView1<'_, f32>| {
-        customer.is_known = true;
-        side.biases[at] = bias;
-        side.factors.row_mut(at).assign(&factors);
-    };
+    let mut put =
+        |listed: &mut Listed, at: usize, source, bias: f32, factors: ndarray::ArrayView1<'_, f32>| {
+            listed.source = source;
+            side.biases[at] = bias;
+            side.factors.row_mut(at).assign(&factors);
+        };
     if for_all {
         model::read(row, "customer_factors", None, |key, bias, factors| {
-            if let Ok(at) = customers.binary_search_by_key(&Some(key), |customer| customer.key) {
-                put(&mut customers[at], at, bias, factors);
+            if let Ok(at) = customers.binary_search_by_key(&Some(key), |listed| listed.key) {
+                put(&mut customers[at], at, Source::Model, bias, factors);
             }
             Ok(())
         })?;
-    } else {
-        for (at, customer) in customers.iter_mut().enumerate() {
-            interrupt::check();
-            let Some(key) = customer.key else { continue };
-            if let Some((bias, factors)) = model::read_row(row, "customer_factors", key)? {
-                put(customer, at, bias, ndarray::ArrayView1::from(&factors));
-            }
+    }
+    let unknown = customers.iter_mut().enumerate().filter(|(_, listed)| listed.source == Source::Popularity);
+    for (at, listed) in unknown {
+        interrupt::check();
+        let found = Customer::of_key(row, listed.key)?;
+        if let Some((bias, factors)) = found.factors {
+            put(listed, at, found.source, bias, ndarray::ArrayView1::from(&factors));
         }
     }
     Ok(side)
 }
 
 /// Each customer's ratings, asked for one by one.
-fn asked(row: &ModelRow, customers: &[Customer]) -> Result<Vec<Vec<i32>>, ServeError> {
+fn asked(row: &ModelRow, customers: &[Listed]) -> Result<Vec<Vec<i32>>, ServeError> {
     let mut bytes = memory(row, customers.len(), &ratings::Size::default());
     let mut all = Vec::new();
     for customer in customers {

@@ -7,23 +7,23 @@ use crate::pg::{Error, Report};
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("n must be at least 1, not {0}")]
-    TooFew(i32),
+    TooFew(i64),
     #[error("lower_bound must be a number of standard deviations from 0 to 100, not {0}")]
-    LowerBound(f32),
+    LowerBound(f64),
     #[error("model \"{0}\" is not of samples, and has no lower bounds to rank by")]
     NoSamples(String),
     #[error("movie_ids has {movies} elements, and ratings {ratings}")]
     Lengths { movies: usize, ratings: usize },
     #[error("movie {0} is rated twice")]
-    RatedTwice(i32),
+    RatedTwice(i64),
     #[error("a rating must be from 1 to 5, not {0}")]
-    Rating(f32),
+    Rating(f64),
     #[error("an element of {0} is NULL")]
     NullElement(&'static str),
     #[error("customer {0} does not exist")]
-    NoCustomer(i32),
+    NoCustomer(i64),
     #[error("movie {0} does not exist")]
-    NoMovie(i32),
+    NoMovie(i64),
     #[error("a model without factors does not tell movies or customers apart")]
     NoFactors,
     #[error("version {version} of model \"{name}\" is deployed")]

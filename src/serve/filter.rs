@@ -12,9 +12,9 @@ use super::error::ServeError;
 /// What is asked of movies beside that they are liked.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    pub min_year: Option<i32>,
-    pub max_year: Option<i32>,
-    pub exclude_movie_ids: Option<Vec<Option<i32>>>,
+    pub min_year: Option<i64>,
+    pub max_year: Option<i64>,
+    pub exclude_movie_ids: Option<Vec<Option<i64>>>,
     pub min_ratings: Option<i64>,
 }
 
@@ -24,14 +24,62 @@ macro_rules! passes {
     () => {
         "((($1 IS NULL AND $2 IS NULL) OR m.release_year BETWEEN coalesce($1, -32768) AND coalesce($2, 32767)) IS TRUE
           AND ($3 IS NULL OR m.rating_count >= $3)
-          AND NOT m.movie_id = ANY ($4::int[]))"
+          AND NOT m.movie_id = ANY ($4::bigint[]))"
     };
 }
 
 /// A movie's place among those asked for, from 0 on, its id, title and year.
 pub type Passed = (usize, i32, Option<String>, Option<i16>);
 
+/// One of the best movies that pass.
+pub struct Ranked {
+    pub key: i32,
+    pub id: i32,
+    pub title: Option<String>,
+    pub year: Option<i16>,
+    pub score: f32,
+}
+
+/// Movies looked up, for each that is wanted, before all movies are.
+const LOOKED_UP: usize = 10;
+/// Lists that are longer are filtered by reading all movies once: sooner done.
+const LONG: usize = 100;
+
 impl Filter {
+    /// The best `n` that pass, the best first. `ranking(n, excluded)` gives the keys and scores of the best `n` whose keys are not
+    /// among the excluded ones.
+    pub fn best(
+        &self,
+        n: usize,
+        ranking: impl Fn(usize, &[i32]) -> Result<Vec<(i32, f32)>, ServeError>,
+    ) -> Result<Vec<Ranked>, ServeError> {
+        let passing = |asked: usize, excluded: &[i32]| {
+            let best = ranking(asked, excluded)?;
+            let passed = self.passing(memory::collect(best.iter().map(|&(key, _)| key))?)?;
+            let is_enough = passed.len() >= n || best.len() < asked;
+            let ranked = passed.into_iter().take(n).map(|(place, id, title, year)| {
+                let (key, score) = best[place];
+                Ranked { key, id, title, year, score }
+            });
+            Ok::<_, ServeError>(if is_enough { Some(memory::collect(ranked)?) } else { None })
+        };
+        let found = match self.is_empty() {
+            true => passing(n, &[])?,
+            // Ten times as many as are wanted usually contain enough that pass.
+            false if n <= LONG => passing(n * LOOKED_UP, &[])?,
+            false => None,
+        };
+        let found = match found {
+            None if !self.is_empty() => passing(n, &self.excluded()?)?,
+            found => found,
+        };
+        match found {
+            Some(found) => Ok(found),
+            // Some of the best are movies that somebody deleted and the session still keeps.
+            None => Ok(passing(usize::MAX, &[])?.unwrap_or_default()),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         let Filter { min_year, max_year, exclude_movie_ids, min_ratings } = self;
         let is_none_excluded = exclude_movie_ids.as_ref().is_none_or(Vec::is_empty);
@@ -76,7 +124,7 @@ impl Filter {
 }
 
 /// The elements of an array, if there is one.
-pub fn ids_of(array: Option<Array<'_, i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+pub fn ids_of(array: Option<Array<'_, i64>>) -> Result<Option<Vec<Option<i64>>>, Error> {
     array.map(|array| memory::collect(array.iter())).transpose()
 }
 

@@ -12,6 +12,7 @@ use crate::pg::prepared::Prepared;
 use crate::pg::{self, Error, catalog, interrupt, memory, query, report, unfinished};
 
 use super::cache;
+use super::customer::{Customer, customer_key};
 use super::error::ServeError;
 
 /// A customer found, and the ratings that it was found by: those alone whose movies the model knows.
@@ -28,7 +29,7 @@ struct Recipe {
     algorithm: Algorithm,
     has_prior: bool,
     spares_probe: bool,
-    held: HoldOut,
+    held: Option<HoldOut>,
 }
 
 fn recipe(row: &ModelRow) -> Result<Recipe, Error> {
@@ -38,8 +39,8 @@ fn recipe(row: &ModelRow) -> Result<Recipe, Error> {
     let recipes = RECIPE.all(&[row.model_id.into()], |row| {
         let JsonB(params) = row.need(2, "model")?;
         let algorithm = Algorithm::parse(&row.need::<String>(1, "model")?, &params)?;
-        let seed = algorithm.seed().unwrap_or_default() as u64;
-        let held = HoldOut::new(row.need(4, "model")?, seed);
+        let hold_out: f64 = row.need(4, "model")?;
+        let held = (hold_out > 0.0).then(|| HoldOut::of_training(hold_out));
         let spares_probe = row.need::<String>(3, "model")? == "train";
         Ok(Recipe { algorithm, has_prior: row.need(5, "model")?, spares_probe, held })
     })?;
@@ -85,9 +86,9 @@ fn solve(row: &ModelRow, recipe: &Recipe, rated: &[(i32, f32)]) -> Result<Found,
 }
 
 /// Keys and ratings for ids and ratings.
-pub fn by_ids(movie_ids: &Array<'_, i32>, ratings: &Array<'_, f32>) -> Result<Vec<(i32, f32)>, ServeError> {
+pub fn by_ids(movie_ids: &Array<'_, i64>, ratings: &Array<'_, f64>) -> Result<Vec<(i32, f32)>, ServeError> {
     static KEYS: Prepared = Prepared(
-        "SELECT m.movie_key FROM unnest($1::int[]) WITH ORDINALITY AS rated (movie_id, place)
+        "SELECT m.movie_key FROM unnest($1::bigint[]) WITH ORDINALITY AS rated (movie_id, place)
          LEFT JOIN @extschema@.dim_movie m USING (movie_id) ORDER BY place",
     );
     if movie_ids.len() != ratings.len() {
@@ -97,7 +98,7 @@ pub fn by_ids(movie_ids: &Array<'_, i32>, ratings: &Array<'_, f32>) -> Result<Ve
     let ids = memory::try_collect(ids)?;
     let ratings = ratings.iter().map(|rating| rating.ok_or(ServeError::NullElement("ratings")));
     let ratings = memory::try_collect(ratings)?;
-    let (lowest, highest) = factor::SCALE;
+    let (lowest, highest) = (f64::from(factor::SCALE.0), f64::from(factor::SCALE.1));
     if let Some(&rating) = ratings.iter().find(|rating| !(lowest..=highest).contains(*rating)) {
         return Err(ServeError::Rating(rating));
     }
@@ -109,7 +110,29 @@ pub fn by_ids(movie_ids: &Array<'_, i32>, ratings: &Array<'_, f32>) -> Result<Ve
     let asked = memory::collect(ids.iter().copied())?;
     let keys = KEYS.all(&[asked.into()], |row| Ok(row.get::<i32>(1)))?;
     let rated = ids.into_iter().zip(keys).zip(ratings);
-    memory::try_collect(rated.map(|((id, key), rating)| Ok((key.ok_or(ServeError::NoMovie(id))?, rating))))
+    memory::try_collect(
+        rated.map(|((id, key), rating)| Ok((key.ok_or(ServeError::NoMovie(id))?, rating as f32))),
+    )
+}
+
+/// The bias and factors of a customer whom the model does not know, by the ratings there are now; none where there is no rating
+/// that tells anything, or the model cannot fold in.
+pub fn newcomer(row: &ModelRow, customer_key: i32) -> Result<Option<(f32, Vec<f32>)>, ServeError> {
+    let recipe = recipe(row)?;
+    if recipe.algorithm.check_fold_in(recipe.has_prior).is_err() {
+        return Ok(None);
+    }
+    let rated = trained_on(customer_key, &recipe)?;
+    if rated.is_empty() {
+        return Ok(None);
+    }
+    match solve(row, &recipe, &rated) {
+        Ok(Found { rated, .. }) if rated.is_empty() => Ok(None),
+        Ok(Found { folded, .. }) => Ok(Some((folded.bias, folded.factors))),
+        // So few ratings do not tell who it is.
+        Err(ServeError::Pg(Error::Factor(factor::Error::Undetermined { .. }))) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A customer's ratings of the kind that a model is trained on: keys and stars, ascending by key.
@@ -117,12 +140,25 @@ fn trained_on(customer_key: i32, recipe: &Recipe) -> Result<Vec<(i32, f32)>, Err
     static RATINGS: Prepared = Prepared(
         "SELECT movie_key, rating, is_probe FROM @extschema@.fact_ratings WHERE customer_key = $1 ORDER BY movie_key",
     );
+    static WITH_IDS: Prepared = Prepared(
+        "SELECT f.movie_key, f.rating, f.is_probe, c.customer_id, m.movie_id FROM @extschema@.fact_ratings f
+         JOIN @extschema@.dim_customer c USING (customer_key) JOIN @extschema@.dim_movie m USING (movie_key)
+         WHERE f.customer_key = $1 ORDER BY f.movie_key",
+    );
     let mut rated = Vec::new();
-    RATINGS.each(&[customer_key.into()], |row| {
+    let query = if recipe.held.is_some() { &WITH_IDS } else { &RATINGS };
+    query.each(&[customer_key.into()], |row| {
         let key: i32 = row.need(1, "fact_ratings")?;
         let rating: i16 = row.need(2, "fact_ratings")?;
         let is_spared = recipe.spares_probe && row.need::<bool>(3, "fact_ratings")?;
-        if !is_spared && !recipe.held.contains(customer_key as u32 - 1, key as u32 - 1) {
+        let is_held_out = match &recipe.held {
+            Some(held) => {
+                let id = |column| Ok::<_, Error>(row.need::<i32>(column, "fact_ratings")? as u32);
+                held.contains(id(4)?, id(5)?)
+            }
+            None => false,
+        };
+        if !is_spared && !is_held_out {
             memory::push(&mut rated, (key, f32::from(rating)))?;
         }
         Ok(())
@@ -137,20 +173,20 @@ fn trained_on(customer_key: i32, recipe: &Recipe) -> Result<Vec<(i32, f32)>, Err
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn refresh_customer(
-    customer_id: Option<i32>,
+    customer_id: Option<i64>,
     model: default!(Option<&str>, "NULL"),
-) -> Result<TableIterator<'static, (name!(customer_id, i32), name!(ratings, i32))>, ErrorReport> {
+) -> Result<TableIterator<'static, (name!(customer_id, i64), name!(ratings, i32))>, ErrorReport> {
     let Some(customer_id) = customer_id else { return Ok(TableIterator::empty()) };
     let ratings = refresh(customer_id, model).map_err(report)?;
     Ok(TableIterator::once((customer_id, ratings)))
 }
 
-fn refresh(customer_id: i32, name: Option<&str>) -> Result<i32, ServeError> {
+fn refresh(customer_id: i64, name: Option<&str>) -> Result<i32, ServeError> {
     catalog::require_writable(c"refresh_customer()");
     unfinished::refuse_first("refresh_customer")?;
     let row = model::find(name, None)?;
     let recipe = recipe(&row)?;
-    let customer_key = super::customer_key(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
+    let customer_key = customer_key(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
     let rated = trained_on(customer_key, &recipe)?;
     let Found { folded, rated, .. } = solve(&row, &recipe, &rated)?;
     if rated.is_empty() {
@@ -174,8 +210,8 @@ type Line = (Option<i32>, Option<String>, Option<i16>, f32);
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
 fn explain(
-    customer_id: Option<i32>,
-    movie_id: Option<i32>,
+    customer_id: Option<i64>,
+    movie_id: Option<i64>,
     model: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -198,21 +234,21 @@ fn explain(
 /// What is less than this is rounding, and not worth a line.
 const NOTHING: f32 = 1e-5;
 
-fn lines(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<Vec<Line>, ServeError> {
+fn lines(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<Vec<Line>, ServeError> {
     let row = model::find(name, None)?;
     unfinished::warn_of_first()?;
-    let (customer, movie) = super::both(&row, customer_id, movie_id)?;
-    let predicted = super::prediction(&row, &customer.factors, &movie.factors).0;
+    let (customer, movie) = (Customer::find(&row, customer_id)?, super::movie(&row, movie_id)?);
+    let predicted = super::prediction(&row, &customer.factors, &movie).0;
     let told = |what: &str, contribution: f32| (None, Some(what.to_owned()), None, contribution);
     let mut lines = vec![told("(mean of all ratings)", row.global_mean)];
-    if let Some((bias, _)) = &movie.factors {
+    if let Some((bias, _)) = &movie {
         lines.push(told("(how the movie is liked)", *bias));
     }
     if let Some((bias, _)) = &customer.factors {
         lines.push(told("(how the customer rates)", *bias));
     }
     let mut score = lines.iter().map(|line| line.3).sum::<f32>();
-    if let (Some(key), Some((_, p)), Some((_, q))) = (customer.key, &customer.factors, &movie.factors) {
+    if let (Some(key), Some((_, p)), Some((_, q))) = (customer.key, &customer.factors, &movie) {
         let recipe = recipe(&row)?;
         let found = solve(&row, &recipe, &trained_on(key, &recipe)?)?;
         let mut added = described(&found, &found.folded.contributions(&found.rows, q)?)?;

@@ -3,6 +3,7 @@
 
 mod all;
 mod cache;
+mod customer;
 mod error;
 mod filter;
 mod fold_in;
@@ -18,17 +19,19 @@ use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::{Error, report};
 
+use customer::Customer;
 use error::ServeError;
 
 /// The rating predicted, from 1 to 5. Beside it, of a Bayesian model, the standard deviation of what its samples predict: how
 /// unsure the model is of the mean of such ratings, not how far one of them may be from it.
 ///
-/// Of a customer or a movie that the model does not know, the other's bias is all that is predicted by. None of NULLs.
+/// A customer who is new since the training is folded in from the ratings there are now. Where the model knows the movie alone,
+/// or the customer alone, the other's bias is all that is predicted by. None of NULLs.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
 fn predict_rating(
-    customer_id: Option<i32>,
-    movie_id: Option<i32>,
+    customer_id: Option<i64>,
+    movie_id: Option<i64>,
     model: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<'static, (name!(predicted_rating, f32), name!(predicted_sd, Option<f32>))>,
@@ -40,26 +43,27 @@ fn predict_rating(
     Ok(TableIterator::once(predict(customer_id, movie_id, model).map_err(report)?))
 }
 
-fn predict(customer_id: i32, movie_id: i32, name: Option<&str>) -> Result<(f32, Option<f32>), ServeError> {
+/// The same rating as one value, for a select list, a condition or an aggregate. NULL of NULLs.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, pg_temp)]
+fn predicted_rating(
+    customer_id: Option<i64>,
+    movie_id: Option<i64>,
+    model: default!(Option<&str>, "NULL"),
+) -> Result<Option<f32>, ErrorReport> {
+    let (Some(customer_id), Some(movie_id)) = (customer_id, movie_id) else { return Ok(None) };
+    Ok(Some(predict(customer_id, movie_id, model).map_err(report)?.0))
+}
+
+fn predict(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<(f32, Option<f32>), ServeError> {
     let row = model::find(name, None)?;
-    let (customer, movie) = both(&row, customer_id, movie_id)?;
-    Ok(prediction(&row, &customer.factors, &movie.factors))
+    let customer = Customer::find(&row, customer_id)?;
+    Ok(prediction(&row, &customer.factors, &movie(&row, movie_id)?))
 }
 
-/// A customer or movie: its key, if there is one, and its bias and factors, if the model knows it.
-struct Known {
-    key: Option<i32>,
-    factors: Option<(f32, Vec<f32>)>,
-}
-
-/// What a model knows of a customer and of a movie.
-fn both(row: &ModelRow, customer_id: i32, movie_id: i32) -> Result<(Known, Known), Error> {
-    let of = |table, key: Option<i32>| {
-        let factors = key.map_or(Ok(None), |key| model::read_row(row, table, key))?;
-        Ok::<_, Error>(Known { key, factors })
-    };
-    let customer = of("customer_factors", customer_key(customer_id)?)?;
-    Ok((customer, of("movie_factors", movie_key(movie_id)?)?))
+/// What a model has of a movie: its bias and factors.
+fn movie(row: &ModelRow, movie_id: i64) -> Result<Option<(f32, Vec<f32>)>, Error> {
+    movie_key(movie_id)?.map_or(Ok(None), |key| model::read_row(row, "movie_factors", key))
 }
 
 /// What is predicted, and the standard deviation of samples.
@@ -79,13 +83,7 @@ fn prediction(
     }
 }
 
-fn customer_key(customer_id: i32) -> Result<Option<i32>, Error> {
-    static KEY: Prepared =
-        Prepared("SELECT customer_key FROM @extschema@.dim_customer WHERE customer_id = $1");
-    KEY.one(&[customer_id.into()])
-}
-
-fn movie_key(movie_id: i32) -> Result<Option<i32>, Error> {
+fn movie_key(movie_id: i64) -> Result<Option<i32>, Error> {
     static KEY: Prepared = Prepared("SELECT movie_key FROM @extschema@.dim_movie WHERE movie_id = $1");
     KEY.one(&[movie_id.into()])
 }

@@ -9,7 +9,7 @@ use pgrx::{JsonB, prelude::*};
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::scan::Seen;
-use crate::pg::{self, Error, catalog, interrupt, memory, query, report, unfinished};
+use crate::pg::{self, Error, catalog, columns, guc, interrupt, memory, query, ratings, report, unfinished};
 
 use super::error::{LARGEST, ServeError};
 
@@ -18,7 +18,7 @@ use super::error::{LARGEST, ServeError};
 #[search_path(pg_catalog, pg_temp)]
 fn deploy_model(
     model: Option<&str>,
-    version: default!(Option<i32>, "NULL"),
+    version: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<'static, (name!(model, String), name!(version, i32), name!(replaced, Option<i32>))>,
     ErrorReport,
@@ -43,7 +43,7 @@ fn rollback_model(
 #[search_path(pg_catalog, pg_temp)]
 fn drop_model(
     model: Option<&str>,
-    version: default!(Option<i32>, "NULL"),
+    version: default!(Option<i64>, "NULL"),
     force: default!(Option<bool>, false),
 ) -> Result<TableIterator<'static, (name!(model, String), name!(version, i32))>, ErrorReport> {
     let dropped = drop_versions(model, version, force.unwrap_or(false)).map_err(report)?;
@@ -56,7 +56,7 @@ fn drop_model(
 #[search_path(pg_catalog, pg_temp)]
 fn export_model(
     model: default!(Option<&str>, "NULL"),
-    version: default!(Option<i32>, "NULL"),
+    version: default!(Option<i64>, "NULL"),
 ) -> Result<Vec<u8>, ErrorReport> {
     export(model, version).map_err(report)
 }
@@ -72,7 +72,14 @@ fn import_model(
 ) -> Result<
     TableIterator<
         'static,
-        (name!(model, String), name!(version, i32), name!(customers, i64), name!(movies, i64)),
+        (
+            name!(model, String),
+            name!(version, i32),
+            name!(customers, i64),
+            name!(movies, i64),
+            name!(deployed, bool),
+            name!(reason, String),
+        ),
     >,
     ErrorReport,
 > {
@@ -83,7 +90,7 @@ fn import_model(
 fn find_to_change(
     function: &'static std::ffi::CStr,
     name: Option<&str>,
-    version: Option<i32>,
+    version: Option<i64>,
 ) -> Result<ModelRow, ServeError> {
     static NEWEST: Prepared = Prepared("SELECT max(version) FROM @extschema@.model WHERE name = $1");
     catalog::require_writable(function);
@@ -94,13 +101,13 @@ fn find_to_change(
     query::now(|| {
         let version = match version {
             Some(version) => Some(version),
-            None => NEWEST.one::<i32>(&[name.into()])?,
+            None => NEWEST.one::<i32>(&[name.into()])?.map(i64::from),
         };
         Ok(model::find(Some(name), version)?)
     })
 }
 
-fn deploy(name: Option<&str>, version: Option<i32>) -> Result<(String, i32, Option<i32>), ServeError> {
+fn deploy(name: Option<&str>, version: Option<i64>) -> Result<(String, i32, Option<i32>), ServeError> {
     let row = find_to_change(c"deploy_model()", name, version)?;
     let replaced = model::deploy(&row.name, row.model_id)?;
     Ok((row.name, row.version, replaced))
@@ -128,10 +135,11 @@ fn roll_back(name: Option<&str>) -> Result<(String, i32, Option<i32>), ServeErro
 
 fn drop_versions(
     name: Option<&str>,
-    version: Option<i32>,
+    version: Option<i64>,
     force: bool,
 ) -> Result<Vec<(String, i32)>, ServeError> {
     let row = find_to_change(c"drop_model()", name, version)?;
+    let default = query::now(model::default_name)?;
     let versions = query::select(
         Seen::Now,
         "SELECT model_id, version, is_deployed FROM @extschema@.model
@@ -154,10 +162,17 @@ fn drop_versions(
         }
     }
     model::changes::tell()?;
+    let new_default = query::now(model::default_name)?;
+    if guc::default_model().is_none() && new_default != default {
+        match new_default {
+            Some(name) => notice!("where no model is named, \"{name}\" answers from now on"),
+            None => notice!("where no model is named, none answers from now on"),
+        }
+    }
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())
 }
 
-fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeError> {
+fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, ServeError> {
     static ABOUT: Prepared = Prepared(
         "SELECT algorithm, params, train_on, hold_out, ratings, iterations, train_rmse, probe_rmse, summary,
                 extract(epoch FROM elapsed)::float8, prior FROM @extschema@.model WHERE model_id = $1",
@@ -169,7 +184,7 @@ fn export(name: Option<&str>, version: Option<i32>) -> Result<Vec<u8>, ServeErro
     /// Bytes of a key, an id, a bias and a place in the rows.
     const KEYED: usize = 32;
     let row = model::find(name, version)?;
-    let curve = model::curve(Some(&row.name), Some(row.version))?;
+    let curve = model::curve(Some(&row.name), Some(row.version.into()))?;
     let mut prior = Vec::new();
     let abouts = ABOUT.all(&[row.model_id.into()], |found| {
         prior = found.floats(11, "model")?;
@@ -223,7 +238,7 @@ fn import(
     bytes: Option<&[u8]>,
     name: Option<&str>,
     deploy: Option<bool>,
-) -> Result<(String, i32, i64, i64), ServeError> {
+) -> Result<(String, i32, i64, i64, bool, String), ServeError> {
     catalog::require_writable(c"import_model()");
     unfinished::refuse_restore("import_model")?;
     let bytes = bytes.ok_or(Error::NullArgument("archive"))?;
@@ -241,19 +256,36 @@ fn import(
     let mean = about.mean;
     // The RMSE that an archive states may be of another probe: it replaces a deployed version only when told to.
     let deploy = deploy.map_or(model::Deploy::IfNone, model::Deploy::Told);
-    let new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
+    let mut new = model::NewModel::imported(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
     let sides = [(&customers, "customer"), (&movies, "movie")];
     let [customers, movies] = sides.map(|(rows, side)| laid_out(rows, side, about.factors as usize));
     let ((customers, has_customer, _), (movies, has_movie, links)) = (customers?, movies?);
     let model = factor::Model { mean, customers, movies, samples: about.samples as usize, links, prior };
+    new.probe_rmse = judge(&model)?;
     let is_there = |table: &str, row: usize| match table {
         "movie_factors" => has_movie[row],
         _ => has_customer[row],
     };
     let progress = pg::progress::Shown::start(pg::progress::Phase::WritingModel);
-    let version = model::write(&new, &model, is_there, &progress)?;
+    let model::Written { version, deployed, reason } = model::write(&new, &model, is_there, &progress)?;
     let count = |has: &[bool]| has.iter().filter(|has| **has).count() as i64;
-    Ok((new.name.to_owned(), version, count(&has_customer), count(&has_movie)))
+    Ok((new.name.to_owned(), version, count(&has_customer), count(&has_movie), deployed, reason))
+}
+
+/// The RMSE of an imported model on the probe that is here; `None` where there is none, or the role may not read it. (The one that
+/// the archive states is of the probe that was there.)
+fn judge(model: &factor::Model) -> Result<Option<f64>, ServeError> {
+    match columns::require("fact_ratings", &[catalog::Privilege::Select]) {
+        Err(Error::Permission { .. } | Error::RowSecurity { .. }) => return Ok(None),
+        required => required?,
+    }
+    let probe = ratings::read_probe(Seen::ByTransaction)?.ratings;
+    let judged = interrupt::run(
+        guc::threads(),
+        |cancelled, _: &mut (dyn FnMut(()) + Send)| model.judge(&probe, cancelled),
+        |()| {},
+    )??;
+    Ok(judged.map(|metrics| metrics.rmse))
 }
 
 /// Rows between two looks for interrupts.
@@ -264,7 +296,8 @@ type LaidOut = (factor::Side, Vec<bool>, Option<ndarray::Array2<f32>>);
 /// Rows by this database's keys, and which of them there are.
 fn laid_out(rows: &Rows, side: &'static str, factors: usize) -> Result<LaidOut, ServeError> {
     let keys = model::keys_of(side, &rows.ids)?;
-    let highest = keys.iter().flatten().copied().max().unwrap_or(0) as usize;
+    // As many rows as there can be, so that the model can be judged by any rating.
+    let highest = model::highest(side)?;
     let mut laid_out = factor::Side::zeros(highest, factors)?;
     let mut is_there = memory::filled(false, highest)?;
     let links = rows.links.as_ref().map(|_| factor::Side::zeros(highest, factors)).transpose()?;

@@ -1,21 +1,23 @@
 //! The movies that a customer would like best: `recommend`, and `recommend_for` of somebody who is not in the data.
 
-use factor::{Best, Taste, baseline};
+use factor::{Best, Taste};
 use ndarray::ArrayView1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::model::{self, ModelRow};
-use crate::pg::prepared::Prepared;
-use crate::pg::{Error, memory, report, unfinished};
+use crate::pg::{memory, report, unfinished};
 
 use super::cache;
+use super::customer::Customer;
 use super::error::ServeError;
 use super::filter::{Filter, ids_of, mask, seen};
 use super::fold_in;
 
 /// A movie recommended.
 type Recommended = (i32, i32, Option<String>, Option<i16>, f32, Option<f32>);
+/// The same, and what it is recommended by.
+type WithSource = (i32, i32, Option<String>, Option<i16>, f32, Option<f32>, &'static str);
 
 /// What is asked for.
 struct Wanted<'a> {
@@ -28,21 +30,21 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn new(
-        n: Option<i32>,
+        n: Option<i64>,
         model: Option<&'a str>,
         filter: Filter,
-        lower_bound: Option<f32>,
+        lower_bound: Option<f64>,
     ) -> Result<Wanted<'a>, ServeError> {
         let lower_bound = lower_bound.unwrap_or(0.0);
         if !(0.0..=100.0).contains(&lower_bound) {
             return Err(ServeError::LowerBound(lower_bound));
         }
-        Ok(Wanted { n: checked(n)?, model, filter, lower_bound })
+        Ok(Wanted { n: checked(n)?, model, filter, lower_bound: lower_bound as f32 })
     }
 }
 
 /// How many of the best, 10 where it is not said.
-pub fn checked(n: Option<i32>) -> Result<usize, ServeError> {
+pub fn checked(n: Option<i64>) -> Result<usize, ServeError> {
     match n.unwrap_or(10) {
         n @ 1.. => Ok(n as usize),
         n => Err(ServeError::TooFew(n)),
@@ -51,21 +53,22 @@ pub fn checked(n: Option<i32>) -> Result<usize, ServeError> {
 
 /// The movies a customer would like best, of those that the model knows and the customer has not rated yet.
 ///
-/// A customer without factors (not in the data, or new since the training) gets the movies that are liked best by
-/// all, by damped mean. A NULL customer gets none.
+/// `source` says what they are predicted by: `model`, by the factors that the model has of the customer; `fold-in`, by the
+/// ratings of a customer who is new since the training; `popularity`, by the movies' biases alone, as nothing is known of the
+/// customer. A NULL customer gets none.
 #[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend(
-    customer_id: Option<i32>,
-    n: default!(Option<i32>, 10),
+    customer_id: Option<i64>,
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
-    min_year: default!(Option<i32>, "NULL"),
-    max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
+    min_year: default!(Option<i64>, "NULL"),
+    max_year: default!(Option<i64>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i64>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
-    lower_bound: default!(Option<f32>, 0.0),
+    lower_bound: default!(Option<f64>, 0.0),
 ) -> Result<
     TableIterator<
         'static,
@@ -76,6 +79,7 @@ fn recommend(
             name!(release_year, Option<i16>),
             name!(predicted_rating, f32),
             name!(predicted_sd, Option<f32>),
+            name!(source, &'static str),
         ),
     >,
     ErrorReport,
@@ -98,14 +102,14 @@ fn recommend(
 #[search_path(pg_catalog, pg_temp)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
 fn recommend_for(
-    movie_ids: Option<Array<'_, i32>>,
-    ratings: Option<Array<'_, f32>>,
-    n: default!(Option<i32>, 10),
+    movie_ids: Option<Array<'_, i64>>,
+    ratings: Option<Array<'_, f64>>,
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
-    min_year: default!(Option<i32>, "NULL"),
-    max_year: default!(Option<i32>, "NULL"),
-    exclude_movie_ids: default!(Option<Array<'_, i32>>, "NULL"),
+    min_year: default!(Option<i64>, "NULL"),
+    max_year: default!(Option<i64>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i64>>, "NULL"),
     min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -132,33 +136,30 @@ fn recommend_for(
 }
 
 fn for_customer(
-    customer_id: i32,
+    customer_id: i64,
     wanted: &Wanted<'_>,
     remove_seen: bool,
-) -> Result<Vec<Recommended>, ServeError> {
+) -> Result<Vec<WithSource>, ServeError> {
     let row = model::find(wanted.model, None)?;
     unfinished::warn_of_first()?;
     if wanted.lower_bound > 0.0 && row.samples == 1 {
         return Err(ServeError::NoSamples(row.name));
     }
-    let customer_key = super::customer_key(customer_id)?;
-    let seen = match customer_key {
+    let customer = Customer::find(&row, customer_id)?;
+    let source = customer.source.name();
+    let seen = match customer.key {
         Some(key) if remove_seen => seen(key)?,
         _ => Vec::new(),
     };
-    let customer = match customer_key {
-        Some(key) => model::read_row(&row, "customer_factors", key)?,
-        None => None,
-    };
-    match customer {
-        Some((bias, factors)) => by_factors(&row, (bias, &factors), &seen, wanted),
-        None => popular(&seen, wanted),
-    }
+    let (bias, factors) = customer.numbers(row.factors);
+    let best = by_factors(&row, (bias, &factors), &seen, wanted)?.into_iter();
+    let with_source = |(rank, id, title, year, rating, sd)| (rank, id, title, year, rating, sd, source);
+    Ok(memory::collect(best.map(with_source))?)
 }
 
 fn for_ratings(
-    movie_ids: &Array<'_, i32>,
-    ratings: &Array<'_, f32>,
+    movie_ids: &Array<'_, i64>,
+    ratings: &Array<'_, f64>,
     wanted: &Wanted<'_>,
     remove_seen: bool,
 ) -> Result<Vec<Recommended>, ServeError> {
@@ -169,50 +170,6 @@ fn for_ratings(
     let found = fold_in::fold_in(&row, &rated)?;
     let seen = if remove_seen { &keys[..] } else { &[] };
     by_factors(&row, (found.folded.bias, &found.folded.factors), seen, wanted)
-}
-
-/// A movie's key and its score.
-type Scored = (i32, f32);
-
-/// Movies looked up, for each that is wanted, before all movies are.
-const LOOKED_UP: usize = 10;
-/// Lists that are longer are filtered by reading all movies once: sooner done.
-const LONG: usize = 100;
-
-/// The best `n` that pass the filter. `ranking(n, lists)` gives the best `n` whose keys are in none of the lists, `deviation` a
-/// movie's, by key.
-fn filtered(
-    wanted: &Wanted<'_>,
-    seen: &[i32],
-    ranking: impl Fn(usize, &[&[i32]]) -> Result<Vec<Scored>, ServeError>,
-    deviation: impl Fn(i32) -> Result<Option<f32>, ServeError>,
-) -> Result<Vec<Recommended>, ServeError> {
-    let Wanted { n, ref filter, .. } = *wanted;
-    let passing = |asked: usize, left_out: &[&[i32]]| {
-        let best = ranking(asked, left_out)?;
-        let passed = filter.passing(memory::collect(best.iter().map(|&(key, _)| key))?)?;
-        let is_enough = passed.len() >= n || best.len() < asked;
-        let described = passed.into_iter().take(n).zip(1..).map(|((place, id, title, year), rank)| {
-            let (key, score) = best[place];
-            Ok((rank, id, title, year, factor::cut(score), deviation(key)?))
-        });
-        is_enough.then(|| memory::try_collect::<_, ServeError>(described)).transpose()
-    };
-    let found = match filter.is_empty() {
-        true => passing(n, &[seen])?,
-        // Ten times as many as are wanted usually contain enough that pass.
-        false if n <= LONG => passing(n * LOOKED_UP, &[seen])?,
-        false => None,
-    };
-    let found = match found {
-        None if !filter.is_empty() => passing(n, &[seen, &filter.excluded()?])?,
-        found => found,
-    };
-    match found {
-        Some(found) => Ok(found),
-        // Some of the best are movies that somebody deleted and the session still keeps.
-        None => Ok(passing(usize::MAX, &[seen])?.unwrap_or_default()),
-    }
 }
 
 /// The best by a model, but for those that were seen.
@@ -228,8 +185,8 @@ fn by_factors(
         true => movies.catalogue.deviations(factors)?,
         false => Vec::new(),
     };
-    let ranking = |n: usize, left_out: &[&[i32]]| {
-        let mask = mask(&movies, left_out)?;
+    let ranking = |n: usize, excluded: &[i32]| {
+        let mask = mask(&movies, &[seen, excluded])?;
         let mut best = Best::new(n, scores.len())?;
         // What no training makes, an import may bring: a score that is no number is nobody's best.
         for number in movies.known().filter(|&number| !mask[number] && scores[number].is_finite()) {
@@ -242,39 +199,13 @@ fn by_factors(
     let deviation = |key: i32| {
         let Some(number) = movies.number(key).filter(|_| row.samples > 1) else { return Ok(None) };
         let of_movie = movies.catalogue.vector(number)?;
-        Ok(row.layout().deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie)))
+        Ok::<_, ServeError>(row.layout().deviation(ArrayView1::from(factors), ArrayView1::from(&of_movie)))
     };
-    filtered(wanted, seen, ranking, deviation)
-}
-
-/// Movies by what all think of them: keys and damped means, best first, ties by id.
-pub fn by_mean() -> Result<Vec<(i32, f32)>, Error> {
-    static MEANS: Prepared = Prepared(
-        "SELECT movie_key, rating_count, rating_mean FROM @extschema@.dim_movie WHERE rating_count > 0 ORDER BY movie_id",
-    );
-    let (mut keys, mut rated) = (Vec::new(), Vec::new());
-    MEANS.each(&[], |row| {
-        memory::push(&mut keys, row.need::<i32>(1, "dim_movie")?)?;
-        let counted = row.need::<i64>(2, "dim_movie")? as u64;
-        memory::push(&mut rated, (counted, row.need::<f64>(3, "dim_movie")?))
-    })?;
-    baseline::damp_means(&mut rated, baseline::MOVIE_DAMPING);
-    let means = rated.into_iter().map(|(_, mean)| mean as f32).enumerate();
-    let mut means = memory::collect(keys.into_iter().zip(means))?;
-    means.sort_unstable_by(|(_, (one_at, one)), (_, (other_at, other))| {
-        other.total_cmp(one).then(one_at.cmp(other_at))
-    });
-    memory::collect(means.into_iter().map(|(key, (_, mean))| (key, mean)))
-}
-
-/// The best by what all think of them, but for those that were seen.
-fn popular(seen: &[i32], wanted: &Wanted<'_>) -> Result<Vec<Recommended>, ServeError> {
-    let means = by_mean()?;
-    let ranking = |n: usize, left_out: &[&[i32]]| {
-        let is_left_out = |key: &i32| left_out.iter().any(|keys| keys.binary_search(key).is_ok());
-        Ok(memory::collect(means.iter().filter(|(key, _)| !is_left_out(key)).take(n).copied())?)
-    };
-    filtered(wanted, seen, ranking, |_| Ok(None))
+    let ranked = (1..).zip(wanted.filter.best(wanted.n, ranking)?);
+    memory::try_collect(ranked.map(|(rank, best)| {
+        let deviation = deviation(best.key)?;
+        Ok((rank, best.id, best.title, best.year, factor::cut(best.score), deviation))
+    }))
 }
 
 /// A movie's id, title and year.

@@ -10,8 +10,10 @@ use crate::pg::prepared::Prepared;
 use crate::pg::{self, Error, memory, report, unfinished};
 
 use super::cache;
+use super::customer::customer_key;
 use super::error::ServeError;
-use super::recommend::{Name, checked, names};
+use super::filter::{Filter, ids_of, mask};
+use super::recommend::checked;
 
 /// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
 ///
@@ -19,9 +21,13 @@ use super::recommend::{Name, checked, names};
 #[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_movies(
-    movie_id: Option<i32>,
-    n: default!(Option<i32>, 10),
+    movie_id: Option<i64>,
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
+    min_year: default!(Option<i64>, "NULL"),
+    max_year: default!(Option<i64>, "NULL"),
+    exclude_movie_ids: default!(Option<Array<'_, i64>>, "NULL"),
+    min_ratings: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -36,13 +42,16 @@ fn similar_movies(
     ErrorReport,
 > {
     let Some(movie_id) = movie_id else { return Ok(TableIterator::empty()) };
-    Ok(TableIterator::new(movies_like(movie_id, n, model).map_err(report)?))
+    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
+    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    Ok(TableIterator::new(movies_like(movie_id, n, model, &filter).map_err(report)?))
 }
 
 fn movies_like(
-    movie_id: i32,
-    n: Option<i32>,
+    movie_id: i64,
+    n: Option<i64>,
     name: Option<&str>,
+    filter: &Filter,
 ) -> Result<Vec<(i32, i32, Option<String>, Option<i16>, f32)>, ServeError> {
     let n = checked(n)?;
     let row = with_factors(name)?;
@@ -52,27 +61,20 @@ fn movies_like(
     };
     let products = movies.catalogue.products(&movies.catalogue.vector(this)?)?;
     let norms = movies.norms()?;
-    // All of them where some of the best are movies that somebody deleted and the session still keeps.
-    for asked in [n, usize::MAX] {
-        let mut best = Best::new(asked, norms.len())?;
-        for number in movies.known().filter(|&number| number != this) {
+    let ranking = |n: usize, excluded: &[i32]| {
+        let mask = mask(&movies, &[excluded])?;
+        let mut best = Best::new(n, norms.len())?;
+        for number in movies.known().filter(|&number| number != this && !mask[number]) {
             // Nothing points nowhere.
             if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
                 best.push(number as i32, cosine);
             }
         }
-        let best = best.into_sorted();
-        let keys = memory::collect(best.iter().map(|&(number, _)| movies.key(number as usize)))?;
-        let named = names(&keys)?.into_iter().zip(best);
-        let named = memory::collect(named.filter_map(|(name, (_, cosine))| Some((name?, cosine))))?;
-        if named.len() == keys.len() || asked > n {
-            let ranked = (1..).zip(named).take(n);
-            let line =
-                |(rank, ((id, title, year), cosine)): (i32, (Name, f32))| (rank, id, title, year, cosine);
-            return Ok(memory::collect(ranked.map(line))?);
-        }
-    }
-    Ok(Vec::new())
+        let best = best.into_sorted().into_iter();
+        Ok(memory::collect(best.map(|(number, cosine)| (movies.key(number as usize), cosine)))?)
+    };
+    let ranked = (1..).zip(filter.best(n, ranking)?);
+    Ok(memory::collect(ranked.map(|(rank, best)| (rank, best.id, best.title, best.year, best.score)))?)
 }
 
 fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
@@ -85,8 +87,8 @@ fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
 #[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_customers(
-    customer_id: Option<i32>,
-    n: default!(Option<i32>, 10),
+    customer_id: Option<i64>,
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<'static, (name!(rank, i32), name!(customer_id, i32), name!(similarity, f32))>,
@@ -97,13 +99,13 @@ fn similar_customers(
 }
 
 fn customers_like(
-    customer_id: i32,
-    n: Option<i32>,
+    customer_id: i64,
+    n: Option<i64>,
     name: Option<&str>,
 ) -> Result<Vec<(i32, i32, f32)>, ServeError> {
     let n = checked(n)?;
     let row = with_factors(name)?;
-    let Some(this) = super::customer_key(customer_id)? else { return Ok(Vec::new()) };
+    let Some(this) = customer_key(customer_id)? else { return Ok(Vec::new()) };
     let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
     let customers = customers()?;
     let layout = row.layout();
@@ -130,8 +132,8 @@ fn customers_like(
 #[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend_users(
-    movie_id: Option<i32>,
-    n: default!(Option<i32>, 10),
+    movie_id: Option<i64>,
+    n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),
 ) -> Result<
@@ -147,8 +149,8 @@ fn recommend_users(
 const ASKED: usize = 1000;
 
 fn customers_for(
-    movie_id: i32,
-    n: Option<i32>,
+    movie_id: i64,
+    n: Option<i64>,
     name: Option<&str>,
     remove_seen: bool,
 ) -> Result<Vec<(i32, i32, f32)>, ServeError> {

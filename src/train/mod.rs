@@ -3,14 +3,16 @@
 
 use std::time::Instant;
 
-use factor::{Algorithm, HoldOut, Iteration, MatrixBuilder, Metrics, RatingMatrix, Ratings, Run, Size};
+use factor::{Algorithm, HoldOut, Iteration, MatrixBuilder, Metrics, RatingMatrix, Run, Size};
 use pgrx::JsonB;
 use pgrx::datum::Interval;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::model::{Deploy, Elapsed, NewModel};
+use crate::pg::json::JsonText;
+use crate::pg::model::{Deploy, Elapsed, JudgedBy, NewModel, Written};
 use crate::pg::progress::{Phase, Shown};
+use crate::pg::ratings::Judges;
 use crate::pg::scan::Seen;
 use crate::pg::{self, Error, Report, catalog, guc, interrupt, model, query, ratings, report, unfinished};
 
@@ -25,6 +27,11 @@ enum TrainError {
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
+    // Where in the text is nobody's concern: it is jsonb's, not the user's.
+    #[error("params cannot be read: {}", .0.to_string().split(" at line").next().unwrap_or_default())]
+    Params(serde_json::Error),
+    #[error("model \"{0}\" has no singular values")]
+    NoSingularValues(String),
     #[error(transparent)]
     Pg(#[from] Error),
 }
@@ -32,9 +39,10 @@ enum TrainError {
 impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
-            TrainError::TrainOn(_) | TrainError::HoldOut(_) => {
+            TrainError::TrainOn(_) | TrainError::HoldOut(_) | TrainError::Params(_) => {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
+            TrainError::NoSingularValues(_) => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             TrainError::AllHeldOut(_) => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
             TrainError::Singular { .. } => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             TrainError::Pg(error) => error.code(),
@@ -52,6 +60,10 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::HoldOut(_) => None,
+            TrainError::Params(_) => Some("Numbers must be in the range of double precision.".into()),
+            TrainError::NoSingularValues(_) => {
+                Some("Ask a model that train_truncated_svd() has trained.".into())
+            }
             TrainError::AllHeldOut(_) => {
                 Some("Hold out less, or train on the probe, too: train_on => 'all'.".into())
             }
@@ -75,10 +87,10 @@ const RATINGS_A_TURN: usize = 64 * 1024;
 #[search_path(pg_catalog, pg_temp)]
 fn train(
     algorithm: Option<&str>,
-    params: default!(Option<JsonB>, "'{}'"),
+    params: default!(Option<JsonText>, "'{}'"),
     model: default!(Option<&str>, "NULL"),
     train_on: default!(Option<&str>, "'train'"),
-    hold_out: default!(Option<f32>, 0.0),
+    hold_out: default!(Option<f64>, 0.0),
     deploy: default!(Option<bool>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -93,6 +105,8 @@ fn train(
             name!(train_rmse, f64),
             name!(probe_rmse, Option<f64>),
             name!(elapsed, Interval),
+            name!(deployed, bool),
+            name!(reason, String),
         ),
     >,
     ErrorReport,
@@ -101,10 +115,10 @@ fn train(
     let request = Request {
         name: model.unwrap_or(algorithm.name()),
         train_on: train_on.unwrap_or("train"),
-        hold_out: hold_out.map_or(0.0, decimal),
+        hold_out: hold_out.unwrap_or(0.0),
         deploy,
     };
-    let (new, version) = fit(&algorithm, &request).map_err(report)?;
+    let (new, Written { version, deployed, reason }) = fit(&algorithm, &request).map_err(report)?;
     Ok(TableIterator::once((
         new.name.into(),
         version,
@@ -115,6 +129,8 @@ fn train(
         new.train_rmse,
         new.probe_rmse,
         pg::interval(new.elapsed.so_far()),
+        deployed,
+        reason,
     )))
 }
 
@@ -123,7 +139,7 @@ fn train(
 #[search_path(pg_catalog, pg_temp)]
 fn train_estimate(
     algorithm: Option<&str>,
-    params: default!(Option<JsonB>, "'{}'"),
+    params: default!(Option<JsonText>, "'{}'"),
 ) -> Result<TableIterator<'static, (name!(bytes, i64), name!(seconds, f64))>, ErrorReport> {
     let (bytes, seconds) =
         parse(algorithm, params).and_then(|algorithm| estimate(&algorithm)).map_err(report)?;
@@ -135,7 +151,7 @@ fn train_estimate(
 #[search_path(pg_catalog, pg_temp)]
 fn training_curve(
     model: default!(Option<&str>, "NULL"),
-    version: default!(Option<i32>, "NULL"),
+    version: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -151,12 +167,53 @@ fn training_curve(
     Ok(TableIterator::new(model::curve(model, version).map_err(report)?))
 }
 
+/// What a truncated singular value decomposition found, the largest value first; and how much of the ratings' variance it explains.
+#[pg_extern(stable)]
+#[search_path(pg_catalog, pg_temp)]
+fn singular_values(
+    model: default!(Option<&str>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(component, i32),
+            name!(singular_value, f64),
+            name!(explained_variance, f64),
+            name!(explained_variance_ratio, f64),
+        ),
+    >,
+    ErrorReport,
+> {
+    Ok(TableIterator::new(components(model).map_err(report)?))
+}
+
+fn components(name: Option<&str>) -> Result<Vec<(i32, f64, f64, f64)>, TrainError> {
+    let row = model::find(name, None)?;
+    let missing = || Error::Null("model");
+    let components = query::select(
+        Seen::ByStatement,
+        "SELECT s.component::int, s.value::float8, s.variance::float8, s.ratio::float8
+         FROM @extschema@.model AS m,
+              ROWS FROM (jsonb_array_elements_text(m.summary -> 'singular_values'),
+                         jsonb_array_elements_text(m.summary -> 'explained_variance'),
+                         jsonb_array_elements_text(m.summary -> 'explained_variance_ratio'))
+              WITH ORDINALITY AS s (value, variance, ratio, component)
+         WHERE m.model_id = $1 ORDER BY s.component",
+        &[row.model_id.into()],
+        |row| {
+            let number = |column| row.get::<f64>(column)?.ok_or_else(missing);
+            Ok((row.get::<i32>(1)?.ok_or_else(missing)?, number(2)?, number(3)?, number(4)?))
+        },
+    )?;
+    if components.is_empty() { Err(TrainError::NoSingularValues(row.name)) } else { Ok(components) }
+}
+
 /// The key of a version of a model.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
 fn model_id(
     model: default!(Option<&str>, "NULL"),
-    version: default!(Option<i32>, "NULL"),
+    version: default!(Option<i64>, "NULL"),
 ) -> Result<i32, ErrorReport> {
     Ok(model::find(model, version).map_err(report)?.model_id)
 }
@@ -169,14 +226,15 @@ struct Request<'a> {
     deploy: Option<bool>,
 }
 
-fn parse(algorithm: Option<&str>, params: Option<JsonB>) -> Result<Algorithm, TrainError> {
+fn parse(algorithm: Option<&str>, params: Option<JsonText>) -> Result<Algorithm, TrainError> {
     let algorithm = algorithm.ok_or(Error::NullArgument("algorithm"))?;
-    let params = params.map_or_else(|| serde_json::json!({}), |JsonB(params)| params);
-    Ok(Algorithm::parse(algorithm, &params)?)
+    let params =
+        params.map_or_else(|| Ok(serde_json::json!({})), |JsonText(text)| serde_json::from_str(&text));
+    Ok(Algorithm::parse(algorithm, &params.map_err(TrainError::Params)?)?)
 }
 
-/// Reads the ratings, trains, writes the model, and gives what was written and the version that it became.
-fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>, i32), TrainError> {
+/// Reads the ratings, trains, writes the model, and gives what was written and what became of it.
+fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>, Written), TrainError> {
     let started = Instant::now();
     let Request { name, train_on, hold_out, deploy } = *request;
     catalog::require_writable(c"train()");
@@ -186,10 +244,15 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     let threads = guc::threads();
     let progress = Shown::start(Phase::ReadingRatings);
     let Split { training, probe, held_out, customers, movies } = read(algorithm, request, &progress)?;
-    notice!("training on {} ratings, holding out {}", training.len(), probe.len() + held_out.len());
+    notice!(
+        "training on {} ratings, holding out {}",
+        training.len(),
+        probe.ratings.len() + held_out.ratings.len()
+    );
 
     // Iterations are judged by what was held out for that, or else by the probe.
-    let judge = if held_out.is_empty() { "probe" } else { "held-out" };
+    let judges = if held_out.ratings.is_empty() { &probe } else { &held_out };
+    let judge = if held_out.ratings.is_empty() { "probe" } else { "held-out" };
     let of = algorithm.iterations();
     let mut curve = Vec::new();
     progress.enter(Phase::Training);
@@ -198,11 +261,10 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
         threads,
         |cancelled, say: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = training.build(customers, movies, cancelled)?;
-            let judges = if held_out.is_empty() { &probe } else { &held_out };
             let on_iteration = &mut |iteration| say(iteration);
             let (trained, summary) =
-                algorithm.train(&matrix, &mut Run { held_out: judges, cancelled, on_iteration })?;
-            let on_probe = trained.model.judge(&probe, cancelled)?;
+                algorithm.train(&matrix, &mut Run { held_out: &judges.ratings, cancelled, on_iteration })?;
+            let on_probe = trained.model.judge(&probe.ratings, cancelled)?;
             Ok((matrix, trained, summary, on_probe))
         },
         |iteration| {
@@ -224,6 +286,11 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
         iterations: iteration.number,
         train_rmse: iteration.train_rmse,
         probe_rmse: on_probe.map(|metrics| metrics.rmse),
+        held_out_rmse: iteration.held_out_rmse.filter(|_| !held_out.ratings.is_empty()),
+        judged_by: [&probe, &held_out]
+            .into_iter()
+            .find(|judges| !judges.ratings.is_empty())
+            .map(JudgedBy::of),
         summary,
         curve,
         elapsed: Elapsed::Since(started),
@@ -235,15 +302,18 @@ fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>
     };
     notice!("writing the model");
     progress.enter(Phase::WritingModel);
-    let version = model::write(&new, &model, trained, &progress)?;
-    Ok((new, version))
+    let written = model::write(&new, &model, trained, &progress)?;
+    if !written.deployed && deploy.is_none() {
+        notice!("version {} of model \"{name}\" is not deployed: {}", written.version, written.reason);
+    }
+    Ok((new, written))
 }
 
 /// The warehouse's ratings, by what they are for.
 struct Split {
     training: MatrixBuilder,
-    probe: Ratings,
-    held_out: Ratings,
+    probe: Judges,
+    held_out: Judges,
     customers: usize,
     movies: usize,
 }
@@ -257,30 +327,33 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
     if !(0.0..1.0).contains(&request.hold_out) {
         return Err(TrainError::HoldOut(request.hold_out));
     }
-    let held = HoldOut::new(request.hold_out, algorithm.seed().unwrap_or_default() as u64);
+    let held = HoldOut::of_training(request.hold_out);
     let size = ratings::size(Seen::ByTransaction)?;
     let threads = guc::threads();
     let memory = |customers: usize, movies: usize, ratings, held_out| {
         let (customers, movies) = (size.customers.max(customers), size.movies.max(movies));
-        algorithm.memory(Size { customers, movies, ratings, held_out, threads })
+        let ids = (customers + movies) * size_of::<u32>();
+        ids + algorithm.memory(Size { customers, movies, ratings, held_out, threads })
     };
     pg::require_memory("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
+    let ids = ratings::Ids::read()?;
     let mut training = MatrixBuilder::default();
-    let (mut probe, mut held_out) = (Ratings::default(), Ratings::default());
+    let (mut probe, mut held_out) = (Judges::default(), Judges::default());
     let (mut customers, mut movies) = (0, 0);
+    let holds_out = request.hold_out > 0.0;
     ratings::read(Seen::ByTransaction, |customer, movie, rating, is_probe| {
         customers = customers.max(customer as usize + 1);
         movies = movies.max(movie as usize + 1);
         if is_probe && spares_probe {
-            probe.try_push(customer, movie, rating)?;
-        } else if held.contains(customer, movie) {
-            held_out.try_push(customer, movie, rating)?;
+            probe.push(&ids, customer, movie, rating)?;
+        } else if holds_out && is_held_out(&held, &ids, customer, movie) {
+            held_out.push(&ids, customer, movie, rating)?;
         } else {
             training.push(customer, movie, rating)?;
         }
-        let spared = probe.len() + held_out.len();
+        let spared = probe.ratings.len() + held_out.ratings.len();
         let read = training.len() + spared;
         if read.is_multiple_of(RATINGS_A_TURN) {
             progress.update(read as u64, size.ratings as u64, read as u64);
@@ -293,7 +366,7 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
     })?;
     // A load may have begun meanwhile.
     unfinished::refuse("training")?;
-    let spared = probe.len() + held_out.len();
+    let spared = probe.ratings.len() + held_out.ratings.len();
     pg::check_memory("training", memory(customers, movies, training.len(), spared))?;
     if training.is_empty() && spared > 0 {
         return Err(TrainError::AllHeldOut(spared));
@@ -302,6 +375,11 @@ fn read(algorithm: &Algorithm, request: &Request<'_>, progress: &Shown) -> Resul
         return Err(factor::Error::NoRatings.into());
     }
     Ok(Split { training, probe, held_out, customers, movies })
+}
+
+fn is_held_out(held: &HoldOut, ids: &ratings::Ids, customer: u32, movie: u32) -> bool {
+    let (customer_id, movie_id) = ids.of(customer, movie);
+    held.contains(customer_id, movie_id)
 }
 
 /// Ratings read and sorted a second, and rows written, as `benches/train.sh` finds them on two cores.
@@ -333,9 +411,4 @@ fn describe(iteration: &Iteration, of: usize, judge: &str) -> String {
     let Iteration { number, train_rmse, held_out_rmse, elapsed } = iteration;
     let judged = held_out_rmse.map_or(String::new(), |rmse| format!(", {judge} RMSE {rmse:.4}"));
     format!("iteration {number}/{of}: train RMSE {train_rmse:.4}{judged}, {:.1} s", elapsed.as_secs_f64())
-}
-
-/// The number that was written, not the nearest one of single precision: 0.06, not 0.05999999865889549.
-fn decimal(number: f32) -> f64 {
-    number.to_string().parse().unwrap_or(f64::from(number))
 }

@@ -25,10 +25,29 @@ mkdir -p more
 printf '2:\n42,1,2000-01-01\n1000,3,2005-10-10\n5:\n9,4,2005-11-11\n' >more/combined_data_1.txt
 printf '1:\n42\n2:\n42\n1000\n4:\n42\n' >more/probe.txt
 
-# titles: the title of the movie that had none.
+# titles: the title of the movie that had none, and a corrected one.
 mkdir -p titles
-printf '5,2005,At Last a Title\n1,1900,Not Taken: It Has One\n' >titles/movie_titles.txt
+printf '5,2005,At Last a Title\n1,2003,The Silent Harbor\n' >titles/movie_titles.txt
 printf '5:\n9,4,2005-11-11\n' >titles/combined_data_1.txt
+
+# judging: the genuine answers, in the folder where the archive has them; out of step by a line; and those of the quali-
+# fying set without ratings beside them, or without the qualifying set.
+mkdir -p judging/grand_prize judging.step judging.later judging.alone
+printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n' | tee judging/combined_data_1.txt >judging.step/combined_data_1.txt
+printf '1:\n1000,2005-12-01\n9,2005-12-03\n2:\n8,2005-12-02\n' | tee judging/qualifying.txt judging.step/qualifying.txt >judging.later/qualifying.txt
+printf '1:\n3,0\n5,1\n2:\n1,1\n' | tee judging/grand_prize/judging.txt judging.later/judging.txt >judging.alone/judging.txt
+printf '1:\n3,0\n2:\n1,1\n' >judging.step/judging.txt
+
+# titles.*: what a spreadsheet and a data frame make of a titles file; two files; years nobody can read, more than are
+# allowed of ratings; and a tab.
+mkdir -p titles.sheet titles.frame titles.two titles.years titles.tab
+for folder in titles.*; do printf '1:\n7,5,2004-02-29\n' >"$folder/combined_data_1.txt"; done
+printf '1,2003,"The ""Silent"" Harbour",,\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL,Untitled Voyage,,\n' >titles.sheet/movie_titles.csv
+printf ',movie_id,year,title\n0,1,2003.0,"The ""Silent"" Harbour"\n1,2,1999.0,"Knight, Day, and the Caf\xc3\xa9"\n2,3,,Untitled Voyage\n' >titles.frame/movie_titles.csv
+cp titles.frame/movie_titles.csv titles.two/movie_titles.csv
+printf '1,2003,The "Silent" Harbour\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL,Untitled Voyage\n' >titles.two/movie_titles.txt
+{ seq -f '%g,nineteen,A Year in Words' 2 1002; printf '1,2003,The Silent Harbour\n'; } >titles.years/movie_titles.csv
+printf '1,2003,The\tSilent Harbour\n2,1999,\x1b[31mRed\n' >titles.tab/movie_titles.csv
 
 # mistakes: one line for each that can be made, good lines between.
 mkdir -p mistakes
@@ -67,20 +86,63 @@ ln -sfn ../../combined/combined_data_1.txt linked/file/combined_data_1.txt
 mkdir -p cyrillic
 printf '1:\n7,5,2004-02-29\n\xd0\x96\xd0\xb8\xd0\xb7\xd0\xbd\xd1\x8c\n' >cyrillic/combined_data_1.txt
 
+# files: the ratings of tiny as people have them: half unpacked, in folders and under names of all kinds, packed and not.
+mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/download,several/{a,b},packed,barred/set,moved}
+(
+    cd files
+    one=../tiny/training_set/mv_0000001.txt two=../tiny/training_set/mv_0000002.txt
+    mkdir -p half/training_set
+    cp "$one" half/training_set/
+    tar -C ../tiny -cf half/training_set.tar training_set
+    mkdir -p named/combined_data_2.txt named/combined_data_3.txt
+    cp "$one" named/combined_data_1.txt
+    cp "$two" named/combined_data_2.txt/combined_data_2.txt
+    cp "$two" 'named/combined_data_2 (1).txt'
+    ln -sf mv_0000001.txt linked/mv_0000002.txt
+    cp "$one" linked/mv_0000001.txt
+    tar -C linked -cf linked/training_set.tar mv_0000001.txt mv_0000002.txt
+    rm linked/mv_*
+    tar -C ../tiny --transform 's,/,\\,' -cf windows/training_set.tar training_set/mv_000000{1,2,3}.txt
+    cp "$one" zipped/combined_data_1.txt
+    printf 'PK\x03\x04and so on' >zipped/combined_data_2.txt
+    iconv -f UTF-8 -t UTF-16 "$two" >utf16/combined_data_1.txt
+    gzip -c "$one" >gzip/combined_data_1.txt
+    cp "$two" gzip/combined_data_2.txt.gz
+    cp "$one" optional/combined_data_1.txt
+    printf 'PK\x03\x04and so on' >optional/movie_titles.csv
+    printf '<!DOCTYPE html>\n<title>Log in</title>\n' >optional/probe.txt
+    iconv -f UTF-8 -t UTF-16 ../tiny/qualifying.txt >optional/qualifying.txt
+    cp -r ../tiny/* down/download/
+    cp "$one" several/a/combined_data_1.txt
+    cp "$two" several/b/combined_data_1.txt
+    printf 'never opened' >packed/nf_prize_dataset.tar
+    tar -C ../tiny -czf packed/nf_prize_dataset.tar.gz movie_titles.csv
+    rm packed/nf_prize_dataset.tar
+    cp -r ../more/* moved/
+    cp "$one" barred/set/combined_data_1.txt
+)
+
+# halves: ratings on another scale.
+mkdir -p halves
+printf '1:\n7,5,2004-02-29\n8,4.5,2004-02-29\n9,0.5,2004-02-29\n' >halves/combined_data_1.txt
+
 # layouts: one sample in every layout that people have it in.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do
-        "$sample" "layouts/$layout" --ratings 20000 --layout "$layout" >/dev/null
-        "$sample" "layouts/$layout.gz" --ratings 20000 --layout "$layout" --gzip >/dev/null
-        "$sample" "layouts/$layout.crlf" --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
+        "$sample" "layouts/$layout" --plain --ratings 20000 --layout "$layout" >/dev/null
+        "$sample" "layouts/$layout.gz" --plain --ratings 20000 --layout "$layout" --gzip >/dev/null
+        "$sample" "layouts/$layout.crlf" --plain --ratings 20000 --layout "$layout" --crlf --no-final-newline >/dev/null
     done
 fi
 
 # interrupted: what tests/faults loads; more than is loaded in one go.
-[ -d interrupted ] || "$sample" interrupted --ratings 600000 >/dev/null
+[ -d interrupted ] || "$sample" interrupted --plain --ratings 600000 >/dev/null
 
 # million: the generator's, with the RMSE that its planted truth reaches on its probe.
 if [ ! -f million.rmse ]; then
     rm -rf million
-    "$sample" million | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
+    "$sample" million --plain | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
 fi
+
+# lifelike: what the demo makes.
+[ -d lifelike ] || "$sample" lifelike >/dev/null

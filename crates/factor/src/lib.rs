@@ -60,6 +60,6 @@ pub use matrix::{MatrixBuilder, RatingMatrix, Ratings, Sparse};
 pub use metrics::{Errors, Metrics};
 pub use model::{Model, SCALE, Side, cut, score};
 pub use samples::Samples;
-pub use split::HoldOut;
+pub use split::{Digest, HoldOut};
 pub use top_n::Best;
 pub use training::{Iteration, Run, Size, Trained};

@@ -112,7 +112,8 @@ impl Survey {
         }
         let total = jobs.iter().flat_map(|(_, movies)| movies).flat_map(|(_, segments)| *segments);
         let shared = Shared::new(limits, watch, total.map(|segment| segment.bytes).sum());
-        shared.expect_rejects(self.rejects.count);
+        let ratings = self.files.iter().filter(|file| !file.kind.is_optional());
+        shared.expect_rejects(ratings.map(|file| file.rejected).sum());
         let go_on = || watch.go_on();
         let (_, seconds) = shared.run(
             jobs.len(),
@@ -127,7 +128,9 @@ impl Survey {
                 Ok(seconds)
             },
         );
-        let seconds = seconds.map_err(|(_, error)| match (error, self.rejects.kept.first()) {
+        let is_of_ratings = |reject: &&Reject| !self.files[reject.file].kind.is_optional();
+        let first = self.rejects.kept.iter().find(is_of_ratings);
+        let seconds = seconds.map_err(|(_, error)| match (error, first) {
             (Error::TooManyRejects { max, .. }, Some(reject)) => Error::TooManyRejects {
                 max,
                 path: self.files[reject.file].path.clone(),
@@ -145,7 +148,12 @@ impl Survey {
             self.rejects.kept.extend(seconds.kept);
         }
         self.rejects.kept.sort_by_key(|reject| (reject.file, reject.line));
-        self.rejects.kept.truncate(limits.kept());
+        let mut kept = 0;
+        self.rejects.kept.retain(|reject| {
+            let is_of_ratings = !self.files[reject.file].kind.is_optional();
+            kept += usize::from(is_of_ratings);
+            !is_of_ratings || kept <= limits.kept()
+        });
         Ok(())
     }
 

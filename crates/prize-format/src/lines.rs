@@ -8,7 +8,7 @@ pub const MAX_LINE: usize = 4096;
 /// Over a line longer than this reading fails: a file of a hundred gigabytes in one line is no text file.
 const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 
-/// May stand at the beginning of a file, and is no part of its first line.
+/// May stand at the beginning of a file, and of a line where files were joined; it is no part of the line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const BUFFER: usize = 256 * 1024;
@@ -114,7 +114,7 @@ impl<R: Read> LineReader<R> {
         if let [head @ .., b'\r'] = bytes {
             bytes = head;
         }
-        bytes = without_mark(offset, bytes);
+        bytes = without_mark(bytes);
         let too_long = bytes.len() > MAX_LINE;
         Ok(Some(Line { number: self.number, offset, bytes: &bytes[..bytes.len().min(MAX_LINE)], too_long }))
     }
@@ -122,7 +122,7 @@ impl<R: Read> LineReader<R> {
     fn skip_long_line(&mut self) -> io::Result<Line<'_>> {
         let (offset, number) = (self.offset, self.number + 1);
         self.long_line.clear();
-        let head = without_mark(offset, &self.buffer.0[self.start..self.end]);
+        let head = without_mark(&self.buffer.0[self.start..self.end]);
         self.long_line.extend_from_slice(&head[..MAX_LINE]);
         loop {
             let unread = &self.buffer.0[self.start..self.end];
@@ -159,8 +159,8 @@ impl<R: Read> LineReader<R> {
     }
 }
 
-fn without_mark(offset: u64, line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).filter(|_| offset == 0).unwrap_or(line)
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -243,6 +243,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_text() {
         assert_eq!(all(b"\xef\xbb\xbf1:\n5", 3)[0].2, b"1:");
+        assert_eq!(all(b"1:\n\xef\xbb\xbf2:\n", 3)[1].2, b"2:");
         // Nor of its length, however much is read at a time.
         for length in [MAX_LINE, MAX_LINE + 1, 2 * MAX_LINE] {
             let line = "x".repeat(length);

@@ -3,7 +3,7 @@
 use std::io::Take;
 
 use crate::blocks::{BlockReader, Event, Located};
-use crate::record::{Probe, Qualifying, Rating, Record};
+use crate::record::{Judged, Probe, Qualifying, Rating, Record, Subset};
 use crate::source::{Checksummed, Opened, Stream};
 use crate::unit::{MovieUnit, Part};
 use crate::{Date, Error, Kind, TextFile};
@@ -101,32 +101,46 @@ pub struct QualifyingPair {
     pub date: Date,
     /// The withheld rating, where `judging.txt` tells it.
     pub rating: Option<u8>,
+    /// Which half of the set it is in, where `judging.txt` tells that.
+    pub subset: Option<Subset>,
 }
 
-/// Reads the qualifying set and the answers to it, sorted by movie and customer, each pair once: of several, the first
-/// is kept, and the first rating that is told. `check` is asked now and then whether to go on.
+/// Reads the qualifying set and, line by line beside it, the answers to it. Gives the pairs sorted by movie and customer,
+/// each once: of several, the first is kept, and the first answer. `check` is asked now and then whether to go on.
 pub fn read_qualifying(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<QualifyingPair>, Error> {
+    let (mut one, mut other) = (Opened::new(files, check), Opened::new(files, check));
     let mut pairs = Vec::new();
-    records(files, Kind::Qualifying, check, &mut pairs, |movie_id, pair: Qualifying| QualifyingPair {
-        movie_id,
-        customer_id: pair.customer_id,
-        date: pair.date,
-        rating: None,
-    })?;
-    records(files, Kind::Judging, check, &mut pairs, |movie_id, pair: Rating| QualifyingPair {
-        movie_id,
-        customer_id: pair.customer_id,
-        date: pair.date,
-        rating: Some(pair.rating),
-    })?;
+    let Some(mut questions) = Text::<Qualifying>::open(files, Kind::Qualifying, &mut one)? else {
+        return Ok(pairs);
+    };
+    let mut answers = Text::<Judged>::open(files, Kind::Judging, &mut other)?;
+    pairs.try_reserve(questions.file.records as usize).map_err(|_| Error::OutOfMemory)?;
+    while let Some(event) = questions.next()? {
+        // The first pass has seen that they are in step.
+        let answer = match &mut answers {
+            Some(answers) => answers.next()?,
+            None => None,
+        };
+        if let (Event::Record(Qualifying { customer_id, date }), Some(movie_id)) =
+            (event, questions.movie_id())
+        {
+            let (rating, subset) = match answer {
+                Some(Event::Record(Judged { rating, subset })) => (Some(rating), Some(subset)),
+                _ => (None, None),
+            };
+            pairs.push(QualifyingPair { movie_id, customer_id, date, rating, subset });
+        }
+    }
+    questions.finish()?;
+    answers.map_or(Ok(()), Text::finish)?;
     pairs.sort_by_key(|pair| (pair.movie_id, pair.customer_id));
     pairs.dedup_by(|later, first| {
         let is_same = (later.movie_id, later.customer_id) == (first.movie_id, first.customer_id);
-        if is_same {
-            first.rating = first.rating.or(later.rating);
+        if is_same && first.rating.is_none() {
+            (first.rating, first.subset) = (later.rating, later.subset);
         }
         is_same
     });
@@ -138,38 +152,71 @@ pub fn read_probe(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<(u32, u32)>, Error> {
+    let mut opened = Opened::new(files, check);
     let mut pairs = Vec::new();
-    records(files, Kind::Probe, check, &mut pairs, |movie_id, pair: Probe| (movie_id, pair.customer_id))?;
+    let Some(mut probe) = Text::<Probe>::open(files, Kind::Probe, &mut opened)? else { return Ok(pairs) };
+    pairs.try_reserve(probe.file.records as usize).map_err(|_| Error::OutOfMemory)?;
+    while let Some(event) = probe.next()? {
+        if let (Event::Record(pair), Some(movie_id)) = (event, probe.movie_id()) {
+            pairs.push((movie_id, pair.customer_id));
+        }
+    }
+    probe.finish()?;
     pairs.sort_unstable();
     pairs.dedup();
     Ok(pairs)
 }
 
-/// Adds what the records of the files of one kind say.
-fn records<R: Record, T>(
-    files: &[TextFile],
-    kind: Kind,
-    check: &(dyn Fn() -> Result<(), Error> + Sync),
-    list: &mut Vec<T>,
-    item: impl Fn(u32, R) -> T,
-) -> Result<(), Error> {
-    let mut opened = Opened::new(files, check);
-    for (at, file) in files.iter().enumerate().filter(|(_, file)| file.kind == kind) {
-        let failed = |source| Error::Io { path: file.path.clone(), source };
-        list.try_reserve(file.records as usize).map_err(|_| Error::OutOfMemory)?;
-        let mut reader = BlockReader::<_, R>::new(Checksummed::new(opened.part(at, 0, file.bytes)?));
-        let mut seen = 0;
-        while let Some(Located { event, line }) = reader.next().map_err(failed)? {
-            if line.number % (64 * 1024) == 0 {
-                check()?;
-            }
-            let Event::Record(record) = event else { continue };
-            seen += 1;
-            list.extend(reader.movie_id().map(|movie_id| item(movie_id, record)));
+/// A text of the first pass that is read again as a whole.
+struct Text<'a, R> {
+    file: &'a TextFile,
+    check: &'a (dyn Fn() -> Result<(), Error> + Sync),
+    reader: BlockReader<Checksummed<Take<&'a mut Stream>>, R>,
+    records: u64,
+}
+
+impl<'a, R: Record> Text<'a, R> {
+    /// The one of this kind, if there is one.
+    fn open(
+        files: &'a [TextFile],
+        kind: Kind,
+        opened: &'a mut Opened<'_>,
+    ) -> Result<Option<Text<'a, R>>, Error> {
+        let Some(at) = files.iter().position(|file| file.kind == kind) else { return Ok(None) };
+        let (file, check) = (&files[at], opened.check);
+        let reader = BlockReader::new(Checksummed::new(opened.part(at, 0, file.bytes)?));
+        Ok(Some(Text { file, check, reader, records: 0 }))
+    }
+
+    /// What the next line says; [`Error::Changed`] where there are more records than there were.
+    fn next(&mut self) -> Result<Option<Event<R>>, Error> {
+        let failed = |source| Error::Io { path: self.file.path.clone(), source };
+        let Some(Located { event, line }) = self.reader.next().map_err(failed)? else { return Ok(None) };
+        if line.number % (64 * 1024) == 0 {
+            (self.check)()?;
         }
-        if seen != file.records || reader.source().hasher.clone().finalize() != file.checksum {
-            return Err(Error::Changed { path: file.path.clone() });
+        if let Event::Record(_) = event {
+            self.records += 1;
+            if self.records > self.file.records {
+                return Err(Error::Changed { path: self.file.path.clone() });
+            }
+        }
+        Ok(Some(event))
+    }
+
+    /// The movie that the last line belongs to.
+    fn movie_id(&self) -> Option<u32> {
+        self.reader.movie_id()
+    }
+
+    /// Reads what is left; [`Error::Changed`] where all of it is not what it was.
+    fn finish(mut self) -> Result<(), Error> {
+        while self.next()?.is_some() {}
+        let checksum = self.reader.source().hasher.clone().finalize();
+        if (self.records, checksum) == (self.file.records, self.file.checksum) {
+            Ok(())
+        } else {
+            Err(Error::Changed { path: self.file.path.clone() })
         }
     }
-    Ok(())
 }

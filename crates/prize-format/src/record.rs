@@ -20,6 +20,9 @@ pub enum Reason {
     /// No day of the calendar, or one too far off.
     #[error("date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd")]
     Date,
+    /// Neither half of the qualifying set.
+    #[error("subset is neither 0 (quiz) nor 1 (test)")]
+    Subset,
     /// The wrong number of fields.
     #[error("line is not of the form {0}")]
     Form(&'static str),
@@ -32,9 +35,15 @@ pub enum Reason {
     /// A release year that is neither `NULL` nor a year.
     #[error("release year is neither NULL nor a year from 1800 to 2199")]
     Year,
+    /// A tab or the like, which no title has and no client shows as it is.
+    #[error("title holds {}, a control character", name_control(*.0))]
+    TitleControl(char),
     /// Bytes that neither UTF-8 nor Latin-1 gives a meaning to.
     #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
     TitleEncoding,
+    /// In a titles file that quotes its fields.
+    #[error("a quoted field is not closed, or something stands behind its closing quote")]
+    Quotes,
     /// A second rating of a movie by a customer, which says otherwise than the first.
     #[error("the customer has rated the movie before: {rating} on {date}")]
     Conflict {
@@ -48,13 +57,25 @@ pub enum Reason {
     TitleTwice,
 }
 
+/// What a control character is called.
+fn name_control(c: char) -> String {
+    let name = match c {
+        '\0' => "a zero byte",
+        '\t' => "a tab",
+        '\n' => "a line feed",
+        '\r' => "a carriage return",
+        _ => return format!("U+{:04X}", u32::from(c)),
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
+}
+
 /// A line under an `id:` line.
 pub trait Record: Copy {
     /// Reads one line, without its line end.
     fn parse(line: &[u8]) -> Result<Self, Reason>;
 }
 
-/// `customer,rating,yyyy-mm-dd`, as in the training set and in `judging.txt`.
+/// `customer,rating,yyyy-mm-dd`, as in the training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rating {
     /// The customer's id.
@@ -79,6 +100,24 @@ pub struct Qualifying {
     pub customer_id: u32,
     /// When the withheld rating was given.
     pub date: Date,
+}
+
+/// `rating,subset`, as in `judging.txt`: the answer to the line of the same number in `qualifying.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// 1 to 5.
+    pub rating: u8,
+    /// Which half of the qualifying set the pair is in.
+    pub subset: Subset,
+}
+
+/// Half of the qualifying set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subset {
+    /// Written 0: the leaderboard was made of these.
+    Quiz,
+    /// Written 1: these decided who won.
+    Test,
 }
 
 impl Rating {
@@ -110,9 +149,9 @@ impl Record for Rating {
         let (customer, rest) = split_comma(line).ok_or(FORM)?;
         let (rating, date) = split_comma(rest).ok_or(FORM)?;
         let customer_id = parse_id(customer).ok_or(Reason::Customer)?;
-        let &[digit @ b'1'..=b'5'] = rating else { return Err(Reason::Rating) };
+        let rating = parse_rating(rating).ok_or(Reason::Rating)?;
         let date = Date::parse(date).ok_or(Reason::Date)?;
-        Ok(Rating { customer_id, rating: digit - b'0', date })
+        Ok(Rating { customer_id, rating, date })
     }
 }
 
@@ -132,6 +171,28 @@ impl Record for Qualifying {
             customer_id: parse_id(customer).ok_or(Reason::Customer)?,
             date: Date::parse(date).ok_or(Reason::Date)?,
         })
+    }
+}
+
+impl Record for Judged {
+    fn parse(line: &[u8]) -> Result<Judged, Reason> {
+        let (rating, subset) = split_comma(line).ok_or(JUDGED)?;
+        let subset = match subset {
+            b"0" => Subset::Quiz,
+            b"1" => Subset::Test,
+            _ if subset.contains(&b',') => return Err(JUDGED),
+            _ => return Err(Reason::Subset),
+        };
+        Ok(Judged { rating: parse_rating(rating).ok_or(Reason::Rating)?, subset })
+    }
+}
+
+const JUDGED: Reason = Reason::Form("rating,subset");
+
+fn parse_rating(digits: &[u8]) -> Option<u8> {
+    match digits {
+        &[digit @ b'1'..=b'5'] => Some(digit - b'0'),
+        _ => None,
     }
 }
 
@@ -193,5 +254,12 @@ mod tests {
         assert_eq!(Probe::parse(b"7"), Ok(Probe { customer_id: 7 }));
         assert_eq!(Qualifying::parse(b"7,2005-09-06"), Ok(Qualifying { customer_id: 7, date }));
         assert_eq!(Qualifying::parse(b"7,3,2005-09-06"), Err(Reason::Date));
+        assert_eq!(Judged::parse(b"4,0"), Ok(Judged { rating: 4, subset: Subset::Quiz }));
+        assert_eq!(Judged::parse(b"1,1"), Ok(Judged { rating: 1, subset: Subset::Test }));
+        assert_eq!(Judged::parse(b"6,1"), Err(Reason::Rating));
+        assert_eq!(Judged::parse(b"5,2"), Err(Reason::Subset));
+        for form in [&b"5"[..], b"7,3,2005-09-06", b"3,0,"] {
+            assert!(matches!(Judged::parse(form), Err(Reason::Form(_))));
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Files on disk as streams of text: plain or gzipped, and archives of them.
+//! Files on disk as streams of text: plain or gzipped, and archives of them. Their bytes tell which, not their names.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -11,9 +11,9 @@ use std::time::UNIX_EPOCH;
 use flate2::bufread::GzDecoder;
 
 use crate::lines::Buffer;
-use crate::{Error, TextFile};
+use crate::{Content, Error, TextFile};
 
-/// A file on disk, read as the text or archive it holds; what ends in `.gz` is unpacked on the way.
+/// A file on disk, read as the text or archive it holds; what is gzipped is unpacked on the way, whatever its name.
 pub struct Stream {
     path: PathBuf,
     below: Option<Arc<Path>>,
@@ -73,7 +73,7 @@ impl Members {
 impl Read for Members {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
-            let n = decoder.read(out)?;
+            let n = decoder.read(out).map_err(unpacking)?;
             if n > 0 || out.is_empty() {
                 return Ok(n);
             }
@@ -81,6 +81,16 @@ impl Read for Members {
         }
         Ok(0)
     }
+}
+
+/// What is wrong with a file that cannot be unpacked, in a person's words.
+fn unpacking(error: io::Error) -> io::Error {
+    let message = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the gzip file ends too early: it was not copied or downloaded whole",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the gzip file is damaged",
+        _ => return error,
+    };
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 /// Opens a file that must be a plain one. Another may have taken its place since the folder was listed: opening a pipe would
@@ -91,6 +101,20 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")),
     }
+}
+
+/// What an open file is, by its first bytes. Where it is read next does not change.
+pub fn begins_with(file: &File) -> io::Result<Content> {
+    let (mut head, mut filled) = ([0; Content::HEAD], 0);
+    while filled < head.len() {
+        match file.read_at(&mut head[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Content::of(&head[..filled]))
 }
 
 /// A file that knows how much of it was read.
@@ -118,14 +142,15 @@ impl Stream {
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok());
         let file = Counted { file, read: 0 };
-        let bytes = match is_gzipped(path) {
-            true => Bytes::Gzip(Box::new(Members::new(file))),
-            false => Bytes::Plain(file),
+        let bytes = match begins_with(&file.file).map_err(failed)? {
+            Content::Gzip => Bytes::Gzip(Box::new(Members::new(file))),
+            _ => Bytes::Plain(file),
         };
         Ok((Stream { path: path.into(), below, bytes, position: 0 }, modified))
     }
 
-    fn is_plain(&self) -> bool {
+    /// Whether the file on disk is read as it is.
+    pub fn is_plain(&self) -> bool {
         matches!(self.bytes, Bytes::Plain(_))
     }
 
@@ -226,6 +251,46 @@ impl ContentCheck {
     }
 }
 
+/// Bytes whose first ones can be looked at before they are read.
+pub struct Peeked<R> {
+    pub source: R,
+    head: [u8; Content::HEAD],
+    given: usize,
+    filled: usize,
+}
+
+impl<R: Read> Peeked<R> {
+    /// Nothing has been looked at yet.
+    pub fn new(source: R) -> Peeked<R> {
+        Peeked { source, head: [0; Content::HEAD], given: 0, filled: 0 }
+    }
+
+    /// What they are; to be asked before any is read. `None` where there are none.
+    pub fn content(&mut self) -> io::Result<Option<Content>> {
+        while self.filled < Content::HEAD {
+            match self.source.read(&mut self.head[self.filled..]) {
+                Ok(0) => break,
+                Ok(n) => self.filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((self.filled > 0).then(|| Content::of(&self.head[..self.filled])))
+    }
+}
+
+impl<R: Read> Read for Peeked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.filled {
+            return self.source.read(out);
+        }
+        let n = out.len().min(self.filled - self.given);
+        out[..n].copy_from_slice(&self.head[self.given..self.given + n]);
+        self.given += n;
+        Ok(n)
+    }
+}
+
 /// Sums up the bytes that pass through.
 pub struct Checksummed<R> {
     pub source: R,
@@ -258,7 +323,8 @@ pub fn is_gzipped(path: &Path) -> bool {
 /// was read up to a place before.
 pub struct Opened<'a> {
     files: &'a [TextFile],
-    check: &'a (dyn Fn() -> Result<(), Error> + Sync),
+    /// Asks whether to go on.
+    pub(crate) check: &'a (dyn Fn() -> Result<(), Error> + Sync),
     /// The one used last stands last.
     open: Vec<Stream>,
     /// Lent to the reader of a part, which gives it back when it has come to the end.
@@ -291,8 +357,9 @@ impl<'a> Opened<'a> {
             Some(nearest) => self.open.remove(nearest),
             None => {
                 let (stream, modified) = Stream::open(&text.path, text.below.clone())?;
+                // On some network and container mounts a file's time changes though no byte of it does.
                 if modified != text.modified {
-                    return Err(Error::Changed { path: text.path.clone() });
+                    ContentCheck::default().run(text, self.check)?;
                 }
                 if self.open.len() == OPEN {
                     self.open.remove(0);

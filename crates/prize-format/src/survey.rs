@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::duplicates::Duplicates;
 use crate::ids::{IdSet, RankedIds};
-use crate::surveyor::{self, Found, Sets};
+use crate::optional;
+use crate::surveyor::{self, Found, Jobs, Sets};
 use crate::unit::{Segment, SegmentId};
-use crate::{Date, Error, Folder, Reason, Title};
+use crate::{Date, Error, Folder, Listed, Notice, Reason, Title};
 
 /// What the first pass found.
 pub struct Survey {
@@ -23,12 +24,14 @@ pub struct Survey {
     pub movies: RankedIds,
     /// `(movie, customer)` of each probe pair, sorted, each once.
     pub probe: Vec<(u32, u32)>,
-    /// How many lines the qualifying and judging files hold pairs on.
+    /// How many lines of the qualifying file hold pairs.
     pub qualifying: u64,
     /// The first and last day of a rating or qualifying pair.
     pub days: Option<(Date, Date)>,
     /// Lines that could not be used.
     pub rejects: Rejects,
+    /// What of the files was not read, and why; what the folder's own notices tell is not repeated.
+    pub notices: Vec<Notice>,
     /// About how many bytes of memory all this takes.
     pub memory: usize,
     /// Where each movie's ratings stand, sorted by movie, then by file and place in it.
@@ -113,7 +116,7 @@ pub struct Progress {
 /// How much a pass may take and find.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Lines that may be refused; `None` for any number.
+    /// Lines of ratings that may be refused; `None` for any number.
     pub rejects: Option<u64>,
     /// Bytes of memory.
     pub memory: usize,
@@ -134,12 +137,15 @@ impl Watch<'_> {
     }
 }
 
-/// How many rejects are kept when any number of them is allowed, and at the most.
+/// How many rejects are kept when any number of them is allowed, as of each optional file, and at the most.
 const KEPT_OF_ANY: u64 = 1000;
 const KEPT_AT_MOST: u64 = 100_000;
 
 impl Limits {
-    /// How many of the rejects are kept.
+    /// How many of the rejects of an optional file are kept.
+    pub(crate) const KEPT_OF_OPTIONAL: usize = KEPT_OF_ANY as usize;
+
+    /// How many of the ratings' rejects are kept.
     pub(crate) fn kept(&self) -> usize {
         self.rejects.unwrap_or(KEPT_OF_ANY).min(KEPT_AT_MOST) as usize
     }
@@ -158,6 +164,13 @@ pub(crate) struct Shared<'a> {
     total: u64,
     memory: AtomicUsize,
     rejects: AtomicU64,
+}
+
+impl Kind {
+    /// Whether ratings can be loaded without it. Nothing that is wrong with such a file stops a load of ratings.
+    pub fn is_optional(self) -> bool {
+        self != Kind::Ratings
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -192,7 +205,12 @@ impl<'a> Shared<'a> {
         if needed > self.limits.memory { Err(Error::MemoryLimit { needed }) } else { Ok(()) }
     }
 
-    /// Counts a line that cannot be used. Gives whether there are too many of them.
+    /// Gives memory back.
+    pub fn free_memory(&self, bytes: usize) {
+        self.memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a line of ratings that cannot be used. Gives whether there are too many of them.
     pub fn reject(&self) -> bool {
         let count = self.rejects.fetch_add(1, Ordering::Relaxed) + 1;
         self.limits.rejects.is_some_and(|max| count > max)
@@ -205,10 +223,6 @@ impl<'a> Shared<'a> {
 
     pub fn memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)
-    }
-
-    pub fn rejects(&self) -> u64 {
-        self.rejects.load(Ordering::Relaxed)
     }
 
     /// Runs jobs on all threads, each taking the next that is free, and gives what each made, in their order. Of
@@ -258,12 +272,17 @@ impl<'a> Shared<'a> {
 
 impl Survey {
     /// Reads all files of a folder on the threads of the current rayon pool. Stops with [`Error::TooManyRejects`]
-    /// where too many lines cannot be used, with [`Error::MemoryLimit`] where what it finds takes too much memory.
+    /// where too many lines of ratings cannot be used, with [`Error::MemoryLimit`] where what it finds takes too much memory.
+    /// Where there are ratings, a file of another kind that cannot be read is left aside with a notice.
     pub fn take(folder: &Folder, limits: Limits, watch: &Watch<'_>) -> Result<Survey, Error> {
-        let (jobs, total) = surveyor::jobs(folder, watch)?;
+        let explained = |error: Error| error.explained(folder.below.as_deref());
+        let Jobs { jobs, total, mut notices } = surveyor::jobs(folder, watch).map_err(explained)?;
         let shared = Shared { below: folder.below.clone(), ..Shared::new(limits, watch, total) };
         let first = Mutex::new(None::<(usize, PathBuf, Reject)>);
         let (sets, found) = shared.run(jobs.len(), Sets::default, |sets, job| {
+            if jobs[job].kind().is_optional() {
+                return surveyor::read_optional(&jobs[job], job, sets, &shared, !folder.ratings.is_empty());
+            }
             let mut found = Found::default();
             let result = surveyor::read(&jobs[job], job, sets, &mut found, &shared);
             if let (Err(Error::TooManyRejects { .. }) | Ok(()), Some(reject)) =
@@ -281,14 +300,20 @@ impl Survey {
             (Error::TooManyRejects { max, .. }, Ok(Some((_, path, reject)))) => {
                 Error::TooManyRejects { max, path, reject }
             }
-            (error, _) => error,
+            (error, _) => explained(error),
         })?;
-        Ok(merge(sets, found, &shared))
+        let found = optional::choose(found, limits, &mut notices);
+        Ok(merge(sets, found, notices, &shared))
     }
 
     /// How many ratings the files hold, duplicates included.
     pub fn ratings(&self) -> u64 {
         self.segments.iter().map(|s| u64::from(s.records)).sum()
+    }
+
+    /// Whether the files hold a rating of this movie.
+    pub fn has_ratings_of(&self, movie_id: u32) -> bool {
+        self.segments.binary_search_by_key(&movie_id, |segment| segment.movie_id).is_ok()
     }
 
     /// How many of them are not to be loaded, as the customer has rated the movie before.
@@ -307,7 +332,7 @@ impl Survey {
     }
 }
 
-fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
+fn merge(sets: Vec<Sets>, found: Vec<Found>, notices: Vec<Notice>, shared: &Shared<'_>) -> Survey {
     let (mut customers, mut movies, mut days) = (IdSet::default(), IdSet::default(), None::<(Date, Date)>);
     for set in sets {
         customers.merge(set.customers);
@@ -318,6 +343,9 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
             *to = last.max(*to);
         }
     }
+    for title in found.iter().flat_map(|one| &one.titles) {
+        movies.insert(title.movie_id);
+    }
     let mut survey = Survey {
         files: Vec::new(),
         titles: Vec::new(),
@@ -326,18 +354,34 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
         probe: Vec::new(),
         qualifying: 0,
         days,
-        rejects: Rejects { kept: Vec::new(), count: shared.rejects() },
+        rejects: Rejects::default(),
+        notices,
         memory: shared.memory(),
         segments: Vec::new(),
         duplicates: Duplicates::default(),
     };
+    let (mut kept, mut empty, mut misnamed) = (0, Listed::default(), Listed::default());
     for one in found {
         let before = survey.files.len();
+        let is_optional = one.files.first().is_some_and(|file| file.kind.is_optional());
+        survey.rejects.count += one.files.iter().map(|file| file.rejected).sum::<u64>();
+        for file in &one.files {
+            let name = || file.member.clone().unwrap_or_else(|| file.path.to_string_lossy().into_owned());
+            // Of lines that were refused, another notice tells where they are all that an optional file has.
+            if file.records == 0 && (!is_optional || file.rejected == 0) {
+                empty.add(name());
+            }
+            if one.is_misnamed {
+                misnamed.add(name());
+            }
+        }
         survey.files.extend(one.files);
         survey.titles.extend(one.titles);
         survey.probe.extend(one.probe);
         survey.qualifying += one.qualifying;
-        let room = shared.limits.kept().saturating_sub(survey.rejects.kept.len());
+        survey.notices.extend(one.notices);
+        let room = if is_optional { usize::MAX } else { shared.limits.kept().saturating_sub(kept) };
+        kept += if is_optional { 0 } else { one.rejects.len().min(room) };
         let rejects = one.rejects.into_iter().take(room);
         survey.rejects.kept.extend(rejects.map(|reject| Reject { file: before + reject.file, ..reject }));
         let segments = one.segments.into_iter();
@@ -345,6 +389,8 @@ fn merge(sets: Vec<Sets>, found: Vec<Found>, shared: &Shared<'_>) -> Survey {
             .segments
             .extend(segments.map(|segment| Segment { file: before as u32 + segment.file, ..segment }));
     }
+    survey.notices.extend((!misnamed.is_empty()).then_some(Notice::NotPacked { files: misnamed }));
+    survey.notices.extend((!empty.is_empty()).then_some(Notice::Empty { files: empty }));
     survey.segments.sort_by_key(|s| (s.movie_id, s.file, s.offset));
     survey.probe.sort_unstable();
     survey.probe.dedup();

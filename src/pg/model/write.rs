@@ -12,6 +12,7 @@ use crate::pg::bulk::{self, BulkInsert};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::columns;
 use crate::pg::progress::Shown;
+use crate::pg::ratings::Judges;
 use crate::pg::scan::{self, Column, Seen, scan};
 use crate::pg::{Error, memory, query, sequence};
 
@@ -26,12 +27,36 @@ pub struct NewModel<'a> {
     pub iterations: usize,
     pub train_rmse: f64,
     pub probe_rmse: Option<f64>,
+    pub held_out_rmse: Option<f64>,
+    /// What it is judged by: the probe or, where there is none, what was held out.
+    pub judged_by: Option<JudgedBy>,
     /// What the algorithm has to tell.
     pub summary: Option<serde_json::Value>,
     pub curve: Vec<factor::Iteration>,
     /// How long it took, so far.
     pub elapsed: Elapsed,
     pub deploy: Deploy,
+}
+
+/// The ratings that a model was judged by, and not trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JudgedBy {
+    pub ratings: i64,
+    pub digest: i64,
+}
+
+impl JudgedBy {
+    pub fn of(judges: &Judges) -> JudgedBy {
+        JudgedBy { ratings: judges.ratings.len() as i64, digest: judges.digest.number() }
+    }
+}
+
+/// What became of a new model.
+pub struct Written {
+    pub version: i32,
+    pub deployed: bool,
+    /// Why it is deployed, or why not.
+    pub reason: String,
 }
 
 /// Whether a new version is deployed.
@@ -41,7 +66,7 @@ pub enum Deploy {
     Told(bool),
     /// Where no version of its name is deployed.
     IfNone,
-    /// As `IfNone`, and also where the deployed version has a higher probe RMSE.
+    /// As `IfNone`, and also where the deployed version was judged by the same ratings and has a higher RMSE.
     IfBetter,
 }
 
@@ -86,6 +111,8 @@ impl<'a> NewModel<'a> {
             iterations: about.iterations as usize,
             train_rmse: about.train_rmse,
             probe_rmse: about.probe_rmse,
+            held_out_rmse: None,
+            judged_by: None,
             summary: about.summary.as_ref().and_then(|text| serde_json::from_str(text).ok()),
             curve: about.curve.iter().map(iteration).collect(),
             elapsed: Elapsed::Took(seconds(about.seconds)),
@@ -108,6 +135,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 /// Checks that the role may write models: better before an hour's training than after it.
 pub fn require_write() -> Result<(), Error> {
     columns::require("model", &[Privilege::Select, Privilege::Insert, Privilege::Update])?;
+    columns::require("model_version", &[Privilege::Select, Privilege::Insert])?;
     columns::require("model_iteration", &[Privilege::Insert])?;
     columns::require("model_deployment", &[Privilege::Insert])?;
     scan::check("dim_customer", &[key_column("customer_key")])?;
@@ -120,37 +148,36 @@ fn key_column(name: &'static str) -> Column {
     Column { name, type_oid: BuiltinOid::INT4OID }
 }
 
-/// Writes a model as a new version of its name; gives the version. `trained` tells which customers and movies had
+/// Writes a model as a new version of its name. `trained` tells which customers and movies had
 /// ratings to learn from: the others' rows are left out.
 pub fn write(
     new: &NewModel<'_>,
     model: &factor::Model,
     trained: impl Fn(&'static str, usize) -> bool,
     progress: &Shown,
-) -> Result<i32, Error> {
+) -> Result<Written, Error> {
     // Versions are counted: of two trainings under one name, the second to end waits for the first.
     catalog::lock_writers("model")?;
     let (version, deployed) = query::select(
         Seen::Now,
-        "SELECT coalesce(max(version), 0) + 1, count(*) FILTER (WHERE is_deployed),
-                min(probe_rmse) FILTER (WHERE is_deployed)
+        "SELECT greatest(coalesce(max(version), 0),
+                         (SELECT max(version) FROM @extschema@.model_version WHERE name = $1)) + 1,
+                min(version) FILTER (WHERE is_deployed),
+                min(coalesce(probe_rmse, held_out_rmse)) FILTER (WHERE is_deployed),
+                min(judged_ratings) FILTER (WHERE is_deployed), min(judged_digest) FILTER (WHERE is_deployed)
          FROM @extschema@.model WHERE name = $1",
         &[new.name.into()],
         |row| {
-            let version = row.get::<i32>(1)?.ok_or(Error::Null("model"))?;
-            let is_deployed = row.get::<i64>(2)? > Some(0);
-            Ok((version, is_deployed.then_some(row.get::<f64>(3)?)))
+            let next = row.get::<i32>(1)?.ok_or(Error::Null("model"))?;
+            let judged_by = row.get::<i64>(4)?.zip(row.get::<i64>(5)?);
+            let judged_by = judged_by.map(|(ratings, digest)| JudgedBy { ratings, digest });
+            let judged = row.get::<f64>(3)?.zip(judged_by);
+            Ok((next, row.get::<i32>(2)?.map(|version| Deployed { version, judged })))
         },
     )?
     .pop()
     .ok_or(Error::Null("model"))?;
-    let deploy = match (new.deploy, deployed, new.probe_rmse) {
-        (Deploy::Told(deploy), ..) => deploy,
-        (_, None, _) => true,
-        (Deploy::IfBetter, Some(Some(deployed)), Some(new)) => new < deployed,
-        // One that was trained on the probe, too, cannot be compared.
-        (Deploy::IfBetter | Deploy::IfNone, Some(_), _) => false,
-    };
+    let (deploy, reason) = decide(new, deployed.as_ref());
     if deploy {
         withdraw(new.name, deployed.is_some())?;
     }
@@ -158,8 +185,8 @@ pub fn write(
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary,
-                            prior)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17)
+                            held_out_rmse, judged_ratings, judged_digest, prior)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17, $18, $19, $20)
          RETURNING model_id",
         &[
             new.name.into(),
@@ -178,16 +205,28 @@ pub fn write(
             new.hold_out.into(),
             (model.samples as i32).into(),
             new.summary.clone().map(JsonB).into(),
+            new.held_out_rmse.into(),
+            new.judged_by.map(|by| by.ratings).into(),
+            new.judged_by.map(|by| by.digest).into(),
             model.prior.as_ref().map(|prior| memory::collect(prior.iter().copied())).transpose()?.into(),
         ],
     )?
     .ok_or(Error::Null("model"))?;
+    // What a dropped version was called means no other model ever after.
+    query::run(
+        "INSERT INTO @extschema@.model_version (name, version, model_id) VALUES ($1, $2, $3)",
+        &[new.name.into(), version.into(), model_id.into()],
+    )?;
     write_curve(model_id, &new.curve)?;
     if deploy {
         note_deployment(model_id)?;
     }
-    let mut written =
-        Written { progress, all: model.customers.biases.len() + model.movies.biases.len(), seen: 0, rows: 0 };
+    let mut written = RowsWritten {
+        progress,
+        all: model.customers.biases.len() + model.movies.biases.len(),
+        seen: 0,
+        rows: 0,
+    };
     let rows = RowsOf {
         table: "customer_factors",
         dimension: "dim_customer",
@@ -205,11 +244,47 @@ pub fn write(
         let links = model.links.as_ref().and_then(|links| array(links.row(key as usize - 1)));
         [model_id.into_datum(), key.into_datum(), bias.into_datum(), array(factors), links]
     })?;
-    Ok(version)
+    Ok(Written { version, deployed: deploy, reason })
+}
+
+/// The version of a name that is deployed: its RMSE, and by which ratings it was judged.
+struct Deployed {
+    version: i32,
+    judged: Option<(f64, JudgedBy)>,
+}
+
+/// Whether a new version is to be deployed, and why.
+fn decide(new: &NewModel<'_>, deployed: Option<&Deployed>) -> (bool, String) {
+    let judged = new.probe_rmse.or(new.held_out_rmse).zip(new.judged_by);
+    match (new.deploy, deployed) {
+        (Deploy::Told(deploy), _) => (deploy, format!("deploy => {deploy}")),
+        (_, None) => (true, "no version was deployed".into()),
+        (Deploy::IfNone, Some(Deployed { version, .. })) => (
+            false,
+            format!("version {version} is deployed, and models from elsewhere are not compared with it"),
+        ),
+        (Deploy::IfBetter, Some(Deployed { version, judged: other })) => match (judged, other) {
+            (None, _) => (false, "nothing was held out to judge it by".into()),
+            (_, None) => (false, format!("version {version} was not judged here")),
+            (Some((_, by)), Some((_, other_by))) if by != *other_by => {
+                (false, format!("version {version} was judged by other ratings"))
+            }
+            (Some((rmse, by)), Some((other, _))) => {
+                let is = if rmse < *other { "is" } else { "is not" };
+                let of = by.ratings;
+                (
+                    rmse < *other,
+                    format!(
+                        "RMSE {rmse:.4} {is} below {other:.4} of version {version}, by the same {of} ratings"
+                    ),
+                )
+            }
+        },
+    }
 }
 
 /// How far writing a model has come.
-struct Written<'a> {
+struct RowsWritten<'a> {
     progress: &'a Shown,
     all: usize,
     seen: usize,
@@ -229,7 +304,7 @@ impl RowsOf<'_> {
     fn write<const COLUMNS: usize>(
         &self,
         is_trained: impl Fn(usize) -> bool,
-        written: &mut Written<'_>,
+        written: &mut RowsWritten<'_>,
         make: impl Fn(i32, f32, ArrayView1<'_, f32>) -> [Option<pg_sys::Datum>; COLUMNS],
     ) -> Result<(), Error> {
         let RowsOf { table, dimension, key, side } = *self;

@@ -74,7 +74,7 @@ SELECT * FROM training_curve('nobody');
 
 -- What a model's row says can be trained again.
 SELECT again.params = model.params AS same FROM model,
-LATERAL train(algorithm, params, 'again', train_on, hold_out::real) AS again WHERE name = 'implicit';
+LATERAL train(algorithm, params, 'again', train_on, hold_out) AS again WHERE name = 'implicit';
 
 -- What a training would take, before it takes it.
 SELECT algorithm, bytes BETWEEN 10e6 AND 200e6 AS bytes, seconds BETWEEN 0.01 AND 300 AS seconds
@@ -108,6 +108,9 @@ SELECT * FROM train('als', '{"factors": "ten"}');
 SELECT * FROM train('als', '{"factors": 1.5}');
 SELECT * FROM train('als', '{"seed": 1.5}');
 SELECT * FROM train('als', '[10]');
+SELECT * FROM train('als', '{"regularization": 1e999}');
+\echo :SQLSTATE
+SELECT * FROM train('als', '{"seed": 1e400}');
 SELECT * FROM train('svdpp', '{"link_movies": "perhaps"}');
 SELECT * FROM train_estimate('bpmf', '{"samples": 1}');
 SELECT * FROM train_baseline(kind => 'best');

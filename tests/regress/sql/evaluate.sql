@@ -24,6 +24,23 @@ SELECT abs(model.probe_rmse - probe.rmse) < 1e-5 AS probe, abs(model.train_rmse 
        probe.n + train.n = everything.n AS all
 FROM model, evaluate() probe, evaluate(split => 'train') train, evaluate(split => 'all') everything;
 
+-- Whether it has learned from what it is judged on is said; it is told as a warning where the probe was asked for.
+SELECT probe.is_trained_on AS probe, train.is_trained_on AS train, everything.is_trained_on AS all
+FROM evaluate() probe, evaluate(split => 'train') train, evaluate(split => 'all') everything;
+SELECT version FROM train_als('cheat', factors => 10, iterations => 5, train_on => 'all');
+SELECT cheat.rmse < honest.rmse AS looks_better, cheat.is_trained_on FROM evaluate('cheat') cheat, evaluate('als') honest;
+-- Ratings that became the probe after the training may be among those that it has learned from.
+BEGIN;
+UPDATE fact_ratings SET is_probe = true WHERE rating_key = (SELECT min(rating_key) FROM fact_ratings WHERE NOT is_probe);
+SELECT n, is_trained_on FROM evaluate('als');
+ROLLBACK;
+BEGIN;
+UPDATE fact_ratings SET is_probe = false WHERE is_probe;
+SELECT probe_rmse FROM train_baseline('early', kind => 'mean');
+UPDATE fact_ratings SET is_probe = true WHERE rating_key % 100 = 0;
+SELECT is_trained_on FROM evaluate('early');
+ROLLBACK;
+
 -- Mistakes.
 SELECT * FROM evaluate('nonesuch');
 \echo :SQLSTATE

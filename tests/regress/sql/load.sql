@@ -33,7 +33,7 @@ FROM netflix_load('/tmp/netflix_rec_test/fixtures/combined');
 SELECT count(*), sum(rating_key) FROM fact_ratings;
 
 -- What comes later is added: customers and movies new and old, a longer probe. Of two ratings the first is kept. A
--- movie that no titles file knows has no title until one does.
+-- movie that no titles file knows has no title until one does; the last titles file that knows a movie counts.
 RESET client_min_messages;
 SELECT ratings_read, ratings_loaded, duplicates, customers, movies, probe_pairs, qualifying_pairs
 FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
@@ -94,6 +94,8 @@ CREATE EXTENSION netflix_rec;
 BEGIN;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ROLLBACK;
+-- Several statements of one -c are one transaction.
+\! psql -X -d regress -c "SET work_mem = '4MB'; SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny')" 2>&1
 DO $$ BEGIN CREATE TABLE written (); PERFORM netflix_load('/tmp/netflix_rec_test/fixtures/tiny'); END $$;
 SELECT count(*) FROM fact_ratings;
 

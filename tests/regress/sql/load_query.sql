@@ -26,6 +26,48 @@ SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes', max_rejects => 0)
 SELECT * FROM ratings_load('SELECT 0 AS customer_id, movie_id, rating, rated_on FROM votes', max_rejects => 2);
 \echo :SQLSTATE
 
+-- Any statement that selects: with a comment at its end, in one word, over VALUES, of a table; and columns that it has beside.
+BEGIN;
+SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('SELECT*FROM(VALUES(51,1,2,date''2005-01-01''))AS v(customer_id,movie_id,rating,rated_on)');
+SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('TABLE votes; -- all of them');
+SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('WITH v AS (SELECT * FROM votes) SELECT rated_on, rating, now() AS at, movie_id, customer_id FROM v');
+ROLLBACK;
+-- Whatever the columns' types: a number is the whole number that it is, or no id; a day is a day, and text is yyyy-mm-dd.
+BEGIN;
+SET LOCAL DateStyle = 'SQL, DMY';
+SET LOCAL TimeZone = 'Pacific/Kiritimati';
+CREATE DOMAIN stars AS numeric(3, 1);
+SELECT ratings_read, ratings_loaded, rejected FROM ratings_load($$
+    SELECT ' 60 ' AS customer_id, 1::smallint AS movie_id, 5::stars AS rating, '2005-01-31' AS rated_on
+    UNION ALL SELECT * FROM (VALUES ('61.0', 1, 4.0, '2005-01-31'), ('7.5', 1, 4, '2005-01-31'), ('x', 1, 4, '2005-01-31'), ('62', 1, 4.5, '2005-01-31'),
+                                    ('63', 1, 4, '31/01/2005'), ('64', 1, 4, 'yesterday'), ('65', 1, 4, '2005-02-30'), ('1e3', 7, 4, '2005-01-31')) v
+$$);
+SELECT ratings_loaded, rejected FROM ratings_load($$SELECT 66.0::float8 AS customer_id, 1::bigint AS movie_id, 3::real AS rating, timestamp '2005-01-31 23:59:59.999999' AS rated_on$$);
+SELECT ratings_loaded, rejected FROM ratings_load($$SELECT 7.5 AS customer_id, 1 AS movie_id, 3 AS rating, date '2005-01-31' AS rated_on$$);
+SELECT line, text, reason FROM load_reject JOIN load_run USING (run_id) WHERE started_at >= now() ORDER BY run_id, reject_no;
+SELECT customer_id, movie_id, rating, date_key FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) WHERE customer_id >= 60 AND customer_id <> 1000 ORDER BY 1;
+ROLLBACK;
+-- A fifth column may say which ratings are the probe.
+BEGIN;
+SELECT ratings_loaded, probe_pairs FROM ratings_load($$SELECT customer_id + 100 AS customer_id, movie_id, rating, rated_on, nullif(movie_id = 3, false) AS is_probe FROM votes$$);
+SELECT ratings_loaded, duplicates, probe_pairs FROM ratings_load($$SELECT customer_id + 100 AS customer_id, movie_id, rating, rated_on, true AS is_probe FROM votes$$);
+SELECT customer_id, movie_id, is_probe FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)
+WHERE customer_id > 100 AND customer_id <> 1000 ORDER BY 1, 2;
+ROLLBACK;
+BEGIN;
+SELECT netflix_reset();
+SELECT ratings_loaded, probe_pairs FROM ratings_load($$SELECT *, movie_id = 3 AS is_probe FROM votes$$);
+SELECT count(*) FILTER (WHERE is_probe) AS probe FROM fact_ratings;
+ROLLBACK;
+-- Ratings on another scale are told once, before anything is loaded, with what converts them; some that are off it are listed.
+SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 10 / 2.0 + 0.5 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 5000) g');
+SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 11 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 30) g', max_rejects => NULL);
+SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 101 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 500) g');
+BEGIN;
+SELECT ratings_loaded, rejected FROM ratings_load('SELECT g + 5000 AS customer_id, 1 AS movie_id, greatest(ceil((g % 10 / 2.0 + 0.5)), 1) AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 50) g');
+SELECT ratings_loaded, rejected FROM ratings_load('SELECT g + 6000 AS customer_id, 1 AS movie_id, CASE WHEN g <= 9 THEN 4.5 ELSE 4 END AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 50) g');
+ROLLBACK;
+
 -- It is part of the caller's transaction, and sees what that has done.
 BEGIN;
 INSERT INTO votes VALUES (43, 1, 3, '2005-09-06');
@@ -47,7 +89,18 @@ SELECT * FROM ratings_load(NULL);
 SELECT * FROM ratings_load('');
 SELECT * FROM ratings_load('votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating FROM votes');
-SELECT * FROM ratings_load('SELECT ''x'' AS customer_id, movie_id, rating, rated_on FROM votes');
+SELECT ratings_read, rejected FROM ratings_load('SELECT ''x'' AS customer_id, movie_id, rating, rated_on FROM votes');
+SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on, rating FROM votes');
+SELECT * FROM ratings_load('SELECT * FORM votes');
+SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on
+FROM votes JOIN nowhere USING (movie_id)');
+SELECT * FROM ratings_load('SELECT ARRAY[customer_id] AS customer_id, movie_id, rating, rated_on FROM votes');
+SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, 20051231 AS rated_on FROM votes');
+SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on::timestamptz FROM votes');
+SELECT * FROM ratings_load('SELECT *, 1 AS is_probe FROM votes');
+SELECT * FROM ratings_load('-- nothing but a comment');
+SELECT * FROM ratings_load('WITH gone AS (DELETE FROM votes RETURNING *) SELECT * FROM gone');
+SELECT * FROM ratings_load('SHOW work_mem');
 SELECT * FROM ratings_load('SELECT * FROM votes) AS v; DROP TABLE votes; SELECT * FROM (SELECT 1');
 SELECT * FROM ratings_load('DELETE FROM votes RETURNING *');
 SELECT * FROM ratings_load('SELECT * FROM votes', max_rejects => -1);

@@ -5,10 +5,10 @@ SELECT * FROM models;
 SELECT * FROM deploy_model('als');
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
 -- The first version is deployed; a later one if it is better, or when told.
-SELECT version FROM train_als(factors => 8, iterations => 3);
-SELECT version FROM train_als(factors => 1, iterations => 1, regularization => 10);
-SELECT version FROM train_als(factors => 4, iterations => 2, deploy => true);
-SELECT version FROM train_als(factors => 5, iterations => 2, deploy => false);
+SELECT version, deployed, reason FROM train_als(factors => 8, iterations => 3);
+SELECT version, deployed, regexp_replace(reason, '(\.\d\d)\d+', '\1..', 'g') AS reason FROM train_baseline('als', kind => 'mean');
+SELECT version, deployed, reason FROM train_als(factors => 4, iterations => 2, deploy => true);
+SELECT version, deployed, reason FROM train_als(factors => 5, iterations => 2, deploy => false);
 SELECT model, version, state, algorithm, factors, iterations, train_rmse IS NOT NULL AS judged, trained_by, deployed_at IS NOT NULL AS deployed FROM models ORDER BY version;
 -- By number, or the newest.
 SELECT * FROM deploy_model('als', 2);
@@ -30,6 +30,13 @@ SELECT * FROM drop_model('als', 1);
 SELECT * FROM drop_model('als');
 SELECT * FROM drop_model('als', 2);
 SELECT * FROM drop_model('als', 1, force => true);
+-- A number that was dropped is no other version's, the last one's as little as any.
+BEGIN;
+SELECT * FROM drop_model('als', 4);
+SELECT version FROM train_als(factors => 1, iterations => 1);
+SELECT count(*) FROM drop_model('als', force => true);
+SELECT version, reason FROM train_als(factors => 1, iterations => 1);
+ROLLBACK;
 SELECT * FROM recommend(1, 3, 'als');
 SELECT * FROM rollback_model('als');
 SELECT * FROM deploy_model('als', 3);
@@ -54,7 +61,7 @@ SELECT version FROM train_svdpp(factors => 3, iterations => 2);
 SELECT version FROM train_bpmf(factors => 2, burn_in => 1, samples => 3, hold_out => 0.1);
 CREATE TABLE exported AS SELECT name, export_model(name) AS archive FROM unnest(ARRAY['als', 'svdpp', 'bpmf']) AS name;
 SELECT name, length(archive) > 100000 AS is_large FROM exported ORDER BY name;
-SELECT i.model, version, customers = (SELECT count(*) FROM customer_factors WHERE model_id = model_id(name)) AS all_customers,
+SELECT i.model, version, deployed, reason, customers = (SELECT count(*) FROM customer_factors WHERE model_id = model_id(name)) AS all_customers,
        movies = (SELECT count(*) FROM movie_factors WHERE model_id = model_id(name)) AS all_movies
 FROM exported, LATERAL import_model(archive, name || ' again') i ORDER BY name;
 -- It is the same in all but its name, and when it was written.
@@ -72,7 +79,10 @@ SELECT count(*) AS different FROM (
 ) d;
 SELECT count(*) AS different FROM (SELECT iteration, train_rmse, held_out_rmse, round(seconds::numeric, 6) FROM training_curve('svdpp') EXCEPT SELECT iteration, train_rmse, held_out_rmse, round(seconds::numeric, 6) FROM training_curve('svdpp again')) d;
 -- Under its own name it is a version more.
-SELECT model, version FROM exported, LATERAL import_model(archive) WHERE name = 'als';
+SELECT i.model, version, deployed, reason FROM exported, LATERAL import_model(archive) i WHERE name = 'als';
+-- Its RMSE is that on the probe here, whatever its archive claims; and it is not compared, as nobody knows what it was trained on.
+SELECT abs(probe_rmse - rmse) < 1e-5 AS judged_here, judged_digest FROM model, evaluate('als again') WHERE name = 'als again';
+SELECT version, deployed, reason FROM train_als('als again', factors => 9, iterations => 6);
 SELECT version, state FROM models WHERE model = 'als' ORDER BY version;
 -- Customers and movies that are not here are left out.
 BEGIN;
@@ -109,6 +119,25 @@ SELECT i.version FROM exported, LATERAL import_model(archive, 'svdpp') i WHERE n
 SELECT i.version FROM exported, LATERAL import_model(archive, 'svdpp', deploy => true) i WHERE name = 'svdpp';
 SELECT version, state FROM models WHERE model = 'svdpp' ORDER BY version;
 DROP TABLE exported;
+
+-- By the same ratings or not at all: a probe that has changed is another, a share held out decides where there is none.
+BEGIN;
+SELECT version, deployed, reason FROM train_als('probed', factors => 2, iterations => 1);
+UPDATE fact_ratings SET is_probe = false WHERE rating_key = (SELECT min(rating_key) FROM fact_ratings WHERE is_probe);
+SELECT version, deployed, reason FROM train_als('probed', factors => 8, iterations => 5);
+UPDATE fact_ratings SET is_probe = false WHERE is_probe;
+SELECT version, deployed, reason FROM train_als('probed', factors => 8, iterations => 5);
+SELECT version, deployed, reason FROM train_baseline('held', kind => 'mean', hold_out => 0.1);
+SELECT version, deployed, regexp_replace(reason, '(\.\d\d)\d+', '\1..', 'g') AS reason FROM train_als('held', factors => 8, iterations => 5, hold_out => 0.1);
+SELECT version, deployed, reason FROM train_als('held', factors => 8, iterations => 6, hold_out => 0.2, seed => 7);
+SELECT count(DISTINCT judged_digest) AS same_pairs, bool_and(held_out_rmse IS NOT NULL AND probe_rmse IS NULL) AS judged FROM model WHERE name = 'held' AND hold_out < 0.15;
+ROLLBACK;
+-- Who names no model is answered by the one whose name was trained first, whatever is trained beside it, until that is dropped.
+SET client_min_messages = notice;
+SELECT name AS default_model FROM model WHERE model_id = model_id();
+SELECT count(*) FROM drop_model('als', force => true);
+SET client_min_messages = warning;
+SELECT name AS default_model FROM model WHERE model_id = model_id();
 
 -- A model that another session drops is forgotten; here, by the same.
 SELECT count(*) FROM recommend(1, 3, 'svdpp');

@@ -66,7 +66,7 @@ SELECT rank, movie_id FROM warehouse.recommend(42);
 SELECT n FROM warehouse.evaluate();
 SELECT * FROM warehouse.train_als(factors => 2);
 RESET ROLE;
-GRANT INSERT, UPDATE ON warehouse.model, warehouse.model_iteration, warehouse.model_deployment, warehouse.customer_factors, warehouse.movie_factors
+GRANT INSERT, UPDATE ON warehouse.model, warehouse.model_version, warehouse.model_iteration, warehouse.model_deployment, warehouse.customer_factors, warehouse.movie_factors
 TO regress_analyst;
 SET ROLE regress_analyst;
 SELECT version FROM warehouse.train_als(factors => 2);
@@ -137,8 +137,8 @@ SELECT * FROM import_model('');
 SET ROLE regress_trainer;
 SELECT version FROM train_als(factors => 2, deploy => true);
 SELECT * FROM rollback_model('als');
-SELECT * FROM deploy_model('als', 2);
-SELECT * FROM drop_model('als', 3);
+SELECT * FROM deploy_model('als', 3);
+SELECT * FROM drop_model('als', 4);
 SELECT * FROM refresh_customer(42);
 SELECT model, version FROM import_model(export_model(), 'copy');
 SELECT * FROM netflix_reset();

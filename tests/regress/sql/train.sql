@@ -130,3 +130,26 @@ CREATE EXTENSION netflix_rec;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/titles');
 SELECT ratings, round(train_rmse::numeric, 6) AS train_rmse, probe_rmse FROM train_als();
 DROP EXTENSION netflix_rec;
+
+-- What is held out goes by the data's own ids: the same ratings are, in whatever order they were loaded, by whatever algorithm.
+CREATE EXTENSION netflix_rec;
+SET client_min_messages = warning;
+CREATE TABLE votes AS SELECT 1 + g % 200 AS customer_id, 1 + g / 200 AS movie_id, 1 + g * 7 % 5 AS rating, date '2005-01-01' AS rated_on FROM generate_series(0, 3999) g;
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes');
+SELECT ratings FROM train_als(factors => 2, iterations => 2, hold_out => 0.2);
+SELECT ratings FROM train_baseline(hold_out => 0.2);
+SELECT ratings FROM train_svd(factors => 2, iterations => 2, hold_out => 0.2, seed => 7);
+SELECT count(*) AS trainings, count(DISTINCT judged_digest) AS sets_held_out, min(judged_digest) AS digest FROM model \gset
+SELECT :trainings AS trainings, :sets_held_out AS sets_held_out;
+SELECT name, held_out_rmse IS NOT NULL AS judged, judged_ratings FROM model ORDER BY name;
+SELECT netflix_reset();
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes WHERE movie_id > 10 AND customer_id > 100');
+SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes ORDER BY customer_id DESC');
+SELECT ratings FROM train_als(factors => 2, iterations => 2, hold_out => 0.2);
+SELECT judged_digest = :digest AS same_ratings FROM model;
+-- A customer is folded in from what was not held out, as it was trained.
+CREATE TEMP TABLE trained AS SELECT customer_key, bias, f.factors FROM customer_factors f;
+SELECT count(ratings) FROM dim_customer, LATERAL refresh_customer(customer_id);
+SELECT max(abs(c.bias - t.bias)) < 1e-4 AS as_trained FROM trained t JOIN customer_factors c USING (customer_key);
+DROP TABLE votes;
+DROP EXTENSION netflix_rec;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use prize_format::{BlockReader, Event, Located, Probe, Qualifying, Rating, Record, Title};
+use prize_format::{BlockReader, Event, Judged, Located, Probe, Qualifying, Rating, Record, TitleForm};
 
 /// Gives at most so many bytes a read.
 struct Slow<'a>(&'a [u8], usize);
@@ -47,8 +47,10 @@ fuzz_target!(|input: &[u8]| {
     check::<Rating>(text, step);
     check::<Probe>(text, step);
     check::<Qualifying>(text, step);
+    check::<Judged>(text, step);
+    let form = TitleForm::of(text.split(|&b| b == b'\n').filter(|line| !line.is_empty()));
     for line in text.split(|&b| b == b'\n') {
-        if let Ok(title) = Title::parse(line) {
+        if let Ok(title) = form.parse(line) {
             assert!((1..=i32::MAX as u32).contains(&title.movie_id));
             let title = title.title.as_deref().unwrap_or("none");
             assert!(!title.is_empty() && title.trim() == title && !title.chars().any(char::is_control));

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    BlockReader, ContentCheck, Date, Error, Event, Folder, Kind, Known, Limits, Located, Probe, Qualifying,
-    QualifyingPair, Rating, RatingReader, Record, Reject, Survey, Title, Unit, Watch, read_probe,
+    BlockReader, ContentCheck, Date, Error, Event, Folder, Judged, Kind, Known, Limits, Located, Probe,
+    Qualifying, QualifyingPair, Rating, RatingReader, Record, Reject, Survey, Title, Unit, Watch, read_probe,
     read_qualifying,
 };
 
@@ -70,6 +70,19 @@ pub fn records<T: Record>(text: impl Read) -> (Vec<(u32, T)>, u64) {
     (records, refused)
 }
 
+/// The events of a text's lines, up to the last that is not blank; and the movie of each.
+fn events<T: Record>(text: &[u8]) -> Vec<(Option<u32>, Event<T>)> {
+    let mut events = Vec::new();
+    let mut reader = BlockReader::<_, T>::new(text);
+    while let Some(Located { event, .. }) = reader.next().unwrap() {
+        events.push((reader.movie_id(), event));
+    }
+    while let Some((_, Event::Blank)) = events.last() {
+        events.pop();
+    }
+    events
+}
+
 /// All that a load finds.
 #[derive(Debug, PartialEq)]
 pub struct Loaded {
@@ -85,6 +98,8 @@ pub struct Loaded {
     pub days: Option<(Date, Date)>,
     pub rejects: Vec<Reject>,
     pub rejected: u64,
+    /// Those of ratings among them.
+    pub ratings_rejected: u64,
 }
 
 /// How a load is done; none of it may change what is loaded.
@@ -166,6 +181,12 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
         days: survey.days,
         rejects: survey.rejects.kept,
         rejected: survey.rejects.count,
+        ratings_rejected: survey
+            .files
+            .iter()
+            .filter(|file| file.kind == Kind::Ratings)
+            .map(|file| file.rejected)
+            .sum(),
     })
 }
 
@@ -205,9 +226,21 @@ fn check_keys(survey: &Survey, movie_id: u32, customer_id: u32, date: Date) {
 pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded {
     let text = |name| texts.get(&name).map_or(&[][..], Vec::as_slice);
     let (probe, probe_refused) = records::<Probe>(text(b'p'));
-    let (qualifying, qualifying_refused) = records::<Qualifying>(text(b'q'));
-    let (judging, judging_refused) = records::<Rating>(text(b'j'));
-    let mut rejected = probe_refused + qualifying_refused + judging_refused;
+    let (questions, mut answers) = (events::<Qualifying>(text(b'q')), events::<Judged>(text(b'j')));
+    let movie = |is: Option<u32>, event: bool| if event { is } else { None };
+    let in_step = questions
+        .iter()
+        .map(|(id, event)| movie(*id, matches!(event, Event::Movie(_))))
+        .eq(answers.iter().map(|(id, event)| movie(*id, matches!(event, Event::Movie(_)))));
+    if !in_step || !texts.contains_key(&b'q') {
+        answers.clear();
+    }
+    let refused = |is: bool| u64::from(is);
+    let qualifying_refused =
+        questions.iter().map(|(_, event)| refused(matches!(event, Event::Refused(_)))).sum::<u64>();
+    let judging_refused =
+        answers.iter().map(|(_, event)| refused(matches!(event, Event::Refused(_)))).sum::<u64>();
+    let (mut rejected, mut ratings_rejected) = (probe_refused + qualifying_refused + judging_refused, 0);
     let probe = probe.into_iter().map(|(movie_id, pair)| (movie_id, pair.customer_id));
     let probe = probe.collect::<BTreeSet<_>>();
 
@@ -216,7 +249,7 @@ pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded 
     let (mut ratings, mut read) = (BTreeMap::new(), 0);
     for name in *b"mcd" {
         let (all, refused) = records::<Rating>(text(name));
-        rejected += refused;
+        ratings_rejected += refused;
         read += all.len() as u64;
         for (movie_id, rating) in all {
             let key = (movie_id, rating.customer_id);
@@ -224,7 +257,7 @@ pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded 
             customers.insert(rating.customer_id);
             days.insert(rating.date);
             match firsts.get(&key) {
-                Some(first) => rejected += u64::from(*first != rating),
+                Some(first) => ratings_rejected += u64::from(*first != rating),
                 None => {
                     firsts.insert(key, rating);
                     ratings.insert(key, (movie_id, rating, probe.contains(&key)));
@@ -233,16 +266,25 @@ pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded 
         }
     }
     let mut pairs = BTreeMap::<_, QualifyingPair>::new();
-    let judging = judging.into_iter().map(|(movie, r)| (movie, r.customer_id, r.date, Some(r.rating)));
-    let qualifying = qualifying.into_iter().map(|(movie, q)| (movie, q.customer_id, q.date, None));
-    for (movie_id, customer_id, date, rating) in qualifying.chain(judging) {
+    for (at, (movie_id, event)) in questions.into_iter().enumerate() {
+        let (Some(movie_id), Event::Record(Qualifying { customer_id, date })) = (movie_id, event) else {
+            continue;
+        };
+        let answer = match answers.get(at) {
+            Some((_, Event::Record(answer))) => Some(*answer),
+            _ => None,
+        };
         movies.insert(movie_id);
         customers.insert(customer_id);
         days.insert(date);
-        let pair = QualifyingPair { movie_id, customer_id, date, rating };
+        let (rating, subset) = (answer.map(|answer| answer.rating), answer.map(|answer| answer.subset));
+        let pair = QualifyingPair { movie_id, customer_id, date, rating, subset };
         let first = pairs.entry((movie_id, customer_id)).or_insert(pair);
-        first.rating = first.rating.or(rating);
+        if first.rating.is_none() {
+            (first.rating, first.subset) = (rating, subset);
+        }
     }
+    rejected += ratings_rejected;
     Loaded {
         duplicates: read - ratings.len() as u64,
         ratings: ratings.into_values().collect(),
@@ -255,5 +297,6 @@ pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded 
         days: days.first().copied().zip(days.last().copied()),
         rejects: Vec::new(),
         rejected,
+        ratings_rejected,
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use prize_format::sample::{Layout, Sample};
+use prize_format::sample::{Form, Layout, Sample};
 
 const USAGE: &str = "\
 Writes a sample data set in the Netflix Prize's raw format, and prints the RMSE that the planted truth
@@ -17,6 +17,7 @@ usage: prize-sample FOLDER [options]
   --customers N    customers (default: one to 209 ratings from a million ratings on, more below)
   --movies N       movies (default: one to 270 ratings, likewise, and 17770 at most)
   --seed N         the same seed makes the same files (default 42)
+  --plain          who rates what, and when, tells nothing of what they give
   --layout L       files: training_set/mv_*.txt (default); tar: training_set.tar; combined: combined_data_*.txt
   --gzip           compress each file
   --crlf           end lines as Windows does
@@ -40,8 +41,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("ratings") => {
-                let Sample { seed, layout, style, .. } = sample;
-                sample = Sample { seed, layout, style, ..Sample::of(args.value()?.parse()?) };
+                let Sample { seed, form, layout, style, .. } = sample;
+                sample = Sample { seed, form, layout, style, ..Sample::of(args.value()?.parse()?) };
             }
             Long("customers") => customers = Some(args.value()?.parse()?),
             Long("movies") => movies = Some(args.value()?.parse()?),
@@ -54,6 +55,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
                     _ => return Err("--layout is files, tar or combined".into()),
                 }
             }
+            Long("plain") => sample.form = Form::Plain,
             Long("gzip") => sample.style.gzip = true,
             Long("crlf") => sample.style.crlf = true,
             Long("no-final-newline") => sample.style.final_newline = false,

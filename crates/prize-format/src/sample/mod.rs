@@ -1,8 +1,8 @@
 //! Samples of any size in the Prize's own format, with a planted truth that shows how good a prediction can be.
 //!
-//! Who rates what follows power laws in both customers and movies; what they give follows planted biases and
-//! factors, rounded and noisy; when they rate drifts, later months holding more and kinder ratings. As in the
-//! Prize, the probe and the qualifying set take about equally many of each customer's ratings, and late ones.
+//! How often customers rate and movies are rated follows power laws; what customers give follows planted biases and
+//! factors, noisy and rounded; later months hold more and kinder ratings. As in the Prize, the probe and the qualifying
+//! set take about equally many of each customer's ratings, and late ones. [`Form`] says what else there is to learn.
 
 mod population;
 mod titles;
@@ -20,6 +20,16 @@ use truth::Truth;
 use writer::{Block, Writer};
 pub use writer::{Layout, Style};
 
+/// What there is to learn beside biases and factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing: who rates what, and when, is independent of what they give.
+    Plain,
+    /// As people are: they rate what they like, in sessions that have a mood each; movies rise and fall; known movies are liked
+    /// a little better; some customers have hardly rated anything.
+    Lifelike,
+}
+
 /// What to make.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -31,6 +41,8 @@ pub struct Sample {
     pub movies: u32,
     /// The same seed makes the same files.
     pub seed: u64,
+    /// What there is to learn.
+    pub form: Form,
     /// Which files hold the training set.
     pub layout: Layout,
     /// How lines and files are written.
@@ -44,10 +56,10 @@ pub struct Summary {
     pub ratings: u64,
     /// Pairs in `probe.txt`.
     pub probe: u64,
-    /// Pairs in `qualifying.txt` and `judging.txt`.
+    /// Pairs in `qualifying.txt`, and answers in `grand_prize/judging.txt`.
     pub qualifying: u64,
-    /// The root mean squared error of the planted truth, cut to 1 to 5, on the probe, if there is any: no
-    /// prediction can be expected to do better by much.
+    /// The root mean squared error on the probe, if there is any, of the best prediction that all that is planted allows. Of a
+    /// plain form, that is the score cut to 1 to 5; of a lifelike one, the mean of the stars that the score leads to.
     pub truth_rmse: Option<f64>,
 }
 
@@ -57,6 +69,7 @@ const FULL: Sample = Sample {
     customers: 480_189,
     movies: 17_770,
     seed: 42,
+    form: Form::Lifelike,
     layout: Layout::Files,
     style: Style { crlf: false, final_newline: true, gzip: false },
 };
@@ -99,7 +112,7 @@ impl Sample {
         }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let population = Population::new(self, qualifying, probe, &mut rng);
-        let truth = Truth::new(self.customers, &population.movies, &mut rng);
+        let truth = Truth::new(self, &population.movies, &mut rng);
         let mut writer = Writer::create(folder, self.layout, self.style, self.movies)?;
         writer.titles(&titles::titles(&population.movies, &mut rng))?;
 
@@ -108,7 +121,7 @@ impl Sample {
         let mut judged = Block::default();
         let (mut probe_pairs, mut squared_error, mut written, mut withheld) = (0, 0.0, 0, 0);
         for movie in &population.movies {
-            population.draw(movie, &mut rng, &mut drawn);
+            population.draw(movie, &truth, &mut rng, &mut drawn);
             training.start(movie.id);
             judged.start(movie.id);
             for pair in &drawn {
@@ -121,7 +134,7 @@ impl Sample {
                     continue;
                 }
                 if pair.part == population::Part::Probe {
-                    let error = score.clamp(1.0, 5.0) - f32::from(rating);
+                    let error = truth.predicted(score) - f32::from(rating);
                     squared_error += f64::from(error * error);
                     probe_pairs += 1;
                     writer.probe(movie.id, customer.id)?;
@@ -171,6 +184,15 @@ pub(crate) fn write_ratings(
     Ok(written)
 }
 
+/// A number that has nothing to do with its neighbours' (the mixing is that of Steele et al. 2014, SplitMix): what is planted of a
+/// customer's day or a movie's month is looked up by it, and takes no memory.
+fn scatter(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
 /// Rounds shares of a whole so that they add up to it: each share becomes the whole numbers its interval holds
 /// when the shares are laid end to end, from a random start.
 fn round_shares(shares: impl Iterator<Item = f64>, rng: &mut impl Rng) -> impl Iterator<Item = u64> {
@@ -197,6 +219,27 @@ mod tests {
         let sample = Sample { layout, style: Style { gzip, ..FULL.style }, ..Sample::of(5_000) };
         let summary = sample.write(folder.path(), &mut |_| {}).unwrap();
         (folder, summary)
+    }
+
+    /// What earlier versions wrote of the same seed.
+    #[test]
+    fn the_plain_form_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample { layout: Layout::Combined, form: Form::Plain, ..Sample::of(5_000) };
+        sample.write(folder.path(), &mut |_| {}).unwrap();
+        let checksums = files(folder.path()).into_iter().map(|(name, text)| (name, crc32fast::hash(&text)));
+        let checksums = checksums.collect::<Vec<_>>();
+        let expected = [
+            ("combined_data_1.txt", 39651046),
+            ("combined_data_2.txt", 1525763693),
+            ("combined_data_3.txt", 2561236406),
+            ("combined_data_4.txt", 3847829213),
+            ("movie_titles.csv", 3889382862),
+            ("probe.txt", 3164107722),
+            ("qualifying.txt", 3471148),
+        ];
+        let expected = expected.map(|(name, checksum): (&str, u32)| (name.to_owned(), checksum));
+        assert_eq!(checksums, expected);
     }
 
     fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -232,20 +275,25 @@ mod tests {
     }
 
     #[test]
-    fn judging_answers_qualifying() {
+    fn judging_answers_qualifying_line_by_line() {
         let (folder, summary) = made(Layout::Combined, false);
         let read = |name| String::from_utf8(fs::read(folder.path().join(name)).unwrap()).unwrap();
-        let judging = read("judging.txt");
-        let questions = judging.lines().map(|line| match line.split(',').collect::<Vec<_>>()[..] {
-            [customer, rating, date] => {
-                assert!(["1", "2", "3", "4", "5"].contains(&rating));
-                format!("{customer},{date}")
+        let (judging, qualifying) = (read("grand_prize/judging.txt"), read("qualifying.txt"));
+        assert_eq!(judging.lines().count(), qualifying.lines().count());
+        let (mut answers, mut tests) = (0, 0);
+        for (answer, question) in judging.lines().zip(qualifying.lines()) {
+            match answer.split_once(',') {
+                Some((rating, subset)) => {
+                    assert!(["1", "2", "3", "4", "5"].contains(&rating) && ["0", "1"].contains(&subset));
+                    assert!(question.contains(','));
+                    answers += 1;
+                    tests += u64::from(subset == "1");
+                }
+                None => assert!(answer == question && answer.ends_with(':')),
             }
-            _ => line.to_owned(),
-        });
-        let questions = questions.collect::<Vec<_>>();
-        assert_eq!(questions, read("qualifying.txt").lines().collect::<Vec<_>>());
-        assert_eq!(questions.iter().filter(|line| line.contains(',')).count() as u64, summary.qualifying);
+        }
+        assert_eq!(answers, summary.qualifying);
+        assert!(tests.abs_diff(answers / 2) < answers / 8, "{tests} of {answers}");
     }
 
     #[test]

@@ -1,15 +1,25 @@
-//! Who rates what, and when: power laws in customers and movies, a customer's taste left aside.
+//! Who rates what, and when: power laws in customers and movies, and of a lifelike form customers' tastes and sessions.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::{Sample, round_shares};
+use super::truth::Truth;
+use super::{Form, Sample, round_shares, scatter};
 use crate::Date;
 
 /// Day 0 of the Prize's ratings.
 pub const FIRST_DAY: (u32, u32, u32) = (1999, 11, 11);
 /// Days from the first rating to the last, 2005-12-31.
 pub const DAYS: u32 = 2243;
+
+/// Of a lifelike form, one customer in so many has rated 1 to 5 movies.
+const COLD: u32 = 100;
+/// Movies that a customer rates in one session.
+const SESSION: f64 = 6.0;
+/// Sessions tried to find one late enough.
+const TRIES: usize = 12;
+/// How much rarer than its ratings a customer's probe and qualifying pairs are at most: of very few, some are left to train on.
+const RAREST: f64 = 8.0;
 
 /// Customers of about the same activity are drawn from as one class.
 const CLASSES: usize = 128;
@@ -20,6 +30,8 @@ pub struct Customer {
     joined: u32,
     /// How much rarer than one's ratings one's probe and qualifying pairs are.
     rarity: f32,
+    /// How many sessions it rates in; 0 where each rating has a day of its own.
+    sessions: u32,
 }
 
 pub struct Movie {
@@ -33,6 +45,8 @@ pub struct Movie {
     ratings: u64,
     probe: u64,
     qualifying: u64,
+    /// How well it is known: the logarithm of its ratings, less the mean and over the standard deviation of all movies'.
+    pub fame: f32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +68,7 @@ pub struct Population {
     /// By id.
     pub movies: Vec<Movie>,
     classes: Vec<Class>,
+    seed: u64,
 }
 
 struct Class {
@@ -73,38 +88,47 @@ impl Population {
     pub fn new(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Population {
         // Weights, not counts: nobody rates a movie twice, so that the most active fall short of theirs. What comes out
         // stands in docs/sample.md.
-        let activity = zipf_mandelbrot(sample.customers, 0.9, 0.002);
+        let mut activity = zipf_mandelbrot(sample.customers, 0.9, 0.002);
+        let mean = sample.ratings as f64 / f64::from(sample.customers);
+        if sample.form == Form::Lifelike {
+            cool(&mut activity, (sample.customers / COLD) as usize, mean);
+        }
         let ids = sparse_ids(sample.customers, rng);
         let customers = ids.into_iter().zip(&activity).map(|(id, activity)| Customer {
             id,
             // More customers join late: the number of ratings a month grows.
             joined: ((1.0 - rng.random::<f64>().powi(2)) * f64::from(DAYS) * 0.95) as u32,
-            rarity: (1.0 / activity) as f32,
+            rarity: match sample.form {
+                Form::Plain => (1.0 / activity) as f32,
+                Form::Lifelike => (1.0 / activity).min(RAREST) as f32,
+            },
+            sessions: match sample.form {
+                Form::Plain => 0,
+                Form::Lifelike => (activity * mean / SESSION).ceil() as u32,
+            },
         });
         let customers = customers.collect::<Vec<_>>();
         let classes = classes(&activity);
         let movies = movies(sample, qualifying, probe, rng);
-        Population { customers, movies, classes }
+        Population { customers, movies, classes, seed: sample.seed }
     }
 
     /// Draws who rates a movie, and which of these ratings go to the probe and to the qualifying set.
-    pub fn draw(&self, movie: &Movie, rng: &mut impl Rng, drawn: &mut Vec<Pair>) {
+    pub fn draw(&self, movie: &Movie, truth: &Truth, rng: &mut impl Rng, drawn: &mut Vec<Pair>) {
         drawn.clear();
         let wanted = movie.ratings + movie.qualifying;
         let rate = |b: f64, class: &Class| f64::from(class.to - class.from) * -(-class.activity * b).exp_m1();
         let popularity = solve(wanted as f64, |b| self.classes.iter().map(|class| rate(b, class)).sum());
         let shares = self.classes.iter().map(|class| rate(popularity, class));
         let counts = round_shares(shares, rng).collect::<Vec<_>>();
-        for (class, count) in self.classes.iter().zip(counts) {
-            choose(
-                class.from,
-                class.to,
-                count.min(u64::from(class.to - class.from)) as u32,
-                rng,
-                |customer| {
-                    drawn.push(Pair { customer, part: Part::Training });
-                },
-            );
+        let interest = truth.interest(movie.index);
+        for (&Class { from, to, .. }, count) in self.classes.iter().zip(counts) {
+            let count = count.min(u64::from(to - from)) as u32;
+            let hand_on = |customer| drawn.push(Pair { customer, part: Part::Training });
+            match &interest {
+                None => choose(from, to, count, rng, hand_on),
+                Some(interest) => choose_by(interest, from, to, count, rng, hand_on),
+            }
         }
         self.set_aside(drawn, movie.qualifying, Part::Qualifying, rng);
         self.set_aside(drawn, movie.probe, Part::Probe, rng);
@@ -140,9 +164,34 @@ impl Population {
     /// late for what is set aside.
     pub fn day(&self, movie: &Movie, pair: &Pair, rng: &mut impl Rng) -> u32 {
         let from = self.customers[pair.customer as usize].joined.max(movie.released).min(DAYS - 1);
+        let late = if pair.part == Part::Training { 0.0 } else { 0.85 };
+        let sessions = self.customers[pair.customer as usize].sessions;
+        if sessions > 0 {
+            let earliest = from + (late * f64::from(DAYS - from)) as u32;
+            let mut tried = (0..TRIES).map(|_| self.session(pair.customer, rng.random_range(0..sessions)));
+            if let Some(day) = tried.find(|&day| day >= earliest) {
+                return day;
+            }
+        }
         let when: f64 = rng.random();
         let when = if pair.part == Part::Training { when } else { 0.85 + 0.15 * when };
         (from + (when * f64::from(DAYS - from)) as u32).min(DAYS - 1)
+    }
+
+    /// The day of one of a customer's sessions.
+    fn session(&self, customer: u32, session: u32) -> u32 {
+        let joined = self.customers[customer as usize].joined;
+        let bits = scatter(scatter(self.seed ^ u64::from(customer)) ^ u64::from(session));
+        joined + (bits % u64::from(DAYS - joined)) as u32
+    }
+}
+
+/// Has the last customers rate 5 movies to 1, or fewer where they would have anyway.
+fn cool(activity: &mut [f64], customers: usize, mean: f64) {
+    let from = activity.len() - customers;
+    for (at, activity) in activity[from..].iter_mut().enumerate() {
+        let ratings = 5.0 - 4.0 * at as f64 / customers as f64;
+        *activity = activity.min(ratings / mean);
     }
 }
 
@@ -198,6 +247,9 @@ fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> V
         parts
     };
     let (ratings, qualifying, probe) = (split(sample.ratings), split(qualifying), split(probe));
+    let known = shares.iter().map(|share| share.ln()).collect::<Vec<_>>();
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    let variance = known.iter().map(|known| (known - mean).powi(2)).sum::<f64>() / known.len() as f64;
     let movie = |index: usize| {
         // Half of the movies are younger than eight years, and 7 in 17,770 have no year.
         let release_year = 2005 - (-(rng.random::<f64>()).ln() * 11.5).min(109.0) as u32;
@@ -209,6 +261,7 @@ fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> V
             ratings: ratings[index],
             probe: probe[index].min(ratings[index]),
             qualifying: qualifying[index],
+            fame: ((known[index] - mean) / variance.sqrt().max(f64::MIN_POSITIVE)) as f32,
         }
     };
     (0..sample.movies as usize).map(movie).collect()
@@ -260,8 +313,47 @@ fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut hand_on: impl 
     }
 }
 
+/// Hands on `count` different numbers from `from` to below `to`, each the likelier the nearer `weight` is to 1; above 0 of all.
+fn choose_by(
+    weight: impl Fn(u32) -> f32,
+    from: u32,
+    to: u32,
+    count: u32,
+    rng: &mut impl Rng,
+    mut hand_on: impl FnMut(u32),
+) {
+    let size = to - from;
+    if count == 0 {
+        return;
+    }
+    if u64::from(count) * 8 >= u64::from(size) {
+        // Those whose exponential waiting times are shortest (Efraimidis and Spirakis 2006, "Weighted random sampling with a
+        // reservoir").
+        let waiting = |number| (-(1.0 - rng.random::<f32>()).ln() / weight(number), number);
+        let mut waiting = (from..to).map(waiting).collect::<Vec<_>>();
+        let by_time =
+            |one: &(f32, u32), other: &(f32, u32)| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1));
+        if count < size {
+            waiting.select_nth_unstable_by(count as usize - 1, by_time);
+        }
+        waiting.truncate(count as usize);
+        waiting.sort_unstable_by_key(|&(_, number)| number);
+        return waiting.into_iter().for_each(|(_, number)| hand_on(number));
+    }
+    let mut seen = std::collections::HashSet::with_capacity(count as usize);
+    while seen.len() < count as usize {
+        let number = rng.random_range(from..to);
+        if rng.random::<f32>() < weight(number) && seen.insert(number) {
+            hand_on(number);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
     use super::*;
 
     #[test]
@@ -272,5 +364,35 @@ mod tests {
             assert_eq!(calendar[first_day(year) as usize].ymd(), (year, 1, 1));
         }
         assert_eq!(first_day(1999), 0);
+    }
+
+    #[test]
+    fn lifelike_customers_rate_in_sessions_and_some_hardly_at_all() {
+        let days = |form| {
+            let sample = Sample { form, ..Sample::of(200_000) };
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+            let population = Population::new(&sample, 5600, 2800, &mut rng);
+            let truth = Truth::new(&sample, &population.movies, &mut rng);
+            let mut days = vec![Vec::new(); sample.customers as usize];
+            let mut drawn = Vec::new();
+            for movie in &population.movies {
+                population.draw(movie, &truth, &mut rng, &mut drawn);
+                for pair in &drawn {
+                    let day = population.day(movie, pair, &mut rng);
+                    assert!(day >= movie.released.min(DAYS - 1) && day < DAYS);
+                    days[pair.customer as usize].push(day);
+                }
+            }
+            let few = days.iter().filter(|days| (1..=5).contains(&days.len())).count();
+            let ratings = days.iter().map(Vec::len).sum::<usize>();
+            days.iter_mut().for_each(|days| {
+                days.sort_unstable();
+                days.dedup();
+            });
+            (few, ratings as f64 / days.iter().map(Vec::len).sum::<usize>() as f64)
+        };
+        let ((none, alone), (few, together)) = (days(Form::Plain), days(Form::Lifelike));
+        assert!(none == 0 && alone < 1.5, "{none} {alone}");
+        assert!(few >= 5 && together > 3.0, "{few} {together}");
     }
 }

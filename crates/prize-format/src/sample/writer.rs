@@ -85,6 +85,8 @@ impl Writer {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         let open = |name: &str| Output::create(folder, name, style);
+        let judges = folder.join("grand_prize");
+        fs::create_dir_all(&judges)?;
         let training = match layout {
             Layout::Files => {
                 fs::create_dir_all(folder.join("training_set"))?;
@@ -108,7 +110,7 @@ impl Writer {
             probe: open("probe.txt")?,
             probe_movie: 0,
             qualifying: open("qualifying.txt")?,
-            judging: open("judging.txt")?,
+            judging: Output::create(&judges, "judging.txt", style)?,
             folder: folder.into(),
             dates: calendar().iter().map(Date::to_string).collect(),
             text: Vec::new(),
@@ -170,24 +172,24 @@ impl Writer {
         }
     }
 
-    /// Writes a movie's withheld ratings: who and when to `qualifying.txt`, with the rating to `judging.txt`.
+    /// Writes a movie's withheld ratings: who and when to `qualifying.txt`, and line by line beside it, in
+    /// `grand_prize/judging.txt`, the rating and which half of the set the pair is in.
     pub fn judged(&mut self, block: &Block) -> io::Result<()> {
         if block.ratings.is_empty() {
             return Ok(());
         }
-        for (file, with_rating) in [(&mut self.qualifying, false), (&mut self.judging, true)] {
-            self.text.clear();
-            write_block(&mut self.text, block, |text, (customer_id, rating, day)| {
-                push_number(text, customer_id);
-                if with_rating {
-                    text.extend([b',', b'0' + rating]);
-                }
-                text.push(b',');
-                text.extend(self.dates[day as usize].as_bytes());
-            });
-            file.write_all(&self.text)?;
-        }
-        Ok(())
+        self.text.clear();
+        write_block(&mut self.text, block, |text, (customer_id, _, day)| {
+            push_number(text, customer_id);
+            text.push(b',');
+            text.extend(self.dates[day as usize].as_bytes());
+        });
+        self.qualifying.write_all(&self.text)?;
+        self.text.clear();
+        write_block(&mut self.text, block, |text, (customer_id, rating, _)| {
+            text.extend([b'0' + rating, b',', b'0' + subset(block.movie_id, customer_id)]);
+        });
+        self.judging.write_all(&self.text)
     }
 
     /// Writes a pair of the probe. Movies come by id.
@@ -218,6 +220,15 @@ fn write_block(text: &mut Vec<u8>, block: &Block, mut record: impl FnMut(&mut Ve
         record(text, rating);
         text.push(b'\n');
     }
+}
+
+/// 0 (quiz) or 1 (test): about half of any movie's or customer's pairs each (the mixing is that of Steele et al. 2014,
+/// SplitMix).
+fn subset(movie_id: u32, customer_id: u32) -> u8 {
+    let mut mixed = (u64::from(movie_id) << 32 | u64::from(customer_id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 63) as u8
 }
 
 /// Writes a number in decimal: a hundred million times over, so not by way of `fmt`.

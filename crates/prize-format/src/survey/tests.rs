@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sample::{Layout, Sample, Style};
-use crate::{Known, Rating, RatingReader, Unit, read_probe, read_qualifying};
+use crate::{Content, Known, Rating, RatingReader, Unit, read_probe, read_qualifying};
 
 const PLAIN: Style = Style { crlf: false, final_newline: true, gzip: false };
 const ODD: Style = Style { crlf: true, final_newline: false, gzip: true };
@@ -91,8 +91,8 @@ fn every_layout_says_the_same() {
     assert!(all.iter().zip(0..).all(|(rating, number)| rating.0 == number));
     assert_eq!(all.iter().filter(|rating| rating.5).count() as u64, made.probe);
     let qualifying = read_qualifying(&first.files, &|| Ok(())).unwrap();
-    assert_eq!((qualifying.len() as u64, first.qualifying), (made.qualifying, 2 * made.qualifying));
-    assert!(qualifying.iter().all(|pair| pair.rating.is_some()));
+    assert_eq!((qualifying.len() as u64, first.qualifying), (made.qualifying, made.qualifying));
+    assert!(qualifying.iter().all(|pair| pair.rating.is_some() && pair.subset.is_some()));
     assert_eq!(read_probe(&first.files, &|| Ok(())).unwrap(), first.probe);
 
     for layout in [Layout::Files, Layout::Tar, Layout::Combined] {
@@ -238,7 +238,9 @@ fn damaged_packings_are_errors_that_name_the_file() {
     for damaged in [&whole[..whole.len() / 2], &flipped, &other_sum, b"no archive at all", b""] {
         fs::write(&archive, damaged).unwrap();
         match take(&made, NO_REJECTS).map(drop) {
-            Err(Error::Io { path, .. }) | Err(Error::NoRatings { folder: path, .. }) => {
+            Err(Error::Io { path, .. })
+            | Err(Error::NoRatings { folder: path, .. })
+            | Err(Error::NotAs { path, .. }) => {
                 assert_eq!(path, archive)
             }
             Err(Error::TooManyRejects { path, .. }) => assert_eq!(path, archive),
@@ -259,6 +261,11 @@ fn a_plain_file_is_taken_before_its_packed_copy() {
     ]);
     let survey = survey(folder.path());
     assert_eq!((survey.ratings(), survey.probe.len(), survey.files.len()), (1, 1, 2));
+    let notices = Folder::open(folder.path()).unwrap().notices;
+    let packed = folder.path().join("probe.txt.gz");
+    let plain = folder.path().join("probe.txt");
+    let told = format!("\"{}\" is not read: \"{}\" is read instead", packed.display(), plain.display());
+    assert!(notices.iter().any(|notice| notice.to_string() == told && !notice.is_loss()), "{notices:?}");
 }
 
 #[test]
@@ -407,17 +414,18 @@ fn it_tells_how_far_it_is_and_stops_when_told() {
 fn folders_without_ratings_say_what_they_hold() {
     let folder =
         folder(&[("movie_titles.csv", b"1,2000,A\n"), ("mv_x.txt", b""), ("combined_data_.txt", b"")]);
-    let Err(Error::NoRatings { found, .. }) = Folder::open(folder.path()) else { panic!() };
-    assert_eq!(found, ["combined_data_.txt", "movie_titles.csv", "mv_x.txt"]);
+    let Err(Error::NoRatings { found, packed: None, .. }) = Folder::open(folder.path()) else { panic!() };
+    assert_eq!(found.to_string(), r#""combined_data_.txt", "movie_titles.csv" and "mv_x.txt""#);
     fs::create_dir(folder.path().join("download")).unwrap();
-    fs::write(folder.path().join("nf_prize_dataset.zip"), "PK").unwrap();
-    let Err(Error::NoRatings { found, .. }) = Folder::open(folder.path()) else { panic!() };
-    let files = ["combined_data_.txt", "movie_titles.csv", "mv_x.txt", "nf_prize_dataset.zip"];
-    assert_eq!(found[..1], ["download/"]);
-    assert_eq!(found[1..], files);
+    let zip = folder.path().join("nf_prize_dataset");
+    fs::write(&zip, "PK\x03\x04").unwrap();
+    let Err(Error::NoRatings { found, packed, .. }) = Folder::open(folder.path()) else { panic!() };
+    let names = r#""download/", "combined_data_.txt", "movie_titles.csv", "mv_x.txt" and "nf_prize_dataset""#;
+    assert_eq!(found.to_string(), names);
+    assert_eq!(packed, Some((zip, Content::Zip)));
     fs::write(folder.path().join("mv_1.txt"), "1:\n5,1,2001-01-01\n").unwrap();
     assert_eq!(survey(folder.path()).ratings(), 1);
-    assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Io { .. })));
+    assert!(matches!(Folder::open(&folder.path().join("nowhere")), Err(Error::Unreachable { .. })));
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! `judging.txt`, whose lines answer those of `qualifying.txt` one by one.
+
+mod common;
+
+use std::fs;
+
+use common::{RATINGS, folder, survey, survey_more, told};
+use prize_format::{Folder, Kind, QualifyingPair, Subset, Survey, read_qualifying};
+
+const QUALIFYING: &[u8] = b"2:\n1000,2005-12-01\n7,2005-12-03\n4:\n8,2005-12-02\n";
+
+/// Movie, customer, rating and subset.
+fn pairs(survey: &Survey) -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
+    let pairs = read_qualifying(&survey.files, &|| Ok(())).unwrap();
+    pairs
+        .into_iter()
+        .map(|QualifyingPair { movie_id, customer_id, rating, subset, .. }| {
+            (movie_id, customer_id, rating, subset)
+        })
+        .collect()
+}
+
+fn answered() -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
+    vec![
+        (2, 7, Some(5), Some(Subset::Test)),
+        (2, 1000, Some(3), Some(Subset::Quiz)),
+        (4, 8, Some(1), Some(Subset::Test)),
+    ]
+}
+
+fn unanswered() -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
+    answered().into_iter().map(|(movie, customer, ..)| (movie, customer, None, None)).collect()
+}
+
+#[test]
+fn answers_go_with_the_lines_of_the_qualifying_set() {
+    for name in ["judging.txt", "grand_prize/judging.txt"] {
+        for text in [
+            &b"2:\n3,0\n5,1\n4:\n1,1\n"[..],
+            b"2:\r\n3,0\r\n5,1\r\n4:\r\n1,1",
+            b"\xef\xbb\xbf2:\n3,0\n5,1\n4:\n1,1\n\n\n",
+        ] {
+            let (folder, survey) = survey(&[RATINGS, ("qualifying.txt", QUALIFYING), (name, text)]);
+            assert_eq!((pairs(&survey), survey.qualifying), (answered(), 3));
+            assert_eq!((survey.rejects.count, told(&folder, &survey)), (0, vec![]));
+            assert_eq!(
+                survey.files.iter().map(|file| file.kind).collect::<Vec<_>>(),
+                [Kind::Ratings, Kind::Qualifying, Kind::Judging]
+            );
+        }
+    }
+}
+
+#[test]
+fn answers_out_of_step_are_left_aside_with_the_line() {
+    let folder = folder(&[RATINGS, ("qualifying.txt", QUALIFYING)]);
+    let next = ". Take both files from one copy of the data set and load the folder again";
+    for (text, line, found, wanted) in [
+        ("2:\n3,0\n4:\n1,1\n", 3, "\"4:\"", "a line about a customer"),
+        ("2:\n3,0\n5,1\n5,1\n4:\n1,1\n", 4, "a line about a customer", "\"4:\""),
+        ("2:\n3,0\n5,1\n5:\n1,1\n", 4, "\"5:\"", "\"4:\""),
+        ("2:\n3,0\n5,1\n", 4, "the end of the file", "\"4:\""),
+        ("2:\n3,0\n5,1\n4:\n", 5, "the end of the file", "a line about a customer"),
+        ("2:\n3,0\n5,1\n4:\n1,1\n1,1\n", 6, "a line about a customer", "the end of the file"),
+        ("2:\n3,0\n5,1\n4:\n1,1\n6:\n", 6, "\"6:\"", "the end of the file"),
+        ("", 1, "the end of the file", "\"2:\""),
+        // A blank line is one.
+        ("2:\n3,0\n\n5,1\n4:\n1,1\n", 4, "a line about a customer", "\"4:\""),
+    ] {
+        fs::write(folder.path().join("judging.txt"), text).unwrap();
+        let survey = survey_more(folder.path(), 0).unwrap();
+        assert_eq!((pairs(&survey), survey.ratings(), survey.rejects.count), (unanswered(), 1, 0), "{text}");
+        assert!(survey.files.iter().all(|file| file.kind != Kind::Judging));
+        let why = format!(
+            "its lines go with those of \"qualifying.txt\", but on line {line} it has {found}, where that has {wanted}"
+        );
+        let told = told(&folder, &survey);
+        assert_eq!(
+            told,
+            [(format!("\"judging.txt\" was left aside, all else is loaded: {why}{next}"), true)]
+        );
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_used_moves_no_other() {
+    let qualifying = b"2:\n1000,2005-12-01\n7,2005-13-03\n4:\n8,2005-12-02\n";
+    let (folder, survey) =
+        survey(&[RATINGS, ("qualifying.txt", qualifying), ("judging.txt", b"2:\n9,0\n5,1\n4:\n1,1\n")]);
+    assert_eq!(pairs(&survey), [(2, 1000, None, None), (4, 8, Some(1), Some(Subset::Test))]);
+    let rejects = survey
+        .rejects
+        .kept
+        .iter()
+        .map(|reject| (survey.files[reject.file].kind, reject.line, reject.reason.to_string()));
+    assert_eq!(
+        rejects.collect::<Vec<_>>(),
+        [
+            (
+                Kind::Qualifying,
+                3,
+                "date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd".into()
+            ),
+            (Kind::Judging, 2, "rating is not 1, 2, 3, 4 or 5".into()),
+        ]
+    );
+    // No line may be refused, but these files are not needed.
+    let many = |name: &str, line: &str| {
+        (
+            format!(
+                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; all else is loaded"
+            ),
+            true,
+        )
+    };
+    assert_eq!(
+        told(&folder, &survey),
+        [
+            many(
+                "qualifying.txt",
+                "3: date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd: \"7,2005-13-03\""
+            ),
+            many("judging.txt", "2: rating is not 1, 2, 3, 4 or 5: \"9,0\""),
+        ]
+    );
+}
+
+#[test]
+fn answers_in_another_form_are_no_answers() {
+    let (folder, survey) = survey(&[
+        RATINGS,
+        ("qualifying.txt", QUALIFYING),
+        ("judging.txt", b"2:\n1000,3,2005-12-01\n7,5,2005-12-03\n4:\n8,1,2005-12-02\n"),
+    ]);
+    assert_eq!((pairs(&survey), survey.rejects.count), (unanswered(), 3));
+    assert!(told(&folder, &survey)[0].0.starts_with("3 lines of \"judging.txt\" could not be used; the first is line 2: line is not of the form rating,subset: "));
+}
+
+#[test]
+fn answers_need_the_qualifying_set() {
+    let wanted = "\"judging.txt\" was left aside, all else is loaded: its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again";
+    for files in [&[RATINGS, ("judging.txt", b"2:\n3,0\n")][..], &[("judging.txt", b"2:\n3,0\n")]] {
+        let (folder, survey) = survey(files);
+        assert_eq!(told(&folder, &survey), [(wanted.to_owned(), true)]);
+        assert_eq!((pairs(&survey), survey.qualifying), (vec![], 0));
+    }
+}
+
+#[test]
+fn what_is_not_there_is_listed() {
+    let absent = |files: &[(&str, &[u8])]| {
+        let folder = folder(files);
+        Folder::open(folder.path()).unwrap().notices.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        absent(&[RATINGS]),
+        [
+            "\"movie_titles.csv\", \"probe.txt\", \"qualifying.txt\" and \"judging.txt\" are not there: the load goes on without"
+        ]
+    );
+    let all: &[(&str, &[u8])] =
+        &[RATINGS, ("movie_titles.txt", b""), ("probe.txt", b""), ("qualifying.txt", b"")];
+    assert_eq!(absent(all), ["\"judging.txt\" is not there: the load goes on without"]);
+    assert_eq!(absent(&[all, &[("grand_prize/judging.txt.gz", b"")]].concat()), [""; 0]);
+}

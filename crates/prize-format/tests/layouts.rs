@@ -1,0 +1,447 @@
+//! Folders as people have them: the content decides, not the name, and nothing is left out silently.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use prize_format::{
+    Content, Error, Folder, Kind, Known, Limits, Notice, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
+    read_probe,
+};
+use tempfile::TempDir;
+
+const RATINGS: &[u8] = b"1:\n7,5,2004-02-29\n42,3,2005-09-06\n";
+const OTHERS: &[u8] = b"2:\n7,1,2004-03-01\n";
+const TITLES: &[u8] = b"1,2003,The Silent Harbour\n";
+
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    add(folder.path(), files);
+    folder
+}
+
+fn add(folder: &Path, files: &[(&str, &[u8])]) {
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+fn take(folder: &Folder) -> Result<Survey, Error> {
+    let limits = Limits { rejects: Some(0), memory: usize::MAX };
+    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let mut survey = Survey::take(folder, limits, &watch)?;
+    survey.leave_out_duplicates(&mut Known::default(), 0..=u32::MAX, limits, &watch)?;
+    Ok(survey)
+}
+
+/// What was loaded, and what was told.
+struct Loaded {
+    survey: Survey,
+    /// Movie, customer and rating.
+    ratings: Vec<(u32, u32, u8)>,
+    /// Each without the folder's path, those of a loss with a `!` before them.
+    told: Vec<String>,
+}
+
+fn read(survey: &Survey) -> Result<Vec<(u32, u32, u8)>, Error> {
+    let (mut all, mut ratings) = (Vec::new(), Vec::<Rating>::new());
+    let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
+    for unit in survey.units(1) {
+        let unit = Unit::from_bytes(&unit.to_bytes()?)?;
+        for movie in &unit.movies {
+            reader.read(movie, &mut ratings)?;
+            all.extend(ratings.iter().map(|rating| (movie.movie_id, rating.customer_id, rating.rating)));
+        }
+    }
+    Ok(all)
+}
+
+fn load(path: &Path) -> Loaded {
+    let folder = Folder::open(path).unwrap();
+    let survey = take(&folder).unwrap();
+    let ratings = read(&survey).unwrap();
+    let tell = |notice: &Notice| {
+        let told = notice.to_string().replace(&format!("{}/", path.display()), "");
+        let told = told.replace(&path.display().to_string(), ".");
+        if notice.is_loss() { format!("!{told}") } else { told }
+    };
+    // What need not be there is told of elsewhere.
+    let notices = folder.notices.iter().chain(&survey.notices);
+    let told = notices.filter(|notice| !matches!(notice, Notice::Absent { .. })).map(tell).collect();
+    Loaded { survey, ratings, told }
+}
+
+fn customers(loaded: &Loaded) -> Vec<(u32, u32)> {
+    let mut all = loaded.ratings.iter().map(|&(movie, customer, _)| (movie, customer)).collect::<Vec<_>>();
+    all.sort_unstable();
+    all
+}
+
+const BOTH: [(u32, u32); 3] = [(1, 7), (1, 42), (2, 7)];
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        // As it is: a name of Windows is changed otherwise.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        archive.append(&header, *bytes).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn utf16(bytes: &[u8]) -> Vec<u8> {
+    let text = format!("\u{feff}{}", std::str::from_utf8(bytes).unwrap());
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// What programs and web sites leave under a text's name.
+fn disguised(text: &[u8]) -> Vec<(Vec<u8>, Content)> {
+    let behind = |magic: &[u8]| [magic, &[0; 100]].concat();
+    vec![
+        (behind(b"PK\x03\x04"), Content::Zip),
+        (behind(b"BZh91AY&SY"), Content::Bzip2),
+        (behind(b"\xfd7zXZ\0"), Content::Xz),
+        (behind(b"\x28\xb5\x2f\xfd"), Content::Zstd),
+        (behind(b"7z\xbc\xaf\x27\x1c"), Content::SevenZip),
+        (behind(b"Rar!\x1a\x07"), Content::Rar),
+        (archive(&[("mv_1.txt", text)]), Content::Tar),
+        (utf16(text), Content::Utf16),
+        (b"<!DOCTYPE html><html><body>Log in</body></html>\n".to_vec(), Content::Html),
+        (b"{\"code\":403,\"message\":\"Forbidden\"}\n".to_vec(), Content::Json),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), Content::LfsPointer),
+    ]
+}
+
+#[test]
+fn an_archive_beside_a_part_of_its_files_is_told() {
+    let whole = archive(&[("training_set/mv_1.txt", RATINGS), ("training_set/mv_2.txt", OTHERS)]);
+    for (name, bytes) in [("training_set.tar", whole.clone()), ("training_set.tar.gz", gzip(&whole))] {
+        let folder = folder(&[("training_set/mv_1.txt", RATINGS), (name, &bytes)]);
+        let loaded = load(folder.path());
+        assert_eq!(loaded.ratings.len(), 2);
+        let told = format!(
+            "\"{name}\" is not read: what was unpacked is read instead, which is 1 of its files. If some are missing, \
+             unpack it again: tar -xf '{name}' -C '.'"
+        );
+        assert_eq!(loaded.told, [told]);
+    }
+}
+
+#[test]
+fn a_folder_with_the_name_of_its_file_is_read() {
+    let mut files = vec![
+        ("combined_data_1.txt", RATINGS),
+        ("combined_data_2.txt/combined_data_2.txt", OTHERS),
+        ("movie_titles.csv/movie_titles.csv", TITLES),
+    ];
+    let loaded = load(folder(&files).path());
+    assert_eq!(customers(&loaded), BOTH);
+    assert_eq!((loaded.survey.titles.len(), loaded.told.len()), (1, 0));
+    // One that does not hold it is told.
+    files.push(("combined_data_3.txt/data.txt", OTHERS));
+    files.push(("probe.txt/x", b""));
+    let told = load(folder(&files).path()).told;
+    let names = "\"combined_data_3.txt\" and \"probe.txt\"";
+    assert_eq!(
+        told,
+        [format!("!{names} are not read: no plain file of that name is there, nor in a folder of that name")]
+    );
+}
+
+#[test]
+fn a_file_whose_name_is_not_looked_for_is_told() {
+    let folder = folder(&[
+        ("combined_data_1.txt", RATINGS),
+        ("combined_data_2 (1).txt", OTHERS),
+        ("Combined_Data_3.TXT", OTHERS),
+        ("combined_data_4.txt.zip", b"PK\x03\x04"),
+        ("archive.zip", b"PK\x03\x04"),
+        ("README", b"The Netflix Prize\n"),
+    ]);
+    let loaded = load(folder.path());
+    // Capital letters make no difference.
+    assert_eq!(customers(&loaded), BOTH);
+    assert_eq!(
+        loaded.told,
+        [
+            "\"archive.zip\" is not read: it is a zip archive. Unpack it: unzip 'archive.zip' -d '.'",
+            "!\"combined_data_4.txt.zip\" is not read: it is a zip archive. Unpack it: unzip \
+             'combined_data_4.txt.zip' -d '.'",
+            "!\"combined_data_2 (1).txt\" is not read: files of such names are not looked for",
+        ]
+    );
+}
+
+#[test]
+fn what_an_archive_holds_is_read_or_told() {
+    let windows = archive(&[("training_set\\mv_1.txt", RATINGS), ("training_set\\mv_2.txt", OTHERS)]);
+    let more = archive(&[("mv_1.txt", RATINGS), ("mv_2.txt.gz", &gzip(OTHERS)), ("probe.txt", b"1:\n7\n")]);
+    for packed in [false, true] {
+        let pack = |bytes: &[u8]| if packed { gzip(bytes) } else { bytes.to_vec() };
+        // Under either name: its bytes tell whether it is packed.
+        for name in ["training_set.tar", "training_set.tar.gz", "training_set.tgz"] {
+            let loaded = load(folder(&[(name, &pack(&windows))]).path());
+            assert_eq!((customers(&loaded), loaded.told.len()), (BOTH.to_vec(), 0), "{name}");
+        }
+        let loaded = load(folder(&[("training_set.tar", &pack(&more))]).path());
+        assert_eq!(
+            loaded.told,
+            [
+                "!\"mv_2.txt.gz\" and \"probe.txt\" are not read: of \"training_set.tar\", only files mv_*.txt are. \
+              Unpack it: tar -xf 'training_set.tar' -C '.'"
+            ]
+        );
+        // Of one without any, what it holds is told.
+        let none = folder(&[("training_set.tar", &pack(&archive(&[("probe.txt", b"")])))]);
+        let Err(Error::NoRatings { found, .. }) = take(&Folder::open(none.path()).unwrap()) else { panic!() };
+        assert_eq!(found.to_string(), "\"probe.txt\"");
+    }
+}
+
+#[test]
+fn links_and_sparse_files_in_an_archive_are_refused() {
+    for (make, kind) in [
+        ("ln -s mv_1.txt mv_2.txt", "a link to another file"),
+        ("ln mv_1.txt mv_2.txt", "a link to another file"),
+        ("cp mv_1.txt mv_2.txt && truncate -s 1000000 mv_2.txt", "a sparse file"),
+    ] {
+        for format in ["gnu", "posix"] {
+            let folder = folder(&[("made/mv_1.txt", RATINGS)]);
+            let made = folder.path().join("made");
+            let archive = folder.path().join("training_set.tar");
+            let script = format!(
+                "{make} && tar --sparse --format={format} --sort=name -cf {} mv_1.txt mv_2.txt",
+                archive.display()
+            );
+            let status = std::process::Command::new("sh").args(["-c", &script]).current_dir(&made).status();
+            assert!(status.unwrap().success());
+            fs::remove_dir_all(&made).unwrap();
+            for packed in [false, true] {
+                if packed {
+                    fs::write(&archive, gzip(&fs::read(&archive).unwrap())).unwrap();
+                }
+                let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
+                let Error::NoFile { member, kind: found, .. } = &error else { panic!("{error:?}") };
+                assert!(member.ends_with("mv_2.txt") && *found == kind, "{error}");
+                assert!(error.remedy().unwrap().contains("tar -xf"));
+            }
+        }
+    }
+}
+
+#[test]
+fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
+    let packed = folder(&[
+        ("combined_data_1.txt", &gzip(RATINGS)),
+        ("training_set/mv_2.txt", &gzip(OTHERS)),
+        ("movie_titles.csv", &gzip(TITLES)),
+        ("probe.txt", &gzip(b"1:\n7\n")),
+    ]);
+    let loaded = load(packed.path());
+    assert_eq!((customers(&loaded), loaded.told.len()), (BOTH.to_vec(), 0));
+    assert_eq!((loaded.survey.titles.len(), loaded.survey.probe.len()), (1, 1));
+    assert_eq!(read_probe(&loaded.survey.files, &|| Ok(())).unwrap(), [(1, 7)]);
+
+    let plain = folder(&[("combined_data_1.txt.gz", RATINGS), ("combined_data_2.txt.gz", OTHERS)]);
+    let loaded = load(plain.path());
+    assert_eq!(customers(&loaded), BOTH);
+    let names = "\"combined_data_1.txt.gz\" and \"combined_data_2.txt.gz\"";
+    assert_eq!(loaded.told, [format!("{names} are not gzipped, and read as plain text")]);
+}
+
+#[test]
+fn of_a_gzip_file_that_is_not_whole_it_is_told() {
+    let whole = gzip(&RATINGS.repeat(1000));
+    let mut damaged = whole.clone();
+    damaged[whole.len() - 8] ^= 1;
+    for (bytes, why) in [
+        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&damaged, "the gzip file is damaged"),
+    ] {
+        let folder = folder(&[("combined_data_1.txt", bytes)]);
+        let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("combined_data_1.txt\": {why}")), "{error}");
+    }
+}
+
+#[test]
+fn byte_order_marks_are_no_part_of_a_text() {
+    let marked = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
+    // Joined files have one in between.
+    let joined = [marked(RATINGS), marked(OTHERS)].concat();
+    let folder = folder(&[("combined_data_1.txt", &joined), ("movie_titles.csv", &marked(TITLES))]);
+    let loaded = load(folder.path());
+    assert_eq!((customers(&loaded), loaded.survey.titles.len()), (BOTH.to_vec(), 1));
+}
+
+#[test]
+fn ratings_that_are_no_text_are_refused_by_what_they_are() {
+    for (bytes, content) in disguised(OTHERS) {
+        for (bytes, is_gzipped) in [(bytes.clone(), false), (gzip(&bytes), true)] {
+            let folder = folder(&[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", &bytes)]);
+            let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
+            let path = folder.path().join("combined_data_2.txt");
+            assert_eq!(
+                error.to_string(),
+                format!("\"{}\" holds {}, not text", path.display(), content.name())
+            );
+            let packed = is_gzipped && content != Content::Tar;
+            let remedy = if packed { Content::Gzip.remedy(&path) } else { content.remedy(&path) };
+            assert_eq!(error.remedy(), Some(remedy));
+        }
+        // In an archive, too.
+        for pack in [|bytes: Vec<u8>| bytes, |bytes: Vec<u8>| gzip(&bytes)] {
+            let archive = pack(archive(&[("mv_1.txt", RATINGS), ("mv_2.txt", &bytes)]));
+            let folder = folder(&[("training_set.tar", &archive)]);
+            let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
+            let told = error.to_string();
+            assert!(told.starts_with("\"mv_2.txt\" in \"") && told.contains(content.name()), "{told}");
+        }
+    }
+    // And an archive that is none.
+    for (bytes, content) in [(RATINGS.to_vec(), Content::Text), (b"PK\x03\x04".to_vec(), Content::Zip)] {
+        for (bytes, name) in [(bytes.clone(), "training_set.tar"), (gzip(&bytes), "training_set.tar.gz")] {
+            let folder = folder(&[(name, &bytes)]);
+            let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
+            let told = format!("holds {}, not a tar archive", content.name());
+            assert!(error.to_string().ends_with(&told), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
+    for name in ["movie_titles.csv", "probe.txt", "qualifying.txt", "judging.txt"] {
+        for (bytes, content) in disguised(TITLES) {
+            let folder = folder(&[("combined_data_1.txt", RATINGS), (name, &bytes)]);
+            let loaded = load(folder.path());
+            assert_eq!((loaded.ratings.len(), loaded.survey.files.len()), (2, 1));
+            let path = folder.path().join(name);
+            let remedy = content.remedy(&path).replace(&format!("{}/", folder.path().display()), "");
+            let remedy = remedy.replace(&folder.path().display().to_string(), ".");
+            let told = format!(
+                "!\"{name}\" was left aside, all else is loaded: it holds {}. Put a good copy there and load the \
+                 folder again. {remedy}",
+                content.name()
+            );
+            assert!(loaded.told.contains(&told), "{:?}", loaded.told);
+        }
+    }
+    // One that ends too early is not read by half: nothing of it is kept, be it a line that was refused.
+    let text = (1..200_000).map(|id| format!("{id}:\n{id},2005-12-01\n")).collect::<String>();
+    let whole = gzip(format!("1:\nx\n{text}").as_bytes());
+    let damaged = folder(&[("combined_data_1.txt", RATINGS), ("qualifying.txt", &whole[..whole.len() / 2])]);
+    let survey = take(&Folder::open(damaged.path()).unwrap()).unwrap();
+    assert_eq!((survey.ratings(), survey.qualifying, survey.rejects.count), (2, 0, 0));
+    assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == Kind::Ratings));
+    assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1]);
+    assert_eq!(survey.customers.iter().collect::<Vec<_>>(), [7, 42]);
+    assert!(survey.notices[0].is_loss(), "{:?}", survey.notices);
+}
+
+#[test]
+fn a_file_without_a_line_that_can_be_used_is_told() {
+    let folder = folder(&[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", b"")]);
+    assert_eq!(load(folder.path()).told, ["!no line that can be used is in \"combined_data_2.txt\""]);
+}
+
+#[test]
+fn files_one_folder_down_are_taken() {
+    for down in ["download", "archive", "training_set", "training_set.tar", "netflix/download"] {
+        let name = |name: &str| format!("{down}/{name}");
+        let folder = folder(&[
+            (&name("training_set/mv_1.txt"), RATINGS),
+            (&name("training_set/mv_2.txt"), OTHERS),
+            (&name("probe.txt"), b"1:\n7\n"),
+            // Beside what was unpacked, and above it.
+            ("nf_prize_dataset.tar.gz", &gzip(&archive(&[("download/README", b"")]))),
+            ("movie_titles.csv", TITLES),
+        ]);
+        // Two ways there are one folder.
+        let link = folder.path().join(format!("{down}_too"));
+        std::os::unix::fs::symlink(folder.path().join(down), link).unwrap();
+        let loaded = load(folder.path());
+        assert_eq!(customers(&loaded), BOTH, "{down}");
+        assert_eq!((loaded.survey.titles.len(), loaded.survey.probe.len()), (1, 1), "{down}");
+        assert_eq!(Folder::open(folder.path()).unwrap().path, folder.path().join(down));
+    }
+}
+
+#[test]
+fn several_folders_with_ratings_are_named() {
+    let folder = folder(&[
+        ("a/combined_data_1.txt", RATINGS),
+        ("b/training_set/mv_1.txt", OTHERS),
+        ("c/movie_titles.csv", TITLES),
+    ]);
+    let Err(Error::SeveralFolders { found, .. }) = Folder::open(folder.path()) else { panic!() };
+    assert_eq!(found, [folder.path().join("a"), folder.path().join("b")]);
+    // Beside ratings of the folder itself, they are told; a link back to it is not.
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("back")).unwrap();
+    add(folder.path(), &[("combined_data_1.txt", RATINGS)]);
+    assert_eq!(
+        load(folder.path()).told,
+        ["!\"a\" and \"b\" are not read: rating files are there, too. Load such a folder by itself"]
+    );
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_named() {
+    let folder = folder(&[("training_set.tar", RATINGS)]);
+    let file = folder.path().join("training_set.tar");
+    let error = Folder::open(&file).map(drop).unwrap_err();
+    assert!(matches!(&error, Error::Unreachable { obstacle: Obstacle::NoFolder(path), .. } if *path == file));
+    // Who may read nothing but what lies below a folder is told of nothing else.
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    assert!(matches!(Folder::open_below(&file, Some(&below)), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_files_time_alone_changes_nothing() {
+    let packed = gzip(RATINGS);
+    let both = archive(&[("mv_1.txt", RATINGS), ("mv_2.txt", OTHERS)]);
+    for files in [
+        &[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", OTHERS)][..],
+        &[("combined_data_1.txt.gz", &packed), ("combined_data_2.txt", OTHERS)],
+        &[("training_set.tar", &both)],
+    ] {
+        let folder = folder(files);
+        let survey = take(&Folder::open(folder.path()).unwrap()).unwrap();
+        for (days, (name, bytes)) in files.iter().enumerate() {
+            let path = folder.path().join(name);
+            let later =
+                std::time::SystemTime::now() + std::time::Duration::from_secs(86_400 * (days as u64 + 1));
+            let touch = || fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+            touch();
+            assert_eq!(read(&survey).unwrap().len(), 3);
+            // What was added since, or is another byte, changes it; behind the end of an archive, nothing is read.
+            let is_archive = name.ends_with(".tar");
+            let mut other = bytes.to_vec();
+            let at = if is_archive { 512 + RATINGS.len() } else { other.len() } - 5;
+            other[at] ^= 1;
+            let longer = [bytes, &b"9,1,2004-03-01\n"[..]].concat();
+            for changed in [other, longer].into_iter().take(2 - usize::from(is_archive)) {
+                fs::write(&path, changed).unwrap();
+                touch();
+                assert!(matches!(read(&survey), Err(Error::Changed { .. } | Error::Io { .. })), "{name}");
+            }
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+}

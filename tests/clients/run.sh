@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Every driver's example in docs/serve.md runs as it stands there, and lists what psql lists; and every call works with its
+# arguments bound in each of the types that drivers bind them in.
+#
+# usage: run.sh FIXTURES FOLDER    with PGHOST, PGPORT and PGUSER of a server that has the extension
+#
+# FOLDER is for what is made on the way. Drivers are Debian's; JDBC knows no sockets but TCP's, which socat lends it.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+page=$here/../../docs/serve.md
+fixtures=$1
+folder=$2/clients
+mkdir -p "$folder"
+export PGDATABASE=clients
+run() { psql -X -q -At -v ON_ERROR_STOP=1 -c "SET client_min_messages = warning" "$@"; }
+fail() { printf 'clients: %s\n' "$*" >&2; exit 1; }
+
+PGDATABASE=postgres run -c "DROP DATABASE IF EXISTS clients" -c "CREATE DATABASE clients"
+run -c "CREATE EXTENSION netflix_rec" -c "SELECT FROM netflix_load('$fixtures/million')" \
+    -c "SELECT FROM train_als(factors => 5, iterations => 2)"
+wanted=$(run -F ' ' -c "SELECT rank, title FROM recommend(42, 3)")
+[ "$(wc -l <<<"$wanted")" -eq 3 ] || fail "the data set is too small for a list of three"
+
+port=$((20000 + $$ % 20000))
+socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" "UNIX-CONNECT:$PGHOST/.s.PGSQL.$PGPORT" &
+trap 'kill %1' EXIT
+
+# blocks LANGUAGE: writes the page's blocks of it, each into a file of its own, and prints their names.
+blocks() {
+    awk -v folder="$folder" -v language="$1" '
+        $0 == "```" language { inside = 1; name = folder "/" language (++number); printf "" > name; print name; next }
+        /^```/ { inside = 0 }
+        inside { print > name }' "$page"
+}
+
+check() { # check WHAT PRINTED
+    [ "$2" = "$wanted" ] || fail "$1 prints:
+$2
+where psql prints:
+$wanted"
+}
+
+count=0
+for block in $(blocks python); do
+    check "$block ($(head -n 1 "$block"))" "$(/usr/bin/python3 "$block")"
+    count=$((count + 1))
+done
+jdbc=/usr/share/java/postgresql.jar
+for block in $(blocks java); do
+    mkdir -p "$folder/java"
+    cp "$block" "$folder/java/Recommend.java"
+    check "$block (JDBC)" "$(URL="jdbc:postgresql://127.0.0.1:$port/clients" java -cp $jdbc "$folder/java/Recommend.java")"
+    count=$((count + 1))
+done
+[ "$count" -eq 5 ] || fail "docs/serve.md has $count examples of drivers"
+
+/usr/bin/python3 "$here/argument_types.py"
+URL="jdbc:postgresql://127.0.0.1:$port/clients" java -cp $jdbc "$here/ArgumentTypes.java"
