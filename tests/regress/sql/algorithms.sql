@@ -135,3 +135,11 @@ SELECT * FROM train_truncated_svd();
 SELECT algorithm, round(train_rmse::numeric, 3) < 0.5 AS is_near
 FROM unnest(ARRAY['als', 'svd', 'svdpp', 'bpmf', 'baseline']) AS name, train(name, '{}');
 DROP EXTENSION netflix_rec;
+
+-- Where people rate what they like, who rated what tells of tastes: models that learn from it know more. Where it tells nothing, as in
+-- the set above, they know as much.
+CREATE EXTENSION netflix_rec;
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/lifelike');
+SELECT train_als.probe_rmse - train_svdpp.probe_rmse > 0.003 AS links_help, train_als.probe_rmse - train_bpmf.probe_rmse > 0.003 AS samples_help
+FROM train_als(), train_svdpp(), train_bpmf(samples => 20);
+DROP EXTENSION netflix_rec;
