@@ -118,7 +118,7 @@ def smurff_links(train, test, rank=10):
     """Macau, with links as the side information of both."""
     import smurff
 
-    session = smurff.TrainSession(priors=["macau", "macau"], num_latent=rank, burnin=51, nsamples=461, seed=1, num_threads=2, verbose=0)
+    session = smurff.TrainSession(priors=["macau", "macau"], num_latent=rank, burnin=51, nsamples=461, seed=1, num_threads=1, verbose=0)
     mean = train.rating.mean()
 
     def matrix(ratings):
