@@ -27,9 +27,6 @@ enum TrainError {
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
-    // Where in the text is nobody's concern: it is jsonb's, not the user's.
-    #[error("params cannot be read: {}", .0.to_string().split(" at line").next().unwrap_or_default())]
-    Params(serde_json::Error),
     #[error("model \"{0}\" has no singular values")]
     NoSingularValues(String),
     #[error(transparent)]
@@ -39,7 +36,7 @@ enum TrainError {
 impl Report for TrainError {
     fn code(&self) -> PgSqlErrorCode {
         match self {
-            TrainError::TrainOn(_) | TrainError::HoldOut(_) | TrainError::Params(_) => {
+            TrainError::TrainOn(_) | TrainError::HoldOut(_) => {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
             TrainError::NoSingularValues(_) => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -60,7 +57,6 @@ impl Report for TrainError {
         match self {
             TrainError::TrainOn(_) => Some("'train' leaves the probe out, 'all' takes every rating.".into()),
             TrainError::HoldOut(_) => None,
-            TrainError::Params(_) => Some("Numbers must be in the range of double precision.".into()),
             TrainError::NoSingularValues(_) => {
                 Some("Ask a model that train_truncated_svd() has trained.".into())
             }
@@ -228,9 +224,8 @@ struct Request<'a> {
 
 fn parse(algorithm: Option<&str>, params: Option<JsonText>) -> Result<Algorithm, TrainError> {
     let algorithm = algorithm.ok_or(Error::NullArgument("algorithm"))?;
-    let params =
-        params.map_or_else(|| Ok(serde_json::json!({})), |JsonText(text)| serde_json::from_str(&text));
-    Ok(Algorithm::parse(algorithm, &params.map_err(TrainError::Params)?)?)
+    let params = params.map_or_else(|| "{}".to_owned(), |JsonText(text)| text);
+    Ok(Algorithm::parse_text(algorithm, &params)?)
 }
 
 /// Reads the ratings, trains, writes the model, and gives what was written and what became of it.
