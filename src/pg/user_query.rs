@@ -1,13 +1,15 @@
 //! A query that a user gives as text: parsed as it stands, so that the server's errors name its own lines; and its rows, with the
 //! search_path and the privileges that the user has.
 
-use std::ffi::{CStr, CString};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::AssertUnwindSafe;
 use std::ptr;
 
 use pgrx::datum::Date;
 use pgrx::pg_sys::BuiltinOid;
 use pgrx::spi::SpiClient;
-use pgrx::{FromDatum, Spi, pg_sys};
+use pgrx::{FromDatum, PgTryBuilder, Spi, pg_sys};
 
 use super::{Error, interrupt};
 
@@ -153,7 +155,7 @@ pub fn each<C, E: From<Error> + From<Refusal> + From<pgrx::spi::Error>>(
     Spi::connect_mut(|client| {
         // SAFETY: a C string, which the plan copies; a plan of this connection's, which ends with it.
         let (plan, columns) = unsafe {
-            let plan = pg_sys::SPI_prepare(query.as_ptr(), 0, ptr::null_mut());
+            let plan = prepare(&query);
             if plan.is_null() {
                 Spi::check_status(pg_sys::SPI_result)?;
                 return Err(Refusal::NoSelect.into());
@@ -180,6 +182,92 @@ pub fn each<C, E: From<Error> + From<Refusal> + From<pgrx::spi::Error>>(
             interrupt::check();
         }
     })
+}
+
+/// Prepares a query. What is wrong with it raises the server's own error, which points to its place in the text: pgrx leaves that
+/// out when it passes an error on, so that it is read as the error is raised here, and put in as it is raised again.
+///
+/// # Safety
+///
+/// Within a connection of SPI.
+unsafe fn prepare(query: &CStr) -> pg_sys::SPIPlanPtr {
+    let place = Cell::new(0);
+    // SAFETY: on the backend's thread. The entry is on the stack of entries while this frame is there, and taken off in either way.
+    unsafe {
+        let entries = pg_sys::error_context_stack;
+        let mut entry = pg_sys::ErrorContextCallback {
+            previous: entries,
+            callback: Some(read_place),
+            arg: ptr::from_ref(&place).cast_mut().cast(),
+        };
+        let (entry, place) = (AssertUnwindSafe(&raw mut entry), AssertUnwindSafe(&place));
+        PgTryBuilder::new(move || {
+            pg_sys::error_context_stack = { entry }.0;
+            let plan = pg_sys::SPI_prepare(query.as_ptr(), 0, ptr::null_mut());
+            pg_sys::error_context_stack = entries;
+            plan
+        })
+        .catch_others(move |error| {
+            pg_sys::error_context_stack = entries;
+            point_to(place.get(), query);
+            error.rethrow()
+        })
+        .execute()
+    }
+}
+
+/// Where an error points to, and in which text.
+struct Place {
+    entry: pg_sys::ErrorContextCallback,
+    position: c_int,
+    query: *const c_char,
+}
+
+/// Has the error that is about to be raised again point to a place in a query.
+///
+/// # Safety
+///
+/// An error is raised next, and whoever catches it puts back the stack of entries that it began with.
+unsafe fn point_to(position: c_int, query: &CStr) {
+    if position <= 0 {
+        return;
+    }
+    // SAFETY: as the caller promises; the entry and the text last until the transaction ends.
+    unsafe {
+        let room =
+            pg_sys::MemoryContextAlloc(pg_sys::TopTransactionContext, size_of::<Place>()).cast::<Place>();
+        let query = pg_sys::MemoryContextStrdup(pg_sys::TopTransactionContext, query.as_ptr());
+        let entry = pg_sys::ErrorContextCallback {
+            previous: pg_sys::error_context_stack,
+            callback: Some(write_place),
+            arg: room.cast(),
+        };
+        room.write(Place { entry, position, query });
+        pg_sys::error_context_stack = &raw mut (*room).entry;
+    }
+}
+
+unsafe extern "C-unwind" {
+    // utils/elog.h. Not pgrx's guarded calls of these: nothing is raised in them, and they are called while an error is.
+    fn getinternalerrposition() -> c_int;
+    fn internalerrposition(position: c_int) -> c_int;
+    fn internalerrquery(query: *const c_char) -> c_int;
+}
+
+/// Called while an error is raised, when SPI has made the place in its query of it.
+unsafe extern "C-unwind" fn read_place(place: *mut c_void) {
+    // SAFETY: the cell of `prepare`, whose frame is below.
+    unsafe { (*place.cast::<Cell<c_int>>()).set(getinternalerrposition()) };
+}
+
+/// Called while the error is raised again.
+unsafe extern "C-unwind" fn write_place(place: *mut c_void) {
+    // SAFETY: as `point_to` made it.
+    unsafe {
+        let Place { position, query, .. } = *place.cast::<Place>();
+        internalerrposition(position);
+        internalerrquery(query);
+    }
 }
 
 /// The columns of a plan, if it is of one SELECT.
