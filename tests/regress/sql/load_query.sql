@@ -94,6 +94,8 @@ SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on, rati
 SELECT * FROM ratings_load('SELECT * FORM votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on
 FROM votes JOIN nowhere USING (movie_id)');
+-- Whoever catches it has caught all of it: the next error is its own.
+DO $$ BEGIN PERFORM ratings_load('SELECT * FORM votes'); EXCEPTION WHEN syntax_error THEN PERFORM 1 / (SELECT count(*) FROM votes WHERE false); END $$;
 SELECT * FROM ratings_load('SELECT ARRAY[customer_id] AS customer_id, movie_id, rating, rated_on FROM votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, 20051231 AS rated_on FROM votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on::timestamptz FROM votes');
