@@ -39,7 +39,7 @@ impl Report for EvaluateError {
         match self {
             EvaluateError::Split(_) => None,
             EvaluateError::EmptySplit(split) if split == "probe" => {
-                Some("Load a folder that holds probe.txt beside the ratings.".into())
+                Some("Load a folder that holds probe.txt beside the ratings; or train with hold_out => 0.1, and see held_out_rmse in the view models.".into())
             }
             EvaluateError::EmptySplit(_) => Some("Load some: SELECT * FROM netflix_load('/path');".into()),
             EvaluateError::Pg(error) => error.hint(),
