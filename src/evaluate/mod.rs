@@ -112,11 +112,11 @@ fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), Eva
     };
     match is_trained_on {
         Some(true) if split == "probe" => warning!(
-            "model \"{}\" was trained on the probe, too: of ratings that it has not seen, its errors are larger",
+            "model \"{}\" was trained on the probe: its errors on ratings that it has not seen are larger",
             row.name
         ),
         None => warning!(
-            "the probe is not known to be the one that model \"{}\" was trained without: it may have been trained on some of these ratings",
+            "model \"{}\" may have been trained on some of these ratings: the probe has changed since, or the model was imported",
             row.name
         ),
         _ => {}

@@ -1,20 +1,21 @@
-//! A customer, as a model knows it: by its row, by its ratings, or not at all.
+//! What a model knows of a customer: factors found in training, factors folded in from ratings that came since, or nothing.
+//! `recommend`, `predict_rating` and `explain` begin with it.
 
-use crate::pg::Error;
 use crate::pg::model::{self, ModelRow};
 use crate::pg::prepared::Prepared;
+use crate::pg::{Error, memory};
 
 use super::error::ServeError;
 use super::fold_in;
 
-/// What is predicted of a customer is predicted by this.
+/// What a customer's predictions are based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The factors that the model has of it.
+    /// The factors that the model was trained to.
     Model,
-    /// The ratings that it gave since the model was trained.
+    /// Factors folded in from the ratings there are now: the model was trained without this customer.
     FoldIn,
-    /// What all think of a movie, as nothing is known of the customer.
+    /// The movies' biases alone: nothing is known of the customer.
     Popularity,
 }
 
@@ -55,8 +56,8 @@ impl Customer {
     }
 
     /// Its bias and factors as numbers, which are all 0 where nothing is known of it: a movie's bias is then all that counts.
-    pub fn numbers(self, factors: usize) -> (f32, Vec<f32>) {
-        self.factors.unwrap_or_else(|| (0.0, vec![0.0; factors]))
+    pub fn numbers(self, factors: usize) -> Result<(f32, Vec<f32>), Error> {
+        self.factors.map_or_else(|| Ok((0.0, memory::filled(0.0, factors)?)), Ok)
     }
 }
 

@@ -151,7 +151,7 @@ fn for_customer(
         Some(key) if remove_seen => seen(key)?,
         _ => Vec::new(),
     };
-    let (bias, factors) = customer.numbers(row.factors);
+    let (bias, factors) = customer.numbers(row.factors)?;
     let best = by_factors(&row, (bias, &factors), &seen, wanted)?.into_iter();
     let with_source = |(rank, id, title, year, rating, sd)| (rank, id, title, year, rating, sd, source);
     Ok(memory::collect(best.map(with_source))?)
