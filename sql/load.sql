@@ -1,6 +1,6 @@
--- load: how far long work is -------------------------------------------------------------------------------------
+-- load: progress of loads and trainings ---------------------------------------------------------------------------
 
--- Names mean PostgreSQL's own, whatever stands in the extension's schema.
+-- Unqualified names must mean PostgreSQL's own objects, whatever is in the extension's schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE VIEW @extschema@.netflix_progress AS
@@ -9,26 +9,26 @@ SELECT pid, role, phase, unit, done, total, rows, elapsed,
        CASE WHEN done > 0 THEN elapsed * (greatest(total - done, 0)::float8 / done) END AS time_left,
        waiting_for
 FROM @extschema@.netflix_progress();
-COMMENT ON VIEW @extschema@.netflix_progress IS 'Long work under way in this database, one row a session';
-COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process of the session that waits for it';
-COMMENT ON COLUMN @extschema@.netflix_progress.role IS 'Its role';
-COMMENT ON COLUMN @extschema@.netflix_progress.phase IS 'What it is at';
-COMMENT ON COLUMN @extschema@.netflix_progress.unit IS 'What is counted in this phase';
-COMMENT ON COLUMN @extschema@.netflix_progress.done IS 'How much of it is done';
-COMMENT ON COLUMN @extschema@.netflix_progress.total IS 'How much there is in all';
-COMMENT ON COLUMN @extschema@.netflix_progress.rows IS 'Rows read from tables or written to them in this phase';
+COMMENT ON VIEW @extschema@.netflix_progress IS 'Loads and trainings that are running in this database, one row per session';
+COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process id of the session that called it';
+COMMENT ON COLUMN @extschema@.netflix_progress.role IS 'Role of the session';
+COMMENT ON COLUMN @extschema@.netflix_progress.phase IS 'Phase that it is in';
+COMMENT ON COLUMN @extschema@.netflix_progress.unit IS 'Unit in which done and total are counted in this phase';
+COMMENT ON COLUMN @extschema@.netflix_progress.done IS 'Units that are done';
+COMMENT ON COLUMN @extschema@.netflix_progress.total IS 'All units of the phase';
+COMMENT ON COLUMN @extschema@.netflix_progress.rows IS 'Rows that this phase has read from tables or written to them';
 COMMENT ON COLUMN @extschema@.netflix_progress.elapsed IS 'Time since the phase began';
-COMMENT ON COLUMN @extschema@.netflix_progress.rows_per_second IS 'The same a second';
-COMMENT ON COLUMN @extschema@.netflix_progress.time_left IS 'Time that the rest of the phase will take at the same rate';
+COMMENT ON COLUMN @extschema@.netflix_progress.rows_per_second IS 'The same per second';
+COMMENT ON COLUMN @extschema@.netflix_progress.time_left IS 'Time that the rest of the phase takes at the same rate';
 
-COMMENT ON COLUMN @extschema@.netflix_progress.waiting_for IS 'Process for whose transaction the work waits; NULL where it does not wait';
+COMMENT ON COLUMN @extschema@.netflix_progress.waiting_for IS 'Process id of the transaction that it waits for; NULL if it does not wait';
 
 SET LOCAL search_path = @extschema@, pg_temp;
 
--- load: what keeps the star schema whole while others write to it ------------------------------------------------
+-- load: triggers that keep the star schema valid while others write to it -----------------------------------------
 
--- The triggers for statements see to SQL; also to that of a restore by session_replication_role. What a subscriber applies by
--- logical replication fires triggers for rows alone: those are for replicas only, and cost others nothing.
+-- The statement triggers are for SQL, also when session_replication_role is replica, as in a restore. Changes that a subscriber
+-- applies by logical replication fire only row triggers. Those are enabled for replicas alone, so that they cost others nothing.
 DO $$
 DECLARE
     name text;

@@ -1,9 +1,9 @@
--- train: a function for each algorithm, with named arguments. A NULL stands for the default, which is the crate's own.
+-- train: one function for each algorithm, with named arguments. NULL stands for the default of the crate `factor`.
 --
--- The bodies are parsed here, once (BEGIN ATOMIC). A body that is a string would be parsed at each call, with the schema's name
--- as it was here: after a rename of the schema, anybody who may create schemas could make one of the old name.
+-- BEGIN ATOMIC: the bodies are parsed once, here. A body that is a string would be parsed in each call, with the schema's name of
+-- today. If the schema was renamed then, anybody who may create schemas could make one with the old name, and put tables into it.
 
--- Names mean PostgreSQL's own, whatever stands in the extension's schema.
+-- Unqualified names must mean PostgreSQL's own objects, whatever is in the extension's schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION @extschema@.train_als(
