@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# How long netflix_load takes from raw files to indexed, constrained tables, beside PostgreSQL's own COPY of the same rows
-# ready-made and already keyed, and its keys built after it: the floor for any loader that goes through SQL. And how long one
-# rating takes in a warehouse of that size, by add_rating and by ratings_load, beside a plain INSERT.
+# Measures how long netflix_load takes from raw files to tables with indexes and constraints. The peer is PostgreSQL's own COPY of the
+# same rows, ready-made and with their keys, and then the building of keys and foreign keys: the floor for any loader that goes through
+# SQL. Also measures how long one rating takes in a warehouse of that size, by add_rating and by ratings_load, beside a plain INSERT.
 #
 # usage: load.sh [RATINGS ...]     default: 1000000 10000000 100480507, the last one the Prize's own size
 #
 #   WORKERS=2       background workers         BENCH=/var/tmp/netflix_rec_bench    folder for samples and cluster
 #
-# The whole set needs 40 GB of disk. Prints a table in Markdown; README.md keeps what it printed.
+# The whole set needs 40 GB of disk. Prints a table in Markdown; README.md has what it printed last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# How long recommendations take from a trained model: one after the other through one session, the first in a new session,
-# by two sessions at once beside what one would write in SQL or ask pgvector, and for all customers; and what memory.
+# Measures how long recommendations from a trained model take, and their memory: one after the other in one session; the first in a new
+# session; in two sessions at once, beside plain SQL and pgvector; and for all customers.
 #
 # usage: serve.sh [RATINGS]     default: 100480507, the Prize's own size
 #
 #   FACTORS=50    SECONDS_EACH=20    CALLS=1000000    PGVECTOR=(folder of pgvector's source)    BENCH=/var/tmp/netflix_rec_bench
 #
-# Calls are for customers at random, one in PostgreSQL's shared buffers or in the system's cache as often as chance has it. The
-# whole set needs 25 GB of disk. CALLS are made through one session at the end, to see that it does not grow; 0 for none.
-# Prints tables in Markdown; README.md keeps what they were.
+# Calls are for random customers, whose rows may be in PostgreSQL's shared buffers, in the system's cache, or in neither. The whole set
+# needs 25 GB of disk. At the end, CALLS are made in one session, to see that its memory does not grow; 0 for none. Prints tables in
+# Markdown; README.md has what they were last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# How long training takes, from the rows in the table to the model in the table, and how good the model is after each
-# iteration; beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there; and how
-# late a training hears that it shall end.
+# Measures how long training takes, from the rows in the table to the model in the table, and the errors after each iteration. The peers
+# are LIBMF and cmfrec on the same ratings; they begin with them in memory and leave the model there. Also measures how late a training
+# stops after a timeout.
 #
 # usage: train.sh [RATINGS ...]     default: 10000000 100480507, the last one the Prize's own size
 #
 #   FACTORS=50    REGULARIZATION=0.045    SWEEPS=6    THREADS=(all cores)    PEERS="libmf cmfrec"    BENCH=/var/tmp/netflix_rec_bench
 #
-# cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings, as are the algorithms that learn
-# from who rated what. The whole set needs 25 GB of disk. Prints tables in Markdown; README.md keeps what they were.
+# cmfrec takes minutes per sweep at full size, so it is measured on up to ten million ratings, and so are the algorithms that learn from
+# who rated what. The whole set needs 25 GB of disk. Prints tables in Markdown; README.md has what they were last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh

@@ -1,10 +1,10 @@
-# What the benchmarks share, to be sourced: the extension's release build on a private server, samples, and a clock.
+# The extension's release build on a private server, samples, and a clock. The benchmarks source this file.
 
 dir=${BENCH:-/var/tmp/netflix_rec_bench}
 . scripts/toolchain.sh
 . scripts/cluster.sh
 
-# Builds all and starts an empty cluster, which ends with the script.
+# Builds everything and starts an empty cluster, which stops at the end of the script.
 start_warehouse() {
     local pg_config
     mkdir -p -m 755 "$dir"

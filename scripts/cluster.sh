@@ -1,14 +1,14 @@
-# A PostgreSQL of one's own: sourced by the other scripts. Needs PG_CONFIG.
+# A private PostgreSQL: an installation and a cluster in a folder. The other scripts source this file. Needs PG_CONFIG.
 #
-# PostgreSQL finds its files by the place its program lies in. A copy of the program in a folder of our own, with links
-# to everything else, is an installation that extensions go into without root and without touching the system's.
+# PostgreSQL finds its files by the folder that its program is in. So a copy of the program in a folder of our own, with links to
+# everything else, is an installation of its own: extensions can be installed there without root, and the system's stays as it is.
 #
 #   DIR/pg        the installation        DIR/data      the cluster
-#   DIR/          the socket              DIR/log       what the server says
+#   DIR/          the socket              DIR/log       the server's log
 
 fail() { printf '\nnetflix_rec: %s\n' "$*" >&2; exit 1; }
 
-# What the caller's shell says of other servers is not meant for this one.
+# Settings of the caller's shell for other servers must not apply to this one.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS PGPASSFILE
 socket_port=5432
 READ_ALL=
@@ -34,9 +34,8 @@ private_postgres() {
     echo "$to$bin/pg_config"
 }
 
-# as_server COMMAND: runs it as the user the server runs as: PostgreSQL refuses root. With READ_ALL=1, that user may
-# read any file, as root may who asked for it; no more than read. (Without no_setuid_fixup, access(2) would say that
-# it may not.)
+# as_server COMMAND: runs it as the server's user, because PostgreSQL refuses to run as root. With READ_ALL=1, that user may read
+# every file, as root may, but not write. (Without no_setuid_fixup, access(2) would say that it may not read.)
 as_server() {
     local as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
     if [ "$(id -u)" -ne 0 ]; then
@@ -49,8 +48,8 @@ as_server() {
     fi
 }
 
-# read_all FOLDER: from now on, the server's user may read every file, as it may not read this folder otherwise. Says
-# so; leaves it where root itself may not do that, as in some containers.
+# read_all FOLDER: lets the server's user read every file from now on, because otherwise it could not read this folder. Says so.
+# Does nothing if root itself may not grant this, as in some containers.
 read_all() {
     READ_ALL=1
     if [ "$(id -u)" -eq 0 ] && as_server true 2>/dev/null; then
@@ -60,8 +59,8 @@ read_all() {
     fi
 }
 
-# start_cluster DIR [SETTING ...]: starts the cluster in DIR, which is made if there is none. Other users cannot
-# reach its socket; it takes no TCP port.
+# start_cluster DIR [SETTING ...]: starts the cluster in DIR; makes it first if there is none. Other users cannot reach its socket,
+# and it opens no TCP port.
 start_cluster() {
     local dir=$1 bin setting
     shift
@@ -114,7 +113,7 @@ stop_cluster() {
     [ -z "$program" ] || (cd / && as_server "$program" -D "$dir/data" -m fast -w stop >/dev/null) || true
 }
 
-# socket_dir DIR: where the cluster's socket is: in DIR, but that a socket's path has room for 107 bytes only.
+# socket_dir DIR: the folder of the cluster's socket. It is DIR, unless the path is too long: a socket's path has at most 107 bytes.
 socket_dir() {
     local dir=$1 short
     if [ ${#dir} -le 85 ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job from end to end, on a private PostgreSQL in .demo: load, train, evaluate, recommend.
+# Loads, trains, evaluates and recommends, on a private PostgreSQL in .demo.
 #
 # usage: demo.sh [run [DATA]] | psql | stop
 set -euo pipefail
@@ -13,7 +13,7 @@ connect() {
     "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -p "$socket_port" -U postgres "$@"
 }
 
-# can_server_read FOLDER: whether the server's user may read the files there that a load reads.
+# can_server_read FOLDER: whether the server's user may read those files of the folder that a load reads.
 can_server_read() {
     as_server test -r "$1" -a -x "$1" && [ -z "$(as_server find -L "$1" -maxdepth 4 \( -name training_set \
         -o -name 'mv_*' -o -name 'combined_data_*' -o -name 'movie_titles.*' -o -name probe.txt -o -name qualifying.txt \

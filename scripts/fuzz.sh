@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Throws random bytes at what prize-format reads, and stops at the first input that breaks it.
+# Gives random bytes to the readers of prize-format, and stops at the first input on which one fails.
 #
-# usage: fuzz.sh [SECONDS [TARGET ...]]    seconds for each target, 60 where not given; targets: lines text archive unit
+# usage: fuzz.sh [SECONDS [TARGET ...]]    seconds for each target, 60 by default; targets: lines text archive unit
 set -euo pipefail
 cd "$(dirname "$0")/../crates/prize-format"
 

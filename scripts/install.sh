@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the extension in release mode and installs it into the PostgreSQL that PG_CONFIG names, by default Debian's.
+# Builds the extension in release mode and installs it into the PostgreSQL that PG_CONFIG names; if not set, Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 022 # others use what is installed
@@ -16,5 +16,5 @@ if [ ! -w "$library" ]; then
     command -v sudo >/dev/null || fail "please have root run: make install"
     as_root=(sudo)
 fi
-# A library that sessions have loaded must not be overwritten in place: it is removed, and the new one put there.
+# A library that sessions have loaded must not be overwritten in place. So the old file is removed, and then the new one is copied.
 "${as_root[@]}" cp -r --no-preserve=ownership --remove-destination "$built"/. /

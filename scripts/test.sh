@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
+# Runs all checks and tests, on private PostgreSQL clusters in a throw-away folder.
 #
 # usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs clients
 #
-# `check` is the first four. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
-# SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
+#   check            the first four stages
+#   FAULTS=n         the stage faults interrupts loads n times at random moments; 9 by default
+#   SERVE_SECONDS=n  the stage faults asks for recommendations for n seconds while models are deployed and dropped; 15 by default
 #
-# Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
+# The last line is `N passed, N failed`. The folder is always the same, because its name is in expected answers.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 umask 022
@@ -49,7 +50,7 @@ start_over() {
         rm -rf "$dir"
     fi
     mkdir -m 755 "$dir"
-    # All builds see one PostgreSQL, so that they share what they compile.
+    # All builds use one PostgreSQL, so that they share compiled code.
     test_pg_config=$(private_postgres "$dir")
     pgrx_home "$PWD/target/pgrx" "$test_pg_config"
     export PGRX_PG_CONFIG_PATH=$test_pg_config
@@ -62,7 +63,7 @@ count() { # count WHAT STATUS: one check
     if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1" >&2; fi
 }
 
-# cargo_tests COMMAND: runs it, shows what it prints, and adds up what its tests say.
+# cargo_tests COMMAND: runs it, shows what it prints, and adds up the passed and failed tests.
 cargo_tests() {
     local log status tests
     log=$(mktemp)
@@ -82,7 +83,8 @@ fmt() {
     count fmt $?
 }
 
-# What a client may be told is ASCII, whatever its encoding; comments and tests may say more, and the made-up titles are data.
+# Texts that go to a client are ASCII, whatever the client's encoding. Comments and tests may have other characters, and so may the
+# made-up titles, which are data.
 ascii() {
     say "texts in ASCII"
     local found
@@ -166,7 +168,7 @@ regress() {
     rm -f "$log"
 }
 
-# What pg_dump writes, pg_restore makes the same warehouse of.
+# pg_restore makes the same warehouse from what pg_dump has written.
 dump() {
     prepare_server
     count "throw-away cluster" $?
@@ -175,7 +177,7 @@ dump() {
     count "dump and restore" $?
 }
 
-# A standby, and a server after a crash, hold what the primary did.
+# A standby, and a server after a crash, have the same tables as the primary.
 replica() {
     prepare_server
     count "throw-away cluster" $?
@@ -184,7 +186,7 @@ replica() {
     count "standby and crash recovery" $?
 }
 
-# The server is started again, with the library preloaded in each way, and as it was.
+# Starts the server again with the library preloaded in each way, and then as it was.
 settings() {
     prepare_server
     count "throw-away cluster" $?
@@ -193,8 +195,8 @@ settings() {
     count "settings" $?
 }
 
-# What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either. Who asks for
-# recommendations meanwhile is told nothing wrong.
+# Interrupted loads do no harm, and recommendations are right while models change. Kills the server and starts it again; the server
+# must not hold the lock either.
 faults() {
     prepare_server
     count "throw-away cluster" $?
@@ -212,7 +214,7 @@ faults() {
     count "no backend aborts for want of memory" $?
 }
 
-# Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.
+# Runs every ```sql block of the README and the docs, in their order, in one database for each file.
 docs() {
     prepare_server
     count "throw-away cluster" $?
@@ -237,14 +239,14 @@ docs() {
         count "$file" $status
         [ $status -eq 0 ] || tail -n 5 "$dir/$database.out" >&2
     done
-    # The answer that the README opens with. (Its last digits are the processor's.)
+    # The answer at the top of the README. (Its last digits depend on the processor.)
     local answer
     answer=$($psql -d docs_readme -c "$(sed -n 's/^=# //p' README.md)" | rounded)
     [ -n "$answer" ] && [ "$answer" = "$(sed -n '/^=# /,/^```$/p' README.md | sed '1d;$d' | rounded)" ]
     count "the README's answer" $?
 }
 
-# Drivers, as applications have them.
+# Calls through the drivers that applications use.
 clients() {
     prepare_server
     count "throw-away cluster" $?

@@ -1,7 +1,7 @@
-# What a build needs: sourced by the other scripts, it installs what is missing and says so.
+# Installs what a build needs if it is missing, and says so. The other scripts source this file.
 #
-# Sets PG_CONFIG and PG_FEATURE (pg15, say), and puts cargo-pgrx on PATH. PG_CONFIG may be given.
-# cargo-pgrx is kept apart from any that is installed already, and so are its settings.
+# Sets PG_CONFIG, unless it is set, and PG_FEATURE (for example pg15), and puts cargo-pgrx on PATH. This cargo-pgrx and its settings
+# are separate from any that is already installed.
 
 pgrx_version=0.18.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/netflix_rec
@@ -13,7 +13,7 @@ apt_update() {
     if [ "$(id -u)" -eq 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
 }
 
-# Debian packages that are missing, installed by apt-get as root or through sudo.
+# apt_install PACKAGE ...: installs the missing Debian packages, by apt-get as root or through sudo.
 apt_install() {
     local missing=() package
     for package in "$@"; do

@@ -42,7 +42,7 @@ CREATE TABLE dim_movie (
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
 ) USING heap;
 COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file, and those that have ratings or qualifying pairs';
-COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key: from 1 without gaps, in the order of movie_id within a load';
+COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key: consecutive from 1, in the order of movie_id within a load';
 COMMENT ON COLUMN dim_movie.movie_id IS 'The data set''s own id';
 COMMENT ON COLUMN dim_movie.title IS 'Title, from the last titles file that names the movie; NULL if none does';
 COMMENT ON COLUMN dim_movie.release_year IS 'Year of release; NULL if unknown';
@@ -61,15 +61,15 @@ CREATE TABLE dim_customer (
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
 ) USING heap;
 COMMENT ON TABLE dim_customer IS 'Customers: those who have ratings, and those of the qualifying set';
-COMMENT ON COLUMN dim_customer.customer_key IS 'Surrogate key: from 1 without gaps, in the order of customer_id within a load';
+COMMENT ON COLUMN dim_customer.customer_key IS 'Surrogate key: consecutive from 1, in the order of customer_id within a load';
 COMMENT ON COLUMN dim_customer.customer_id IS 'The data set''s own id';
 COMMENT ON COLUMN dim_customer.rating_count IS 'Number of the customer''s ratings, including those of the probe';
 COMMENT ON COLUMN dim_customer.rating_mean IS 'Mean of these ratings; NULL if there are none';
 COMMENT ON COLUMN dim_customer.first_rated_on IS 'Day of the first of these ratings; NULL if there are none';
 COMMENT ON COLUMN dim_customer.last_rated_on IS 'Day of the last of these ratings; NULL if there are none';
 
--- A key is a row of a model's matrix, so keys have no gaps: the next key is the greatest key plus 1. These sequences remember the
--- keys of deleted rows, because a key must never mean another customer or movie than before.
+-- A key is a row of a model's matrix, so keys are consecutive: the next key is the greatest key plus 1. These sequences remember
+-- the keys of deleted rows, because a key must never mean another customer or movie than before.
 CREATE SEQUENCE dim_movie_movie_key_seq AS int OWNED BY dim_movie.movie_key;
 CREATE SEQUENCE dim_customer_customer_key_seq AS int OWNED BY dim_customer.customer_key;
 COMMENT ON SEQUENCE dim_movie_movie_key_seq IS 'Greatest movie_key of a row that was deleted or whose key was changed';
@@ -277,7 +277,7 @@ COMMENT ON COLUMN model.iterations IS 'Number of iterations';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL if there is no probe, or if the model was trained on it';
 COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the held-out ratings; NULL if none were held out';
-COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that it was judged by, and not trained on: the probe, or the held-out ratings if there is no probe';
+COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that it was judged by, and not trained on: the probe; or the held-out ratings, if there is no probe or it was trained on';
 COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: two models with the same digest were judged by the same ratings';
 COMMENT ON COLUMN model.summary IS 'Further results: singular values, and the variance that they explain';
 COMMENT ON COLUMN model.prior IS 'Gaussian prior of a customer in each sample of a Bayesian model, to fold customers in: means of the factors and the bias, and the upper triangle of their precision matrix, divided by the precision of ratings';

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A warehouse that is dumped and restored elsewhere holds the same rows, and goes on from there: by pg_restore alone; in
-# parallel, with the keys put away meanwhile; of a dump of one schema; in the middle of a load.
+# Tests that a warehouse which is dumped and restored elsewhere has the same rows, and can go on from there: by pg_restore alone; in
+# parallel, with the keys dropped during the restore; from a dump of one schema; in the middle of a load.
 #
 # usage: dump.sh FIXTURES    with PGHOST, PGPORT and PGUSER of a server that has the extension
 set -euo pipefail
@@ -9,7 +9,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 run() { psql -X -q -At -v ON_ERROR_STOP=1 -d "$1" -c "SET client_min_messages = warning" "${@:2}"; }
 
-# Every table's name, number of rows and digest.
+# Prints the name, number of rows and digest of every table.
 contents() {
     run "$1" -c "SELECT format('SELECT %L, count(*), md5(string_agg(t::text, %L ORDER BY t::text)) FROM %s AS t;',
                                relname, E'\\n', oid::regclass)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What preloading the library gives, in each of its ways: settings that are known, and checked, before the first call; a server
-# that starts, loads and trains. And what others see of a load's workers meanwhile.
+# Tests the library preloaded in each way: settings are known and checked before the first call, and the server starts, loads and
+# trains. Also tests what other sessions see of a load's workers.
 #
 # usage: settings.sh FIXTURES DIR
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is started again, and runs at the
-# end as it did before. Needs PG_CONFIG.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Its server is restarted, and runs at the end as
+# it did before. Needs PG_CONFIG.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2
@@ -15,7 +15,7 @@ bin=$dir/pg$("$PG_CONFIG" --bindir)
 export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=settings
 export PGOPTIONS="-c client_min_messages=warning"
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-# ask QUERY ...: asks each in one session.
+# ask QUERY ...: runs all queries in one session.
 ask() {
     local queries=() query
     for query in "$@"; do queries+=(-c "$query"); done

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every driver's example in docs/serve.md runs as it stands there, and lists what psql lists; and every call works with its
-# arguments bound in each of the types that drivers bind them in.
+# Tests that every driver's example in docs/serve.md runs as it is printed there, and lists what psql lists. Also tests that every call
+# works with its arguments bound in each type in which drivers bind them.
 #
 # usage: run.sh FIXTURES FOLDER    with PGHOST, PGPORT and PGUSER of a server that has the extension
 #
-# FOLDER is for what is made on the way. Drivers are Debian's; JDBC knows no sockets but TCP's, which socat lends it.
+# FOLDER is for temporary files. The drivers are Debian's. JDBC can connect only by TCP, so socat gives it a port.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 page=$here/../../docs/serve.md

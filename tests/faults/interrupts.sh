@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a backend hears while threads compute for it: that its client or the postmaster is gone, that it shall log its memory,
-# that it is to end. And that training has no transaction id before it writes, and goes on with fewer threads.
+# Tests what a backend notices while threads compute for it: a lost client, a dead postmaster, a request to log its memory, a request
+# to end. Also tests that training has no transaction id before it writes, and that it goes on with fewer threads.
 #
 # usage: interrupts.sh DIR
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its postmaster is killed and started
-# again, and runs at the end. Needs PG_CONFIG.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Its postmaster is killed and started again, and
+# runs at the end. Needs PG_CONFIG.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1
@@ -15,7 +15,7 @@ export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABAS
 ask() { psql -X -q -At -v ON_ERROR_STOP=1 -c "$1"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# A training that takes minutes where nobody stops it: 27,000 ratings, a thousand sweeps of 256 factors.
+# A training that takes minutes if nobody stops it: 27,000 ratings, a thousand sweeps of 256 factors.
 long="SELECT FROM train_als('long', factors => 256, iterations => 1000, deploy => true)"
 
 main() {

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Whatever interrupts a load, at whatever moment, the next call goes on with it and ends with the tables that an
-# undisturbed load gives.
+# Tests that the next call goes on with a load, whatever has interrupted it and whenever, and that the tables are then those of a load
+# without interruption.
 #
 # usage: load.sh FIXTURES DIR [FAULTS [SEED]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is killed and started
-# again, and runs at the end. Needs PG_CONFIG. Up to 10 faults (9, one of each kind, if not said) are the short form;
-# with more, the data are more, and more is tried. The same seed gives the same faults at the same moments, as far as
-# the loads take as long. Prints a line for each load: what came at which moment and phase, and what was left to do.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Its server is killed and started again, and runs
+# at the end. Needs PG_CONFIG. Up to 10 FAULTS (9 by default, one of each kind) make the short test; with more of them, the data set is
+# larger, and more cases are tried. The same SEED gives the same faults at the same moments, if the loads take the same time. Prints a
+# line for each load: which fault came, at which moment and phase, and what was left to do.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2 faults=${3:-9} seed=${4:-$RANDOM}
@@ -20,7 +20,7 @@ export PGOPTIONS="-c client_min_messages=warning"
 say() { printf '%s\n' "$*"; }
 wrong() { printf 'FAILED, seed %s: %s\n' "$seed" "$*" >&2; exit 1; }
 
-# Each does to a load what it is called; then, what the load's caller must be told.
+# Each function does to a load what its name says, and then names the error that the load's caller must get.
 kinds=(kill_worker cancel kill_postmaster terminate_caller stop_at_once time_out kill_client terminate_worker kill_caller)
 # Of a crash, the caller may hear by the loss of a worker first.
 lost='server closed the connection|terminating connection|connection to server was lost|ERROR:  08006:'

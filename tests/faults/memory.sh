@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Where the system refuses memory, each call answers rightly or ends with an error that says so; the session goes on, and no
-# backend aborts, which would end all sessions.
+# Tests that each call gives the right answer, or an error that says why, if the operating system refuses memory. The session must go
+# on, and no backend may abort, because that would end all sessions.
 #
 # usage: memory.sh DIR [LIMITS [CALL ...]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Each call is made in
-# a backend that may take so many megabytes more address space than it has, for each of LIMITS ("2 5 10 20 40", if not said;
-# "$(seq -s ' ' 2 2 60)" for many). CALL names some of the calls.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Each call is made in a backend
+# whose address space may grow by this number of megabytes, for each of LIMITS ("2 5 10 20 40" by default; "$(seq -s ' ' 2 2 60)" for
+# many). CALL names some of the calls; by default, all are made.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1
@@ -18,7 +18,7 @@ export PGOPTIONS="-c client_min_messages=error -c netflix_rec.threads=2"
 ask() { psql -X -q -At -v ON_ERROR_STOP=1 -c "$1"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# Each gives one value, the same each time.
+# Each call gives one value, the same each time.
 declare -A calls=(
     [recommend]="SELECT sum(hashtext(r::text)) FROM recommend(7, 300) r"
     [recommend_filtered]="SELECT sum(hashtext(r::text)) FROM recommend(7, 300, min_ratings => 2, exclude_movie_ids => ARRAY[1, 2]) r"

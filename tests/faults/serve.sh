@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# While models are trained, deployed, rolled back and dropped, those who ask for recommendations get each list whole, from
-# one version, and no error but that a model is not there where it was dropped altogether.
+# Tests recommendations while models are trained, deployed, rolled back and dropped: each list must be complete and from one version,
+# and the only error may be that a model does not exist, after all of its versions were dropped.
 #
 # usage: serve.sh DIR [SECONDS [SEED]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Eight sessions ask,
-# one changes models; 15 seconds if not said.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Eight sessions ask and one
+# changes models, for 15 seconds by default.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1 seconds=${2:-15} seed=${3:-$RANDOM}

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a load and a training write to the log is enough to make the same warehouse of: on a standby, and after a crash.
+# Tests that the WAL of a load and a training is enough to make the same warehouse: on a standby, and after a crash.
 #
 # usage: standby.sh FIXTURES DIR
 #
-# DIR is the folder of an installation of scripts/cluster.sh that has the extension; a primary and a standby are made in
-# it, and are gone at the end. Needs PG_CONFIG and amcheck. Closes with old_snapshot_threshold, which PostgreSQL 14 to 16
-# have, as that needs a server of its own, too.
+# DIR is the folder of an installation of scripts/cluster.sh that has the extension. The test makes a primary and a standby in it and
+# removes them at the end. Needs PG_CONFIG and amcheck. The last part tests old_snapshot_threshold, which PostgreSQL 14 to 16 have,
+# because that needs a server of its own, too.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2
@@ -18,7 +18,7 @@ say() { printf '%3d s  %s\n' $SECONDS "$*"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 same() { [ "$2" = "$3" ] || wrong "$1: $(diff <(echo "$2") <(echo "$3"))"; } # same WHAT FIRST SECOND
 
-# on SERVER QUERY ...: asks each in a session of its own.
+# on SERVER QUERY ...: runs each query in a session of its own.
 on() {
     local query
     for query in "${@:2}"; do
