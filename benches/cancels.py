@@ -1,9 +1,9 @@
-"""How late a statement hears of a timeout, whatever it is at: prints a row of a table in Markdown for each of its phases.
+"""Measures how late a statement stops after a timeout: prints a row of a table in Markdown for each of its phases.
 
 usage: cancels.py SOCKET_FOLDER PORT DATABASE RATINGS STATEMENT MOMENTS
 
-The statement runs to its end twice, and is then ended at so many moments, evenly over the time that the second run took; another
-session watches netflix_progress meanwhile. All of it is rolled back.
+The statement runs to its end twice. Then it is run and stopped by a timeout at MOMENTS moments, spread evenly over the time that the
+second run took. Another session watches netflix_progress to know the phase. All of it is rolled back.
 """
 
 import subprocess

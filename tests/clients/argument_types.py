@@ -1,5 +1,5 @@
-"""Calls with arguments in each of the types that Python's drivers bind them in: each call gives what the same call with literals
-gives. Environment: PGHOST, PGPORT, PGUSER, PGDATABASE."""
+"""Tests calls with arguments in each type in which Python's drivers bind them: each call must return what the same call with literals
+returns. Environment: PGHOST, PGPORT, PGUSER, PGDATABASE."""
 
 import asyncio
 import datetime

@@ -20,9 +20,9 @@ export PGOPTIONS="-c client_min_messages=warning"
 say() { printf '%s\n' "$*"; }
 wrong() { printf 'FAILED, seed %s: %s\n' "$seed" "$*" >&2; exit 1; }
 
-# Each function does to a load what its name says, and then names the error that the load's caller must get.
+# The faults, each named after what it does to a load; and the error that the load's caller must then get.
 kinds=(kill_worker cancel kill_postmaster terminate_caller stop_at_once time_out kill_client terminate_worker kill_caller)
-# Of a crash, the caller may hear by the loss of a worker first.
+# After a crash, the caller may first notice that a worker is lost.
 lost='server closed the connection|terminating connection|connection to server was lost|ERROR:  08006:'
 declare -A answers=(
     [kill_worker]=$lost [kill_caller]=$lost [kill_postmaster]=$lost [stop_at_once]=$lost [kill_client]=''
