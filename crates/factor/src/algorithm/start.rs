@@ -14,6 +14,7 @@ use crate::rows::ROWS_PER_CHECK;
 pub const MOVIE_DAMPING: f64 = 25.0;
 /// The standard deviation of the factors that training starts from.
 const START: f32 = 0.03;
+
 /// Where factorisations start: with the movies' damped biases, and small random factors. Movies without ratings are zero.
 pub(crate) fn start(
     matrix: &RatingMatrix,

@@ -25,7 +25,7 @@ use crate::ratings::sparse::Sparse;
 use crate::rows::sum;
 use crate::simd::InstructionSet;
 
-/// Ratings in a unit of work: some milliseconds' worth.
+/// Ratings of the rows that one thread solves before it takes the next block: some milliseconds' work.
 pub(crate) const RATINGS_PER_ROW_BLOCK: usize = 8192;
 
 /// What the systems of all rows have in common.

@@ -9,9 +9,9 @@ use crate::linear::dense_product::add_product;
 use crate::memory::{try_vec, zeros};
 use crate::rows::Turns;
 
-/// Runs of rows whose products are summed up at the same time, and columns multiplied with the others between two looks at
-/// the flag.
+/// Runs of rows whose products are summed up at the same time.
 const GRAM_PARTS: usize = 16;
+/// Columns that are multiplied with the others between two checks of the cancel flag.
 const GRAM_COLUMNS_PER_CHECK: usize = 128;
 
 /// Bytes that [`gram`] takes, with what it gives.

@@ -10,11 +10,11 @@ use crate::linear::dense_product::add_product;
 use crate::memory::zeros;
 use crate::rows::Turns;
 
-/// Columns that are reduced together, and columns that the reflections found are then applied to, between two looks at
-/// the flag.
+/// Columns that are reduced together.
 const PANEL: usize = 16;
+/// Columns that the reflections found are applied to between two checks of the cancel flag.
 const REFLECTED_COLUMNS_PER_CHECK: usize = 128;
-/// Rows of a leaf multiplied between two looks.
+/// Rows of a leaf that are multiplied between two checks.
 const LEAF_ROWS_PER_CHECK: usize = 64;
 
 /// Rows of a leaf: as many as the processor's cache holds of a block of usual width, and always enough of them to a

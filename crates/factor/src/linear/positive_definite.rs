@@ -9,8 +9,9 @@ use crate::error::{Error, check};
 use crate::linear::dense_product::add_product;
 use crate::memory::zeros;
 
-/// Columns eliminated together, and rows that they are eliminated from between two looks at the flag.
+/// Columns eliminated together.
 const PANEL: usize = 32;
+/// Rows that they are eliminated from between two checks of the cancel flag.
 const ELIMINATED_ROWS_PER_CHECK: usize = 64;
 
 /// Bytes that [`invert`] takes beside its matrix, of so many rows.

@@ -10,7 +10,7 @@ use crate::error::{Error, check};
 use crate::memory::try_room;
 use crate::ratings::sparse::Sparse;
 
-/// Ratings in a unit of work.
+/// Ratings that one thread multiplies before it takes the next block of rows.
 const RATINGS_PER_PRODUCT_BLOCK: usize = 8192;
 
 /// Writes, for each row of a sparse matrix, the weighted sum of the dense rows that it has entries for: `out = S · dense`,

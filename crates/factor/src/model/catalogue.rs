@@ -22,7 +22,7 @@ use crate::simd::vector::{Portable, Vector};
 const BLOCK: usize = 32;
 /// Customers scored together: with two registers a customer, as many sums as registers hold.
 const TOGETHER: usize = 6;
-/// Customers that a block of movies is scored for while it is in the first cache.
+/// Customers that a block of movies is scored for while it is in the first cache, between two checks of the cancel flag.
 const CUSTOMERS_PER_CHECK: usize = 48;
 
 /// Biases and factors of movies, numbered from 0. Block by block, the bias of each of its movies, and then one factor of

@@ -19,7 +19,7 @@ use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
 use crate::rows::{Turns, sum};
 
-/// Ratings in a unit of work.
+/// Ratings whose squared errors are summed up by one thread before the sums are added: the size decides the rounding.
 const RATINGS_PER_ERROR_SUM: usize = 16 * 1024;
 
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`

@@ -18,20 +18,20 @@ pub(crate) enum InstructionSet {
 impl InstructionSet {
     /// Those this machine has, the fastest first.
     pub fn available() -> Vec<InstructionSet> {
-        let mut kernels = Vec::new();
+        let mut available = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
                 if is_x86_feature_detected!("avx512bf16") {
-                    kernels.push(InstructionSet::Avx512Bf16);
+                    available.push(InstructionSet::Avx512Bf16);
                 }
-                kernels.push(InstructionSet::Avx512);
+                available.push(InstructionSet::Avx512);
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                kernels.push(InstructionSet::Avx2);
+                available.push(InstructionSet::Avx2);
             }
         }
-        kernels.push(InstructionSet::Portable);
-        kernels
+        available.push(InstructionSet::Portable);
+        available
     }
 }
