@@ -89,8 +89,10 @@ impl Implicit {
     /// Writes by how much a row's factors are pulled to what it meets: the sum of `weight · c_j`.
     pub fn pull(&self, numbers: &[u32], pull: &mut [f32]) {
         pull.fill(0.0);
+        // They are in standard order, as `zeros` makes them: slices, which the compiler makes registers of.
+        let vectors = self.vectors.as_slice().unwrap_or(&[]);
         for &number in numbers {
-            let vector = self.vectors.row(number as usize);
+            let vector = &vectors[number as usize * pull.len()..][..pull.len()];
             pull.iter_mut().zip(vector).for_each(|(pull, &entry)| *pull += entry);
         }
         pull.iter_mut().for_each(|pull| *pull *= self.weight);
