@@ -89,7 +89,7 @@ impl Implicit {
     /// Writes by how much a row's factors are pulled to what it meets: the sum of `weight · c_j`.
     pub fn pull(&self, numbers: &[u32], pull: &mut [f32]) {
         pull.fill(0.0);
-        // They are in standard order, as `zeros` makes them: slices, which the compiler makes registers of.
+        // A slice, because the compiler vectorises the sum over it. The array is in standard order, as `zeros` makes it.
         let vectors = self.vectors.as_slice().unwrap_or(&[]);
         for &number in numbers {
             let vector = &vectors[number as usize * pull.len()..][..pull.len()];

@@ -16,8 +16,8 @@ const RATINGS_PER_PRODUCT_BLOCK: usize = 8192;
 /// Writes, for each row of a sparse matrix, the weighted sum of the dense rows that it has entries for: `out = S · dense`,
 /// where `weight` gives an entry of S from its row, its column and the rating that stands there.
 ///
-/// `dense` has as many rows as S has columns, `out` as many as S has rows. Each row is summed up by one thread, in its
-/// entries' order: no number of threads changes a bit.
+/// `dense` has as many rows as S has columns, `out` as many as S has rows; both are in standard order, row by row. Each row is
+/// summed up by one thread, in its entries' order: no number of threads changes a bit.
 pub(crate) fn multiply<T>(
     sparse: &Sparse,
     weight: impl Fn(usize, u32, u8) -> T + Sync,
@@ -28,6 +28,8 @@ pub(crate) fn multiply<T>(
 where
     T: Copy + Default + AddAssign + Mul<Output = T> + Send + Sync,
 {
+    debug_assert!(dense.is_standard_layout() && out.is_standard_layout());
+    let dense = dense.to_slice().unwrap_or_default();
     let ranges = sparse.blocks(RATINGS_PER_PRODUCT_BLOCK)?;
     let mut blocks = try_room(ranges.len())?;
     let mut rest = out.view_mut();
@@ -40,12 +42,13 @@ where
         for (row, mut sum) in rows.zip(out.rows_mut()) {
             check(cancelled)?;
             sum.fill(T::default());
+            // Slices, because the compiler vectorises the sum over them.
+            let sum = sum.as_slice_mut().unwrap_or_default();
             let (others, values) = sparse.row(row);
             for (&other, &value) in others.iter().zip(values) {
                 let weight = weight(row, other, value);
-                let addend = dense.row(other as usize);
-                // Goes through them as slices, which the compiler makes registers of.
-                sum.zip_mut_with(&addend, |sum, &addend| *sum += weight * addend);
+                let addend = &dense[other as usize * sum.len()..][..sum.len()];
+                sum.iter_mut().zip(addend).for_each(|(sum, &addend)| *sum += weight * addend);
             }
         }
         Ok(())
