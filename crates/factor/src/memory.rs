@@ -10,8 +10,7 @@ use std::sync::atomic::AtomicBool;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::error::check;
+use crate::error::{Error, check};
 
 /// A type whose zero (of all its numbers) is zero bits.
 ///
@@ -107,7 +106,7 @@ fn advise_huge_pages(start: *mut u8, bytes: usize) {
 
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
-struct Line([u32; 16]);
+struct CacheLine([u32; 16]);
 
 /// A type of which any bits are a value.
 ///
@@ -121,18 +120,18 @@ unsafe impl Plain for f32 {}
 unsafe impl Plain for u16 {}
 
 // SAFETY: sixteen zeros.
-unsafe impl Zero for Line {}
+unsafe impl Zero for CacheLine {}
 
 /// As many numbers as it was made for, and some more up to a whole line. They begin where a cache line does: registers that
 /// are loaded from them never cross one.
 pub(crate) struct Aligned<T> {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     of: std::marker::PhantomData<T>,
 }
 
 impl<T: Plain> Aligned<T> {
     /// Numbers in a line.
-    pub const LINE: usize = size_of::<Line>() / size_of::<T>();
+    pub const LINE: usize = size_of::<CacheLine>() / size_of::<T>();
 
     /// At least as many zeros.
     pub fn zeros(len: usize) -> Result<Aligned<T>, Error> {

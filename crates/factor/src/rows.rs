@@ -10,16 +10,15 @@ use ndarray::{ArrayBase, Axis, Data, DataMut, RemoveAxis};
 use rayon::prelude::*;
 use rayon::slice::{Chunks, ChunksMut};
 
-use crate::Error;
-use crate::error::check;
+use crate::error::{Error, check};
 
-/// Rows in a turn, and numbers in it where rows are long: some milliseconds' work.
-const ROWS_A_TURN: usize = 1024;
-const NUMBERS_A_TURN: usize = 1 << 18;
-/// Multiplications in a turn.
-const PRODUCTS_A_TURN: usize = 1 << 26;
+/// Rows between two checks of the cancel flag, and numbers between them where rows are long: some milliseconds' work.
+pub(crate) const ROWS_PER_CHECK: usize = 1024;
+const NUMBERS_PER_CHECK: usize = 1 << 18;
+/// Multiplications between two checks, where rows are multiplied with a matrix.
+const MULTIPLICATIONS_PER_CHECK: usize = 1 << 26;
 /// Parts whose sums are made at the same time.
-const PARTS: usize = 32;
+const SUM_PARTS: usize = 32;
 
 /// How rows are divided into turns.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +29,12 @@ pub(crate) struct Turns {
 impl Turns {
     /// For rows of this many numbers. All that is walked together takes the same turns.
     pub fn of_length(numbers: usize) -> Turns {
-        Turns { rows: (NUMBERS_A_TURN / numbers.max(1)).clamp(1, ROWS_A_TURN) }
+        Turns { rows: (NUMBERS_PER_CHECK / numbers.max(1)).clamp(1, ROWS_PER_CHECK) }
     }
 
     /// For rows that are multiplied with a matrix.
     pub fn of_products((inner, columns): (usize, usize)) -> Turns {
-        Turns { rows: (PRODUCTS_A_TURN / (inner * columns).max(1)).clamp(1, ROWS_A_TURN) }
+        Turns { rows: (MULTIPLICATIONS_PER_CHECK / (inner * columns).max(1)).clamp(1, ROWS_PER_CHECK) }
     }
 
     /// The turns of a matrix's rows, or of a vector's entries.
@@ -146,7 +145,7 @@ impl Turns {
     ) -> Result<Vec<f64>, Error> {
         self.sum(
             rows,
-            PARTS,
+            SUM_PARTS,
             cancelled,
             || crate::memory::try_vec(columns),
             |sums, rows| {
@@ -219,6 +218,6 @@ mod tests {
             Ok(())
         };
         let result = pool.install(|| turns.visit(turns.of_slice_mut(&mut rows, 1), &cancelled, visit));
-        assert_eq!((result, visited.into_inner()), (Err(Error::Cancelled), ROWS_A_TURN));
+        assert_eq!((result, visited.into_inner()), (Err(Error::Cancelled), ROWS_PER_CHECK));
     }
 }

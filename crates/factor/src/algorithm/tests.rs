@@ -1,7 +1,7 @@
 //! What holds of every algorithm.
 
 use super::*;
-use crate::Ratings;
+use crate::ratings::Ratings;
 use serde_json::json;
 use std::sync::atomic::AtomicBool;
 
@@ -87,7 +87,7 @@ fn whatever_the_ratings_are_there_is_a_model() {
         (0..customers).flat_map(move |customer| (0..movies).map(move |movie| (customer, movie)))
     };
     let stars = |(customer, movie): (u32, u32)| {
-        (customer, movie, 1 + (crate::split::hash(u64::from(customer * 1000 + movie)) % 5) as u8)
+        (customer, movie, 1 + (crate::random::hash(u64::from(customer * 1000 + movie)) % 5) as u8)
     };
     let mut sets: Vec<Vec<(u32, u32, u8)>> = (1..=5).map(|stars| vec![(0, 0, stars)]).collect();
     for (customers, movies) in [(3, 4), (40, 30)] {
@@ -174,7 +174,7 @@ fn ratings(customers: u32, movies: u32) -> (RatingMatrix, Ratings) {
     let (mut kept, mut held) = (Ratings::default(), Ratings::default());
     for customer in 0..customers {
         for movie in 0..movies {
-            let noise = crate::split::hash(u64::from(customer * movies + movie));
+            let noise = crate::random::hash(u64::from(customer * movies + movie));
             // Everybody rates what is to their taste, and some of the rest.
             let likes = customer % 2 == movie % 2;
             if noise % 10 < if likes { 6 } else { 3 } {
@@ -206,7 +206,7 @@ fn all() -> Vec<Algorithm> {
     params.iter().map(|(name, params)| Algorithm::parse(name, params).unwrap()).collect()
 }
 
-fn bits(model: &crate::Model) -> Vec<u32> {
+fn bits(model: &crate::model::Model) -> Vec<u32> {
     let numbers = model.customers.factors.iter().chain(&model.movies.factors);
     let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
     numbers.map(|number| number.to_bits()).collect()
@@ -222,7 +222,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut curve = Vec::new();
             let (trained, summary) = pool.install(|| {
-                let on_iteration = &mut |iteration: crate::Iteration| {
+                let on_iteration = &mut |iteration: crate::algorithm::run::Iteration| {
                     curve.push((iteration.train_rmse.to_bits(), iteration.held_out_rmse.map(f64::to_bits)));
                 };
                 let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration };
@@ -274,7 +274,7 @@ fn a_cancel_is_heard_before_and_in_the_middle() {
         assert_eq!(algorithm.train(&matrix, run).unwrap_err(), Error::Cancelled, "{algorithm:?}");
         if algorithm.iterations() > 2 {
             let (cancelled, mut heard) = (AtomicBool::new(false), 0);
-            let on_iteration = &mut |iteration: crate::Iteration| {
+            let on_iteration = &mut |iteration: crate::algorithm::run::Iteration| {
                 heard = iteration.number;
                 cancelled.store(heard == 2, std::sync::atomic::Ordering::Relaxed);
             };
@@ -360,7 +360,7 @@ fn links_without_regularization_are_finite_and_learned() {
 /// Who rated what says nothing here: a few movies that some customers rated nearly all of, beside many customers who came once.
 #[test]
 fn links_do_no_harm_where_there_is_nothing_to_learn_from_them() {
-    let mut rng = crate::training::generator(7);
+    let mut rng = crate::random::generator(7);
     let (eager, once, movies) = (700, 2500, 60);
     let mut normal =
         |scale: f32| scale * rand_distr::Distribution::<f32>::sample(&rand_distr::StandardNormal, &mut rng);
@@ -370,7 +370,7 @@ fn links_do_no_harm_where_there_is_nothing_to_learn_from_them() {
     let (mut kept, mut held) = (Ratings::default(), Ratings::default());
     for (customer, p) in of_customers.iter().enumerate() {
         for (movie, q) in of_movies.iter().enumerate() {
-            let chance = crate::split::hash((customer * movies + movie) as u64);
+            let chance = crate::random::hash((customer * movies + movie) as u64);
             let rates = if customer < eager { chance % 100 < 84 } else { customer % movies == movie };
             if rates {
                 let score = 3.5 + p[2] + q[2] + p[0] * q[0] + p[1] * q[1] + normal(0.8);

@@ -7,13 +7,16 @@ use minicbor::encode::Write;
 use minicbor::encode::write::EndOfSlice;
 use minicbor::{Decoder, Encoder};
 
-use super::{
-    About, Archive, ArchiveError, LONGEST_CURVE, LONGEST_NAME, LONGEST_PARAMS, LONGEST_SUMMARY,
-    NUMBERS_A_TURN, Point, Rows, go_on,
-};
+use crate::archive::fields::{About, Archive, ArchiveError, Point, Rows, VALUES_PER_CHECK, go_on};
 use crate::memory::try_room;
 
 type EncodeError<W> = minicbor::encode::Error<<W as Write>::Error>;
+
+/// Bytes of a name, of parameters and of a summary, and iterations of a curve: more than any training makes.
+const LONGEST_NAME: usize = 255;
+const LONGEST_PARAMS: usize = 1 << 12;
+const LONGEST_SUMMARY: usize = 1 << 16;
+pub(super) const LONGEST_CURVE: usize = 4096;
 
 /// Counts what is written.
 struct Counted(usize);
@@ -100,7 +103,7 @@ fn numbers<T: Copy>(
     bytes: fn(T) -> [u8; 4],
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<(), EndOfSlice> {
-    for numbers in numbers.chunks(NUMBERS_A_TURN) {
+    for numbers in numbers.chunks(VALUES_PER_CHECK) {
         if !go_on() {
             return Ok(());
         }

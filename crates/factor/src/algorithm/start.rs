@@ -1,0 +1,51 @@
+//! Where factorisations start: the movies' damped biases, and small random factors.
+
+use std::sync::atomic::AtomicBool;
+
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::error::{Error, check};
+use crate::model::Side;
+use crate::random::generator;
+use crate::ratings::matrix::RatingMatrix;
+use crate::rows::ROWS_PER_CHECK;
+
+/// Ratings of average kindness assumed of each movie before its own count.
+pub const MOVIE_DAMPING: f64 = 25.0;
+/// The standard deviation of the factors that training starts from.
+const START: f32 = 0.03;
+
+/// Where factorisations start: with the movies' damped biases, and small random factors. Movies without ratings are zero.
+pub(crate) fn start(
+    matrix: &RatingMatrix,
+    factors: usize,
+    seed: i64,
+    cancelled: &AtomicBool,
+) -> Result<Side, Error> {
+    let mut movies = Side::zeros(matrix.by_movie.rows(), factors)?;
+    let mut rng = generator(seed);
+    for (movie, mut vector) in movies.factors.rows_mut().into_iter().enumerate() {
+        if movie.is_multiple_of(ROWS_PER_CHECK) {
+            check(cancelled)?;
+        }
+        if matrix.by_movie.count(movie) > 0 {
+            let normal =
+                |factor: &mut f32| *factor = START * Distribution::<f32>::sample(&StandardNormal, &mut rng);
+            vector.iter_mut().for_each(normal);
+            movies.biases[movie] = movie_bias(matrix, movie, MOVIE_DAMPING);
+        }
+    }
+    Ok(movies)
+}
+
+/// A movie's damped bias: how much better than the mean it is liked.
+pub(crate) fn movie_bias(matrix: &RatingMatrix, movie: usize, damping: f64) -> f32 {
+    let (_, values) = matrix.by_movie.row(movie);
+    let (count, total) = (values.len() as f64, values.iter().map(|&value| u64::from(value)).sum::<u64>());
+    ratio(total as f64 - count * matrix.mean(), count + damping)
+}
+
+/// A quotient that is 0 where there are neither ratings nor damping.
+pub(crate) fn ratio(of: f64, by: f64) -> f32 {
+    if by > 0.0 { (of / by) as f32 } else { 0.0 }
+}

@@ -1,0 +1,277 @@
+use super::*;
+use crate::algorithm::run::Iteration;
+use ndarray::Array1;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
+    let mut list = Ratings::default();
+    ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
+    RatingMatrix::new(customers, movies, &list, &GO).unwrap()
+}
+
+fn train(matrix: &RatingMatrix, params: &Params) -> Result<(Trained, Spectrum), Error> {
+    train_until(&GO, matrix, params)
+}
+
+fn train_until(
+    cancelled: &AtomicBool,
+    matrix: &RatingMatrix,
+    params: &Params,
+) -> Result<(Trained, Spectrum), Error> {
+    let held_out = &Ratings::default();
+    super::train(matrix, params, &mut Run { held_out, cancelled, on_iteration: &mut |_| {} })
+}
+
+/// What the factors add to a prediction: `U Σ Vᵀ`.
+fn product(model: &Model) -> Array2<f64> {
+    let (customers, movies) = (&model.customers.factors, &model.movies.factors);
+    customers.mapv(f64::from).dot(&movies.mapv(f64::from).t())
+}
+
+/// The matrix that is decomposed, as the naive would write it down.
+fn dense(matrix: &RatingMatrix, model: &Model) -> faer::Mat<f64> {
+    let mut dense = faer::Mat::zeros(matrix.by_customer.rows(), matrix.by_movie.rows());
+    for customer in 0..matrix.by_customer.rows() {
+        let (movies, values) = matrix.by_customer.row(customer);
+        for (&movie, &value) in movies.iter().zip(values) {
+            let movie = movie as usize;
+            let biases = model.mean + model.customers.biases[customer] + model.movies.biases[movie];
+            dense[(customer, movie)] = f64::from(value) - f64::from(biases);
+        }
+    }
+    dense
+}
+
+fn stars(customer: u32, movie: u32) -> u8 {
+    1 + ((customer * 31 + movie + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5
+}
+
+fn many(customers: u32, movies: u32) -> RatingMatrix {
+    let pairs = (0..customers).flat_map(|customer| (0..movies).map(move |movie| (customer, movie)));
+    let rated = pairs.filter(|(customer, movie)| (customer * 31 + movie * 17) % 7 < 3);
+    let ratings = rated.map(|(c, m)| (c, m, stars(c, m))).collect::<Vec<_>>();
+    matrix(&ratings, customers as usize, movies as usize)
+}
+
+/// The lines of a fixture, by kind; `tests/data/truncated_svd.py` says how it was made.
+fn fixture() -> BTreeMap<&'static str, Vec<(u32, u32, f64)>> {
+    let mut kinds = BTreeMap::<_, Vec<_>>::new();
+    let lines = include_str!("../../../tests/data/truncated_svd.csv").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let [kind, row, column, value] = line.split(',').collect::<Vec<_>>().try_into().unwrap();
+        let entry = (row.parse().unwrap(), column.parse().unwrap(), value.parse().unwrap());
+        kinds.entry(kind).or_default().push(entry);
+    }
+    kinds
+}
+
+#[test]
+fn agrees_with_scikit_learn() {
+    let fixture = fixture();
+    let ratings = fixture["rating"].iter().map(|&(c, m, v)| (c, m, v as u8)).collect::<Vec<_>>();
+    let matrix = matrix(&ratings, 120, 80);
+    for (kind, iterations) in [("exact", 40), ("exact", 7), ("randomized", 7)] {
+        let params = Params { factors: 8, iterations, center: Center::Mean, ..Params::default() };
+        let (trained, spectrum) = train(&matrix, &params).unwrap();
+        for (name, ours) in [
+            ("singular_value", &spectrum.singular_values),
+            ("explained_variance", &spectrum.explained_variance),
+            ("explained_variance_ratio", &spectrum.explained_variance_ratio),
+        ] {
+            let theirs = &fixture[&*format!("{kind}_{name}")];
+            assert_eq!((theirs.len(), ours.len()), (8, 8));
+            for (&(number, _, theirs), ours) in theirs.iter().zip(ours) {
+                assert!((ours / theirs - 1.0).abs() < 1e-4, "{kind} {name} {number}: {ours}, not {theirs}");
+            }
+        }
+        let ours = product(&trained.model);
+        for &(customer, movie, theirs) in &fixture["reconstruction"] {
+            let ours = ours[(customer as usize, movie as usize)];
+            assert!((ours - theirs).abs() < 1e-4, "{customer} {movie}: {ours}, not {theirs}");
+        }
+        // The signs, too, are theirs.
+        for &(number, movie, theirs) in &fixture["component"] {
+            let scale = spectrum.singular_values[number as usize].sqrt();
+            let ours = f64::from(trained.model.movies.factors[(movie as usize, number as usize)]) / scale;
+            assert!((ours - theirs).abs() < 1e-3, "component {number}, movie {movie}: {ours}, not {theirs}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_decomposition_of_the_dense_matrix(
+        ratings in prop::collection::btree_map((0u32..14, 0u32..11), 1u8..=5, 1..80),
+        seed: i64, iterations in 0usize..4,
+        center in prop::sample::select(vec![Center::Biases, Center::Mean, Center::None]),
+    ) {
+        let ratings = ratings.into_iter().map(|((c, m), v)| (c, m, v)).collect::<Vec<_>>();
+        let matrix = matrix(&ratings, 14, 11);
+        let factors = rated(&matrix.by_customer).min(rated(&matrix.by_movie));
+        let params = Params { factors, iterations, center, seed, ..Params::default() };
+        let (Trained { model, iteration }, spectrum) = train(&matrix, &params).unwrap();
+        let dense = dense(&matrix, &model);
+        let naive = dense.singular_values().unwrap();
+        for (ours, naive) in spectrum.singular_values.iter().zip(&naive) {
+            // Differences of single-precision biases are rounded twice.
+            prop_assert!((ours - naive).abs() <= 1e-4 * naive + 1e-5, "{ours}, not {naive}");
+        }
+        // All of the matrix is there, so that every rating is predicted.
+        let product = product(&model);
+        for (place, entry) in product.indexed_iter() {
+            prop_assert!((entry - dense[place]).abs() < 1e-4, "{entry}, not {}", dense[place]);
+        }
+        prop_assert!(iteration.train_rmse < 1e-4);
+        let shares = spectrum.explained_variance_ratio.iter().sum::<f64>();
+        prop_assert!((shares - 1.0).abs() < 1e-4 || naive[0] < 1e-3, "{shares}");
+    }
+}
+
+#[test]
+fn the_factors_are_orthogonal_and_as_long_as_the_root_of_their_singular_value() {
+    let matrix = many(300, 90);
+    let (Trained { model, .. }, spectrum) =
+        train(&matrix, &Params { factors: 12, ..Params::default() }).unwrap();
+    let expected = Array2::from_diag(&Array1::from_vec(spectrum.singular_values));
+    for side in [&model.customers, &model.movies] {
+        let factors = side.factors.mapv(f64::from);
+        assert!((factors.t().dot(&factors) - &expected).iter().all(|entry| entry.abs() < 1e-4));
+    }
+    for column in model.movies.factors.columns() {
+        let largest = column.iter().fold(0.0f32, |most, entry| most.max(entry.abs()));
+        assert!(column.iter().any(|&entry| entry == largest));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+    // Enough for several leaves and blocks.
+    let matrix = many(5000, 60);
+    let bits = |threads: usize, seed: i64| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let params = Params { factors: 10, iterations: 2, seed, ..Params::default() };
+        let (Trained { model, iteration }, spectrum) = pool.install(|| train(&matrix, &params)).unwrap();
+        let numbers = model.customers.factors.iter().chain(&model.movies.factors);
+        let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
+        let numbers = numbers.map(|number| number.to_bits()).collect::<Vec<_>>();
+        let Spectrum { singular_values, explained_variance, explained_variance_ratio } = spectrum;
+        let spectrum = [singular_values, explained_variance, explained_variance_ratio].concat();
+        let spectrum = spectrum.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        (numbers, spectrum, iteration.train_rmse.to_bits())
+    };
+    assert_eq!(bits(1, 42), bits(2, 42));
+    assert_eq!(bits(1, 42), bits(3, 42));
+    assert_ne!(bits(1, 42), bits(1, 43));
+}
+
+#[test]
+fn one_iteration_is_heard_of_and_the_errors_are_the_models_own() {
+    let matrix = many(60, 40);
+    let mut held_out = Ratings::default();
+    (0..60).for_each(|customer| held_out.push(customer, customer * 7 % 40, stars(customer, 3)));
+    let mut heard = Vec::new();
+    let hear = &mut |iteration: Iteration| heard.push((iteration.number, iteration.held_out_rmse));
+    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: hear };
+    let params = Params { factors: 4, ..Params::default() };
+    let (Trained { model, iteration }, _) = super::train(&matrix, &params, run).unwrap();
+    let judged = model.judge(&held_out, &GO).unwrap().unwrap();
+    assert_eq!(heard, [(1, Some(judged.rmse))]);
+    let (dense, product) = (dense(&matrix, &model), product(&model));
+    let mut squares = 0.0;
+    for customer in 0..60 {
+        let (movies, _) = matrix.by_customer.row(customer);
+        let places = movies.iter().map(|&movie| (customer, movie as usize));
+        squares += places.map(|place| (dense[place] - product[place]).powi(2)).sum::<f64>();
+    }
+    assert!((iteration.train_rmse - (squares / matrix.ratings() as f64).sqrt()).abs() < 1e-5);
+}
+
+#[test]
+fn a_cancel_is_heard() {
+    let matrix = many(3000, 400);
+    let params = Params { factors: 300, iterations: 100, ..Params::default() };
+    for after in [0, 20, 90, 250] {
+        let cancelled = AtomicBool::new(after == 0);
+        let (result, waited) = std::thread::scope(|scope| {
+            let training = scope.spawn(|| (train_until(&cancelled, &matrix, &params), Instant::now()));
+            std::thread::sleep(Duration::from_millis(after));
+            cancelled.store(true, Ordering::Relaxed);
+            let set = Instant::now();
+            let (result, ended) = training.join().unwrap();
+            (result, ended.saturating_duration_since(set))
+        });
+        assert_eq!(result.unwrap_err(), Error::Cancelled);
+        // Much less than this, but for a machine that is busy.
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
+    }
+}
+
+#[test]
+fn one_customer_one_movie_and_nothing_to_learn() {
+    let one = Params { factors: 1, center: Center::None, ..Params::default() };
+    let cases = [
+        (matrix(&[(0, 0, 1), (0, 1, 2), (0, 2, 2)], 1, 3), one.clone(), 3.0),
+        (matrix(&[(0, 0, 1), (1, 0, 2), (2, 0, 2)], 3, 1), one.clone(), 3.0),
+        (matrix(&[(2, 1, 4)], 5, 4), one.clone(), 4.0),
+        (many_equal(), Params { factors: 3, center: Center::Biases, ..one.clone() }, 0.0),
+        (many_equal(), Params { factors: 3, center: Center::Mean, ..one.clone() }, 0.0),
+        // Four rows of fours in each of four columns: of rank 1, with more factors than that.
+        (many_equal(), Params { factors: 4, ..one.clone() }, 16.0),
+    ];
+    for (matrix, params, largest) in cases {
+        let (Trained { model, iteration }, spectrum) = train(&matrix, &params).unwrap();
+        assert!((spectrum.singular_values[0] - largest).abs() < 1e-6, "{:?}", spectrum.singular_values);
+        assert!(spectrum.singular_values[1..].iter().all(|&value| value == 0.0));
+        let variances = spectrum.explained_variance.iter().chain(&spectrum.explained_variance_ratio);
+        assert!(variances.into_iter().all(|variance| variance.is_finite()));
+        assert!(iteration.train_rmse < 1e-6);
+        for side in [&model.customers, &model.movies] {
+            let from = if largest == 0.0 { 0 } else { 1 };
+            assert!(side.factors.slice(s![.., from..]).iter().all(|&factor| factor == 0.0));
+            assert!(side.factors.iter().chain(&side.biases).all(|number| number.is_finite()));
+        }
+    }
+}
+
+fn many_equal() -> RatingMatrix {
+    let pairs = (0..4u32).flat_map(|customer| (0..4u32).map(move |movie| (customer, movie, 4)));
+    matrix(&pairs.collect::<Vec<_>>(), 6, 5)
+}
+
+#[test]
+fn rows_without_ratings_are_zero() {
+    let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1)], 5, 4);
+    let (Trained { model, .. }, _) = train(&matrix, &Params { factors: 2, ..Params::default() }).unwrap();
+    let rows = [1, 2, 4].map(|row| model.customers.row(row)).into_iter();
+    for (bias, factors) in rows.chain([1, 3].map(|row| model.movies.row(row))).flatten() {
+        assert!(bias == 0.0 && factors.iter().all(|&factor| factor == 0.0), "{factors}");
+    }
+}
+
+#[test]
+fn parameters_out_of_range_are_named() {
+    let name = |params: Params| match params.check() {
+        Err(Error::Parameter { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    let default = Params::default;
+    assert_eq!(default().check(), Ok(()));
+    assert_eq!(name(Params { factors: 0, ..default() }), "factors");
+    assert_eq!(name(Params { factors: 1025, ..default() }), "factors");
+    assert_eq!(name(Params { iterations: 101, ..default() }), "iterations");
+    assert_eq!(name(Params { oversampling: 1001, ..default() }), "oversampling");
+}
+
+#[test]
+fn no_more_factors_than_customers_and_movies_have_ratings() {
+    let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1), (1, 0, 1)], 5, 4);
+    assert!(train(&matrix, &Params { factors: 2, ..Params::default() }).is_ok());
+    let error = train(&matrix, &Params { factors: 3, ..Params::default() }).unwrap_err();
+    let (value, range) = ("3".into(), "at most 2, as so many customers or movies have ratings".into());
+    assert_eq!(error, Error::Parameter { name: "factors", value, range });
+}
