@@ -5,7 +5,7 @@ COMMENT ON FUNCTION ratings_load(text, bigint) IS 'Loads the ratings that a quer
 COMMENT ON FUNCTION add_rating(bigint, bigint, float8, date, bool) IS
     'Adds one rating by ordinary SQL, or changes it if the customer has already rated the movie';
 COMMENT ON FUNCTION netflix_load_abandon() IS 'Gives up an interrupted load and deletes the ratings that it has inserted';
-COMMENT ON FUNCTION refuse_while_keys_are_aside() IS 'Trigger: refuses to write to the star schema while a first load is unfinished';
+COMMENT ON FUNCTION refuse_while_indexes_are_disabled() IS 'Trigger: refuses to write to the star schema while a first load is unfinished';
 COMMENT ON FUNCTION retire_keys() IS 'Trigger: ensures that the key of a deleted customer or movie is never used again';
 COMMENT ON FUNCTION netflix_restore_begin() IS 'Drops all keys and foreign keys of the empty tables until netflix_restore_end, so that pg_restore can fill the tables in any order';
 COMMENT ON FUNCTION netflix_restore_end() IS 'Adds the keys and foreign keys again that netflix_restore_begin has dropped';

@@ -158,14 +158,14 @@ COMMENT ON COLUMN load_run.last_movie_key IS 'Greatest movie_key after the load'
 
 -- Only the owner writes and reads it, because netflix_load_abandon deletes the ratings that it lists with the owner's rights.
 CREATE TABLE load_inserted (
-    run_id         bigint PRIMARY KEY REFERENCES load_run ON DELETE CASCADE,
-    rating_keys    int8multirange NOT NULL DEFAULT '{}',
-    indexes_aside  oid[] NOT NULL DEFAULT '{}'
+    run_id            bigint PRIMARY KEY REFERENCES load_run ON DELETE CASCADE,
+    rating_keys       int8multirange NOT NULL DEFAULT '{}',
+    disabled_indexes  oid[] NOT NULL DEFAULT '{}'
 ) USING heap;
 COMMENT ON TABLE load_inserted IS 'What the unfinished load has changed in fact_ratings';
 COMMENT ON COLUMN load_inserted.run_id IS 'The load';
 COMMENT ON COLUMN load_inserted.rating_keys IS 'Keys of the ratings that it has inserted so far';
-COMMENT ON COLUMN load_inserted.indexes_aside IS 'Indexes that are not maintained until the load is completed, because it fills an empty table';
+COMMENT ON COLUMN load_inserted.disabled_indexes IS 'Indexes that are not maintained until the load is completed, because it fills an empty table';
 
 CREATE TABLE load_file (
     run_id    bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,

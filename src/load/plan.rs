@@ -1,35 +1,39 @@
-//! The first phase: reads all files and writes down what there is to do.
+//! The first step of a load: reads all files, and records in the ledger what there is to do.
 
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use pgrx::notice;
-use pgrx::pg_sys::BuiltinOid;
-use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey, TextFile};
+use pgrx::{notice, warning};
+use prize_format::{ContentCheck, Folder, Known, Limits, Notice, Progress, Rating, Survey, TextFile};
 
-use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::ledger::Run;
-use super::order::Watch;
-use super::{allowed, ledger};
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::worker::{self, Board};
-use crate::pg::{self, Error, guc, index, interrupt, query};
+use super::keys::Keys;
+use super::ledger::{self, Run};
+use super::{calendar, file_access, rating_keys};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::worker::{self, OnProgress, WorkCounter};
+use crate::pg::{self, guc, interrupt, memory, query};
+use crate::storage::indexes;
+use crate::storage::scan::scan;
+use crate::warehouse;
+use crate::warehouse::dimension::Dimension;
+use crate::warehouse::ratings;
+use crate::warehouse::tables::FACT_RATINGS;
 
-/// About how many ratings are loaded, and committed, at a time.
-const RATINGS_A_UNIT: u64 = 400_000;
+/// About how many ratings are inserted and committed together.
+const RATINGS_PER_UNIT: u64 = 400_000;
 
-/// About how many of the ratings that are there already are looked at in one go: eight bytes each.
-const KNOWN_AT_A_TIME: i64 = 64 << 20;
+/// About how many of the ratings in the warehouse are compared with the files at a time: each takes eight bytes.
+const KNOWN_PER_PART: i64 = 64 << 20;
 
 /// Plans a load, or looks whether one that is planned can go on.
 pub fn plan(
     path: &str,
     max_rejects: Option<u64>,
     threads: usize,
-    board: &Board,
-    watch: Watch<'_>,
+    counter: &WorkCounter,
+    on_progress: OnProgress<'_>,
 ) -> Result<(), LoadError> {
     worker::transaction(|| match ledger::unfinished()? {
         Some(run) => {
@@ -37,15 +41,19 @@ pub fn plan(
                 true => check_files(&run)?,
                 false => move_files(&run, path)?,
             }
-            match index::aside("fact_ratings", &run.indexes_aside)?.is_empty() {
-                true => ledger::move_taken_keys(&run),
-                // Nobody else could write.
+            match indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?.is_empty() {
+                true => ledger::replace_taken_keys(run.run_id, run.ratings_planned),
+                // The triggers have refused all writes of others.
                 false => Ok(()),
             }
         }
-        None => {
-            begin(path, Limits { rejects: max_rejects, memory: guc::max_memory() }, threads, board, watch)
-        }
+        None => begin(
+            path,
+            Limits { rejects: max_rejects, memory: guc::max_memory() },
+            threads,
+            counter,
+            on_progress,
+        ),
     })
 }
 
@@ -53,10 +61,10 @@ fn begin(
     path: &str,
     limits: Limits,
     threads: usize,
-    board: &Board,
-    watch: Watch<'_>,
+    counter: &WorkCounter,
+    on_progress: OnProgress<'_>,
 ) -> Result<(), LoadError> {
-    let is_empty = ledger::is_empty("fact_ratings")?;
+    let is_empty = ratings::is_empty()?;
     let folder = open(path, is_empty)?;
     let mut on_threads =
         |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
@@ -71,8 +79,8 @@ fn begin(
                 work(&prize_format::Watch { stop, said: &said })
             };
             interrupt::run(threads, job, |progress: Progress| {
-                board.set(progress.bytes, progress.total);
-                watch(board);
+                counter.set(progress.bytes, progress.total);
+                on_progress(counter);
             })?
             .map_err(LoadError::from)
         };
@@ -83,13 +91,13 @@ fn begin(
         Ok(())
     })?;
     let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut survey = survey.ok_or(LoadError::Order)?;
-    super::tell(&survey.notices);
+    let mut survey = survey.ok_or(LoadError::LedgerChanged)?;
+    report_notices(&survey.notices);
 
-    let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
+    let (customers, movies) = (Keys::read(Dimension::Customer)?, Keys::read(Dimension::Movie)?);
     let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
     for (part, ratings) in parts {
-        pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
+        memory::require("loading", survey.memory + 8 * ratings as usize)?;
         let known = std::sync::Mutex::new(match is_empty {
             true => Known::default(),
             false => known(&customers, &movies, &part, &survey)?,
@@ -102,19 +110,19 @@ fn begin(
         })?;
     }
 
-    dimensions::write_calendar(survey.days)?;
+    calendar::add_years(survey.days)?;
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
-    let replaced = movies.retitle(&survey.titles)?;
+    let replaced = movies.update_titles(&survey.titles)?;
     if replaced > 0 {
         notice!("titles or years of movies that the titles file has replaced: {replaced}");
     }
-    let units = survey.units(RATINGS_A_UNIT);
+    let units = survey.units(RATINGS_PER_UNIT);
     let is_first = is_empty && !units.is_empty();
-    let first_rating_key = ledger::next_rating_key(is_empty)?;
-    // Last of all, as it locks readers out until this is committed.
-    let indexes_aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
-    ledger::begin(&ledger::Plan {
+    let first_rating_key = rating_keys::next(is_empty)?;
+    // Late, because it locks readers out until this transaction commits.
+    let disabled_indexes = if is_first { indexes::disable(&FACT_RATINGS)? } else { Vec::new() };
+    ledger::begin(&ledger::NewRun {
         path: Some(path),
         files: &survey.files,
         rejects: &survey.rejects.kept,
@@ -125,15 +133,15 @@ fn begin(
         rejected: survey.rejects.count,
         first_rating_key,
         is_first,
-        indexes_aside: &indexes_aside,
+        disabled_indexes: &disabled_indexes,
         is_completed: false,
     })?;
-    ledger::reserve_rating_keys(first_rating_key, survey.ratings() - survey.duplicates())
+    rating_keys::reserve(first_rating_key, survey.ratings() - survey.duplicates())
 }
 
 /// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
 pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
-    let (path, below) = (Path::new(path), allowed::below()?);
+    let (path, below) = (Path::new(path), file_access::below()?);
     let open = if is_first { Folder::open_below } else { Folder::open_more };
     Ok(open(path, below.as_deref())?)
 }
@@ -146,10 +154,10 @@ fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
         return Ok(parts);
     }
     let query = "SELECT movie_id, rating_count FROM @extschema@.dim_movie ORDER BY movie_id";
-    query::each(Seen::Now, query, &[], |row| {
+    query::each(Snapshot::Latest, query, &[], |row| {
         let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
         let Some((part, held)) = parts.last_mut() else { return Ok(()) };
-        if *held > 0 && *held + ratings > KNOWN_AT_A_TIME {
+        if *held > 0 && *held + ratings > KNOWN_PER_PART {
             *part = *part.start()..=movie_id - 1;
             parts.push((movie_id..=u32::MAX, ratings));
         } else {
@@ -167,30 +175,24 @@ fn known(
     part: &RangeInclusive<u32>,
     survey: &Survey,
 ) -> Result<Known, LoadError> {
-    let (customer_ids, movie_ids) = (customers.ids()?, movies.ids()?);
+    let (customer_ids, movie_ids) = (customers.ids_by_key()?, movies.ids_by_key()?);
     let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
     let mut known = Known::default();
     query::each(
-        Seen::Now,
+        Snapshot::Latest,
         "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
         &[],
         |row| {
             let (id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
             if is_wanted(&id) {
-                known.reserve(id, ratings as usize).map_err(|_| Error::OutOfMemory)?;
+                known.reserve(id, ratings as usize).map_err(|_| pg::Error::OutOfMemory)?;
             }
             Ok(())
         },
     )?;
-    let column = |name, type_oid| Column { name, type_oid };
-    let columns = [
-        column("customer_key", BuiltinOid::INT4OID),
-        column("movie_key", BuiltinOid::INT4OID),
-        column("date_key", BuiltinOid::INT4OID),
-        column("rating", BuiltinOid::INT2OID),
-    ];
-    scan("fact_ratings", &columns, Seen::Now, |row| {
+    let columns = ["customer_key", "movie_key", "date_key", "rating"];
+    scan(&FACT_RATINGS, &columns, Snapshot::Latest, |row| {
         let id = |ids: &[u32], key: i32| ids.get(key as usize).copied().unwrap_or(0);
         let movie_id = id(&movie_ids, row.int4(1));
         if movie_id == 0 {
@@ -201,7 +203,7 @@ fn known(
             customer_id: id(&customer_ids, row.int4(0)),
             rating: row.int2(3) as u8,
             date: prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
-                .ok_or(Error::Damaged { table: "fact_ratings", key: row.int4(0) })?,
+                .ok_or(warehouse::Error::Damaged { table: FACT_RATINGS.name, key: row.int4(0) })?,
         };
         Ok(known.add(movie_id, rating)?)
     })?;
@@ -232,7 +234,7 @@ fn check_files(run: &Run) -> Result<(), LoadError> {
         dated = Some((file, modified));
         if modified != file.modified {
             content.run(file, &go_on)?;
-            ledger::touched(run.run_id, place, modified)?;
+            ledger::update_modified(run.run_id, place, modified)?;
         }
     }
     Ok(())
@@ -259,7 +261,7 @@ fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
             Err(error) => return Err(error.into()),
         }
     }
-    ledger::moved(run.run_id, to, &files)?;
+    ledger::move_files(run.run_id, to, &files)?;
     notice!("going on with the load of \"{from}\" that was interrupted: \"{to}\" holds the same files");
     Ok(())
 }
@@ -267,4 +269,14 @@ fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
 fn go_on() -> Result<(), prize_format::Error> {
     interrupt::check();
     Ok(())
+}
+
+/// Reports what a folder holds that was not read.
+pub fn report_notices(notices: &[Notice]) {
+    for found in notices {
+        match found.is_loss() {
+            true => warning!("{found}"),
+            false => notice!("{found}"),
+        }
+    }
 }

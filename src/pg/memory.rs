@@ -1,7 +1,20 @@
-//! Lists that grow with the data: where the system refuses memory they give [`Error::OutOfMemory`], while `Vec`'s own
-//! methods abort the process.
+//! Memory: declared before it is taken, and taken fallibly. Where the system refuses it, the lists here return
+//! [`Error::OutOfMemory`], while `Vec`'s own methods abort the process.
 
-use super::Error;
+use super::{Error, guc};
+
+/// Declares what a long call is about to take, in bytes: refused if that is more than `netflix_rec.max_memory`. `what` is the
+/// subject of the error's message.
+pub fn require(what: &'static str, needed: usize) -> Result<(), Error> {
+    pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
+    check(what, needed)
+}
+
+/// The same for an amount that turns out to be larger while the call runs.
+pub fn check(what: &'static str, needed: usize) -> Result<(), Error> {
+    let limit = guc::max_memory();
+    if needed > limit { Err(Error::MemoryLimit { what, needed, limit }) } else { Ok(()) }
+}
 
 /// Adds an element.
 #[inline]

@@ -1,4 +1,4 @@
-//! Queries of the extension's own that are asked again and again: planned once in a backend.
+//! Queries of the extension's own that run again and again: each backend plans them once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,10 +11,9 @@ use pgrx::{FromDatum, IntoDatum, PgLogLevel, Spi, pg_sys};
 use super::{Error, catalog, memory, report};
 
 /// A query that returns rows. It names the extension's tables `@extschema@.table`, as [`super::query`]'s do, and runs in
-/// functions whose search_path holds pg_catalog alone. It sees what the calling statement sees.
+/// functions whose search_path is pg_catalog only. It sees what the calling statement sees.
 ///
-/// Who asks is checked each time, privileges and row-level security alike: it is the plan that is kept, and that only as
-/// long as it holds.
+/// Only the plan is cached, as long as it is valid. PostgreSQL checks the role's privileges and row-level security at each run.
 pub struct Prepared(pub &'static str);
 
 /// A plan, and the schema that the extension was in when it was made.
@@ -63,12 +62,12 @@ impl Row<'_> {
 }
 
 impl Prepared {
-    /// Runs it and hands on each of its rows.
-    pub fn each(
+    /// Runs the query and calls `each` with each row.
+    pub fn each<E: From<Error> + From<pgrx::spi::Error>>(
         &self,
         args: &[DatumWithOid<'_>],
-        mut each: impl FnMut(Row<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut each: impl FnMut(Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let datum = |arg: &DatumWithOid<'_>| arg.datum().map_or(pg_sys::Datum::null(), |d| d.sans_lifetime());
         let mut values = args.iter().map(datum).collect::<Vec<_>>();
         let null = |arg: &DatumWithOid<'_>| if arg.datum().is_none() { b'n' } else { b' ' };
@@ -85,7 +84,7 @@ impl Prepared {
                 if table.is_null() {
                     return Ok(());
                 }
-                let handed_on = (0..rows).try_for_each(|row| {
+                let result = (0..rows).try_for_each(|row| {
                     each(Row {
                         tuple: *(*table).vals.add(row),
                         descriptor: (*table).tupdesc,
@@ -93,12 +92,12 @@ impl Prepared {
                     })
                 });
                 pg_sys::SPI_freetuptable(table);
-                handed_on
+                result
             }
         })
     }
 
-    /// Something made of each of its rows.
+    /// Runs the query and collects what `make` makes of each row.
     pub fn all<T>(
         &self,
         args: &[DatumWithOid<'_>],
@@ -109,17 +108,17 @@ impl Prepared {
         Ok(all)
     }
 
-    /// The first column of its first row, if there is one that is not NULL.
+    /// Runs the query and returns the first column of the first row in which that is not NULL.
     pub fn one<T: FromDatum + IntoDatum>(&self, args: &[DatumWithOid<'_>]) -> Result<Option<T>, Error> {
         let mut found = None;
         self.each(args, |row| {
             found = found.take().or_else(|| row.get(1));
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         Ok(found)
     }
 
-    /// The plan, made where there is none yet or the extension was moved or made anew in another schema.
+    /// The plan. It is made if there is none yet, or if the extension's schema has another name than before.
     fn plan(&self, schema: &str, args: &[DatumWithOid<'_>]) -> Result<pg_sys::SPIPlanPtr, Error> {
         let known = PLANS.with_borrow(|plans| {
             plans.get(self.0).filter(|plan| plan.schema == schema).map(|plan| plan.plan)

@@ -1,45 +1,27 @@
-//! How far long work is, shown to other sessions by way of the server's own progress slots.
+//! The progress of long work, which other sessions see in the server's own progress slots.
 
 use std::ffi::{CStr, c_int};
+use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-/// What a backend is at. The numbers stand in shared memory that another version of the library may read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(i64)]
-pub enum Phase {
-    ReadingFiles = 1,
-    LoadingRatings = 2,
-    BuildingIndexes = 3,
-    Finishing = 4,
-    ReadingRatings = 5,
-    Training = 6,
-    WritingModel = 7,
+/// A phase of long work.
+#[derive(Debug)]
+pub struct Phase {
+    /// Stands in shared memory, where another version of the library may read it: a number never changes its meaning.
+    pub number: i64,
+    /// As `netflix_progress` shows it.
+    pub name: &'static str,
+    /// What the work is counted in.
+    pub unit: &'static str,
 }
 
-impl Phase {
-    const ALL: [Phase; 7] = [
-        Phase::ReadingFiles,
-        Phase::LoadingRatings,
-        Phase::BuildingIndexes,
-        Phase::Finishing,
-        Phase::ReadingRatings,
-        Phase::Training,
-        Phase::WritingModel,
-    ];
+/// All phases that there are.
+static PHASES: OnceLock<Vec<&'static Phase>> = OnceLock::new();
 
-    /// What it is called in `netflix_progress`, and what it counts.
-    pub fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Phase::ReadingFiles => ("reading files", "bytes"),
-            Phase::LoadingRatings => ("loading ratings", "bytes"),
-            Phase::BuildingIndexes => ("building indexes", "tasks"),
-            Phase::Finishing => ("finishing", "tasks"),
-            Phase::ReadingRatings => ("reading ratings", "ratings"),
-            Phase::Training => ("training", "iterations"),
-            Phase::WritingModel => ("writing the model", "rows"),
-        }
-    }
+/// Registers the phases of all capabilities, when the library is loaded.
+pub fn register(phases: Vec<&'static Phase>) {
+    PHASES.get_or_init(|| phases);
 }
 
 /// A command number that PostgreSQL does not use: its own views pass over it.
@@ -52,37 +34,37 @@ const ROWS: c_int = 3;
 const STARTED: c_int = 4;
 const WAITING_FOR: c_int = 5;
 
-/// Work whose progress is shown, until dropped.
-pub struct Shown;
+/// Shows the progress of this backend's work until it is dropped.
+pub struct Progress;
 
-impl Shown {
-    /// Begins to show, in the phase that the work begins with.
-    pub fn start(first: Phase) -> Shown {
+impl Progress {
+    /// Starts with the first phase of the work.
+    pub fn start(first: &Phase) -> Progress {
         // SAFETY: writes to this backend's own slot.
         unsafe { pg_sys::pgstat_progress_start_command(COMMAND, pg_sys::InvalidOid) };
-        let shown = Shown;
-        shown.enter(first);
-        shown
+        let progress = Progress;
+        progress.enter(first);
+        progress
     }
 
-    /// Enters a phase, in which nothing is done yet.
-    pub fn enter(&self, phase: Phase) {
+    /// Starts a phase.
+    pub fn enter(&self, phase: &Phase) {
         // SAFETY: as above.
         unsafe {
             pg_sys::pgstat_progress_update_param(STARTED, pg_sys::GetCurrentTimestamp());
-            pg_sys::pgstat_progress_update_param(PHASE, phase as i64);
+            pg_sys::pgstat_progress_update_param(PHASE, phase.number);
         }
         self.waiting_for(None);
         self.update(0, 0, 0);
     }
 
-    /// Shows for which process the work waits, if for any.
+    /// Shows the process whose lock the work waits for, if any.
     pub fn waiting_for(&self, pid: Option<i32>) {
         // SAFETY: as above.
         unsafe { pg_sys::pgstat_progress_update_param(WAITING_FOR, pid.unwrap_or(0).into()) };
     }
 
-    /// Shows how far the phase is.
+    /// Shows how much of the phase is done, in its unit, and how many rows.
     pub fn update(&self, done: u64, total: u64, rows: u64) {
         // SAFETY: as above.
         unsafe {
@@ -93,19 +75,19 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for Progress {
     fn drop(&mut self) {
         // SAFETY: as above. (After an error the server has done so itself.)
         unsafe { pg_sys::pgstat_progress_end_command() };
     }
 }
 
-/// The same as `pg_stat_progress_copy` shows it: for a worker that fills a table.
-pub struct ShownAsCopy;
+/// The progress of a worker that fills a table, in `pg_stat_progress_copy`.
+pub struct CopyProgress;
 
-impl ShownAsCopy {
-    /// Begins to show, of so many bytes that all workers read together.
-    pub fn start(table: pg_sys::Oid, total: u64) -> ShownAsCopy {
+impl CopyProgress {
+    /// Starts. `total` is how many bytes all workers read together.
+    pub fn start(table: pg_sys::Oid, total: u64) -> CopyProgress {
         // SAFETY: writes to this backend's own slot.
         unsafe {
             let command = pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY;
@@ -116,7 +98,7 @@ impl ShownAsCopy {
             let file = i64::from(pg_sys::PROGRESS_COPY_TYPE_FILE);
             pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_TYPE as c_int, file);
         }
-        ShownAsCopy
+        CopyProgress
     }
 
     /// Shows what this worker has done.
@@ -135,7 +117,7 @@ impl ShownAsCopy {
     }
 }
 
-impl Drop for ShownAsCopy {
+impl Drop for CopyProgress {
     fn drop(&mut self) {
         // SAFETY: as above.
         unsafe { pg_sys::pgstat_progress_end_command() };
@@ -147,9 +129,7 @@ pub struct Entry {
     pub pid: i32,
     pub role: Option<String>,
     /// Whether it is a load.
-    pub is_load: bool,
-    pub phase: &'static str,
-    pub unit: &'static str,
+    pub phase: &'static Phase,
     pub done: i64,
     pub total: i64,
     pub rows: i64,
@@ -159,8 +139,7 @@ pub struct Entry {
     pub waiting_for: Option<i32>,
 }
 
-/// All work that is shown in this database and that the current role may see: its own, or anybody's with the
-/// privileges of `pg_read_all_stats`.
+/// All work in this database that the current role may see: its own; everybody's with the privileges of `pg_read_all_stats`.
 pub fn entries() -> Vec<Entry> {
     let mut entries = Vec::new();
     // SAFETY: the server copies all slots into memory of this backend's before the first is looked at; the pointers it
@@ -180,21 +159,16 @@ pub fn entries() -> Vec<Entry> {
             if !is_shown || !(reads_all || pg_sys::has_privs_of_role(pg_sys::GetUserId(), slot.st_userid)) {
                 continue;
             }
-            let param = |number: c_int| slot.st_progress_param[number as usize];
+            let param = |place: c_int| slot.st_progress_param[place as usize];
             // A slot that was just taken has no phase yet, and one of another version's may have one that is unknown here.
-            let Some(phase) = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE)) else {
-                continue;
-            };
-            let is_load = (phase as i64) < Phase::ReadingRatings as i64;
-            let (phase, unit) = phase.names();
+            let phase = PHASES.get().into_iter().flatten().find(|phase| phase.number == param(PHASE));
+            let Some(phase) = phase else { continue };
             let role = pg_sys::GetUserNameFromId(slot.st_userid, true);
             let role = (!role.is_null()).then(|| CStr::from_ptr(role).to_string_lossy().into_owned());
             entries.push(Entry {
                 pid: slot.st_procpid,
                 role,
-                is_load,
                 phase,
-                unit,
                 done: param(DONE),
                 total: param(TOTAL),
                 rows: param(ROWS),
@@ -222,13 +196,20 @@ mod tests {
     #[pg_test]
     fn work_is_known_for_what_it_is_from_its_beginning() {
         assert!(shown().is_none());
-        for (first, is_load) in [(Phase::ReadingFiles, true), (Phase::ReadingRatings, false)] {
-            let progress = Shown::start(first);
+        for first in PHASES.get().unwrap() {
+            let progress = Progress::start(first);
             let entry = shown().unwrap();
-            assert_eq!((entry.phase, entry.is_load), (first.names().0, is_load));
+            assert_eq!((entry.phase.name, entry.phase.unit), (first.name, first.unit));
             assert!(entry.elapsed < 60.0, "{} s", entry.elapsed);
             drop(progress);
             assert!(shown().is_none());
         }
+    }
+
+    #[pg_test]
+    fn phases_have_numbers_of_their_own() {
+        let mut numbers = PHASES.get().unwrap().iter().map(|phase| phase.number).collect::<Vec<_>>();
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     }
 }

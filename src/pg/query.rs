@@ -10,7 +10,7 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::{SpiClient, SpiCursor, SpiHeapTupleData};
 use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, PgTryBuilder, Spi, pg_sys};
 
-use super::scan::Seen;
+use super::snapshot::Snapshot;
 use super::{Error, catalog, interrupt, memory};
 
 /// Rows fetched at a time.
@@ -18,7 +18,7 @@ const BATCH: i64 = 1000;
 
 /// Runs a query and makes something of each of its rows.
 pub fn select<T>(
-    seen: Seen,
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
     mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<T, Error>,
@@ -26,11 +26,11 @@ pub fn select<T>(
     let query = qualify(query)?;
     let mut all = Vec::new();
     Spi::connect(|client| {
-        let mut cursor = match seen {
-            Seen::ByStatement => open(client, &query, args, true)?,
-            Seen::ByTransaction => open(client, &query, args, false)?,
+        let mut cursor = match snapshot {
+            Snapshot::Statement => open(client, &query, args, true)?,
+            Snapshot::Transaction => open(client, &query, args, false)?,
             // The cursor keeps the snapshot as long as it needs it.
-            Seen::Now => now(|| open(client, &query, args, true))?,
+            Snapshot::Latest => now(|| open(client, &query, args, true))?,
         };
         loop {
             let rows = cursor.fetch(BATCH)?;
@@ -133,7 +133,7 @@ pub fn as_owner<T>(table: &'static str, work: impl FnOnce() -> T) -> Result<T, E
             unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
         }
     }
-    let oid = catalog::table(table)?;
+    let oid = catalog::relation(table)?;
     // SAFETY: plain look-ups, and a change of role that is undone below, as PostgreSQL's own maintenance commands make it.
     unsafe {
         let mut caller = Role(pg_sys::InvalidOid, 0);
@@ -149,22 +149,22 @@ pub fn as_owner<T>(table: &'static str, work: impl FnOnce() -> T) -> Result<T, E
 
 /// Runs a query and hands on each of its rows.
 pub fn each(
-    seen: Seen,
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
     each: impl FnMut(SpiHeapTupleData<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // A list of nothings takes no memory.
-    select(seen, query, args, each).map(drop)
+    select(snapshot, query, args, each).map(drop)
 }
 
 /// The first column of a query's first row, if there is one.
 pub fn select_one<T: FromDatum + IntoDatum>(
-    seen: Seen,
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
 ) -> Result<Option<T>, Error> {
-    let rows = select(seen, query, args, |row| Ok(row.get::<T>(1)?))?;
+    let rows = select(snapshot, query, args, |row| Ok(row.get::<T>(1)?))?;
     Ok(rows.into_iter().next().flatten())
 }
 
@@ -246,27 +246,27 @@ mod tests {
     fn rows_come_in_order_however_many() {
         for rows in [0, 1, 999, 1000, 1001, 2500] {
             let query = "SELECT n, 'row ' || n FROM generate_series(1, $1) AS n";
-            for seen in [Seen::ByStatement, Seen::Now] {
-                let all = select(seen, query, &[rows.into()], |row| {
+            for snapshot in [Snapshot::Statement, Snapshot::Latest] {
+                let all = select(snapshot, query, &[rows.into()], |row| {
                     Ok((row.get::<i32>(1)?.unwrap(), row.get::<String>(2)?.unwrap()))
                 });
                 let wanted = (1..=rows).map(|n| (n, format!("row {n}"))).collect::<Vec<_>>();
                 assert_eq!(all.unwrap(), wanted);
             }
         }
-        assert_eq!(select_one::<i32>(Seen::Now, "SELECT 1 WHERE false", &[]).unwrap(), None);
-        assert_eq!(select_one::<i32>(Seen::ByStatement, "SELECT $1", &[None::<i32>.into()]).unwrap(), None);
+        assert_eq!(select_one::<i32>(Snapshot::Latest, "SELECT 1 WHERE false", &[]).unwrap(), None);
+        assert_eq!(select_one::<i32>(Snapshot::Statement, "SELECT $1", &[None::<i32>.into()]).unwrap(), None);
     }
 
     #[pg_test]
     fn a_statement_does_not_see_what_it_changes() {
-        let count = |seen| {
+        let count = |snapshot| {
             let query = "SELECT count(*) FROM @extschema@.dim_movie";
-            select_one::<i64>(seen, query, &[]).unwrap().unwrap()
+            select_one::<i64>(snapshot, query, &[]).unwrap().unwrap()
         };
         run("INSERT INTO @extschema@.dim_movie VALUES (1, 1, 'A', 2000, 0)", &[]).unwrap();
         let delete = "DELETE FROM @extschema@.dim_movie WHERE movie_key = $1 RETURNING title";
         assert_eq!(run_one::<String>(delete, &[2.into()]).unwrap(), None);
-        assert_eq!((count(Seen::ByStatement), count(Seen::Now)), (0, 1));
+        assert_eq!((count(Snapshot::Statement), count(Snapshot::Latest)), (0, 1));
     }
 }

@@ -4,13 +4,13 @@
 
 use pgrx::pg_sys;
 
-use super::scan::Seen;
+use super::snapshot::Snapshot;
 use super::{Error, catalog, query};
 
 /// The last value; 0 where none was given out.
 pub fn last(sequence: &'static str) -> Result<i64, Error> {
     let query = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM @extschema@.{sequence}");
-    let last = query::as_owner(sequence, || query::select_one::<i64>(Seen::Now, &query, &[]))??;
+    let last = query::as_owner(sequence, || query::select_one::<i64>(Snapshot::Latest, &query, &[]))??;
     last.ok_or(Error::Null(sequence))
 }
 
@@ -38,7 +38,7 @@ pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static st
     // What lies before is not looked at: an index may end in many entries of rows that are gone.
     let query = format!("SELECT max({column})::bigint FROM @extschema@.{table} WHERE {column} > $1");
     let last = last(sequence)?;
-    match query::as_owner(table, || query::select_one::<i64>(Seen::Now, &query, &[last.into()]))?? {
+    match query::as_owner(table, || query::select_one::<i64>(Snapshot::Latest, &query, &[last.into()]))?? {
         Some(greatest) => advance(sequence, greatest),
         None => Ok(()),
     }
@@ -50,7 +50,7 @@ pub fn lock_keys(sequence: &'static str) -> Result<(), Error> {
 }
 
 fn lock(sequence: &'static str, mode: u32) -> Result<(), Error> {
-    let oid = catalog::table(sequence)?;
+    let oid = catalog::relation(sequence)?;
     // SAFETY: an existing relation's oid; the lock is the transaction's.
     unsafe { pg_sys::LockRelationOid(oid, mode as pg_sys::LOCKMODE) };
     Ok(())

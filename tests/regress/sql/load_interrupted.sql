@@ -31,7 +31,7 @@ SET session_replication_role = replica;
 DELETE FROM fact_ratings;
 -- Nor may what logical replication applies, which fires triggers for rows alone.
 BEGIN;
-ALTER TABLE fact_ratings DISABLE TRIGGER refuse_while_keys_are_aside;
+ALTER TABLE fact_ratings DISABLE TRIGGER refuse_while_indexes_are_disabled;
 DELETE FROM fact_ratings;
 ROLLBACK;
 RESET session_replication_role;

@@ -1,0 +1,82 @@
+//! Locks on the extension and its tables. All of them are released at the end of the transaction.
+
+use pgrx::{Spi, pg_sys};
+
+use super::{Error, catalog};
+
+/// Takes a lock on the extension itself, which one transaction at a time can hold; false if another one holds it. A lock on a
+/// table would block vacuum, and any user can take an advisory lock. DROP EXTENSION waits for this lock.
+pub fn try_lock_extension() -> Result<bool, Error> {
+    take_extension_lock(true)
+}
+
+/// Takes the same lock, and waits for it as long as `lock_timeout` allows.
+pub fn lock_extension() -> Result<(), Error> {
+    take_extension_lock(false).map(drop)
+}
+
+fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
+    // SAFETY: look-ups in the catalog; the tag is that of LockDatabaseObject, and the lock is the transaction's.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true);
+        if extension == pg_sys::InvalidOid {
+            return Err(Error::NoTable { table: "pg_extension" });
+        }
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: pg_sys::ExtensionRelationId.to_u32(),
+            locktag_field3: extension.to_u32(),
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        };
+        let mode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+        let for_the_session = false;
+        let acquired = pg_sys::LockAcquire(&raw const tag, mode, for_the_session, without_waiting);
+        Ok(acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL)
+    }
+}
+
+/// Locks a table as INSERT, UPDATE and DELETE do. Transactions that lock several tables in the same order cannot deadlock.
+pub fn lock_rows(name: &'static str) -> Result<(), Error> {
+    let oid = catalog::relation(name)?;
+    // SAFETY: an existing table's oid; the lock is the transaction's.
+    unsafe { pg_sys::LockRelationOid(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
+    Ok(())
+}
+
+/// Locks a table against all other writers (ShareRowExclusiveLock). Waits for the transactions that write to it now.
+pub fn lock_writers(name: &'static str) -> Result<(), Error> {
+    lock_writers_notifying(name, |_| ())
+}
+
+/// The same. If the call has to wait, it first calls `waiting` with the processes it waits for.
+pub fn lock_writers_notifying(name: &'static str, waiting: impl FnOnce(&[i32])) -> Result<(), Error> {
+    let oid = catalog::relation(name)?;
+    let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: an existing table's oid; the lock is the transaction's.
+    unsafe {
+        if !pg_sys::ConditionalLockRelationOid(oid, mode) {
+            let pids = writers(oid)?;
+            waiting(&pids);
+            let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            pgrx::notice!(
+                "waiting until the transactions of these processes, which write to {name}, end: {pids}"
+            );
+            pg_sys::LockRelationOid(oid, mode);
+        }
+    }
+    Ok(())
+}
+
+/// The other processes whose transactions hold a lock on the table that conflicts with ShareRowExclusiveLock.
+fn writers(table: pg_sys::Oid) -> Result<Vec<i32>, Error> {
+    let query = "SELECT DISTINCT pid FROM pg_catalog.pg_locks
+                 WHERE locktype = 'relation' AND relation = $1 AND granted AND pid <> pg_catalog.pg_backend_pid()
+                   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                   AND mode NOT IN ('AccessShareLock', 'RowShareLock') ORDER BY pid";
+    Spi::connect(|client| {
+        let rows = client.select(query, None, &[table.into()])?;
+        Ok(rows.map(|row| row.get::<i32>(1)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    })
+}
