@@ -36,7 +36,7 @@ extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 #[pg_guard]
 #[allow(non_snake_case)]
 extern "C-unwind" fn _PG_init() {
-    pg::ballast::take();
+    pg::error_reserve::fill();
     pg::guc::register();
     pg::worker::register(load::work);
     pg::progress::register([&load::PHASES[..], &train::PHASES, &[&models::write::WRITING_MODEL]].concat());

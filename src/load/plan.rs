@@ -13,7 +13,7 @@ use super::ledger::{self, Run};
 use super::{calendar, file_access, rating_keys};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::worker::{self, OnProgress, WorkCounter};
-use crate::pg::{self, guc, interrupt, memory, query};
+use crate::pg::{self, guc, interrupt, memory, query, threads};
 use crate::storage::indexes;
 use crate::storage::scan::scan;
 use crate::warehouse;
@@ -78,7 +78,7 @@ fn begin(
                 };
                 work(&prize_format::Watch { stop, said: &said })
             };
-            interrupt::run(threads, job, |progress: Progress| {
+            threads::run(threads, job, |progress: Progress| {
                 counter.set(progress.bytes, progress.total);
                 on_progress(counter);
             })?

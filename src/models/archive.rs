@@ -10,7 +10,7 @@ use crate::pg::catalog::Privilege;
 use crate::pg::prepared::Prepared;
 use crate::pg::progress::Progress;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, guc, interrupt, memory, transaction};
+use crate::pg::{self, guc, interrupt, memory, threads, transaction};
 use crate::warehouse::dimension::{Dimension, Id};
 use crate::warehouse::tables::FACT_RATINGS;
 use crate::warehouse::{Error, ratings, unfinished};
@@ -55,7 +55,7 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
     let (customers, movies) = (rows(&row, Dimension::Customer)?, rows(&row, Dimension::Movie)?);
     let archive = Archive { about, customers, movies, prior };
     let archive =
-        interrupt::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
+        threads::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
     // Rows may have been added since they were counted.
     if archive.len() > LARGEST { Err(too_large(archive.len())) } else { Ok(archive) }
 }
@@ -159,7 +159,7 @@ pub fn import(
     // The decoded archive, and its rows by key.
     memory::require("import_model", 4 * bytes.len())?;
     let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
-    let archive = interrupt::run(1, decode, |()| {})??;
+    let archive = threads::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
     let Archive { about, customers, movies, prior } = archive;
     let vector = (about.factors as usize + 1) * size_of::<f32>();
@@ -231,7 +231,7 @@ fn probe_rmse(model: &factor::Model) -> Result<Option<f64>, ModelError> {
         required => required?,
     }
     let probe = ratings::read_probe(Snapshot::Transaction)?.ratings;
-    let judged = interrupt::run(
+    let judged = threads::run(
         guc::threads(),
         |cancelled, _: &mut (dyn FnMut(()) + Send)| model.judge(&probe, cancelled),
         |()| {},

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::{Spi, pg_sys};
 
-use super::{Error, ballast};
+use super::{Error, error_reserve};
 
 /// A privilege on a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub fn schema() -> Result<Schema, Error> {
     static FOUND: AtomicU64 = AtomicU64::new(0);
 
     // Every call of ours gets here before it allocates much.
-    ballast::arm();
+    error_reserve::arm();
     let missing = Error::NoTable { table: "pg_extension" };
     // SAFETY: looks into the catalog; `true` asks it not to raise an error where there is none.
     let extension = unsafe { pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true) };

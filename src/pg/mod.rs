@@ -4,9 +4,9 @@
 #![allow(unsafe_code)] // talks to the server's C code
 
 pub mod allocator;
-pub mod ballast;
 pub mod catalog;
 pub mod error;
+pub mod error_reserve;
 pub mod guc;
 pub mod interrupt;
 pub mod invalidation;
@@ -20,6 +20,7 @@ pub mod progress;
 pub mod query;
 pub mod sequence;
 pub mod snapshot;
+pub mod threads;
 pub mod transaction;
 pub mod user_query;
 pub mod worker;

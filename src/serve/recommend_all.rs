@@ -18,7 +18,7 @@ use crate::models::{self, ModelRow, read};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{Error, guc, interrupt, memory, query, report};
+use crate::pg::{Error, guc, interrupt, memory, query, report, threads};
 use crate::warehouse::dimension::{Dimension, Id, Key};
 use crate::warehouse::tables::FACT_RATINGS;
 use crate::warehouse::{self, ratings, unfinished};
@@ -217,7 +217,7 @@ impl Lists {
         };
         // The threads may use these, and nothing else of `self`.
         let inputs = Inputs { catalogue, left_out: &left_out };
-        let lists = interrupt::run(
+        let lists = threads::run(
             guc::threads(),
             |cancelled, _: &mut (dyn FnMut(()) + Send)| {
                 let Inputs { catalogue, left_out } = inputs;
@@ -342,7 +342,7 @@ fn scanned(model: &ModelRow, customers: usize, size: &ratings::Size) -> Result<S
         }
         Ok::<_, warehouse::Error>(())
     })?;
-    let sparse = interrupt::run(
+    let sparse = threads::run(
         guc::threads(),
         |cancelled, _: &mut (dyn FnMut(()) + Send)| builder.build_by_customer(rows, columns, cancelled),
         |()| {},

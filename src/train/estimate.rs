@@ -4,7 +4,7 @@ use factor::{Algorithm, Size};
 
 use super::error::TrainError;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{guc, interrupt};
+use crate::pg::{guc, threads};
 use crate::warehouse::ratings;
 
 /// How many ratings are read and sorted in a second, and how many rows are written, as `benches/train.sh` measures on two cores.
@@ -17,7 +17,7 @@ pub fn estimate(algorithm: &Algorithm) -> Result<(usize, f64), TrainError> {
     let threads = guc::threads();
     let size = Size { customers, movies, ratings, held_out: 0, threads };
     let job = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| algorithm.estimate(size, cancelled);
-    let training = interrupt::run(threads, job, |()| {})??;
+    let training = threads::run(threads, job, |()| {})??;
     let rows = (customers + movies) as f64;
     let seconds = training.as_secs_f64() + ratings as f64 / READ_PER_SECOND + rows / WRITTEN_PER_SECOND;
     Ok((algorithm.memory(size), seconds))

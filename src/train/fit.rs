@@ -11,7 +11,7 @@ use crate::models::deploy::{Deploy, JudgedBy};
 use crate::models::write::{Elapsed, NewModel, WRITING_MODEL, Written, check_name, require_write, write};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{guc, interrupt, query, transaction};
+use crate::pg::{guc, query, threads, transaction};
 use crate::warehouse::dimension::{Dimension, Row};
 use crate::warehouse::unfinished;
 
@@ -51,7 +51,7 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
     let mut curve = Vec::new();
     progress.enter(&TRAINING);
     progress.update(0, of as u64, 0);
-    let outcome = interrupt::run(
+    let outcome = threads::run(
         threads,
         |cancelled, report: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = training.build(customers, movies, cancelled)?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use pgrx::{IntoDatum, PgMemoryContexts, check_for_interrupts, direct_function_call, pg_sys};
 
 use super::segment::{LAYOUT, Offsets, QUEUE, SegmentHead, WorkCounter, text};
-use crate::pg::interrupt::HeldInterrupts;
+use crate::pg::interrupt::InterruptHoldoff;
 use crate::pg::{Error, guc};
 
 /// How often the caller checks its workers, in milliseconds.
@@ -245,7 +245,7 @@ impl Workers {
 
     /// Ends all workers and waits until they are gone.
     fn stop(&mut self) {
-        let _held = HeldInterrupts::new();
+        let _holdoff = InterruptHoldoff::new();
         // SAFETY: on the backend's thread, with interrupts held off: what is waited for in there raises no error.
         unsafe { stop_all() };
         self.queues.clear();
