@@ -5,7 +5,7 @@ use super::guard::OwnWrites;
 use super::ledger::{self, Run};
 use super::{counts, locks};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, catalog, interrupt, lock, query};
+use crate::pg::{self, catalog, interrupt, lock, query, role, transaction};
 use crate::storage::indexes;
 use crate::storage::scan::scan;
 use crate::warehouse::tables::{CUSTOMER_FACTORS, FACT_RATINGS, MODEL, MOVIE_FACTORS, STAR_SCHEMA};
@@ -31,7 +31,7 @@ pub fn abandon() -> Result<Abandoned, LoadError> {
     refuse_user_code()?;
     let _own_writes = OwnWrites::allow();
     let disabled = indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?;
-    let ratings_removed = query::as_owner(FACT_RATINGS.name, || {
+    let ratings_removed = role::as_owner(FACT_RATINGS.name, || {
         // With its indexes disabled, nobody else could insert ratings.
         let removed = match disabled.is_empty() {
             true => delete(&run),
@@ -125,7 +125,7 @@ fn empty(run: &Run) -> Result<i64, LoadError> {
     all.extend([&CUSTOMER_FACTORS, &MOVIE_FACTORS]);
     let all = all.into_iter().map(|table| format!("ONLY @extschema@.{}", table.name)).collect::<Vec<_>>();
     let all = format!("TRUNCATE {} RESTART IDENTITY", all.join(", "));
-    if is_all != Some(true) || query::attempt(|| query::run(&all, &[]))?.is_err() {
+    if is_all != Some(true) || transaction::in_subtransaction(|| query::run(&all, &[]))?.is_err() {
         query::run("TRUNCATE ONLY @extschema@.fact_ratings", &[])?;
     }
     Ok(ratings)

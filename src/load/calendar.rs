@@ -15,7 +15,7 @@ impl Calendar {
     /// Reads the days that there are now.
     pub fn read() -> Result<Calendar, LoadError> {
         let mut keys = IdSet::default();
-        query::each(Snapshot::Latest, "SELECT date_key FROM @extschema@.dim_date", &[], |row| {
+        query::for_each_row(Snapshot::Latest, "SELECT date_key FROM @extschema@.dim_date", &[], |row| {
             if let Some(key) = row.get::<i32>(1)? {
                 keys.insert(key.max(0) as u32);
             }

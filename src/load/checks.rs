@@ -36,7 +36,7 @@ pub fn tables() -> Result<(), LoadError> {
     if !catalog::is_utf8() {
         return Err(LoadError::Encoding);
     }
-    if transaction::has_old_snapshot() {
+    if transaction::uses_one_snapshot() {
         return Err(LoadError::OldSnapshot("netflix_load"));
     }
     for (table, privileges) in TABLES {

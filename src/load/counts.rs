@@ -112,7 +112,7 @@ fn update(dimension: Dimension, tallies: &[Tally]) -> Result<(), LoadError> {
         "SELECT {key}, rating_count, rating_mean, first_rated_on, last_rated_on FROM @extschema@.{table}"
     );
     let mut stale = Vec::new();
-    query::each(Snapshot::Latest, &query, &[], |row| {
+    query::for_each_row(Snapshot::Latest, &query, &[], |row| {
         let key = row.get::<i32>(1)?.ok_or(pg::Error::Null(table))?;
         let tally = tallies.get(key as usize).copied().unwrap_or_default();
         // A user may have written an infinite date.

@@ -12,7 +12,7 @@ use super::plan::{open, report_notices};
 use super::step::Step;
 use super::{checks, file_access, finish, locks};
 use crate::pg::progress::Progress;
-use crate::pg::{self, guc, lock, query, transaction, worker};
+use crate::pg::{self, guc, lock, transaction, worker};
 use crate::warehouse::{self, ratings, unfinished};
 
 /// Loads a folder, or finishes the load that was interrupted.
@@ -77,7 +77,7 @@ pub fn load(
     // This commits before ANALYZE, because that may fail: by a timeout, or by a user's function in an index.
     Step::Complete { run_id: run.run_id }.perform(workers.min(1), &progress)?;
     if run.ratings_loaded > 0 {
-        match query::attempt(finish::analyze)? {
+        match transaction::in_subtransaction(finish::analyze)? {
             Ok(true) => {}
             Ok(false) => notice!(
                 "this role may not ANALYZE the tables: have their owner or the database's do it, so that queries are planned well"

@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::query_columns::{GivenRating, OffScale, RatingColumns};
 use super::{calendar, checks, counts, insert_few, ledger, locks, rating_keys};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{Error, interrupt, lock, memory, query, transaction, user_query};
+use crate::pg::{Error, interrupt, lock, memory, query, role, transaction, user_query};
 use crate::storage::bulk::{FixedInsert, Space};
 use crate::storage::indexes;
 use crate::warehouse::dimension::{Dimension, Key};
@@ -58,7 +58,7 @@ pub fn load(query: Option<&str>, max_rejects: Option<i64>) -> Result<ledger::Run
     checks::tables()?;
     let mut rows = Rows { max_rejects, ..Rows::default() };
     rows.read(sql)?;
-    query::pinned(|| {
+    role::with_search_path(|| {
         unfinished::refuse_restore("ratings_load")?;
         if rows.rows.len() <= insert_few::MOST && !ratings::is_empty()? {
             unfinished::refuse_first_load("ratings_load")?;
@@ -77,7 +77,7 @@ impl Rows {
     /// Runs the query and checks its rows as the lines of a file are checked.
     fn read(&mut self, sql: &str) -> Result<(), LoadError> {
         let (mut line, mut scale) = (0, OffScale::default());
-        user_query::each(sql, RatingColumns::choose, |columns, row| {
+        user_query::for_each_row(sql, RatingColumns::choose, |columns, row| {
             line += 1;
             self.has_probe = columns.has_probe();
             scale.see(columns.stars(&row));
@@ -223,7 +223,7 @@ impl Rows {
         for rows in kept.chunks(ROWS_PER_QUERY) {
             let mut loaded = vec![None; rows.len()];
             let key = |key: Option<Key>| key.map_or(0, |key| key.0);
-            query::each(
+            query::for_each_row(
                 Snapshot::Latest,
                 "SELECT pair.place, f.rating, f.date_key, f.is_probe
                  FROM unnest($1::int[], $2::int[]) WITH ORDINALITY AS pair (customer_key, movie_key, place)

@@ -154,7 +154,7 @@ impl Loader {
         // In chunks: for all customers of a popular movie, the planner may prefer to read the whole table.
         for keys in keys.chunks(10_000) {
             interrupt::check();
-            query::each(
+            query::for_each_row(
                 Snapshot::Latest,
                 "SELECT f.customer_key FROM unnest($1::int[]) AS customer (customer_key)
                  JOIN @extschema@.fact_ratings f USING (customer_key) WHERE f.movie_key = $2",
@@ -248,7 +248,7 @@ impl Loader {
         let mut present = Vec::new();
         let query = "SELECT movie_key, customer_key, rating IS NOT NULL AND subset IS NOT NULL
                      FROM @extschema@.qualifying";
-        query::each(Snapshot::Latest, query, &[], |row| {
+        query::for_each_row(Snapshot::Latest, query, &[], |row| {
             let key = |column| Ok::<_, pg::Error>(Key(row.get::<i32>(column)?.unwrap_or(0)));
             present.push((key(1)?, key(2)?, row.get::<bool>(3)? == Some(true)));
             Ok(())

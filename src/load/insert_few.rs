@@ -29,7 +29,7 @@ pub fn ensure_members(dimension: Dimension, wanted: &RankedIds) -> Result<Keys, 
         return Ok(keys);
     }
     // Two sessions that add customers at the same time would find the same next key. The second one waits, and then looks again.
-    sequence::lock_keys(dimension.retired_keys())?;
+    sequence::lock(dimension.retired_keys())?;
     let keys = Keys::look_up(dimension, wanted)?;
     let new = wanted.iter().filter(|&id| keys.get(id).is_none()).map(|id| id as i32).collect::<Vec<_>>();
     let last = keys::last_key(dimension)?;

@@ -45,7 +45,7 @@ impl Keys {
             format!("SELECT {key}, {id} FROM @extschema@.{table} WHERE {id} = ANY ($1) ORDER BY {id}");
         let wanted = wanted.iter().map(|id| id as i32).collect::<Vec<_>>();
         let (mut ids, mut keys) = (IdSet::default(), Vec::new());
-        query::each(Snapshot::Latest, &query, &[wanted.into()], |row| {
+        query::for_each_row(Snapshot::Latest, &query, &[wanted.into()], |row| {
             let int = |column| row.get::<i32>(column)?.ok_or(pg::Error::Null(table));
             keys.push(Key(int(1)?));
             ids.insert(int(2)? as u32);
@@ -158,7 +158,7 @@ impl Keys {
 /// The greatest key that any member has or had.
 pub fn last_key(dimension: Dimension) -> Result<i32, LoadError> {
     let greatest = greatest_key(dimension)?;
-    Ok(i64::from(greatest).max(sequence::last(dimension.retired_keys())?) as i32)
+    Ok(i64::from(greatest).max(sequence::last_value(dimension.retired_keys())?) as i32)
 }
 
 /// The greatest key that a member has now.

@@ -129,7 +129,7 @@ fn add_rating(
 > {
     let add = || {
         transaction::require_writable(c"add_rating()");
-        if transaction::has_old_snapshot() {
+        if transaction::uses_one_snapshot() {
             return Err(LoadError::OldSnapshot("add_rating"));
         }
         unfinished::refuse_first("add_rating")?;

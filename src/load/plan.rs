@@ -154,7 +154,7 @@ fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
         return Ok(parts);
     }
     let query = "SELECT movie_id, rating_count FROM @extschema@.dim_movie ORDER BY movie_id";
-    query::each(Snapshot::Latest, query, &[], |row| {
+    query::for_each_row(Snapshot::Latest, query, &[], |row| {
         let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
         let Some((part, held)) = parts.last_mut() else { return Ok(()) };
         if *held > 0 && *held + ratings > KNOWN_PER_PART {
@@ -179,7 +179,7 @@ fn known(
     let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
     let mut known = Known::default();
-    query::each(
+    query::for_each_row(
         Snapshot::Latest,
         "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
         &[],

@@ -4,7 +4,7 @@ use pgrx::datum::Date;
 use prize_format::Reason;
 
 use super::error::LoadError;
-use crate::pg::user_query::{Column, Kind, Row, Value};
+use crate::pg::user_query::row::{Column, ColumnType, Row, Value};
 
 /// The columns of one query. Others that it returns are nobody's concern.
 pub struct RatingColumns {
@@ -25,9 +25,16 @@ pub struct GivenRating {
     pub is_probe: bool,
 }
 
-const NUMBERS: &[Kind] =
-    &[Kind::Int2, Kind::Int4, Kind::Int8, Kind::Numeric, Kind::Float4, Kind::Float8, Kind::Text];
-const DAYS: &[Kind] = &[Kind::Date, Kind::Timestamp, Kind::Text];
+const NUMBERS: &[ColumnType] = &[
+    ColumnType::Int2,
+    ColumnType::Int4,
+    ColumnType::Int8,
+    ColumnType::Numeric,
+    ColumnType::Float4,
+    ColumnType::Float8,
+    ColumnType::Text,
+];
+const DAYS: &[ColumnType] = &[ColumnType::Date, ColumnType::Timestamp, ColumnType::Text];
 
 impl RatingColumns {
     /// Finds them among all that a query returns.
@@ -39,7 +46,7 @@ impl RatingColumns {
                 (_, Some(_)) => Err(LoadError::ColumnTwice(name)),
             }
         };
-        let need = |name: &'static str, kinds: &[Kind], wanted: &'static str| {
+        let need = |name: &'static str, kinds: &[ColumnType], wanted: &'static str| {
             let found = || columns.iter().map(|column| column.name.clone()).collect();
             let column = find(name)?.ok_or_else(|| LoadError::NoColumn { name, found: found() })?;
             check(column, kinds, wanted)
@@ -47,7 +54,9 @@ impl RatingColumns {
         let number = |name| need(name, NUMBERS, "a number or text");
         let rated_on = match find("rated_on")? {
             // Which day it is differs from time zone to time zone, and so from session to session.
-            Some(column) if column.kind == Kind::TimestampTz => return Err(LoadError::TimeZone(column.name)),
+            Some(column) if column.column_type == ColumnType::TimestampTz => {
+                return Err(LoadError::TimeZone(column.name));
+            }
             _ => need("rated_on", DAYS, "date, timestamp or text")?,
         };
         Ok(RatingColumns {
@@ -55,7 +64,9 @@ impl RatingColumns {
             movie_id: number("movie_id")?,
             rating: number("rating")?,
             rated_on,
-            is_probe: find("is_probe")?.map(|column| check(column, &[Kind::Bool], "boolean")).transpose()?,
+            is_probe: find("is_probe")?
+                .map(|column| check(column, &[ColumnType::Bool], "boolean"))
+                .transpose()?,
         })
     }
 
@@ -96,8 +107,8 @@ impl RatingColumns {
     }
 }
 
-fn check(column: Column, kinds: &[Kind], wanted: &'static str) -> Result<Column, LoadError> {
-    match kinds.contains(&column.kind) {
+fn check(column: Column, kinds: &[ColumnType], wanted: &'static str) -> Result<Column, LoadError> {
+    match kinds.contains(&column.column_type) {
         true => Ok(column),
         false => Err(LoadError::ColumnType { type_name: column.type_name(), name: column.name, wanted }),
     }
@@ -137,7 +148,7 @@ fn date(row: &Row, column: &Column) -> Option<Date> {
 }
 
 fn day(row: &Row, column: &Column) -> Option<prize_format::Date> {
-    if column.kind == Kind::Text {
+    if column.column_type == ColumnType::Text {
         // Not as DateStyle has it, by which 02/03/2005 is one of two days.
         return prize_format::Date::parse(row.text(column)?.trim().as_bytes());
     }

@@ -15,7 +15,7 @@ pub fn next(is_empty: bool) -> Result<i64, LoadError> {
     }
     let last = "SELECT max(rating_key) FROM @extschema@.fact_ratings";
     let last = query::select_one::<i64>(Snapshot::Latest, last, &[])?.unwrap_or(0);
-    Ok(last.max(sequence::last(SEQUENCE)?) + 1)
+    Ok(last.max(sequence::last_value(SEQUENCE)?) + 1)
 }
 
 /// Advances the sequence beyond `ratings` keys from `first` on, so that nobody else gets one of them. Call it last, because a rollback

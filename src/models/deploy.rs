@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::prepared::Prepared;
-use crate::pg::snapshot::Snapshot;
+use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::{Error, guc, invalidation, lock, query, sequence, transaction};
 
 use super::error::ModelError;
@@ -115,7 +115,7 @@ pub fn drop_versions(
     force: bool,
 ) -> Result<Vec<(String, i32)>, ModelError> {
     let row = find_to_change(c"drop_model()", name, version)?;
-    let default = query::now(default_name)?;
+    let default = snapshot::with_latest(default_name)?;
     let versions = query::select(
         Snapshot::Latest,
         "SELECT model_id, version, is_deployed FROM @extschema@.model
@@ -138,7 +138,7 @@ pub fn drop_versions(
         }
     }
     invalidation::send("model")?;
-    let new_default = query::now(default_name)?;
+    let new_default = snapshot::with_latest(default_name)?;
     if guc::default_model().is_none() && new_default != default {
         match new_default {
             Some(name) => notice!("where no model is named, \"{name}\" answers from now on"),
@@ -160,7 +160,7 @@ fn find_to_change(
     catalog::require("model", &[Privilege::Select, Privilege::Update])?;
     lock::lock_writers("model")?;
     // With a new snapshot: the statement's may be older than what the transactions that were waited for have committed.
-    query::now(|| {
+    snapshot::with_latest(|| {
         let version = match version {
             Some(version) => Some(version),
             None => NEWEST.one::<i32>(&[name.into()])?.map(i64::from),

@@ -18,7 +18,7 @@ use crate::models::{self, ModelRow, read};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{Error, guc, interrupt, memory, query, report, threads};
+use crate::pg::{Error, guc, interrupt, memory, report, role, threads};
 use crate::warehouse::dimension::{Dimension, Id, Key};
 use crate::warehouse::tables::FACT_RATINGS;
 use crate::warehouse::{self, ratings, unfinished};
@@ -77,7 +77,7 @@ fn recommend_all(
     let is_for_all = customer_ids.len() == 1 && customer_ids.get(0) == Some(Some(EVERYBODY));
     let customer_ids = (!is_for_all).then_some(customer_ids);
     let make = || Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter);
-    let lists = query::pinned(make).map_err(report)?;
+    let lists = role::with_search_path(make).map_err(report)?;
     Ok(TableIterator::new(lists.map(|line| {
         let Line { customer_id, rank, movie_id, title, year, rating, source } = line;
         (customer_id, rank, movie_id, title, year, rating, source.name())

@@ -5,7 +5,7 @@ use prize_format::{Reject, TextFile, Unit};
 
 use super::files::record_files;
 use crate::load::error::LoadError;
-use crate::pg::{self, query, sequence};
+use crate::pg::{self, query, role, sequence};
 
 /// A load that begins.
 pub struct NewRun<'a> {
@@ -52,7 +52,7 @@ pub fn begin(new: &NewRun<'_>) -> Result<i64, LoadError> {
     if new.is_completed {
         return Ok(run_id);
     }
-    query::as_owner("load_inserted", || {
+    role::as_owner("load_inserted", || {
         let insert = "INSERT INTO @extschema@.load_inserted (run_id, disabled_indexes) VALUES ($1, $2)";
         query::run(insert, &[run_id.into(), new.disabled_indexes.to_vec().into()])
     })??;

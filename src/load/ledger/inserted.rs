@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use crate::load::error::LoadError;
 use crate::load::rating_keys;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, query};
+use crate::pg::{self, query, role};
 
 /// The keys of the ratings that a load has inserted, as ranges in ascending order with both ends included; and the indexes that it
 /// has disabled.
@@ -15,7 +15,7 @@ pub fn inserted(run_id: i64) -> Result<(Vec<(i64, i64)>, Vec<pg_sys::Oid>), Load
     let query = "SELECT ARRAY(SELECT lower(keys) FROM unnest(rating_keys) AS keys ORDER BY 1),
                         ARRAY(SELECT upper(keys) - 1 FROM unnest(rating_keys) AS keys ORDER BY 1), disabled_indexes
                  FROM @extschema@.load_inserted WHERE run_id = $1";
-    let found = query::as_owner("load_inserted", || {
+    let found = role::as_owner("load_inserted", || {
         query::select(Snapshot::Latest, query, &[run_id.into()], |row| {
             let ends = |column| row.get::<Vec<i64>>(column)?.ok_or_else(missing);
             Ok((ends(1)?.into_iter().zip(ends(2)?).collect(), row.get(3)?.ok_or_else(missing)?))
@@ -28,7 +28,7 @@ pub fn inserted(run_id: i64) -> Result<(Vec<(i64, i64)>, Vec<pg_sys::Oid>), Load
 /// because others have inserted them meanwhile.
 pub fn record_inserted(run_id: i64, keys: &[(i64, i64)], left_out: u64) -> Result<(), LoadError> {
     let (first, last): (Vec<i64>, Vec<i64>) = keys.iter().copied().unzip();
-    query::as_owner("load_inserted", || {
+    role::as_owner("load_inserted", || {
         query::run(
             "UPDATE @extschema@.load_inserted SET
                  rating_keys = rating_keys + coalesce((SELECT range_agg(int8range(first, last, '[]'))
@@ -43,7 +43,7 @@ pub fn record_inserted(run_id: i64, keys: &[(i64, i64)], left_out: u64) -> Resul
 /// Counts ratings of a load as duplicates, because others have inserted them.
 fn count_as_duplicates(run_id: i64, ratings: u64) -> Result<(), LoadError> {
     if ratings > 0 {
-        query::as_owner("load_run", || {
+        role::as_owner("load_run", || {
             query::run(
                 "UPDATE @extschema@.load_run SET ratings_loaded = ratings_loaded - $2, duplicates = duplicates + $2
                  WHERE run_id = $1",
@@ -57,7 +57,7 @@ fn count_as_duplicates(run_id: i64, ratings: u64) -> Result<(), LoadError> {
 /// If the unfinished load has inserted the rating with this key, removes the key from the load's own ones: its customer has given the
 /// rating anew, so giving up the load must not delete it. Returns whether that was so; the load has not counted the rating yet.
 pub fn disown(rating_key: i64) -> Result<bool, LoadError> {
-    let run_id = query::as_owner("load_inserted", || {
+    let run_id = role::as_owner("load_inserted", || {
         query::run_one::<i64>(
             "UPDATE @extschema@.load_inserted SET rating_keys = rating_keys - int8multirange(int8range($1, $1, '[]'))
              WHERE rating_keys @> $1 AND run_id = (SELECT run_id FROM @extschema@.load_run WHERE status = 'loading')
@@ -73,7 +73,7 @@ pub fn disown(rating_key: i64) -> Result<bool, LoadError> {
 /// If somebody has taken a key that was planned for a unit, gives all units that are left new keys. `planned` is how many keys were
 /// planned.
 pub fn replace_taken_keys(run_id: i64, planned: i64) -> Result<(), LoadError> {
-    let taken = query::as_owner("load_inserted", || {
+    let taken = role::as_owner("load_inserted", || {
         query::select_one::<bool>(
             Snapshot::Latest,
             "SELECT EXISTS (
@@ -100,6 +100,6 @@ pub fn replace_taken_keys(run_id: i64, planned: i64) -> Result<(), LoadError> {
 /// Deletes these records when a load has ended.
 pub fn delete_inserted(run_id: i64) -> Result<(), LoadError> {
     let delete = "DELETE FROM @extschema@.load_inserted WHERE run_id = $1";
-    query::as_owner("load_inserted", || query::run(delete, &[run_id.into()]))??;
+    role::as_owner("load_inserted", || query::run(delete, &[run_id.into()]))??;
     Ok(())
 }
