@@ -114,7 +114,7 @@ wrap_errors!(LoadError::Warehouse, pg::Error, pgrx::spi::Error);
 impl LoadError {
     /// Another session holds the lock that a load needs.
     pub fn running() -> LoadError {
-        let is_load = |entry: &progress::Entry| PHASES.iter().any(|phase| phase.number == entry.phase.number);
+        let is_load = |entry: &progress::ProgressEntry| PHASES.iter().any(|phase| phase.id == entry.phase.id);
         let load = progress::entries().into_iter().find(is_load);
         LoadError::Running(load.map(|entry| (entry.pid, entry.phase.name)))
     }
@@ -284,7 +284,7 @@ impl Report for prize_format::Error {
             Error::Changed { .. } => hinted(ERRCODE_OBJECT_IN_USE, CHANGED),
             Error::OutOfMemory => ERRCODE_OUT_OF_MEMORY.into(),
             Error::MemoryLimit { .. } => {
-                hinted(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, format!("{}.", guc::raise_memory()))
+                hinted(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, format!("{}.", guc::raise_memory_hint()))
             }
             Error::DamagedUnit => ERRCODE_DATA_CORRUPTED.into(),
             Error::Stopped => ERRCODE_QUERY_CANCELED.into(),

@@ -104,14 +104,14 @@ fn check_arguments(
     file_access::check(Path::new(path), file_access::below()?.as_deref())?;
     let max_rejects = checks::max_rejects(max_rejects)?;
     let workers = match workers {
-        Some(workers) if !(0..=worker::MOST_WORKERS as i64).contains(&workers) => {
+        Some(workers) if !(0..=worker::MAX_WORKERS as i64).contains(&workers) => {
             return Err(LoadError::Workers(workers));
         }
         Some(workers) => workers as usize,
-        None => guc::threads().min(worker::MOST_WORKERS),
+        None => guc::threads().min(worker::MAX_WORKERS),
     };
     checks::tables()?;
-    Ok((path, workers.min(guc::most_workers()), max_rejects))
+    Ok((path, workers.min(guc::max_workers()), max_rejects))
 }
 
 /// A folder's canonical path.

@@ -14,13 +14,13 @@ use crate::pg::worker::{self, Job, OnProgress, WorkCounter};
 use crate::pg::{report, transaction};
 
 /// Files are being read.
-const READING_FILES: Phase = Phase { number: 1, name: "reading files", unit: "bytes" };
+const READING_FILES: Phase = Phase { id: 1, name: "reading files", unit: "bytes" };
 /// Ratings are being inserted.
-const LOADING_RATINGS: Phase = Phase { number: 2, name: "loading ratings", unit: "bytes" };
+const LOADING_RATINGS: Phase = Phase { id: 2, name: "loading ratings", unit: "bytes" };
 /// Indexes are being rebuilt, and ratings counted.
-const BUILDING_INDEXES: Phase = Phase { number: 3, name: "building indexes", unit: "tasks" };
+const BUILDING_INDEXES: Phase = Phase { id: 3, name: "building indexes", unit: "tasks" };
 /// The load is being marked as completed, and the tables analyzed.
-const FINISHING: Phase = Phase { number: 4, name: "finishing", unit: "tasks" };
+const FINISHING: Phase = Phase { id: 4, name: "finishing", unit: "tasks" };
 
 /// The phases of a load.
 pub static PHASES: [&Phase; 4] = [&READING_FILES, &LOADING_RATINGS, &BUILDING_INDEXES, &FINISHING];

@@ -20,7 +20,7 @@ use super::deploy::{Deploy, Deployed, JudgedBy, decide, record_deployment, withd
 use super::error::ModelError;
 
 /// Rows are being written.
-pub const WRITING_MODEL: Phase = Phase { number: 7, name: "writing the model", unit: "rows" };
+pub const WRITING_MODEL: Phase = Phase { id: 7, name: "writing the model", unit: "rows" };
 
 /// What is stored of a new model beside its factors.
 pub struct NewModel<'a> {

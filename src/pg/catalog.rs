@@ -1,4 +1,4 @@
-//! The extension's schema and relations, looked up in the catalog and never by search_path; and what the role may do with them.
+//! The extension's schema and relations, which are found in the catalog and never by search_path, and the role's privileges on them.
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,24 +19,24 @@ pub enum Privilege {
 /// The schema that the extension was created in.
 pub struct Schema {
     pub oid: pg_sys::Oid,
-    /// Its name, quoted where it has to be.
+    /// The name of the schema, quoted if necessary.
     pub quoted: String,
 }
 
-/// Looks up the extension's schema. The extension is not relocatable, so it stays in the schema that it was created in; but
-/// that schema can be renamed.
+/// Looks up the extension's schema. The extension is not relocatable, so it stays in the schema that it was created in. But that schema can
+/// be renamed.
 pub fn schema() -> Result<Schema, Error> {
-    /// The oids of the extension and its schema, as this backend found them last.
-    static FOUND: AtomicU64 = AtomicU64::new(0);
+    /// Upper 32 bits: the extension's oid. Lower 32 bits: its schema's oid. 0 before the first look-up.
+    static CACHED: AtomicU64 = AtomicU64::new(0);
 
-    // Every call of ours gets here before it allocates much.
+    // Every call of the extension comes here before it allocates much.
     error_reserve::arm();
     let missing = Error::NoTable { table: "pg_extension" };
-    // SAFETY: looks into the catalog; `true` asks it not to raise an error where there is none.
+    // SAFETY: a catalog look-up; because of `true`, it raises no error if there is no such extension.
     let extension = unsafe { pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true) };
-    let found = FOUND.load(Ordering::Relaxed);
-    let oid = if (found >> 32) as u32 == extension.to_u32() && found != 0 {
-        pg_sys::Oid::from(found as u32)
+    let cached = CACHED.load(Ordering::Relaxed);
+    let oid = if (cached >> 32) as u32 == extension.to_u32() && cached != 0 {
+        pg_sys::Oid::from(cached as u32)
     } else {
         let query = "SELECT extnamespace FROM pg_catalog.pg_extension WHERE oid OPERATOR(pg_catalog.=) $1";
         let schema = Spi::connect(|client| {
@@ -44,10 +44,10 @@ pub fn schema() -> Result<Schema, Error> {
             Ok::<_, Error>(if rows.is_empty() { None } else { rows.first().get_one::<pg_sys::Oid>()? })
         })?;
         let Some(schema) = schema else { return Err(missing) };
-        FOUND.store(u64::from(extension.to_u32()) << 32 | u64::from(schema.to_u32()), Ordering::Relaxed);
+        CACHED.store(u64::from(extension.to_u32()) << 32 | u64::from(schema.to_u32()), Ordering::Relaxed);
         schema
     };
-    // SAFETY: looks into the catalog; what comes back, where not null, is a C string in the current memory context.
+    // SAFETY: a catalog look-up; the result is null or a C string in the current memory context.
     let quoted = unsafe {
         let name = pg_sys::get_namespace_name(oid);
         if name.is_null() {
@@ -62,13 +62,13 @@ pub fn schema() -> Result<Schema, Error> {
 pub fn relation(name: &'static str) -> Result<pg_sys::Oid, Error> {
     let missing = Error::NoTable { table: name };
     let Ok(c_name) = CString::new(name) else { return Err(missing) };
-    // SAFETY: a valid C string; the function looks into the catalog and returns an oid.
+    // SAFETY: a valid C string; a catalog look-up that returns an oid.
     let oid = unsafe { pg_sys::get_relname_relid(c_name.as_ptr(), schema()?.oid) };
     if oid == pg_sys::InvalidOid { Err(missing) } else { Ok(oid) }
 }
 
-/// Checks that the current role has these privileges on a table, and that no row-level security policy applies to it: direct
-/// reads and writes bypass the checks that SQL makes. Gives the table's oid.
+/// Checks that the current role has these privileges on a table, and that no row-level security policy applies to the role. Direct reads and
+/// writes need this check, because they bypass those that SQL makes. Returns the table's oid.
 pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::Oid, Error> {
     let oid = relation(name)?;
     for privilege in privileges {
@@ -78,13 +78,13 @@ pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::O
             Privilege::Update => (pg_sys::ACL_UPDATE, "UPDATE"),
             Privilege::Delete => (pg_sys::ACL_DELETE, "DELETE"),
         };
-        // SAFETY: plain look-ups for an existing table and the current role.
+        // SAFETY: catalog look-ups for an existing table and the current role.
         let allowed = unsafe { pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), mode as pg_sys::AclMode) };
         if allowed != pg_sys::AclResult::ACLCHECK_OK {
             return Err(Error::Permission { table: name, privilege });
         }
     }
-    // SAFETY: as above; `true` asks it not to raise an error itself.
+    // SAFETY: as above; because of `true`, it raises no error itself.
     let row_security = unsafe { pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true) };
     if row_security == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
         return Err(Error::RowSecurity { table: name });
@@ -94,7 +94,7 @@ pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::O
 
 /// Whether the current role may read files on the server.
 pub fn may_read_server_files() -> bool {
-    // SAFETY: look-ups of role membership for the current role.
+    // SAFETY: a look-up of the current role's memberships.
     unsafe {
         pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_SERVER_FILES))
     }

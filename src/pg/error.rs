@@ -1,15 +1,15 @@
-//! From a Rust error to a PostgreSQL error: the one place where it is made.
+//! Errors of this layer, and the conversion of any Rust error to a PostgreSQL error.
 
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
-/// What PostgreSQL reports of an error beside its message.
+/// What PostgreSQL reports about an error in addition to its message.
 #[derive(Debug)]
 pub struct Diagnostics {
     pub sqlstate: PgSqlErrorCode,
-    /// More about where and how it happened.
+    /// More about where and how the error happened.
     pub detail: Option<String>,
-    /// What to do about it.
+    /// What the user can do.
     pub hint: Option<String>,
 }
 
@@ -26,18 +26,18 @@ impl Diagnostics {
     }
 }
 
-/// SQLSTATE and hint of an error.
+/// Diagnostics with a SQLSTATE and a hint.
 pub fn hinted(sqlstate: PgSqlErrorCode, hint: impl Into<String>) -> Diagnostics {
     Diagnostics { sqlstate, detail: None, hint: Some(hint.into()) }
 }
 
 /// An error that a user may see. Its `Display` text is the message.
 pub trait Report: std::error::Error {
-    /// SQLSTATE, detail and hint. A variant that wraps an error of a lower layer returns that error's.
+    /// SQLSTATE, detail and hint. A variant that wraps an error of a lower layer returns the diagnostics of that error.
     fn diagnostics(&self) -> Diagnostics;
 }
 
-/// Makes the error that the SQL function then raises.
+/// Converts an error to the PostgreSQL error that the SQL function then raises.
 #[track_caller]
 pub fn report(error: impl Report) -> ErrorReport {
     let Diagnostics { sqlstate, detail, hint } = error.diagnostics();
@@ -51,7 +51,8 @@ pub fn report(error: impl Report) -> ErrorReport {
     report
 }
 
-/// Converts errors of lower layers into a variant that wraps the next lower layer's error: `?` then passes any of them on.
+/// Implements `From` for errors of lower layers, so that `?` converts them. They become a variant that wraps the error of the next lower
+/// layer.
 macro_rules! wrap_errors {
     ($error:ident::$variant:ident, $($lower:ty),+) => {
         $(impl From<$lower> for $error {
@@ -63,15 +64,15 @@ macro_rules! wrap_errors {
 }
 pub(crate) use wrap_errors;
 
-/// What can go wrong between any capability and the server.
+/// An error between a capability and PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A function that commits as it goes was called where the caller could roll back.
+    /// A function that commits while it runs was called in a transaction that the caller could roll back.
     #[error("{} cannot run inside {}", function.to_string_lossy(), if *is_called_by_client { "a transaction block" } else { "a function" })]
     TransactionBlock {
-        /// With parentheses.
+        /// The function's name with parentheses.
         function: &'static std::ffi::CStr,
-        /// Whether the client's own statement calls it, and not a function's.
+        /// Whether the client's own statement calls it; false if a statement of a function does.
         is_called_by_client: bool,
     },
     /// The role lacks a privilege.
@@ -80,25 +81,25 @@ pub enum Error {
     /// Row-level security hides rows from the role.
     #[error("row-level security on table {table} applies to this role")]
     RowSecurity { table: &'static str },
-    /// A column was changed. `undo` is the statement that changes it back.
+    /// A column was changed. `undo` is a hint: usually the statement that changes it back.
     #[error("column {column} of table {table} is not as the extension made it")]
     Altered { table: &'static str, column: String, undo: String },
-    /// A view, a partitioned table or the like has the table's name.
+    /// A view, a partitioned table or another kind of relation has the table's name.
     #[error("{table} is not an ordinary table")]
     NotATable { table: &'static str },
-    /// A table of another access method, whose pages cannot be read directly.
+    /// The table has another access method than heap, so its pages cannot be read directly.
     #[error("the access method of table {table} is not heap")]
-    NoHeap { table: &'static str, undo: String },
+    NotHeap { table: &'static str, undo: String },
     /// Another table inherits from one of the extension's.
     #[error("table {child} inherits from {table}")]
     Child { table: &'static str, child: String, undo: String },
     /// One of the extension's tables was made a partition.
     #[error("table {table} is a partition of {parent}")]
     Partition { table: &'static str, parent: String, undo: String },
-    /// The extension's table was dropped or renamed.
+    /// One of the extension's tables was dropped or renamed.
     #[error("the extension's table {table} does not exist")]
     NoTable { table: &'static str },
-    /// More memory is needed than is allowed.
+    /// A call needs more memory than `netflix_rec.max_memory` allows. `needed` and `limit` are in bytes.
     #[error("{what} needs about {} MB of memory, more than netflix_rec.max_memory allows", needed.div_ceil(1 << 20))]
     MemoryLimit { what: &'static str, needed: usize, limit: usize },
     /// Threads could not be started.
@@ -110,16 +111,16 @@ pub enum Error {
     /// A background worker ended without reporting an error.
     #[error("a background worker ended unexpectedly")]
     WorkerLost,
-    /// A background worker has loaded another version of the library than this session.
+    /// A background worker has loaded another version of the library than the session.
     #[error("the extension's library was replaced while this session ran")]
     LibraryReplaced,
     /// The system refused to allocate memory.
     #[error("out of memory")]
     OutOfMemory,
-    /// A query of the extension's own failed.
+    /// One of the extension's own queries failed.
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
-    /// A NULL where none can be.
+    /// A NULL where PostgreSQL or the extension's tables allow none.
     #[error("unexpected NULL in {0}")]
     Null(&'static str),
     /// A required argument is NULL.
@@ -141,13 +142,12 @@ impl Report for Error {
                 "Use a role that row-level security does not apply to.",
             ),
             Error::Altered { undo, .. }
-            | Error::NoHeap { undo, .. }
+            | Error::NotHeap { undo, .. }
             | Error::Child { undo, .. }
             | Error::Partition { undo, .. } => hinted(not_in_state, undo.as_str()),
-            Error::NotATable { table } => hinted(
-                not_in_state,
-                format!("Give the table that CREATE EXTENSION made its name {table} back."),
-            ),
+            Error::NotATable { table } => {
+                hinted(not_in_state, format!("Rename the table that CREATE EXTENSION made back to {table}."))
+            }
             Error::NoTable { .. } => ERRCODE_UNDEFINED_TABLE.into(),
             Error::TransactionBlock { is_called_by_client: true, .. } => hinted(
                 ERRCODE_ACTIVE_SQL_TRANSACTION,
@@ -160,7 +160,7 @@ impl Report for Error {
                 "It commits as it goes: call it by a statement of its own, and not in a function, a procedure or a DO block.",
             ),
             Error::MemoryLimit { limit, .. } => {
-                let raise = super::guc::raise_memory();
+                let raise = super::guc::raise_memory_hint();
                 hinted(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, format!("{raise}."))
                     .with_detail(format!("The limit is {} MB.", limit >> 20))
             }
@@ -174,7 +174,7 @@ impl Report for Error {
             ),
             Error::LibraryReplaced => hinted(
                 not_in_state,
-                "Connect anew: this session goes on with the old one, and its workers would have the new one.",
+                "Reconnect: this session still uses the old library, but its workers load the new one.",
             ),
             Error::OutOfMemory => ERRCODE_OUT_OF_MEMORY.into(),
             Error::NullArgument(_) => ERRCODE_NULL_VALUE_NOT_ALLOWED.into(),

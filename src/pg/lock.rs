@@ -1,22 +1,22 @@
-//! Locks on the extension and its tables. All of them are released at the end of the transaction.
+//! Locks on the extension and its tables. The end of the transaction releases them.
 
 use pgrx::{Spi, pg_sys};
 
 use super::{Error, catalog};
 
-/// Takes a lock on the extension itself, which one transaction at a time can hold; false if another one holds it. A lock on a
-/// table would block vacuum, and any user can take an advisory lock. DROP EXTENSION waits for this lock.
+/// Takes a lock on the extension itself, which only one transaction at a time can hold. Returns false if another transaction holds it. DROP
+/// EXTENSION waits for this lock. (A lock on a table would block vacuum, and an advisory lock could be taken by any user.)
 pub fn try_lock_extension() -> Result<bool, Error> {
     take_extension_lock(true)
 }
 
-/// Takes the same lock, and waits for it as long as `lock_timeout` allows.
+/// Takes the same lock. Waits for it as long as `lock_timeout` allows.
 pub fn lock_extension() -> Result<(), Error> {
     take_extension_lock(false).map(drop)
 }
 
 fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
-    // SAFETY: look-ups in the catalog; the tag is that of LockDatabaseObject, and the lock is the transaction's.
+    // SAFETY: a catalog look-up; the same lock tag as in LockDatabaseObject. The transaction owns the lock.
     unsafe {
         let extension = pg_sys::get_extension_oid(c"netflix_rec".as_ptr(), true);
         if extension == pg_sys::InvalidOid {
@@ -37,10 +37,11 @@ fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
     }
 }
 
-/// Locks a table as INSERT, UPDATE and DELETE do. Transactions that lock several tables in the same order cannot deadlock.
+/// Locks a table as INSERT, UPDATE and DELETE do (RowExclusiveLock). Transactions that lock several tables in the same order cannot
+/// deadlock.
 pub fn lock_rows(name: &'static str) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
-    // SAFETY: an existing table's oid; the lock is the transaction's.
+    // SAFETY: an existing table's oid; the transaction owns the lock.
     unsafe { pg_sys::LockRelationOid(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
     Ok(())
 }
@@ -50,11 +51,11 @@ pub fn lock_writers(name: &'static str) -> Result<(), Error> {
     lock_writers_notifying(name, |_| ())
 }
 
-/// The same. If the call has to wait, it first calls `waiting` with the processes it waits for.
+/// Takes the same lock. If it must wait, it first calls `waiting` with the process ids for which it waits.
 pub fn lock_writers_notifying(name: &'static str, waiting: impl FnOnce(&[i32])) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
     let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: an existing table's oid; the lock is the transaction's.
+    // SAFETY: an existing table's oid; the transaction owns the lock.
     unsafe {
         if !pg_sys::ConditionalLockRelationOid(oid, mode) {
             let pids = writers(oid)?;

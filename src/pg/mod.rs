@@ -1,10 +1,11 @@
-//! Glue to PostgreSQL that any extension could use: settings, errors, interrupts, queries, background workers, progress.
-//! Nothing here names one of the extension's tables.
+//! Glue to PostgreSQL that any extension could use: settings, errors, interrupts, threads, queries, background workers, progress. Nothing here
+//! names one of the extension's tables.
 
-#![allow(unsafe_code)] // talks to the server's C code
+#![allow(unsafe_code)] // calls PostgreSQL's C code
 
 pub mod allocator;
 pub mod catalog;
+pub mod discard;
 pub mod error;
 pub mod error_reserve;
 pub mod guc;
@@ -29,7 +30,7 @@ pub mod worker;
 
 pub use error::{Diagnostics, Error, Report, report};
 
-/// A duration as PostgreSQL has it.
+/// Converts a duration to PostgreSQL's type `interval`.
 pub fn interval(duration: std::time::Duration) -> pgrx::datum::Interval {
     pgrx::datum::Interval::from_micros(duration.as_micros() as i64)
 }

@@ -3,7 +3,7 @@
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 
-use crate::pg::progress::{Entry, entries};
+use crate::pg::progress::{ProgressEntry, entries};
 
 /// One row for each backend and worker that loads or trains; the view `netflix_progress` shows it.
 #[pg_extern]
@@ -22,9 +22,9 @@ pub(crate) fn netflix_progress() -> TableIterator<
         name!(waiting_for, Option<i32>),
     ),
 > {
-    let row = |entry: Entry| {
+    let row = |entry: ProgressEntry| {
         let elapsed = Interval::from_micros((entry.elapsed * 1e6) as i64);
-        let Entry { pid, role, phase, done, total, rows, waiting_for, .. } = entry;
+        let ProgressEntry { pid, role, phase, done, total, rows, waiting_for, .. } = entry;
         (pid, role, phase.name, phase.unit, done, total, rows, elapsed, waiting_for)
     };
     TableIterator::new(entries().into_iter().map(row))

@@ -10,10 +10,10 @@ use pgrx::prelude::*;
 
 use crate::models::{ModelRow, read};
 use crate::pg::catalog::{self, Privilege};
-use crate::pg::invalidation::{self, Marker, View};
+use crate::pg::invalidation::{self, SnapshotId};
 use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{allocator, guc, interrupt, memory, report};
+use crate::pg::{allocator, discard, guc, interrupt, memory, report};
 use crate::storage::scan::scan;
 use crate::warehouse::Error;
 use crate::warehouse::dimension::{Dimension, Key};
@@ -105,8 +105,8 @@ struct Entry {
     model_id: i32,
     trained_at: i64,
     bytes: usize,
-    /// The view of the statement that read them, if other statements may see something else.
-    view: Option<View>,
+    /// The snapshot of the statement that read them, if other statements may see something else.
+    snapshot: Option<SnapshotId>,
     movies: Rc<Movies>,
 }
 
@@ -120,7 +120,7 @@ pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
     // At each call, because the role may be another than when they were cached.
     catalog::require("movie_factors", &[Privilege::Select])?;
     catalog::require("dim_movie", &[Privilege::Select])?;
-    if invalidation::have_come(MODELS, at_end_of_transaction) {
+    if invalidation::were_received(MODELS, at_end_of_transaction) {
         ENTRIES.with_borrow_mut(Vec::clear);
     }
     let cached = ENTRIES.with_borrow_mut(|entries| {
@@ -129,7 +129,7 @@ pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
         let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (model.model_id, model.trained_at);
         let at = entries.iter().position(is_it)?;
         let entry = entries.remove(at);
-        if entry.view.is_some_and(|view| view != View::of_statement()) {
+        if entry.snapshot.is_some_and(|snapshot| snapshot != SnapshotId::of_statement()) {
             return None;
         }
         let movies = Rc::clone(&entry.movies);
@@ -142,11 +142,11 @@ pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
     let (movies, bytes) = read_movies(model)?;
     let movies = Rc::new(movies);
     if bytes <= guc::cache_memory() {
-        Marker::set()?;
-        let (model_id, trained_at, view) = (model.model_id, model.trained_at, View::if_outdated());
+        discard::set_marker()?;
+        let (model_id, trained_at, snapshot) = (model.model_id, model.trained_at, SnapshotId::if_outdated());
         ENTRIES.with_borrow_mut(|entries| {
             make_room(entries, bytes);
-            entries.push(Entry { model_id, trained_at, bytes, view, movies: Rc::clone(&movies) });
+            entries.push(Entry { model_id, trained_at, bytes, snapshot, movies: Rc::clone(&movies) });
         });
     }
     Ok(movies)
@@ -158,7 +158,7 @@ fn at_end_of_transaction(is_all_discarded: bool) {
     let _ = ENTRIES.try_with(|entries| {
         if let Ok(mut entries) = entries.try_borrow_mut() {
             let before = entries.len();
-            entries.retain(|entry| entry.view.is_none() && !is_all_discarded);
+            entries.retain(|entry| entry.snapshot.is_none() && !is_all_discarded);
             make_room(&mut entries, 0);
             if entries.len() < before {
                 allocator::trim();

@@ -3,7 +3,7 @@
 use pgrx::Internal;
 use pgrx::prelude::*;
 
-use crate::pg::planner::{Call, estimate_rows, rows_of};
+use crate::pg::planner::{PlannedCall, estimate_rows, estimated_rows};
 
 /// Rows expected if the number asked for is not known when the statement is planned.
 const DEFAULT: f64 = 10.0;
@@ -13,7 +13,7 @@ const DEFAULT: f64 = 10.0;
 pub const EVERYBODY: i64 = i64::MIN;
 
 /// How many rows a call asks for by its argument `n`, which stands at this place.
-fn asked_for(call: &Call, argument: usize) -> f64 {
+fn asked_for(call: &PlannedCall, argument: usize) -> f64 {
     call.int8(argument).map_or(DEFAULT, |n| n as f64)
 }
 
@@ -21,31 +21,31 @@ fn asked_for(call: &Call, argument: usize) -> f64 {
 /// are movies.
 #[pg_extern(immutable, parallel_safe)]
 fn movies_by_second_argument(request: Internal) -> Internal {
-    estimate_rows(request, |call| asked_for(call, 1).min(rows_of("dim_movie")))
+    estimate_rows(request, |call| asked_for(call, 1).min(estimated_rows("dim_movie")))
 }
 
 /// The same for the third argument.
 #[pg_extern(immutable, parallel_safe)]
 fn movies_by_third_argument(request: Internal) -> Internal {
-    estimate_rows(request, |call| asked_for(call, 2).min(rows_of("dim_movie")))
+    estimate_rows(request, |call| asked_for(call, 2).min(estimated_rows("dim_movie")))
 }
 
 /// The same for functions that return customers.
 #[pg_extern(immutable, parallel_safe)]
 fn customers_by_second_argument(request: Internal) -> Internal {
-    estimate_rows(request, |call| asked_for(call, 1).min(rows_of("dim_customer")))
+    estimate_rows(request, |call| asked_for(call, 1).min(estimated_rows("dim_customer")))
 }
 
 /// For `recommend_all(n, ..., customer_ids, ...)`: as many rows as the first argument asks for, and at most as many as there are
 /// movies, for each customer of the array in the fourth argument. All customers count if the array is the default or not known.
 #[pg_extern(immutable, parallel_safe)]
 fn rows_for_all_customers(request: Internal) -> Internal {
-    let rows = |call: &Call| {
+    let rows = |call: &PlannedCall| {
         let customers = match call.int8s(3) {
             Some(ids) if !ids.iter().eq([Some(EVERYBODY)]) => ids.len() as f64,
-            _ => rows_of("dim_customer"),
+            _ => estimated_rows("dim_customer"),
         };
-        asked_for(call, 0).min(rows_of("dim_movie")) * customers
+        asked_for(call, 0).min(estimated_rows("dim_movie")) * customers
     };
     estimate_rows(request, rows)
 }

@@ -52,7 +52,7 @@ impl Table {
                 return Err(Error::NotATable { table });
             }
             if (*class).relam != pg_sys::HEAP_TABLE_AM_OID {
-                return Err(Error::NoHeap { table, undo: self.make_heap() });
+                return Err(Error::NotHeap { table, undo: self.make_heap() });
             }
             if (*class).relispartition {
                 let parent = relative("SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid", oid)?;

@@ -46,7 +46,7 @@ impl Report for TrainError {
             TrainError::Model(ModelError::Warehouse(warehouse::Error::Pg(
                 error @ pg::Error::MemoryLimit { .. },
             ))) => {
-                let hint = format!("{}, or ask for fewer factors or samples.", guc::raise_memory());
+                let hint = format!("{}, or ask for fewer factors or samples.", guc::raise_memory_hint());
                 Diagnostics { hint: Some(hint), ..error.diagnostics() }
             }
             TrainError::Model(error) => error.diagnostics(),

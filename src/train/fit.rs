@@ -16,7 +16,7 @@ use crate::warehouse::dimension::{Dimension, Row};
 use crate::warehouse::unfinished;
 
 /// The algorithm runs.
-pub const TRAINING: Phase = Phase { number: 6, name: "training", unit: "iterations" };
+pub const TRAINING: Phase = Phase { id: 6, name: "training", unit: "iterations" };
 
 /// The arguments of a training, beside the algorithm and its parameters.
 pub struct Request<'a> {

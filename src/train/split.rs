@@ -12,7 +12,7 @@ use crate::warehouse::ratings::{self, HeldOut};
 use crate::warehouse::unfinished;
 
 /// Ratings are being read.
-pub const READING_RATINGS: Phase = Phase { number: 5, name: "reading ratings", unit: "ratings" };
+pub const READING_RATINGS: Phase = Phase { id: 5, name: "reading ratings", unit: "ratings" };
 
 /// Ratings read between two updates of the progress. If there are more than expected, the memory is checked then, too.
 const RATINGS_PER_UPDATE: usize = 64 * 1024;

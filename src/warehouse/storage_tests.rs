@@ -110,7 +110,7 @@ mod tests {
              ALTER TABLE fact_ratings SET ACCESS METHOD heap_too",
         )
         .unwrap();
-        assert!(matches!(read(), Err(Error::NoHeap { table: "fact_ratings", .. })));
+        assert!(matches!(read(), Err(Error::NotHeap { table: "fact_ratings", .. })));
     }
 
     #[pg_test]

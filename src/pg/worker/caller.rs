@@ -1,4 +1,4 @@
-//! The caller's side: starts workers, passes on their messages, and stops them.
+//! The caller: it starts workers, passes on their messages, and stops them.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -6,30 +6,30 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use pgrx::{IntoDatum, PgMemoryContexts, check_for_interrupts, direct_function_call, pg_sys};
 
-use super::segment::{LAYOUT, Offsets, QUEUE, SegmentHead, WorkCounter, text};
+use super::segment::{LAYOUT, Offsets, QUEUE_BYTES, SegmentHead, WorkCounter, shorten};
 use crate::pg::interrupt::InterruptHoldoff;
 use crate::pg::{Error, guc};
 
 /// How often the caller checks its workers, in milliseconds.
-const POLL: i64 = 100;
+const CHECK_INTERVAL_MS: i64 = 100;
 
 unsafe extern "C-unwind" {
-    // libpq/pqmq.h, which pgrx does not bind; the same in PostgreSQL 14 to 18.
+    // libpq/pqmq.h, which pgrx does not bind. The function is the same in PostgreSQL 14 to 18.
     fn pq_parse_errornotice(str: pg_sys::StringInfo, edata: *mut pg_sys::ErrorData);
 }
 
 /// Work for background workers.
 pub struct Job<'a> {
-    /// The workers' name in `pg_stat_activity`.
+    /// The name of the workers in `pg_stat_activity`.
     pub name: &'a CStr,
-    /// How many workers to start at most.
+    /// The greatest number of workers to start.
     pub workers: usize,
-    /// What each worker's function gets.
+    /// The message that each worker's function receives.
     pub message: &'a [u8],
 }
 
-/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second. Returns how many
-/// workers there were; if the server has none free, it returns 0 and nothing is done.
+/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second. Returns the number of
+/// workers. If the server has no free worker, it returns 0 and does nothing.
 pub fn run(job: &Job<'_>, on_progress: impl FnMut(&WorkCounter)) -> Result<usize, Error> {
     run_as(LAYOUT, job, on_progress)
 }
@@ -38,8 +38,8 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
     if job.workers == 0 {
         return Ok(0);
     }
-    // SAFETY: on the backend's thread; the segment and the queues live until the end of this function or, where an error
-    // is raised, of the transaction, and the workers are stopped before that.
+    // SAFETY: on the backend's thread. The segment and the queues live until the end of this function or, if an error is raised, of the
+    // transaction. The workers are stopped before that.
     unsafe {
         let offsets = Offsets::new(job.message.len(), job.workers);
         let segment = pg_sys::dsm_create(offsets.total, pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS as c_int);
@@ -68,22 +68,22 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
             quick_index_build: guc::quick_index_build(),
             workers: job.workers,
             message_bytes: job.message.len(),
-            data_directory: text(guc::data_directory().as_deref().unwrap_or(c"")),
+            data_directory: shorten(guc::data_directory().as_deref().unwrap_or(c"")),
             statement: match pg_sys::debug_query_string.is_null() {
-                true => text(c""),
-                false => text(CStr::from_ptr(pg_sys::debug_query_string)),
+                true => shorten(c""),
+                false => shorten(CStr::from_ptr(pg_sys::debug_query_string)),
             },
         });
         ptr::copy_nonoverlapping(job.message.as_ptr(), base.add(offsets.message), job.message.len());
         let head = &*base.cast::<SegmentHead>();
 
         let mut workers = Workers::new();
-        for place in 0..job.workers {
-            let queue = base.add(offsets.queues + place * QUEUE).cast::<c_void>();
-            let queue = pg_sys::shm_mq_create(queue, QUEUE);
+        for index in 0..job.workers {
+            let queue = base.add(offsets.queues + index * QUEUE_BYTES).cast::<c_void>();
+            let queue = pg_sys::shm_mq_create(queue, QUEUE_BYTES);
             pg_sys::shm_mq_set_receiver(queue, pg_sys::MyProc);
             let queue = pg_sys::shm_mq_attach(queue, segment, ptr::null_mut());
-            if !workers.start(job, pg_sys::dsm_segment_handle(segment), place, queue) {
+            if !workers.start(job, pg_sys::dsm_segment_handle(segment), index, queue) {
                 break;
             }
         }
@@ -99,34 +99,36 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
     }
 }
 
-/// Workers under way; stopped when dropped.
+/// Running workers. Dropping them stops them.
 struct Workers {
-    /// The queue of each, until that is closed.
+    /// The message queue of each worker; `None` when the worker has closed it.
     queues: Vec<Option<*mut pg_sys::shm_mq_handle>>,
 }
 
-/// The handles of all workers that this backend waits for, so that they can be stopped when it exits: that does not
-/// unwind. A list in memory that lasts as long as the backend.
+/// The handles of all workers that this backend waits for: an array of [`MAX_WORKERS`] in memory that lives as long as the backend. They are
+/// static so that the workers can be stopped when the backend exits, because an exit does not unwind the stack.
 static HANDLES: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
-/// How many of them there are.
+/// How many of the handles are in use.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
-/// A worker, and its queue until that is closed.
+
+/// A worker, and its queue; null when the worker has closed the queue.
 struct Handle {
     worker: *mut pg_sys::BackgroundWorkerHandle,
     queue: *mut pg_sys::shm_mq_handle,
 }
-/// More than there can be: `max_worker_processes` is 262143 at the most, but nobody has as many cores.
-pub const MOST_WORKERS: usize = 256;
+
+/// The greatest number of workers of one caller. (`max_worker_processes` can be larger, but hardly any machine has more cores.)
+pub const MAX_WORKERS: usize = 256;
 
 impl Workers {
     fn new() -> Workers {
-        // SAFETY: on the backend's thread; the list lasts as long as that.
+        // SAFETY: on the backend's thread; the array lives as long as the backend.
         unsafe {
             if HANDLES.load(Ordering::Relaxed).is_null() {
-                let bytes = MOST_WORKERS * size_of::<Handle>();
-                let list = pg_sys::MemoryContextAllocZero(pg_sys::TopMemoryContext, bytes);
-                HANDLES.store(list.cast(), Ordering::Relaxed);
-                // Once: there is room for few such calls, and one that finds nothing to stop does no harm.
+                let bytes = MAX_WORKERS * size_of::<Handle>();
+                let handles = pg_sys::MemoryContextAllocZero(pg_sys::TopMemoryContext, bytes);
+                HANDLES.store(handles.cast(), Ordering::Relaxed);
+                // Registered only once, because PostgreSQL has few slots for such callbacks. If no worker runs, it does nothing.
                 pg_sys::before_shmem_exit(Some(stop_at_exit), pg_sys::Datum::from(0));
             }
             STARTED.store(0, Ordering::Relaxed);
@@ -138,14 +140,16 @@ impl Workers {
         self.queues.len()
     }
 
+    /// Starts one worker. Returns false if the server has no free worker.
+    ///
     /// # Safety
     ///
-    /// The queue is this worker's, in the segment of this handle.
+    /// The queue is that of this worker, in the segment of this handle.
     unsafe fn start(
         &mut self,
         job: &Job<'_>,
         segment: pg_sys::dsm_handle,
-        place: usize,
+        index: usize,
         queue: *mut pg_sys::shm_mq_handle,
     ) -> bool {
         let mut worker = pg_sys::BackgroundWorker {
@@ -160,18 +164,18 @@ impl Workers {
         copy(job.name, &mut worker.bgw_type);
         copy(c"netflix_rec", &mut worker.bgw_library_name);
         copy(c"netflix_rec_worker", &mut worker.bgw_function_name);
-        worker.bgw_extra[0] = place as u8 as c_char;
-        // SAFETY: a filled-in description; the handle is made in memory that lasts, and kept in a list with room.
+        worker.bgw_extra[0] = index as u8 as c_char;
+        // SAFETY: the description is filled in. The handle is allocated in TopMemoryContext; the array has room for it.
         unsafe {
             worker.bgw_notify_pid = pg_sys::MyProcPid;
             let mut handle = ptr::null_mut();
-            let is_started = place < MOST_WORKERS
+            let is_started = index < MAX_WORKERS
                 && PgMemoryContexts::TopMemoryContext
                     .switch_to(|_| pg_sys::RegisterDynamicBackgroundWorker(&raw mut worker, &raw mut handle));
             if is_started {
                 pg_sys::shm_mq_set_handle(queue, handle);
-                HANDLES.load(Ordering::Relaxed).add(place).write(Handle { worker: handle, queue });
-                STARTED.store(place + 1, Ordering::Relaxed);
+                HANDLES.load(Ordering::Relaxed).add(index).write(Handle { worker: handle, queue });
+                STARTED.store(index + 1, Ordering::Relaxed);
                 self.queues.push(Some(queue));
             }
             is_started
@@ -182,7 +186,7 @@ impl Workers {
     ///
     /// # Safety
     ///
-    /// The queues live.
+    /// The queues are still attached.
     unsafe fn wait(
         &mut self,
         is_refused: &AtomicBool,
@@ -190,26 +194,31 @@ impl Workers {
         mut on_progress: impl FnMut(),
     ) -> Result<(), Error> {
         while self.queues.iter().any(Option::is_some) {
-            for (place, is_finished) in finished.iter().enumerate().take(self.queues.len()) {
+            for (index, is_finished) in finished.iter().enumerate().take(self.queues.len()) {
                 // SAFETY: as the caller promises.
-                while let Some(message) = unsafe { self.receive(place) } {
-                    // SAFETY: a message as the server writes it, in memory that the queue keeps until the next one.
+                while let Some(message) = unsafe { self.receive(index) } {
+                    // SAFETY: a message that PostgreSQL wrote; the queue keeps it until the next call of `receive`.
                     if let Some(mut error) = unsafe { pass_on(message) } {
                         self.stop();
-                        // SAFETY: filled in by the server; raises the error.
+                        // SAFETY: PostgreSQL filled it in; raises the error.
                         unsafe { pg_sys::ThrowErrorData(&raw mut error) };
                     }
                 }
-                if self.queues[place].is_none() && !is_finished.load(Ordering::Acquire) {
+                if self.queues[index].is_none() && !is_finished.load(Ordering::Acquire) {
                     let is_refused = is_refused.load(Ordering::Acquire);
                     return Err(if is_refused { Error::LibraryReplaced } else { Error::WorkerLost });
                 }
             }
             on_progress();
-            // SAFETY: waits for this backend's latch, which a queue or the death of a worker sets.
+            // SAFETY: waits for this backend's latch. A message in a queue sets it, and so does the exit of a worker.
             unsafe {
                 let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-                pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, POLL, pg_sys::PG_WAIT_EXTENSION);
+                pg_sys::WaitLatch(
+                    pg_sys::MyLatch,
+                    events as c_int,
+                    CHECK_INTERVAL_MS,
+                    pg_sys::PG_WAIT_EXTENSION,
+                );
                 pg_sys::ResetLatch(pg_sys::MyLatch);
             }
             check_for_interrupts!();
@@ -222,9 +231,9 @@ impl Workers {
     ///
     /// # Safety
     ///
-    /// The queues live; the message does until the next call.
-    unsafe fn receive(&mut self, place: usize) -> Option<&'static [u8]> {
-        let queue = self.queues[place]?;
+    /// The queues are still attached. The message is valid until the next call only.
+    unsafe fn receive(&mut self, index: usize) -> Option<&'static [u8]> {
+        let queue = self.queues[index]?;
         let (mut bytes, mut data) = (0, ptr::null_mut());
         // SAFETY: as the caller promises.
         unsafe {
@@ -234,8 +243,8 @@ impl Workers {
                 }
                 pg_sys::shm_mq_result::SHM_MQ_WOULD_BLOCK => None,
                 _ => {
-                    self.queues[place] = None;
-                    (*HANDLES.load(Ordering::Relaxed).add(place)).queue = ptr::null_mut();
+                    self.queues[index] = None;
+                    (*HANDLES.load(Ordering::Relaxed).add(index)).queue = ptr::null_mut();
                     pg_sys::shm_mq_detach(queue);
                     None
                 }
@@ -243,10 +252,10 @@ impl Workers {
         }
     }
 
-    /// Ends all workers and waits until they are gone.
+    /// Terminates all workers and waits until they have exited.
     fn stop(&mut self) {
         let _holdoff = InterruptHoldoff::new();
-        // SAFETY: on the backend's thread, with interrupts held off: what is waited for in there raises no error.
+        // SAFETY: on the backend's thread. Interrupts are held off, so the wait raises no error.
         unsafe { stop_all() };
         self.queues.clear();
     }
@@ -258,16 +267,16 @@ impl Drop for Workers {
     }
 }
 
-/// The processes whose locks this backend's workers wait for. (0 stands for a prepared transaction.)
+/// The processes whose locks this backend's workers wait for. (0 means a prepared transaction.)
 pub fn waiting_for() -> Vec<i32> {
     let mut pids = Vec::new();
     let started = STARTED.load(Ordering::Relaxed);
-    // PostgreSQL's function does not free what it allocates: some hundred kilobytes for each call on a large server.
+    // On a large server, each call of pg_blocking_pids allocates some hundred kilobytes, which it does not free.
     let mut scratch = PgMemoryContexts::new("netflix_rec blocking processes");
-    for place in 0..started {
-        // SAFETY: the list holds so many handles of workers that this backend started; PostgreSQL's function takes a pid.
+    for index in 0..started {
+        // SAFETY: the first `started` handles are of workers that this backend started; pg_blocking_pids takes a pid.
         unsafe {
-            let handle = HANDLES.load(Ordering::Relaxed).add(place);
+            let handle = HANDLES.load(Ordering::Relaxed).add(index);
             let mut pid = 0;
             let status = pg_sys::GetBackgroundWorkerPid((*handle).worker, &raw mut pid);
             if status == pg_sys::BgwHandleStatus::BGWH_STARTED {
@@ -283,17 +292,19 @@ pub fn waiting_for() -> Vec<i32> {
     pids
 }
 
+/// Terminates all workers and waits until they have exited.
+///
 /// # Safety
 ///
 /// On the backend's thread, which holds off interrupts.
 unsafe fn stop_all() {
     let handles = HANDLES.load(Ordering::Relaxed);
     let started = STARTED.swap(0, Ordering::Relaxed);
-    // SAFETY: the list holds so many handles of workers that this backend started.
+    // SAFETY: the first `started` handles are of workers that this backend started.
     unsafe {
         let handles = std::slice::from_raw_parts(handles, started);
         handles.iter().for_each(|handle| pg_sys::TerminateBackgroundWorker(handle.worker));
-        // A worker whose queue is full would otherwise wait for ever until the queue is read.
+        // Otherwise a worker whose queue is full would wait forever for somebody to read it.
         for handle in handles.iter().filter(|handle| !handle.queue.is_null()) {
             pg_sys::shm_mq_detach(handle.queue);
         }
@@ -304,23 +315,23 @@ unsafe fn stop_all() {
     }
 }
 
-/// When the caller's backend ends, its locks must not go before its workers.
+/// PostgreSQL calls this when the caller's backend exits. The workers must stop before the backend's locks are released.
 unsafe extern "C-unwind" fn stop_at_exit(_code: c_int, _arg: pg_sys::Datum) {
-    // SAFETY: an exiting backend holds off interrupts.
+    // SAFETY: a backend that exits holds off interrupts.
     unsafe { stop_all() };
 }
 
-/// Raises a worker's notice in this backend. Returns the message if it is an error.
+/// Raises a worker's notice in this backend. If the message is an error, returns it instead.
 ///
 /// # Safety
 ///
-/// The message is one that the server made.
+/// PostgreSQL made the message.
 unsafe fn pass_on(message: &[u8]) -> Option<pg_sys::ErrorData> {
     let (&kind, body) = message.split_first()?;
     if kind != b'E' && kind != b'N' {
         return None;
     }
-    // SAFETY: the body is copied into a string of the server's, which it parses into strings of its own.
+    // SAFETY: the body is copied into a StringInfo; PostgreSQL copies what it parses from it.
     unsafe {
         let mut text = pg_sys::StringInfoData::default();
         pg_sys::initStringInfo(&raw mut text);
@@ -328,7 +339,7 @@ unsafe fn pass_on(message: &[u8]) -> Option<pg_sys::ErrorData> {
         let mut report = pg_sys::ErrorData::default();
         pq_parse_errornotice(&raw mut text, &raw mut report);
         if kind == b'E' {
-            // The message of a terminated worker is FATAL, which would end the caller as well.
+            // The error of a terminated worker is FATAL. At this level it would end the caller as well.
             report.elevel = report.elevel.min(pgrx::PgLogLevel::ERROR as c_int);
             return Some(report);
         }
@@ -349,7 +360,7 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
-    /// A job whose message is no step of a load: a worker that reads it raises an error.
+    /// A job whose message is not a step of a load, so a worker that reads it raises an error.
     const JOB: Job<'static> = Job { name: c"netflix_rec test", workers: 2, message: b"nothing" };
 
     #[pg_test(error = "the load's ledger was changed while it ran")]
