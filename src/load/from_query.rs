@@ -10,7 +10,7 @@ use super::query_columns::{GivenRating, OffScale, RatingColumns};
 use super::{calendar, checks, counts, insert_few, ledger, locks, rating_keys};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, interrupt, lock, memory, query, role, transaction, user_query};
-use crate::storage::bulk::{FixedInsert, Space};
+use crate::storage::bulk::{FixedInsert, Placement};
 use crate::storage::indexes;
 use crate::warehouse::dimension::{Dimension, Key};
 use crate::warehouse::ratings::{self, Fact};
@@ -134,8 +134,8 @@ impl Rows {
         let first_rating_key = rating_keys::next(is_first)?;
         rating_keys::reserve(first_rating_key, rows.len() as u64)?;
         let disabled = if is_first { indexes::disable(&FACT_RATINGS)? } else { Vec::new() };
-        let space = if is_first { Space::Behind } else { Space::Free };
-        let mut facts = FixedInsert::<Fact>::open(space)?;
+        let placement = if is_first { Placement::NewPages } else { Placement::FreeSpace };
+        let mut facts = FixedInsert::<Fact>::open(placement)?;
         for (row, rating_key) in rows.iter().zip(first_rating_key..) {
             let customer_key = customers.get(row.customer_id).ok_or(Error::Null("customer_key"))?;
             let movie_key = movies.get(row.movie_id).ok_or(Error::Null("movie_key"))?;

@@ -11,7 +11,7 @@ use crate::pg::progress::CopyProgress;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::worker::{self, OnProgress, WorkCounter};
 use crate::pg::{self, catalog, interrupt, memory, query};
-use crate::storage::bulk::{BulkInsert, FixedInsert, Space};
+use crate::storage::bulk::{BulkInsert, FixedInsert, Placement};
 use crate::storage::indexes;
 use crate::warehouse::dimension::{Dimension, Key};
 use crate::warehouse::ratings::Fact;
@@ -35,7 +35,7 @@ struct Loader {
     /// Whether others may have inserted ratings since the load was planned.
     is_shared: bool,
     /// Where the ratings go in their table.
-    space: Space,
+    placement: Placement,
 }
 
 /// Inserts units that no other worker has taken, until none is left. Each unit commits.
@@ -99,7 +99,7 @@ impl Loader {
             movies: Keys::read(Dimension::Movie)?,
             calendar: Calendar::read()?,
             is_shared: is_resumed && disabled.is_empty(),
-            space: if run.is_first { Space::Behind } else { Space::Free },
+            placement: if run.is_first { Placement::NewPages } else { Placement::FreeSpace },
         };
         let bytes = ledger::files_left(run_id)?
             .iter()
@@ -117,7 +117,7 @@ impl Loader {
         reader: &mut RatingReader<'_>,
         done: &mut dyn FnMut(u64, u64),
     ) -> Result<Inserted, LoadError> {
-        let mut facts = FixedInsert::<Fact>::open(self.space)?;
+        let mut facts = FixedInsert::<Fact>::open(self.placement)?;
         let mut ratings = Vec::new();
         let mut inserted = Inserted { keys: Vec::with_capacity(unit.movies.len()), left_out: 0 };
         for movie in &unit.movies {

@@ -90,6 +90,7 @@ pub unsafe fn tuples(
 /// # Safety
 ///
 /// A tuple's header.
+#[inline]
 pub unsafe fn has_no_null(header: pg_sys::HeapTupleHeader, columns: usize) -> bool {
     // SAFETY: as the caller promises; if the tuple has a null bitmap, that has a bit for each column.
     unsafe {

@@ -1,7 +1,7 @@
-//! Indexes that are disabled while a table is filled, and rebuilt when it is full.
+//! Disables the indexes of a table before it is filled, and rebuilds them afterwards.
 //!
-//! The catalog marks a disabled index as neither valid nor ready (`indisvalid`, `indisready`): plans do not use it, and inserts
-//! add no entries to it. It keeps its name, its owner and its constraint.
+//! A disabled index is neither valid nor ready in the catalog (`indisvalid`, `indisready`): plans do not use it, and inserts add no entries to
+//! it. It keeps its name, its owner and its constraint.
 
 use pgrx::{PgList, pg_sys};
 
@@ -9,12 +9,13 @@ use super::btree;
 use super::table::Table;
 use crate::pg::{Error, catalog};
 
-/// Disables all indexes of a table that are in use, and returns them. Takes AccessExclusiveLock on the table until the
-/// transaction ends, because a transaction that has used an index may use it again without checking whether it still gets
-/// entries.
+/// Disables all indexes of a table that are valid and ready, and returns them.
+///
+/// It takes AccessExclusiveLock on the table until the transaction ends. Otherwise a transaction that has used an index could use it again
+/// without noticing that it gets no entries any more.
 pub fn disable(table: &Table) -> Result<Vec<pg_sys::Oid>, Error> {
     let table = catalog::relation(table.name)?;
-    // SAFETY: an existing table; the lock is the transaction's.
+    // SAFETY: an existing table; the transaction owns the lock.
     unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE) };
     let mut disabled = Vec::new();
     for index in indexes(table) {
@@ -27,7 +28,7 @@ pub fn disable(table: &Table) -> Result<Vec<pg_sys::Oid>, Error> {
             is_in_use
         });
     }
-    // SAFETY: an existing relation; other sessions, and this one's next statement, plan anew.
+    // SAFETY: an existing relation. The invalidation message makes other sessions, and this one's next statement, plan again.
     unsafe {
         pg_sys::CacheInvalidateRelcacheByRelid(table);
         pg_sys::CommandCounterIncrement();
@@ -35,8 +36,8 @@ pub fn disable(table: &Table) -> Result<Vec<pg_sys::Oid>, Error> {
     Ok(disabled)
 }
 
-/// Those of the indexes that [`disable`] returned which are disabled still. An index that is not among them may look the same: a
-/// REINDEX CONCURRENTLY that failed leaves such an index behind.
+/// Those indexes of `disabled`, which [`disable`] returned, that are still disabled. Other indexes are ignored, because a failed REINDEX
+/// CONCURRENTLY leaves an index that is also neither valid nor ready.
 pub fn still_disabled(table: &Table, disabled: &[pg_sys::Oid]) -> Result<Vec<pg_sys::Oid>, Error> {
     if disabled.is_empty() {
         return Ok(Vec::new());
@@ -55,15 +56,15 @@ pub fn still_disabled(table: &Table, disabled: &[pg_sys::Oid]) -> Result<Vec<pg_
     Ok(indexes(catalog::relation(table.name)?).into_iter().filter(is_disabled).collect())
 }
 
-/// Rebuilds an index, which enables it. A duplicate key is an error.
+/// Rebuilds an index and so enables it. Raises PostgreSQL's error if there is a duplicate key.
 pub fn rebuild(index: pg_sys::Oid) {
     btree::rebuild(index);
-    // SAFETY: within a transaction; what follows sees the index.
+    // SAFETY: within a transaction. What follows sees the enabled index.
     unsafe { pg_sys::CommandCounterIncrement() };
 }
 
 fn indexes(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    // SAFETY: an existing table, locked already or for a moment here; the list is a copy.
+    // SAFETY: an existing table, which is open while the list is copied.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
         let list = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(relation));
@@ -75,7 +76,7 @@ fn indexes(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
 
 /// Calls `change` with a copy of an index's row in `pg_index`, and writes it back if `change` returns true.
 fn change(index: pg_sys::Oid, change: impl FnOnce(&mut pg_sys::FormData_pg_index) -> bool) {
-    // SAFETY: the row is a copy, whose fixed part is what the form describes; it is written back as it stands.
+    // SAFETY: the tuple is a copy. The form describes its fixed-width part.
     unsafe {
         let catalog =
             pg_sys::table_open(pg_sys::IndexRelationId, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);

@@ -1,5 +1,5 @@
-//! Reads a few rows by way of an index, without SQL: what a query returns stays in memory until the transaction ends, and one
-//! statement may look up rows thousands of times.
+//! Reads a few rows by an index, without SQL. One statement may look up rows thousands of times, and what SPI allocates for each query is freed
+//! only when the transaction ends.
 
 use std::ptr;
 
@@ -14,35 +14,35 @@ use crate::pg::{Error, interrupt};
 /// Rows read between two checks for interrupts.
 const ROWS_PER_CHECK: usize = 1024;
 
-/// The values of a row, by column from 0 on.
+/// The values of a row. Columns are counted from 0.
 pub struct Values<'a> {
     values: &'a [pg_sys::Datum],
     nulls: &'a [bool],
 }
 
 impl Values<'_> {
-    /// A column of type `int`.
+    /// The value of a column of type `int`; `None` if it is NULL.
     pub fn int4(&self, column: usize) -> Option<i32> {
         // SAFETY: `each_by_key` has checked the type.
         unsafe { i32::from_datum(self.values[column], self.nulls[column]) }
     }
 
-    /// A column of type `real`.
+    /// The value of a column of type `real`; `None` if it is NULL.
     pub fn float4(&self, column: usize) -> Option<f32> {
         // SAFETY: as above.
         unsafe { f32::from_datum(self.values[column], self.nulls[column]) }
     }
 
-    /// A column of type `real[]`, as an array without NULLs.
+    /// The value of a column of type `real[]`; `None` if it is NULL or has a NULL element.
     pub fn float4s(&self, column: usize) -> Option<Array<'_, f32>> {
-        // SAFETY: as above; what is unpacked of it lives as long as the row.
+        // SAFETY: as above. If the array is detoasted, the copy lives as long as the row.
         let array = unsafe { Array::<f32>::from_datum(self.values[column], self.nulls[column])? };
         array.as_slice().is_ok().then_some(array)
     }
 }
 
-/// Calls `each` with the rows whose primary key begins with `key`, in the order of the key, as the calling statement sees them. The
-/// key's columns are of type `int`; the values are those of the table's first `columns` columns, of the types that `table` says.
+/// Calls `each` with the rows whose primary key begins with `key`, in the order of the primary key. It uses the calling statement's snapshot.
+/// The key's columns must be of type `int`. The values are those of the table's first `columns` columns.
 pub fn each_by_key<E: From<Error>>(
     table: &Table,
     columns: usize,
@@ -55,14 +55,14 @@ pub fn each_by_key<E: From<Error>>(
     let mut scratch = PgMemoryContexts::new("netflix_rec rows");
     let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); found.len()], vec![true; found.len()]);
     let mut rows = 0usize;
-    // SAFETY: an open heap table and its primary key's index; a tuple lives until the next one is asked for, and what is unpacked of
-    // it until the scratch context is reset.
+    // SAFETY: an open heap table and the index of its primary key. A tuple is valid until the next one is fetched; detoasted values are valid
+    // until the scratch context is reset.
     unsafe {
         let mut keys = vec![pg_sys::ScanKeyData::default(); key.len()];
-        for (at, (scan_key, &wanted)) in keys.iter_mut().zip(key).enumerate() {
+        for (index, (scan_key, &wanted)) in keys.iter_mut().zip(key).enumerate() {
             pg_sys::ScanKeyInit(
                 scan_key,
-                at as i16 + 1,
+                index as i16 + 1,
                 pg_sys::BTEqualStrategyNumber as u16,
                 pg_sys::F_INT4EQ.into(),
                 pg_sys::Datum::from(wanted),
@@ -102,8 +102,8 @@ pub fn each_by_key<E: From<Error>>(
     }
 }
 
-/// Calls `each` with all rows that a relation of the extension has now, in the order of an index if one is named and there. Checks no
-/// privilege.
+/// Calls `each` with all rows of a table of the extension, as a new snapshot sees them. If the named index exists, the rows come in its order.
+/// Checks no privilege.
 pub fn each_row(
     table: &'static str,
     index: Option<&'static str>,
@@ -111,12 +111,12 @@ pub fn each_row(
 ) -> Result<(), Error> {
     let oid = catalog::relation(table)?;
     let index = index.and_then(|index| catalog::relation(index).ok());
-    // SAFETY: an existing table, open and locked while it is scanned; each row is looked at before the next is fetched. What
-    // an error of the server's leaves open is released by the transaction's resource owner.
+    // SAFETY: an existing table, open and locked while it is scanned. Each row is used before the next one is fetched. If PostgreSQL raises an
+    // error, the transaction's resource owner releases what is open.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::table_open(oid, lock);
-        // In parallel mode PostgreSQL takes no new snapshot: there, it is the calling statement's.
+        // In parallel mode PostgreSQL takes no new snapshot, so the calling statement's is used.
         let snapshot = pg_sys::RegisterSnapshot(match pg_sys::IsInParallelMode() {
             true => pg_sys::GetActiveSnapshot(),
             false => pg_sys::GetLatestSnapshot(),

@@ -1,10 +1,12 @@
-//! What goes below SQL for speed: rows read from pages, written in batches, and sorted into indexes. It works on any table that
+//! Access to tables below SQL, for speed: it reads rows from pages, inserts them in batches, and builds indexes. It works on any table that
 //! [`table::Table`] describes, and names none.
 
-#![allow(unsafe_code)] // talks to the server's C code
+#![allow(unsafe_code)] // calls PostgreSQL's C code
 
 pub mod btree;
 pub mod bulk;
+mod column_offset;
+mod heap_pages;
 pub mod indexes;
 pub mod lookup;
 pub mod scan;

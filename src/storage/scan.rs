@@ -191,7 +191,8 @@ impl VisibleTuples {
         unsafe {
             let frozen = pg_sys::HEAP_XMIN_FROZEN | pg_sys::HEAP_XMAX_INVALID;
             let is_frozen = u32::from((*header).t_infomask) & (frozen | pg_sys::HEAP_MOVED) == frozen;
-            is_frozen || depends_on_xmin_only(header) && self.visible.contains((*header).t_choice.t_heap.t_xmin)
+            is_frozen
+                || depends_on_xmin_only(header) && self.visible.contains((*header).t_choice.t_heap.t_xmin)
         }
     }
 

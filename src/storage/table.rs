@@ -1,5 +1,5 @@
-//! A table as the extension defines it, and what somebody has changed about it since: with the statement that undoes the
-//! change. Rows are read and written by the places of their columns, so each access begins with these checks.
+//! A table as CREATE EXTENSION makes it, and checks that it still is so. Rows are read and written by the positions of their columns, so each
+//! access begins with these checks. Their errors give the statement that undoes a change.
 
 use std::ffi::CStr;
 
@@ -14,37 +14,36 @@ use crate::pg::catalog::{self, Privilege};
 pub struct Column {
     pub name: &'static str,
     pub type_oid: BuiltinOid,
-    /// Whether a row may have NULL in it.
-    pub is_optional: bool,
+    pub is_nullable: bool,
 }
 
 /// A column that is NOT NULL.
 pub const fn required(name: &'static str, type_oid: BuiltinOid) -> Column {
-    Column { name, type_oid, is_optional: false }
+    Column { name, type_oid, is_nullable: false }
 }
 
 /// A column that may be NULL.
 pub const fn optional(name: &'static str, type_oid: BuiltinOid) -> Column {
-    Column { name, type_oid, is_optional: true }
+    Column { name, type_oid, is_nullable: true }
 }
 
 /// A table as CREATE EXTENSION makes it, in the extension's schema.
 #[derive(Debug)]
 pub struct Table {
     pub name: &'static str,
-    /// In the order of the table's definition.
+    /// The columns in the order of the table's definition.
     pub columns: &'static [Column],
 }
 
 impl Table {
-    /// Opens the table, if the role has these privileges on it.
+    /// Opens and locks the table, if the role has these privileges on it.
     ///
-    /// Errors: any relation but an ordinary heap table, because its rows are stored elsewhere; a table that has child tables,
-    /// because SQL reads their rows as well; a partition, because nobody would check its bounds.
+    /// It is an error if the relation is not an ordinary heap table, because its rows are stored elsewhere; if it has child tables, because SQL
+    /// also reads their rows; or if it is a partition, because nobody would check its bounds.
     pub fn open(&self, privileges: &[Privilege], lock: pg_sys::LOCKMODE) -> Result<OpenTable, Error> {
         let table = self.name;
         let oid = catalog::require(table, privileges)?;
-        // SAFETY: an existing relation; its catalog row lives as long as it is open.
+        // SAFETY: an existing relation; its catalog row is valid while it is open.
         unsafe {
             let open = OpenTable { relation: pg_sys::table_open(oid, lock) };
             let class = (*open.relation).rd_rel;
@@ -52,7 +51,7 @@ impl Table {
                 return Err(Error::NotATable { table });
             }
             if (*class).relam != pg_sys::HEAP_TABLE_AM_OID {
-                return Err(Error::NotHeap { table, undo: self.make_heap() });
+                return Err(Error::NotHeap { table, undo: self.undo_access_method() });
             }
             if (*class).relispartition {
                 let parent = relative("SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid", oid)?;
@@ -60,7 +59,7 @@ impl Table {
                 let undo = format!("ALTER TABLE {parent} DETACH PARTITION {};", self.qualified());
                 return Err(Error::Partition { table, parent, undo });
             }
-            // PostgreSQL does not reset the flag when the last child is gone.
+            // PostgreSQL does not reset this flag when the last child is dropped.
             if (*class).relhassubclass
                 && let Some(child) =
                     relative("SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent", oid)?
@@ -72,36 +71,36 @@ impl Table {
         }
     }
 
-    /// Checks that the role has these privileges, and that all columns are as they were made.
+    /// Checks that the role has these privileges, and that nobody has changed the columns.
     pub fn require(&self, privileges: &[Privilege]) -> Result<(), Error> {
         let open = self.open(privileges, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
         self.check(&open.columns(), self.columns.len())
     }
 
-    /// Checks that the first `count` columns have the names, types and places that they were made with, and are NOT NULL where
-    /// they were; [`Error::Altered`] otherwise.
+    /// Checks that the first `count` columns have the names, types and positions that CREATE EXTENSION gave them, and are NOT NULL if they were;
+    /// [`Error::Altered`] otherwise. `found` are the table's columns.
     pub fn check(&self, found: &[TableColumn], count: usize) -> Result<(), Error> {
-        for (place, made) in self.columns.iter().enumerate().take(count) {
-            let name = made.name;
+        for (index, original) in self.columns.iter().enumerate().take(count) {
+            let name = original.name;
             let altered = |undo| Err(Error::Altered { table: self.name, column: name.into(), undo });
             let change = |action: String| altered(format!("{} {action};", self.alter()));
-            let Some(found_here) = found.get(place) else {
-                let null = if made.is_optional { "" } else { " NOT NULL" };
-                return change(format!("ADD COLUMN {name} {}{null}", type_name(made)));
+            let Some(column) = found.get(index) else {
+                let null = if original.is_nullable { "" } else { " NOT NULL" };
+                return change(format!("ADD COLUMN {name} {}{null}", type_name(original)));
             };
-            if found_here.is_dropped {
+            if column.is_dropped {
                 let why =
                     "ALTER TABLE cannot put a column back in its place: restore the table from a backup.";
                 return altered(why.into());
             }
-            if found_here.name != name {
+            if column.name != name {
                 return altered(self.rename_columns(found));
             }
-            if found_here.type_oid != made.type_oid.value() {
-                return change(format!("ALTER COLUMN {name} TYPE {}", type_name(made)));
+            if column.type_oid != original.type_oid.value() {
+                return change(format!("ALTER COLUMN {name} TYPE {}", type_name(original)));
             }
-            // Rows are written without SQL's checks: a NULL in a column that must not be NULL would be read as something else.
-            match (found_here.not_null, made.is_optional) {
+            // Direct reads and writes do not check for NULL, so the column must be NOT NULL exactly if it was.
+            match (column.not_null, original.is_nullable) {
                 (true, true) => return change(format!("ALTER COLUMN {name} DROP NOT NULL")),
                 (false, false) => return change(format!("ALTER COLUMN {name} SET NOT NULL")),
                 _ => {}
@@ -110,8 +109,8 @@ impl Table {
         Ok(())
     }
 
-    /// Checks that a row can have NULL in all columns that somebody added, because rows are written without SQL's defaults,
-    /// generated values and constraints; [`Error::Altered`] otherwise.
+    /// Checks that a row can have NULL in all columns that somebody has added; [`Error::Altered`] otherwise. Rows are written with NULL in these
+    /// columns, without the defaults, generated values and constraints of SQL.
     pub fn check_added(&self, found: &[TableColumn]) -> Result<(), Error> {
         for added in found.iter().skip(self.columns.len()).filter(|column| !column.is_dropped) {
             let name = pgrx::spi::quote_identifier(&added.name);
@@ -136,14 +135,14 @@ impl Table {
         Ok(())
     }
 
-    /// The statements that give all columns their names back. Where two columns have swapped names, a third name comes between.
+    /// The statements that restore the names of all columns. If another column has a wanted name, it first gets a third name.
     fn rename_columns(&self, found: &[TableColumn]) -> String {
         let mut names = found.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         let mut statements = Vec::new();
-        let mut apply = |names: &mut Vec<String>, place: usize, to: String| {
-            let quoted = [&names[place], &to].map(pgrx::spi::quote_identifier);
+        let mut rename = |names: &mut Vec<String>, index: usize, to: String| {
+            let quoted = [&names[index], &to].map(pgrx::spi::quote_identifier);
             statements.push(format!("{} RENAME COLUMN {} TO {};", self.alter(), quoted[0], quoted[1]));
-            names[place] = to;
+            names[index] = to;
         };
         let columns = self.columns;
         while let Some(wrong) = (0..columns.len().min(names.len())).find(|&n| names[n] != columns[n].name) {
@@ -153,15 +152,15 @@ impl Table {
                 while names.contains(&other) {
                     other.push('_');
                 }
-                apply(&mut names, holder, other);
+                rename(&mut names, holder, other);
             }
-            apply(&mut names, wrong, wanted.into());
+            rename(&mut names, wrong, wanted.into());
         }
         statements.join(" ")
     }
 
-    /// What to do about a table of another access method. (PostgreSQL 14 cannot change it.)
-    fn make_heap(&self) -> String {
+    /// The hint for a table with another access method than heap. (PostgreSQL 14 has no statement that changes it.)
+    fn undo_access_method(&self) -> String {
         match cfg!(feature = "pg14") {
             true => format!(
                 "Make {} a heap table again: restore it where default_table_access_method is heap.",
@@ -185,36 +184,37 @@ impl Table {
     }
 }
 
-/// A table that is open and locked. Dropping it closes it; the lock stays until the transaction ends.
+/// A table that is open and locked. Dropping this value closes it; the lock stays until the transaction ends.
 pub struct OpenTable {
     pub relation: pg_sys::Relation,
 }
 
-/// A column of a table, as the catalog describes it.
+/// A column of an existing table, as the catalog describes it.
 pub struct TableColumn {
     pub name: String,
     pub type_oid: pg_sys::Oid,
-    /// In bytes; negative where it varies.
+    /// Bytes of a value; negative if the width varies.
     pub width: i16,
+    /// `typalign`: `c`, `s`, `i` or `d`.
     pub align: u8,
     pub not_null: bool,
     pub has_default: bool,
     pub is_generated: bool,
     pub is_identity: bool,
-    /// Whether rows that are older than the column do not hold it.
+    /// Whether rows that are older than the column do not store a value of it (`atthasmissing`).
     pub may_be_missing: bool,
     pub is_dropped: bool,
 }
 
 impl OpenTable {
-    /// The columns in order, dropped ones included.
+    /// The columns in order, including dropped ones.
     pub fn columns(&self) -> Vec<TableColumn> {
-        // SAFETY: it is open.
+        // SAFETY: the table is open.
         unsafe { columns(self.relation) }
     }
 }
 
-/// The name of a table that inherits from another, or that another inherits from.
+/// The qualified name of a table's parent or child. `query` selects its oid from pg_inherits.
 fn relative(query: &str, table: pg_sys::Oid) -> Result<Option<String>, Error> {
     let query = format!(
         "SELECT pg_catalog.format('%I.%I', nspname, relname)
@@ -227,7 +227,7 @@ fn relative(query: &str, table: pg_sys::Oid) -> Result<Option<String>, Error> {
     })
 }
 
-/// The columns of a table in order, dropped ones included.
+/// The columns of a table in order, including dropped ones.
 ///
 /// # Safety
 ///
@@ -252,17 +252,17 @@ pub unsafe fn columns(relation: pg_sys::Relation) -> Vec<TableColumn> {
 
 impl Drop for OpenTable {
     fn drop(&mut self) {
-        // While an error unwinds, the transaction's resource owner closes it.
+        // After an error, the transaction's resource owner closes the table.
         if !std::thread::panicking() {
-            // SAFETY: it has been open since `Table::open`.
+            // SAFETY: the table has been open since `Table::open`.
             unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
         }
     }
 }
 
-/// Whether values of a type are checked, or are something else than NULL where none is given.
+/// Whether a type is a domain with constraints or with a default.
 fn is_constrained_domain(type_oid: pg_sys::Oid) -> bool {
-    // SAFETY: look-ups in the catalog for the type of a column that is there.
+    // SAFETY: catalog look-ups for the type of an existing column.
     unsafe {
         pg_sys::get_typtype(type_oid) as u8 == pg_sys::TYPTYPE_DOMAIN
             && (pg_sys::DomainHasConstraints(type_oid) || !pg_sys::get_typdefault(type_oid).is_null())
@@ -270,7 +270,7 @@ fn is_constrained_domain(type_oid: pg_sys::Oid) -> bool {
 }
 
 fn type_name(column: &Column) -> String {
-    // SAFETY: a type of PostgreSQL's own; what comes back is a C string in the current memory context.
+    // SAFETY: a built-in type; the result is a C string in the current memory context.
     unsafe {
         let name = pg_sys::format_type_be(column.type_oid.value());
         CStr::from_ptr(name).to_string_lossy().into_owned()

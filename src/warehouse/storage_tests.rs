@@ -6,7 +6,7 @@ mod tests {
 
     use crate::pg::Error;
     use crate::pg::snapshot::Snapshot;
-    use crate::storage::bulk::{self, BulkInsert, FixedInsert, Space};
+    use crate::storage::bulk::{self, BulkInsert, FixedInsert, Placement};
     use crate::storage::scan::scan;
     use crate::storage::table::Table;
     use crate::storage::{btree, indexes};
@@ -182,7 +182,7 @@ mod tests {
     /// What opening a table for inserts says after a statement, and then after the statement that it hints at.
     fn altered(statement: &str) -> Option<(String, String)> {
         Spi::run(statement).unwrap();
-        let open = || FixedInsert::<Fact>::open(Space::Free);
+        let open = || FixedInsert::<Fact>::open(Placement::FreeSpace);
         match open() {
             Ok(rows) => {
                 rows.finish();

@@ -1,34 +1,34 @@
-//! Reads the keys of a table's rows and their places, page by page: what PostgreSQL does row by row with a lock for
-//! each.
+//! Reads the key and the TID of each row of a table, with one lock per page. PostgreSQL's own build takes a lock per row.
 
 use pgrx::pg_sys;
 
 use super::entry::{Entry, Unfit};
 use super::key::Key;
 use super::sorter::Sorter;
-use crate::storage::scan::{Transactions, each_page, is_whole, rows};
+use crate::storage::heap_pages::{RecentTransactions, for_each_page, has_no_null, tuples};
 
-/// Collects all rows that an index must have. [`Unfit`] where there are others than rows that were inserted by
-/// transactions that are over or by this one, and were left alone since.
+/// Adds an entry to a sorter for each row that the index must have. [`Unfit`] if it finds a row that was updated or deleted, or that a running
+/// transaction other than this one has inserted. `memory` is the sorter's limit in bytes.
 ///
 /// # Safety
 ///
-/// A heap table, locked against writers, whose key stands where it is said to.
-pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<Sorter, Unfit> {
-    // SAFETY: as the caller promises. A page is locked while it is looked at.
+/// A heap table that is locked against writers, and a key that [`Key::find`] found for it.
+pub unsafe fn sort_rows(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<Sorter, Unfit> {
+    // SAFETY: as the caller promises. A page is locked while it is read.
     unsafe {
         let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
         let mut reader = Reader {
             key,
             sorter: Sorter::new(key.columns.parts(), blocks, memory),
             horizon: pg_sys::GetOldestNonRemovableTransactionId(heap),
-            over: Transactions::default(),
+            finished: RecentTransactions::default(),
         };
-        each_page(heap, |buffer, block| {
+        for_each_page(heap, |buffer, block| {
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-            let read = rows(heap, buffer, block).try_for_each(|mut row| reader.row(&mut row, block, buffer));
+            let result = tuples(heap, buffer, block)
+                .try_for_each(|mut tuple| reader.add_tuple(&mut tuple, block, buffer));
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-            read
+            result
         })?;
         Ok(reader.sorter)
     }
@@ -37,83 +37,87 @@ pub unsafe fn read(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<So
 struct Reader {
     key: Key,
     sorter: Sorter,
-    /// Rows that transactions before this one deleted are of no use to anybody.
+    /// A row that was deleted by a transaction before this one is dead: no snapshot sees it.
     horizon: pg_sys::TransactionId,
-    /// Transactions that are known to have committed, or to be this one.
-    over: Transactions,
+    /// Inserting transactions that have committed, or that are this one.
+    finished: RecentTransactions,
 }
 
 impl Reader {
+    /// Adds an entry for a tuple if the index must have one.
+    ///
     /// # Safety
     ///
-    /// A row of the buffer's page, this block of the table, which is pinned and locked.
+    /// A tuple of the buffer's page, which holds this block of the table and is pinned and locked.
     #[inline]
-    unsafe fn row(
+    unsafe fn add_tuple(
         &mut self,
         tuple: &mut pg_sys::HeapTupleData,
         block: u32,
         buffer: pg_sys::Buffer,
     ) -> Result<(), Unfit> {
-        let row = tuple.t_data;
+        let header = tuple.t_data;
         // SAFETY: as the caller promises.
         unsafe {
-            if self.is_over(row) || self.is_indexed(tuple, buffer)? {
-                if !is_whole(row, self.key.last) {
+            if self.is_known_live(header) || self.must_be_indexed(tuple, buffer)? {
+                if !has_no_null(header, self.key.columns_read) {
                     return Err(Unfit);
                 }
-                self.sorter.push(Entry { key: self.key.of(row), block, offset: tuple.t_self.ip_posid })?;
+                self.sorter.push(Entry { key: self.key.of(header), block, offset: tuple.t_self.ip_posid })?;
             }
         }
         Ok(())
     }
 
-    /// Whether it takes no more than a look to see that a row must be in the index.
+    /// Whether the header alone, with what is known of its inserting transaction, shows that the tuple is live and not in a HOT chain.
     ///
     /// # Safety
     ///
-    /// A row's header.
-    unsafe fn is_over(&self, row: pg_sys::HeapTupleHeader) -> bool {
-        const NOT_SIMPLE: u32 = pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_MOVED;
+    /// A tuple's header.
+    unsafe fn is_known_live(&self, header: pg_sys::HeapTupleHeader) -> bool {
+        const MASK: u32 = pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_MOVED;
         // SAFETY: as the caller promises.
         unsafe {
-            let bits = u32::from((*row).t_infomask);
-            bits & NOT_SIMPLE == pg_sys::HEAP_XMAX_INVALID
-                && !is_in_chain(row)
+            let bits = u32::from((*header).t_infomask);
+            bits & MASK == pg_sys::HEAP_XMAX_INVALID
+                && !is_in_hot_chain(header)
                 && (bits & pg_sys::HEAP_XMIN_COMMITTED != 0
                     || (bits & pg_sys::HEAP_XMIN_INVALID == 0
-                        && self.over.contains((*row).t_choice.t_heap.t_xmin)))
+                        && self.finished.contains((*header).t_choice.t_heap.t_xmin)))
         }
     }
 
-    /// Whether a row must be in the index; [`Unfit`] where that is more than a yes or no.
+    /// Whether the index must have an entry for a tuple, by PostgreSQL's own check. [`Unfit`] if the tuple was updated or deleted, or if its
+    /// inserting transaction is running.
     ///
     /// # Safety
     ///
-    /// A row of the buffer's page, which is pinned and locked.
+    /// A tuple of the buffer's page, which is pinned and locked.
     #[inline(never)]
-    unsafe fn is_indexed(
+    unsafe fn must_be_indexed(
         &mut self,
         tuple: &mut pg_sys::HeapTupleData,
         buffer: pg_sys::Buffer,
     ) -> Result<bool, Unfit> {
         use pg_sys::HTSV_Result as State;
-        let row = tuple.t_data;
+        let header = tuple.t_data;
         // SAFETY: as the caller promises.
         unsafe {
-            let inserted_by = (*row).t_choice.t_heap.t_xmin;
+            let xmin = (*header).t_choice.t_heap.t_xmin;
             match pg_sys::HeapTupleSatisfiesVacuum(tuple, self.horizon, buffer) {
                 State::HEAPTUPLE_DEAD => Ok(false),
-                State::HEAPTUPLE_LIVE if !is_in_chain(row) => {
-                    // The number of one that was frozen may be another's by now.
-                    if u32::from((*row).t_infomask) & pg_sys::HEAP_XMIN_FROZEN != pg_sys::HEAP_XMIN_FROZEN {
-                        self.over.add(inserted_by);
+                State::HEAPTUPLE_LIVE if !is_in_hot_chain(header) => {
+                    // If the tuple is frozen, another transaction may have the same id by now.
+                    if u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_FROZEN != pg_sys::HEAP_XMIN_FROZEN
+                    {
+                        self.finished.add(xmin);
                     }
                     Ok(true)
                 }
                 State::HEAPTUPLE_INSERT_IN_PROGRESS
-                    if !is_in_chain(row) && pg_sys::TransactionIdIsCurrentTransactionId(inserted_by) =>
+                    if !is_in_hot_chain(header) && pg_sys::TransactionIdIsCurrentTransactionId(xmin) =>
                 {
-                    self.over.add(inserted_by);
+                    self.finished.add(xmin);
                     Ok(true)
                 }
                 _ => Err(Unfit),
@@ -122,13 +126,13 @@ impl Reader {
     }
 }
 
-/// Whether a row was updated, or made by an update, without a new index entry.
+/// Whether a tuple is in a HOT chain: it was updated, or made by an update, without a new index entry.
 ///
 /// # Safety
 ///
-/// A row's header.
-unsafe fn is_in_chain(row: pg_sys::HeapTupleHeader) -> bool {
+/// A tuple's header.
+unsafe fn is_in_hot_chain(header: pg_sys::HeapTupleHeader) -> bool {
     // SAFETY: as the caller promises.
-    let bits = unsafe { u32::from((*row).t_infomask2) };
+    let bits = unsafe { u32::from((*header).t_infomask2) };
     bits & (pg_sys::HEAP_HOT_UPDATED | pg_sys::HEAP_ONLY_TUPLE) != 0
 }

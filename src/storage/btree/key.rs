@@ -1,23 +1,23 @@
-//! The key of an index that can be built quickly, and how it is read from a row.
+//! The key of an index, and how it is read from a tuple. Only indexes that the quick build supports have such a key.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid;
 
 use super::pages::{Columns, PAGE};
-use crate::storage::{scan, table};
+use crate::storage::{column_offset, table};
 
-/// Where the key stands in a row.
+/// The columns of the key, and where they are in a tuple.
 #[derive(Clone, Copy)]
 pub struct Key {
     pub columns: Columns,
-    /// From the row's first byte.
+    /// The offset of each key column in bytes from the tuple's first column.
     pub offsets: [usize; 2],
-    /// How many columns a row must hold for that to be true.
-    pub last: usize,
+    /// The number of columns up to the last key column. The offsets hold if all of these are stored and not NULL.
+    pub columns_read: usize,
 }
 
 impl Key {
-    /// The key of such an index, if it is one.
+    /// The key of an index; `None` if the quick build does not support the index.
     ///
     /// # Safety
     ///
@@ -48,19 +48,19 @@ impl Key {
             let columns = table::columns(heap);
             let mut types = Vec::new();
             let mut offsets = [0; 2];
-            let mut last = 0;
-            for (at, offset) in offsets.iter_mut().enumerate().take(count) {
-                let number = usize::try_from((*info).ii_IndexAttrNumbers[at]).ok()?;
-                let column = columns.get(number.checked_sub(1)?)?;
-                let is_default = *(*index).rd_opfamily.add(at) == pg_sys::INTEGER_BTREE_FAM_OID
-                    && *(*index).rd_opcintype.add(at) == column.type_oid
-                    && *(*index).rd_indoption.add(at) == 0;
+            let mut columns_read = 0;
+            for (index_column, offset) in offsets.iter_mut().enumerate().take(count) {
+                let attribute = usize::try_from((*info).ii_IndexAttrNumbers[index_column]).ok()?;
+                let column = columns.get(attribute.checked_sub(1)?)?;
+                let is_default = *(*index).rd_opfamily.add(index_column) == pg_sys::INTEGER_BTREE_FAM_OID
+                    && *(*index).rd_opcintype.add(index_column) == column.type_oid
+                    && *(*index).rd_indoption.add(index_column) == 0;
                 if !is_default {
                     return None;
                 }
-                *offset = scan::offset(&columns, number - 1)?;
+                *offset = column_offset::offset(&columns, attribute - 1)?;
                 types.push(column.type_oid);
-                last = last.max(number);
+                columns_read = columns_read.max(attribute);
             }
             let int4 = BuiltinOid::INT4OID.value();
             let columns = match types[..] {
@@ -69,19 +69,19 @@ impl Key {
                 [only] if only == BuiltinOid::INT8OID.value() => Columns::Int8,
                 _ => return None,
             };
-            Some(Key { columns, offsets, last })
+            Some(Key { columns, offsets, columns_read })
         }
     }
 
-    /// As a number that sorts as the key does.
+    /// The key of a tuple, as an unsigned integer with the same order.
     ///
     /// # Safety
     ///
-    /// A row that holds the key's columns, none of them null.
-    pub unsafe fn of(&self, row: pg_sys::HeapTupleHeader) -> u64 {
+    /// A tuple's header. Its first `columns_read` columns are stored and not NULL.
+    pub unsafe fn of(&self, header: pg_sys::HeapTupleHeader) -> u64 {
         // SAFETY: as the caller promises.
         unsafe {
-            let data = row.cast::<u8>().add((*row).t_hoff.into());
+            let data = header.cast::<u8>().add((*header).t_hoff.into());
             let [first, second] = self.offsets;
             let int4 = |offset: usize| data.add(offset).cast::<i32>().read_unaligned();
             match self.columns {

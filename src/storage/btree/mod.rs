@@ -1,9 +1,11 @@
-//! Builds a unique index of integers anew, several times as fast as PostgreSQL, which sorts anything.
+//! Rebuilds a unique index of integers, several times as fast as PostgreSQL, whose sort handles any type.
 //!
-//! PostgreSQL's own `reindex_index` does all that is not the build itself: locks, the new file, the catalog, statistics.
-//! It calls the build by a pointer in its cache's entry of the index, and that is replaced. The entry cannot be held
-//! open meanwhile, as an index in use is not rebuilt; should it be read anew between, which takes a flood of changes
-//! to the catalog, or anything about the index or its table be out of the ordinary, then PostgreSQL builds the index.
+//! PostgreSQL's own `reindex_index` does everything but the build itself: locks, the new relfilenode, the catalog, statistics. It calls the
+//! index's `ambuild` function, by a pointer in the index's relcache entry. This module replaces that pointer meanwhile.
+//!
+//! The relcache entry cannot be kept open, because PostgreSQL refuses to reindex an index that is open. If the entry is rebuilt meanwhile, which
+//! only a flood of invalidation messages causes, the pointer is the original one, and PostgreSQL builds the index. PostgreSQL also builds it if
+//! the index or its table does not meet the conditions of [`rebuild`].
 
 mod buckets;
 mod entry;
@@ -23,15 +25,15 @@ use pgrx::{pg_guard, pg_sys};
 use self::entry::Unfit;
 use self::key::Key;
 use self::pages::{PAGE, Page, Tree};
-use self::write::{BATCH, Writer};
+use self::write::{PAGES_PER_WRITE, Writer};
 use crate::pg::guc;
 
-/// Whether `rebuild` is under way: otherwise, a pointer that was left over does what the original would.
-static REBUILDING: AtomicBool = AtomicBool::new(false);
-/// Whether the last build was the quick one.
+/// Whether [`rebuild`] is running. If not, [`build`] calls the original function, in case a replaced pointer was left behind.
+static IS_REBUILDING: AtomicBool = AtomicBool::new(false);
+/// Whether the last build was the quick one of this module.
 static WAS_QUICK: AtomicBool = AtomicBool::new(false);
 
-// PostgreSQL exports these; pgrx has no declarations of them. An error passes through `pg_guard_ffi_boundary` alone.
+// PostgreSQL exports these functions, but pgrx does not declare them. Those that may raise an error are called by `pg_guard_ffi_boundary`.
 unsafe extern "C-unwind" {
     fn btbuild(
         heap: pg_sys::Relation,
@@ -39,20 +41,24 @@ unsafe extern "C-unwind" {
         info: *mut pg_sys::IndexInfo,
     ) -> *mut pg_sys::IndexBuildResult;
     fn _bt_initmetapage(page: pg_sys::Page, root: u32, level: u32, all_equal_image: bool);
-    fn _bt_allequalimage(index: pg_sys::Relation, say: bool) -> bool;
+    fn _bt_allequalimage(index: pg_sys::Relation, debug_message: bool) -> bool;
 }
 
-/// Builds an index anew, as `REINDEX INDEX` does; a duplicate key is the same error. Checks no privilege.
+/// Rebuilds an index, as `REINDEX INDEX` does. A duplicate key raises the same error. Checks no privilege.
 ///
-/// Gives whether the quick way was taken: for a unique index over one `int` or `bigint` or two `int` columns of an
-/// ordinary table, which are NOT NULL and stand behind such columns of fixed width alone, whose rows were neither
-/// updated nor deleted, whose values are not far apart, and which takes no more than `netflix_rec.max_memory`; and where
-/// `netflix_rec.quick_index_build` is on.
+/// Returns whether the quick build was used. It is used under these conditions:
+///
+/// - `netflix_rec.quick_index_build` is on;
+/// - the index is unique, over one `int`, one `bigint` or two `int` columns of an ordinary heap table;
+/// - these columns, and all columns before them, are NOT NULL and of fixed width;
+/// - no row was updated or deleted;
+/// - the values are not far apart;
+/// - the sort needs no more than `netflix_rec.max_memory`.
 pub fn rebuild(index: pg_sys::Oid) -> bool {
     let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
     let _rebuilding = Rebuilding::start();
-    // SAFETY: the locks are taken in the order that reindex_index takes them in, and kept until the transaction ends.
-    // The routines of a cached entry are its own copy.
+    // SAFETY: the locks are taken in the same order as in reindex_index, and kept until the transaction ends. Each relcache entry has its own
+    // copy of the access method's functions.
     unsafe {
         pg_sys::CommandCounterIncrement();
         let table = pg_sys::IndexGetRelation(index, false);
@@ -89,27 +95,27 @@ struct Rebuilding;
 impl Rebuilding {
     fn start() -> Rebuilding {
         WAS_QUICK.store(false, Ordering::Relaxed);
-        REBUILDING.store(true, Ordering::Relaxed);
+        IS_REBUILDING.store(true, Ordering::Relaxed);
         Rebuilding
     }
 }
 
 impl Drop for Rebuilding {
     fn drop(&mut self) {
-        REBUILDING.store(false, Ordering::Relaxed);
+        IS_REBUILDING.store(false, Ordering::Relaxed);
     }
 }
 
-/// What PostgreSQL calls to fill an index's new file.
+/// The `ambuild` function: PostgreSQL calls it to fill the index's new file.
 #[pg_guard]
 unsafe extern "C-unwind" fn build(
     heap: pg_sys::Relation,
     index: pg_sys::Relation,
     info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
-    // SAFETY: PostgreSQL calls with an open table and index, which it holds locked.
+    // SAFETY: PostgreSQL passes an open and locked table and index.
     unsafe {
-        if REBUILDING.load(Ordering::Relaxed)
+        if IS_REBUILDING.load(Ordering::Relaxed)
             && let Some(key) = Key::find(heap, index, info)
             && let Ok(rows) = build_quickly(heap, index, key)
         {
@@ -122,26 +128,26 @@ unsafe extern "C-unwind" fn build(
     }
 }
 
-/// Gives the number of rows; leaves the index's file empty where it is not done.
+/// Builds the index and returns the number of rows. On [`Unfit`], the index's file is empty.
 ///
 /// # Safety
 ///
-/// An open permanent table and its open index with an empty file, both locked, and the key of the index.
+/// An open permanent table, its open index with an empty file, and the key of the index. Both relations are locked.
 unsafe fn build_quickly(heap: pg_sys::Relation, index: pg_sys::Relation, key: Key) -> Result<u64, Unfit> {
     // SAFETY: as the caller promises.
     unsafe {
-        let sorter = heap::read(heap, key, guc::max_memory())?;
-        let rows = sorter.rows();
+        let sorter = heap::sort_rows(heap, key, guc::max_memory())?;
+        let rows = sorter.len();
         let mut tree = Tree::new(key.columns, leaf_free(index));
         let mut writer = Writer::new(index);
-        let sorted = sorter.sorted(|entry| {
+        let sorted = sorter.for_each_sorted(|entry| {
             tree.push(entry);
-            if tree.finished.len() >= BATCH {
+            if tree.finished.len() >= PAGES_PER_WRITE {
                 writer.write(&mut tree);
             }
         });
         if sorted.is_err() {
-            writer.undo();
+            writer.truncate();
             return Err(Unfit);
         }
         let root = tree.finish();
@@ -156,20 +162,20 @@ unsafe fn build_quickly(heap: pg_sys::Relation, index: pg_sys::Relation, key: Ke
     }
 }
 
-/// Bytes to be left free on a leaf, by the index's fill factor.
+/// The bytes that the index's fillfactor leaves free on a leaf page.
 ///
 /// # Safety
 ///
 /// An open B-tree index.
 unsafe fn leaf_free(index: pg_sys::Relation) -> usize {
-    /// The head of PostgreSQL's `BTOptions`.
+    /// The first fields of PostgreSQL's `BTOptions`.
     #[repr(C)]
     struct Options {
         length: i32,
         fill_factor: i32,
     }
     const DEFAULT_FILL_FACTOR: i32 = 90;
-    // SAFETY: as the caller promises; a B-tree's options, where there are any, begin so.
+    // SAFETY: as the caller promises; the options of a B-tree, if it has any, begin with these fields.
     let fill_factor = unsafe {
         let options = (*index).rd_options.cast::<Options>();
         if options.is_null() { DEFAULT_FILL_FACTOR } else { (*options).fill_factor }
@@ -183,7 +189,7 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
-    /// Each page of the index, without what differs from time to time: its place in the log, its checksum.
+    /// A hash of each page of the index, without the LSN and the checksum, which differ from build to build.
     fn pages(index: &str) -> Vec<String> {
         let query = format!(
             "SELECT coalesce(array_agg(md5(overlay(page PLACING '\\x00000000000000000000' FROM 1)) ORDER BY n), '{{}}')
@@ -196,8 +202,8 @@ mod tests {
         rebuild(Spi::get_one(&format!("SELECT '{index}'::regclass::oid")).unwrap().unwrap())
     }
 
-    /// Makes a table `t` and its index `i`, rebuilds that both ways, compares. Gives the number of pages and whether
-    /// the quick way was taken.
+    /// Makes a table `t` and its index `i`. Rebuilds the index by this module and by PostgreSQL, and compares the pages. Returns the number of
+    /// pages and whether the quick build was used.
     fn compare(statements: &str) -> (usize, bool) {
         Spi::run(&format!(
             "CREATE EXTENSION IF NOT EXISTS pageinspect; CREATE EXTENSION IF NOT EXISTS amcheck;
@@ -211,8 +217,8 @@ mod tests {
         Spi::run("SELECT bt_index_check('i', true); REINDEX INDEX i").unwrap();
         let theirs = pages("i");
         assert_eq!(ours.len(), theirs.len());
-        for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            assert_eq!(ours, theirs, "page {number} of {}", theirs.len());
+        for (block, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert_eq!(ours, theirs, "page {block} of {}", theirs.len());
         }
         assert_eq!(our_statistics, Spi::get_one::<Vec<String>>(statistics).unwrap());
         (ours.len(), is_quick)
@@ -235,7 +241,7 @@ mod tests {
     fn small_indexes_are_the_same() {
         assert_eq!(pairs("1, 1 FROM generate_series(1, 0) n"), (1, true));
         assert_eq!(pairs("1, 1 FROM generate_series(1, 1) n"), (2, true));
-        // One leaf, full or all but full, and more than that; a bound that needs one column, or two.
+        // One leaf that is almost full or full, then two leaves; a high key of one column or of two.
         for rows in 365..370 {
             let (pages, is_quick) = pairs(&format!("n, n % 7 FROM generate_series(1, {rows}) n"));
             assert_eq!((pages, is_quick), (if rows <= 367 { 2 } else { 4 }, true), "{rows}");
@@ -250,7 +256,7 @@ mod tests {
         let (pages, is_quick) =
             pairs("n % 1000, n / 1000 FROM generate_series(0, 199999) n ORDER BY random()");
         assert!(pages > 500 && is_quick);
-        // As a load has them, and as two have that were at work side by side.
+        // The order of a load, then that of two loads at the same time.
         assert!(pairs("n % 1000, n / 1000 FROM generate_series(0, 99999) n").1);
         assert!(pairs("n % 1000, n / 1000 + n % 2 * 50 FROM generate_series(0, 49999) n").1);
         assert!(bigints("n FROM generate_series(1, 100000) n ORDER BY random()").1);
@@ -282,12 +288,12 @@ mod tests {
             pairs("a, b FROM (VALUES (1, 2147483647, -2147483648), (2, -2147483648, 2147483647)) v(n, a, b)")
                 .1
         );
-        // Too many that are too far apart.
+        // Too many keys that are too far apart.
         assert!(!bigints("n * 100000000000000 FROM generate_series(-9000, 9000) n").1);
     }
 
     #[pg_test]
-    fn fill_factors_are_kept_to() {
+    fn fill_factors_are_observed() {
         for fill_factor in [10, 50, 89, 100] {
             let settings = format!("ALTER INDEX i SET (fillfactor = {fill_factor});");
             let rows = "INSERT INTO t (id, a, b) SELECT n, n % 100, n / 100 FROM generate_series(0, 9999) n";
@@ -296,38 +302,44 @@ mod tests {
     }
 
     #[pg_test]
-    fn frozen_rows_and_those_of_an_undone_insert() {
+    fn frozen_rows_and_rows_of_a_rolled_back_insert() {
         let rows = "INSERT INTO t SELECT 1, n FROM generate_series(1, 1000) n;";
-        let undone = "DO $$ BEGIN INSERT INTO t SELECT 1, n FROM generate_series(500, 3000) n;
+        let rolled_back = "DO $$ BEGIN INSERT INTO t SELECT 1, n FROM generate_series(500, 3000) n;
                       EXCEPTION WHEN unique_violation THEN NULL; END $$;";
         let more = "INSERT INTO t SELECT 1, n FROM generate_series(2001, 4000) n;";
-        assert!(compare(&format!("{BIGINT} {rows} {undone} {more}")).1);
+        assert!(compare(&format!("{BIGINT} {rows} {rolled_back} {more}")).1);
         assert!(compare(&format!("{BIGINT} COPY t FROM PROGRAM 'seq -f \"1\t%.0f\" 5000' (FREEZE)")).1);
     }
 
     #[pg_test]
-    fn what_is_out_of_the_ordinary_is_left_to_postgresql() {
+    fn postgresql_builds_all_other_indexes() {
         let rows = "INSERT INTO t (id, a, b) SELECT n, n, n FROM generate_series(1, 1000) n;";
-        let left = |statements: &str| assert!(!compare(statements).1, "{statements}");
-        left(&format!("{PAIRS} {rows} DELETE FROM t WHERE a % 10 = 0"));
-        left(&format!("{PAIRS} {rows} UPDATE t SET a = a + 2000 WHERE a % 10 = 0"));
-        left(&format!("{PAIRS} {rows} UPDATE t SET id = 0 WHERE a % 10 = 0"));
-        left(&format!("CREATE UNLOGGED {}", PAIRS.trim_start_matches("CREATE")));
-        left("CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b DESC, a)");
-        left("CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE INDEX i ON t (b, a)");
-        left("CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b) INCLUDE (a)");
-        left("CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX i ON t (a) WHERE a > 1");
-        left("CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX i ON t ((a + 1))");
-        left("CREATE TABLE t (a int); CREATE UNIQUE INDEX i ON t (a)");
-        left("CREATE TABLE t (b text, a int NOT NULL); CREATE UNIQUE INDEX i ON t (a)");
-        left("CREATE TABLE t (a bigint NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b)");
-        left(
+        let by_postgresql = |statements: &str| assert!(!compare(statements).1, "{statements}");
+        by_postgresql(&format!("{PAIRS} {rows} DELETE FROM t WHERE a % 10 = 0"));
+        by_postgresql(&format!("{PAIRS} {rows} UPDATE t SET a = a + 2000 WHERE a % 10 = 0"));
+        by_postgresql(&format!("{PAIRS} {rows} UPDATE t SET id = 0 WHERE a % 10 = 0"));
+        by_postgresql(&format!("CREATE UNLOGGED {}", PAIRS.trim_start_matches("CREATE")));
+        by_postgresql(
+            "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b DESC, a)",
+        );
+        by_postgresql("CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE INDEX i ON t (b, a)");
+        by_postgresql(
+            "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b) INCLUDE (a)",
+        );
+        by_postgresql("CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX i ON t (a) WHERE a > 1");
+        by_postgresql("CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX i ON t ((a + 1))");
+        by_postgresql("CREATE TABLE t (a int); CREATE UNIQUE INDEX i ON t (a)");
+        by_postgresql("CREATE TABLE t (b text, a int NOT NULL); CREATE UNIQUE INDEX i ON t (a)");
+        by_postgresql(
+            "CREATE TABLE t (a bigint NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b)",
+        );
+        by_postgresql(
             "CREATE TABLE t (a int NOT NULL, b int NOT NULL, c int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b, c)",
         );
     }
 
     #[pg_test]
-    fn a_setting_leaves_all_to_postgresql() {
+    fn postgresql_builds_if_the_setting_is_off() {
         Spi::run("SET LOCAL netflix_rec.quick_index_build = off").unwrap();
         assert!(!pairs("n % 1000, n / 1000 FROM generate_series(0, 1999) n").1);
         Spi::run("SET LOCAL netflix_rec.quick_index_build = on").unwrap();
@@ -351,7 +363,7 @@ mod tests {
 
     #[pg_test(error = "could not create unique index \"i\"")]
     fn a_duplicate_is_refused() {
-        // The last of all, when most of the index is written.
+        // The duplicate is the last key, when most of the index is written.
         rebuild_with_duplicates(
             "INSERT INTO t SELECT n, n % 7 FROM generate_series(1, 99999) n; INSERT INTO t VALUES (99999, 4)",
         );

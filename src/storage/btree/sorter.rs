@@ -1,15 +1,15 @@
-//! Sorts index entries in little more than eight bytes of memory each, without knowing the range of the keys beforehand.
+//! Sorts index entries, with little more than eight bytes of memory for each. It need not know the range of the keys in advance.
 //!
-//! Rows that were loaded in the order of the key form long runs, and a run is stored as its first row and its length. If the
-//! runs turn out short, all entries go to buckets instead.
+//! Rows that were inserted in the order of the key form long runs. A run is stored as its first entry and its length. If the runs turn out to be
+//! short, all entries go to buckets instead.
 
 use super::buckets::Buckets;
 use super::entry::{Entry, Parts, Unfit};
 
-/// Collects entries in any order, and gives them in the order of their keys.
+/// Collects entries in any order and returns them in the order of their keys.
 pub struct Sorter {
     runs: Vec<Run>,
-    rows: u64,
+    entries: u64,
     buckets: Option<Buckets>,
     parts: Parts,
     blocks: u32,
@@ -24,27 +24,27 @@ struct Run {
     length: u16,
 }
 
-/// Runs are kept while they are this long on average, or while there are few of them.
-const WORTHWHILE_RUN: u64 = 16;
+/// Entries stay in runs while the runs have this average length, or while there are few runs.
+const MIN_AVERAGE_RUN: u64 = 16;
 const FEW_RUNS: u64 = 4096;
 
 impl Sorter {
-    /// For a table of this many blocks, within this many bytes.
+    /// A sorter for a table of `blocks` blocks. It uses at most `limit` bytes.
     pub fn new(parts: Parts, blocks: u32, limit: usize) -> Sorter {
-        Sorter { runs: Vec::new(), rows: 0, buckets: None, parts, blocks, limit }
+        Sorter { runs: Vec::new(), entries: 0, buckets: None, parts, blocks, limit }
     }
 
-    /// How many entries there are.
-    pub fn rows(&self) -> u64 {
-        self.rows
+    /// The number of entries.
+    pub fn len(&self) -> u64 {
+        self.entries
     }
 
     /// Adds an entry.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> Result<(), Unfit> {
-        self.rows += 1;
+        self.entries += 1;
         if let Some(buckets) = &mut self.buckets {
-            return buckets.push(entry, self.rows);
+            return buckets.push(entry, self.entries);
         }
         if let Some(run) = self.runs.last_mut()
             && run.block == entry.block
@@ -59,14 +59,14 @@ impl Sorter {
 
     #[inline(never)]
     fn start_run(&mut self, Entry { key, block, offset }: Entry) -> Result<(), Unfit> {
-        if self.runs.len() as u64 > FEW_RUNS + self.rows / WORTHWHILE_RUN {
+        if self.runs.len() as u64 > FEW_RUNS + self.entries / MIN_AVERAGE_RUN {
             let mut buckets = Buckets::new(self.parts, self.blocks, key, self.limit)?;
             for run in std::mem::take(&mut self.runs) {
                 for entry in run.entries() {
-                    buckets.push(entry, self.rows)?;
+                    buckets.push(entry, self.entries)?;
                 }
             }
-            buckets.push(Entry { key, block, offset }, self.rows)?;
+            buckets.push(Entry { key, block, offset }, self.entries)?;
             self.buckets = Some(buckets);
             return Ok(());
         }
@@ -78,14 +78,14 @@ impl Sorter {
         Ok(())
     }
 
-    /// Calls `each` with all entries in the order of their keys. [`Unfit`] at the second of two equal keys.
-    pub fn sorted(self, mut each: impl FnMut(Entry)) -> Result<(), Unfit> {
+    /// Calls `each` with all entries in the order of their keys. [`Unfit`] if two keys are equal.
+    pub fn for_each_sorted(self, mut each: impl FnMut(Entry)) -> Result<(), Unfit> {
         if let Some(buckets) = self.buckets {
-            return buckets.sorted(each);
+            return buckets.for_each_sorted(each);
         }
         let mut runs = self.runs;
         runs.sort_unstable_by_key(|run| run.key);
-        // Each holds every number from its first key to its last: where two overlap, they share one.
+        // A run has every key from its first to its last. So if two runs overlap, they have a key in common.
         if runs.windows(2).any(|pair| pair[1].key - pair[0].key < pair[0].length.into()) {
             return Err(Unfit);
         }
@@ -121,7 +121,7 @@ mod tests {
         keys.into_iter().enumerate().map(entry).collect()
     }
 
-    /// What is obviously right.
+    /// A sort that is obviously correct.
     fn naive(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Unfit> {
         entries.sort_by_key(|entry| entry.key);
         if entries.windows(2).any(|pair| pair[0].key == pair[1].key) { Err(Unfit) } else { Ok(entries) }
@@ -130,9 +130,9 @@ mod tests {
     fn by_sorter(entries: &[Entry]) -> Result<Vec<Entry>, Unfit> {
         let mut sorter = Sorter::new(Parts::One, BLOCKS, usize::MAX);
         entries.iter().try_for_each(|&entry| sorter.push(entry))?;
-        assert_eq!(sorter.rows(), entries.len() as u64);
+        assert_eq!(sorter.len(), entries.len() as u64);
         let mut sorted = Vec::new();
-        sorter.sorted(|entry| sorted.push(entry)).map(|()| sorted)
+        sorter.for_each_sorted(|entry| sorted.push(entry)).map(|()| sorted)
     }
 
     fn by_buckets(parts: Parts, entries: &[Entry]) -> Result<Vec<Entry>, Unfit> {
@@ -140,7 +140,7 @@ mod tests {
         let mut buckets = Buckets::new(parts, BLOCKS, first, usize::MAX)?;
         entries.iter().try_for_each(|&entry| buckets.push(entry, 0))?;
         let mut sorted = Vec::new();
-        buckets.sorted(|entry| sorted.push(entry)).map(|()| sorted)
+        buckets.for_each_sorted(|entry| sorted.push(entry)).map(|()| sorted)
     }
 
     proptest! {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn short_runs_go_to_buckets() {
-        // A multiplier that is odd puts all keys in another order.
+        // An odd multiplier permutes the keys.
         let keys = (0..1u64 << 16).map(|n| n * 40503 % (1 << 16)).collect();
         let entries = entries(keys);
         assert_eq!(by_sorter(&entries), naive(entries));
@@ -185,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_kept_to() {
+    fn memory_limit_is_observed() {
         let mut sorter = Sorter::new(Parts::One, BLOCKS, 2 << 20);
         let mut keys = (0..u64::MAX).map(|n| n * 7 % 1_000_003);
         let failed = keys.position(|key| sorter.push(Entry { key, block: 1, offset: 1 }).is_err());
-        // Two slabs of 8 bytes a row, less what is lost in links and half empty chunks.
+        // Two slabs with 8 bytes per entry, minus the links and the chunks that are only half full.
         assert!((200_000..1 << 18).contains(&failed.unwrap()), "{failed:?}");
     }
 }

@@ -1,16 +1,16 @@
-//! Writes an index's pages past the shared buffers, as PostgreSQL's own build does.
+//! Writes an index's pages to its file without shared buffers, as PostgreSQL's own build does.
 
 use pgrx::pg_sys;
 
 use super::pages::{PAGE, Page, Tree};
 use crate::pg::interrupt;
 
-/// Pages that are logged and written together.
-pub const BATCH: usize = 32;
-/// Blocks after which the system is told to start writing them out, and after which they are waited for. Otherwise
-/// the last wait would be long, and no interrupt is heard in it.
-const FLUSH: u32 = (1 << 20) / PAGE as u32;
-const SYNC: u32 = (128 << 20) / PAGE as u32;
+/// The number of pages that are logged and written together.
+pub const PAGES_PER_WRITE: usize = 32;
+/// After how many blocks the system is asked to start writing them to disk, and after how many the build waits until they are there. Without
+/// these steps, the wait at the end would be long, and it cannot be interrupted.
+const BLOCKS_PER_WRITEBACK: u32 = (1 << 20) / PAGE as u32;
+const BLOCKS_PER_SYNC: u32 = (128 << 20) / PAGE as u32;
 
 const MAIN: pg_sys::ForkNumber::Type = pg_sys::ForkNumber::MAIN_FORKNUM;
 
@@ -18,17 +18,19 @@ const MAIN: pg_sys::ForkNumber::Type = pg_sys::ForkNumber::MAIN_FORKNUM;
 pub struct Writer {
     index: pg_sys::Relation,
     is_logged: bool,
-    empty: Box<Page>,
-    /// Blocks that the file has; that the system was told to write; that are on disk.
+    zeros: Box<Page>,
+    /// The number of blocks in the file.
     blocks: u32,
-    flushed: u32,
+    /// The number of blocks that the system was asked to write to disk.
+    written_back: u32,
+    /// The number of blocks that are known to be on disk.
     synced: u32,
 }
 
 impl Writer {
     /// # Safety
     ///
-    /// An index of a permanent table with a new, empty file, locked against all others, that stays open longer.
+    /// An index of a permanent table, with a new, empty file and an AccessExclusiveLock. It stays open while the writer is used.
     pub unsafe fn new(index: pg_sys::Relation) -> Writer {
         // SAFETY: as the caller promises.
         let is_logged = unsafe {
@@ -38,7 +40,7 @@ impl Writer {
             let skipped = pg_sys::RelFileLocatorSkippingWAL((*index).rd_locator);
             !skipped
         };
-        Writer { index, is_logged, empty: Box::new(Page([0; PAGE])), blocks: 0, flushed: 0, synced: 0 }
+        Writer { index, is_logged, zeros: Box::new(Page([0; PAGE])), blocks: 0, written_back: 0, synced: 0 }
     }
 
     /// Logs and writes the finished pages of a tree.
@@ -50,14 +52,14 @@ impl Writer {
             self.put(*block, page);
         }
         tree.spare.extend(tree.finished.drain(..).map(|(_, page)| page));
-        // SAFETY: the index's own file, up to a block that it has.
+        // SAFETY: the index's own file; the blocks exist.
         unsafe {
-            if self.blocks - self.flushed >= FLUSH {
+            if self.blocks - self.written_back >= BLOCKS_PER_WRITEBACK {
                 let storage = pg_sys::RelationGetSmgr(self.index);
-                pg_sys::smgrwriteback(storage, MAIN, self.flushed, self.blocks - self.flushed);
-                self.flushed = self.blocks;
+                pg_sys::smgrwriteback(storage, MAIN, self.written_back, self.blocks - self.written_back);
+                self.written_back = self.blocks;
             }
-            if self.blocks - self.synced >= SYNC {
+            if self.blocks - self.synced >= BLOCKS_PER_SYNC {
                 pg_sys::smgrimmedsync(pg_sys::RelationGetSmgr(self.index), MAIN);
                 self.synced = self.blocks;
             }
@@ -70,8 +72,7 @@ impl Writer {
         }
         let mut blocks = pages.iter().map(|&(block, _)| block).collect::<Vec<_>>();
         let mut pointers = pages.iter_mut().map(|(_, page)| page.0.as_mut_ptr().cast()).collect::<Vec<_>>();
-        // SAFETY: as many blocks and pages as there are, of the standard layout; the log sequence number is set in
-        // each.
+        // SAFETY: two lists of the same length; the pages have the standard layout. The call sets the LSN of each page.
         unsafe {
             #[cfg(any(feature = "pg14", feature = "pg15"))]
             let file = &raw mut (*self.index).rd_node;
@@ -82,16 +83,16 @@ impl Writer {
         }
     }
 
-    /// Writes a block where it belongs. Those before it that are not finished yet are empty until they are.
+    /// Writes a page to its block. Blocks before it that are not finished yet are written as zeros first.
     fn put(&mut self, block: u32, page: &mut Page) {
-        // The checkpointer need not sync what `finish`, or the end of the transaction, does.
+        // The checkpointer need not sync the file, because `finish` or the end of the transaction does.
         let skip_sync = true;
-        // SAFETY: pages of the right size, of the index's own file.
+        // SAFETY: the index's own file, and buffers of the size of a page.
         unsafe {
             let storage = pg_sys::RelationGetSmgr(self.index);
             while self.blocks < block {
-                let empty = self.empty.0.as_mut_ptr().cast();
-                pg_sys::smgrextend(storage, MAIN, self.blocks, empty, skip_sync);
+                let zeros = self.zeros.0.as_mut_ptr().cast();
+                pg_sys::smgrextend(storage, MAIN, self.blocks, zeros, skip_sync);
                 self.blocks += 1;
             }
             let bytes = page.0.as_mut_ptr();
@@ -105,8 +106,8 @@ impl Writer {
         }
     }
 
-    /// Sees to it that a file that was logged is on disk: a checkpoint may have come between, after which the log is
-    /// not read again. One that was not logged is synced as the transaction commits.
+    /// Syncs the file if it was logged to the WAL. Otherwise, after a checkpoint during the build, crash recovery would not replay the earlier WAL
+    /// records. A file that was not logged is synced when the transaction commits.
     pub fn finish(self) {
         if self.is_logged {
             // SAFETY: the index's own file.
@@ -114,9 +115,9 @@ impl Writer {
         }
     }
 
-    /// Empties the file again.
-    pub fn undo(self) {
-        // SAFETY: an index that nobody else sees.
+    /// Truncates the file to zero blocks.
+    pub fn truncate(self) {
+        // SAFETY: an index that no other transaction can open.
         unsafe { pg_sys::RelationTruncate(self.index, 0) };
     }
 }
