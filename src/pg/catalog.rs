@@ -1,4 +1,5 @@
-//! The extension's schema and relations, which are found in the catalog and never by search_path, and the role's privileges on them.
+//! The extension's schema and relations, which are found in the catalog and never by search_path, and the role's privileges on
+//! them.
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,8 @@ pub struct Schema {
     pub quoted: String,
 }
 
-/// Looks up the extension's schema. The extension is not relocatable, so it stays in the schema that it was created in. But that schema can
-/// be renamed.
+/// Looks up the extension's schema. The extension is not relocatable, so it stays in the schema that it was created in. But
+/// that schema can be renamed.
 pub fn schema() -> Result<Schema, Error> {
     /// Upper 32 bits: the extension's oid. Lower 32 bits: its schema's oid. 0 before the first look-up.
     static CACHED: AtomicU64 = AtomicU64::new(0);
@@ -67,8 +68,8 @@ pub fn relation(name: &'static str) -> Result<pg_sys::Oid, Error> {
     if oid == pg_sys::InvalidOid { Err(missing) } else { Ok(oid) }
 }
 
-/// Checks that the current role has these privileges on a table, and that no row-level security policy applies to the role. Direct reads and
-/// writes need this check, because they bypass those that SQL makes. Returns the table's oid.
+/// Checks that the current role has these privileges on a table, and that no row-level security policy applies to the role.
+/// Direct reads and writes need this check, because they bypass those that SQL makes. Returns the table's oid.
 pub fn require(name: &'static str, privileges: &[Privilege]) -> Result<pg_sys::Oid, Error> {
     let oid = relation(name)?;
     for privilege in privileges {

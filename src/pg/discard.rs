@@ -1,5 +1,5 @@
-//! Notices DISCARD ALL and DISCARD PLANS. PostgreSQL calls no hook for them, but they invalidate all plans. So a plan that is never run
-//! serves as a marker.
+//! Notices DISCARD ALL and DISCARD PLANS. PostgreSQL calls no hook for them, but they invalidate all plans. So a plan that is
+//! never run serves as a marker.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};

@@ -51,8 +51,8 @@ pub fn report(error: impl Report) -> ErrorReport {
     report
 }
 
-/// Implements `From` for errors of lower layers, so that `?` converts them. They become a variant that wraps the error of the next lower
-/// layer.
+/// Implements `From` for errors of lower layers, so that `?` converts them. They become a variant that wraps the error of the
+/// next lower layer.
 macro_rules! wrap_errors {
     ($error:ident::$variant:ident, $($lower:ty),+) => {
         $(impl From<$lower> for $error {

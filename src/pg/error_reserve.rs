@@ -1,9 +1,9 @@
 //! A memory reserve for raising PostgreSQL's own 'out of memory' error.
 //!
-//! When pgrx passes an error on, it copies the error into the current memory context. If the system has no memory for this copy,
-//! that is a second error, and the server ends all sessions with 'PANIC: ERRORDATA_STACK_SIZE exceeded'. Therefore this module
-//! reserves a few megabytes of address space that nobody touches. An entry in `error_context_stack`, which PostgreSQL calls for
-//! each error, returns them to the system as soon as an 'out of memory' error is raised.
+//! When pgrx passes an error on, it copies the error into the current memory context. If the system has no memory for this
+//! copy, that is a second error, and the server ends all sessions with 'PANIC: ERRORDATA_STACK_SIZE exceeded'. Therefore this
+//! module reserves a few megabytes of address space that nobody touches. An entry in `error_context_stack`, which PostgreSQL
+//! calls for each error, returns them to the system as soon as an 'out of memory' error is raised.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -24,8 +24,8 @@ static mut ON_ERROR: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback
     arg: ptr::null_mut(),
 };
 
-/// Reserves the pages, unless they are reserved already or the system refuses. Called when the library is loaded and when a call
-/// begins.
+/// Reserves the pages, unless they are reserved already or the system refuses. Called when the library is loaded and when a
+/// call begins.
 pub fn fill() {
     if !RESERVE.load(Ordering::Relaxed).is_null() {
         return;
@@ -42,8 +42,8 @@ pub fn fill() {
 
 /// Reserves the pages and adds the entry to `error_context_stack`, unless it is there already.
 ///
-/// The entry goes to the bottom of the stack. On top, it could be mistaken for the caller's entry: PostgreSQL removes some entries
-/// by their position, for example the entry for the parameters of a bind message.
+/// The entry goes to the bottom of the stack. On top, it could be mistaken for the caller's entry: PostgreSQL removes some
+/// entries by their position, for example the entry for the parameters of a bind message.
 pub fn arm() {
     fill();
     // SAFETY: on the backend's thread. Each other entry of the stack belongs to a function that has not returned; ours is the

@@ -1,8 +1,9 @@
 //! The extension's settings.
 //!
-//! A setting that takes memory or threads, and that every role may change, has a ceiling that only superusers may change. SET refuses a
-//! value above the ceiling. A value from another source (postgresql.conf, ALTER ROLE, ALTER DATABASE, a connection's options) is accepted,
-//! because PostgreSQL may read it before it reads the ceiling. When the setting is used, the ceiling counts in place of such a value.
+//! A setting that takes memory or threads, and that every role may change, has a ceiling that only superusers may change. SET
+//! refuses a value above the ceiling. A value from another source (postgresql.conf, ALTER ROLE, ALTER DATABASE, a connection's
+//! options) is accepted, because PostgreSQL may read it before it reads the ceiling. When the setting is used, the ceiling
+//! counts in place of such a value.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 
@@ -70,7 +71,8 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"netflix_rec.max_memory",
             c"Memory that one call may use in addition to shared_buffers; a call that needs more is refused.",
-            c"It applies to loads, trainings, evaluations and recommend_all. The default is a quarter of the memory of the machine or of the server's control group. A value above netflix_rec.memory_limit has the effect of that limit.",
+            c"It applies to loads, trainings, evaluations and recommend_all. The default is a quarter of the memory of the \
+              machine or of the server's control group. A value above netflix_rec.memory_limit has the effect of that limit.",
             &MAX_MEMORY,
             1,
             i32::MAX,
@@ -206,8 +208,8 @@ pub fn threads() -> usize {
     threads.min(thread_limit())
 }
 
-/// The greatest number of background workers that a load may have. Two of the server's are left to others, such as parallel queries and
-/// logical replication.
+/// The greatest number of background workers that a load may have. Two of the server's are left to others, such as parallel
+/// queries and logical replication.
 pub fn max_workers() -> usize {
     // SAFETY: set once, when the server starts.
     let all = unsafe { pg_sys::max_worker_processes };
@@ -254,8 +256,8 @@ pub fn default_model() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// `netflix_rec.data_directory`: the folder below which files may be loaded without the privileges of `pg_read_server_files`; `None` if
-/// it is empty.
+/// `netflix_rec.data_directory`: the folder below which files may be loaded without the privileges of `pg_read_server_files`;
+/// `None` if it is empty.
 pub fn data_directory() -> Option<CString> {
     DATA_DIRECTORY.get().filter(|path| !path.is_empty())
 }

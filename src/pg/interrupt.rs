@@ -4,8 +4,8 @@ use pgrx::{PgLogLevel, check_for_interrupts, pg_sys};
 
 use super::{Error, allocator, report};
 
-/// Raises the error of a pending interrupt, or [`Error::OutOfMemory`] if the system has refused memory. In a background worker, it
-/// also ends the process if the postmaster is dead, because nobody else would end it.
+/// Raises the error of a pending interrupt, or [`Error::OutOfMemory`] if the system has refused memory. In a background worker,
+/// it also ends the process if the postmaster is dead, because nobody else would end it.
 pub fn check() {
     check_for_interrupts!();
     if allocator::is_exhausted() {
@@ -29,8 +29,8 @@ pub fn is_postmaster_alive() -> bool {
     unsafe { PostmasterIsAliveInternal() }
 }
 
-/// Holds off interrupts until dropped, as `HOLD_INTERRUPTS` does: PostgreSQL raises no error for an interrupt and does not end the
-/// backend meanwhile.
+/// Holds off interrupts until dropped, as `HOLD_INTERRUPTS` does: PostgreSQL raises no error for an interrupt and does not end
+/// the backend meanwhile.
 pub struct InterruptHoldoff;
 
 impl InterruptHoldoff {

@@ -1,7 +1,7 @@
 //! Invalidation messages for what a session caches of a table's contents.
 //!
-//! Whoever changes or drops what sessions may have cached sends an invalidation message for one table. Every session receives it after
-//! the change is committed. This needs neither shared memory nor a preloaded library.
+//! Whoever changes or drops what sessions may have cached sends an invalidation message for one table. Every session receives
+//! it after the change is committed. This needs neither shared memory nor a preloaded library.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -24,8 +24,9 @@ pub fn send(table: &'static str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether messages for a table may have come since the last call of this function. After the first call, `at_transaction_end` is called
-/// at the end of each transaction. Its argument says whether plans were discarded, so that all cached data must be dropped.
+/// Whether messages for a table may have come since the last call of this function. After the first call, `at_transaction_end`
+/// is called at the end of each transaction. Its argument says whether plans were discarded, so that all cached data must be
+/// dropped.
 pub fn were_received(table: &'static str, at_transaction_end: fn(bool)) -> bool {
     static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
     if !IS_REGISTERED.swap(true, Ordering::Relaxed) {
@@ -71,8 +72,8 @@ pub struct SnapshotId {
 }
 
 impl SnapshotId {
-    /// The calling statement's snapshot, if it may be older than a change that a message has announced. What is read with such a snapshot
-    /// must not be cached after the transaction, and must not be used by a statement with another snapshot.
+    /// The calling statement's snapshot, if it may be older than a change that a message has announced. What is read with such
+    /// a snapshot must not be cached after the transaction, and must not be used by a statement with another snapshot.
     pub fn if_outdated() -> Option<SnapshotId> {
         WAS_RECEIVED_AFTER_SNAPSHOT.load(Ordering::Relaxed).then(SnapshotId::of_statement)
     }

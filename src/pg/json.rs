@@ -1,5 +1,5 @@
-//! Arguments of type jsonb. pgrx's own type panics on numbers that PostgreSQL's jsonb can hold and Rust's number types cannot, such as
-//! 1e999.
+//! Arguments of type jsonb. pgrx's own type panics on numbers that PostgreSQL's jsonb can hold and Rust's number types cannot,
+//! such as 1e999.
 
 use std::ffi::CStr;
 
@@ -34,7 +34,8 @@ impl FromDatum for JsonText {
 // SAFETY: `from_polymorphic_datum` above reads it, because its type is jsonb.
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> JsonText {
-        // SAFETY: as the caller promises, an argument of this type. An argument that may be NULL has type `Nullable` or `Option`.
+        // SAFETY: as the caller promises, an argument of this type. An argument that may be NULL has type `Nullable` or
+        // `Option`.
         unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or_else(|| JsonText("null".into()))
     }
 

@@ -4,8 +4,9 @@ use pgrx::{Spi, pg_sys};
 
 use super::{Error, catalog};
 
-/// Takes a lock on the extension itself, which only one transaction at a time can hold. Returns false if another transaction holds it. DROP
-/// EXTENSION waits for this lock. (A lock on a table would block vacuum, and an advisory lock could be taken by any user.)
+/// Takes a lock on the extension itself, which only one transaction at a time can hold. Returns false if another transaction
+/// holds it. DROP EXTENSION waits for this lock. (A lock on a table would block vacuum, and an advisory lock could be taken by
+/// any user.)
 pub fn try_lock_extension() -> Result<bool, Error> {
     take_extension_lock(true)
 }
@@ -37,8 +38,8 @@ fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
     }
 }
 
-/// Locks a table as INSERT, UPDATE and DELETE do (RowExclusiveLock). Transactions that lock several tables in the same order cannot
-/// deadlock.
+/// Locks a table as INSERT, UPDATE and DELETE do (RowExclusiveLock). Transactions that lock several tables in the same order
+/// cannot deadlock.
 pub fn lock_rows(name: &'static str) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
     // SAFETY: an existing table's oid; the transaction owns the lock.

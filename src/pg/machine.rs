@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The memory that the server may use, in bytes: the machine's memory, or the limit of the server's control group (version 1 or 2) if that
-/// is less. `None` if the system does not say.
+/// The memory that the server may use, in bytes: the machine's memory, or the limit of the server's control group (version 1 or
+/// 2) if that is less. `None` if the system does not say.
 pub fn memory() -> Option<u64> {
     memory_below(Path::new("/"))
 }
@@ -25,8 +25,8 @@ fn memory_below(root: &Path) -> Option<u64> {
     total.into_iter().chain(granted).min()
 }
 
-/// The files that may hold a memory limit, for a line of `/proc/self/cgroup`: `hierarchy:controllers:path`. In version 2, the controllers
-/// are empty.
+/// The files that may hold a memory limit, for a line of `/proc/self/cgroup`: `hierarchy:controllers:path`. In version 2, the
+/// controllers are empty.
 fn limits(line: &str) -> Option<Vec<PathBuf>> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (controllers, group) = (fields.next()?, fields.next()?);

@@ -1,10 +1,10 @@
-//! Memory limits and fallible allocation. A long call checks how much memory it needs before it starts. If the system refuses memory, these
-//! functions return [`Error::OutOfMemory`], whereas `Vec`'s own methods abort the process.
+//! Memory limits and fallible allocation. A long call checks how much memory it needs before it starts. If the system refuses
+//! memory, these functions return [`Error::OutOfMemory`], whereas `Vec`'s own methods abort the process.
 
 use super::{Error, guc};
 
-/// Checks that the bytes that a long call needs do not exceed `netflix_rec.max_memory`; [`Error::MemoryLimit`] otherwise. `what` is the
-/// subject of the error's message.
+/// Checks that the bytes that a long call needs do not exceed `netflix_rec.max_memory`; [`Error::MemoryLimit`] otherwise.
+/// `what` is the subject of the error's message.
 pub fn require(what: &'static str, needed: usize) -> Result<(), Error> {
     pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
     check(what, needed)

@@ -1,5 +1,5 @@
-//! Glue to PostgreSQL that any extension could use: settings, errors, interrupts, threads, queries, background workers, progress. Nothing here
-//! names one of the extension's tables.
+//! Glue to PostgreSQL that any extension could use: settings, errors, interrupts, threads, queries, background workers,
+//! progress. Nothing here names one of the extension's tables.
 
 #![allow(unsafe_code)] // calls PostgreSQL's C code
 

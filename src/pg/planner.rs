@@ -27,7 +27,8 @@ pub struct PlannedCall {
 }
 
 impl PlannedCall {
-    /// The value of an argument, counted from 0; `None` if it is NULL, has another type, or is not known while the call is planned.
+    /// The value of an argument, counted from 0; `None` if it is NULL, has another type, or is not known while the call is
+    /// planned.
     fn constant(&self, argument: usize, of_type: pg_sys::Oid) -> Option<pg_sys::Datum> {
         // SAFETY: the trees of a request, which live as long as the request.
         unsafe {
@@ -58,15 +59,15 @@ impl PlannedCall {
     }
 }
 
-/// Answers the planner's request for the number of rows; any other request is left unanswered. Returns what the support function must
-/// return.
+/// Answers the planner's request for the number of rows; any other request is left unanswered. Returns what the support
+/// function must return.
 pub fn estimate_rows(request: Internal, rows: impl FnOnce(&PlannedCall) -> f64) -> Internal {
     // A null pointer means no answer. An SQL NULL would be an error.
     let no_answer = Internal::from(Some(pg_sys::Datum::null()));
     let Some(datum) = request.unwrap() else { return no_answer };
     let node = datum.cast_mut_ptr::<pg_sys::Node>();
-    // SAFETY: only the planner can pass a value of type `internal`, and that is a node. Its tag is read before its other fields. The
-    // planner's trees live as long as the call.
+    // SAFETY: only the planner can pass a value of type `internal`, and that is a node. Its tag is read before its other
+    // fields. The planner's trees live as long as the call.
     unsafe {
         if (*node).type_ != pg_sys::NodeTag::T_SupportRequestRows {
             return no_answer;

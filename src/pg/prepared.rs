@@ -11,8 +11,8 @@ use pgrx::{FromDatum, IntoDatum, PgLogLevel, Spi, pg_sys};
 use super::spi::{self, Arguments};
 use super::{Error, catalog, memory, report};
 
-/// A query that returns rows. It names the extension's tables `@extschema@.table`, as in [`super::query`], and runs in functions whose
-/// search_path is pg_catalog only. It uses the calling statement's snapshot.
+/// A query that returns rows. It names the extension's tables `@extschema@.table`, as in [`super::query`], and runs in
+/// functions whose search_path is pg_catalog only. It uses the calling statement's snapshot.
 ///
 /// Only the plan is cached, as long as it is valid. PostgreSQL checks the role's privileges and row-level security at each run.
 pub struct Prepared(pub &'static str);
@@ -73,8 +73,8 @@ impl Prepared {
         let schema = catalog::schema()?.quoted;
         Spi::connect(|_| {
             let plan = self.plan(&schema, types)?;
-            // SAFETY: a plan that SPI keeps, and as many values as it has parameters, which outlive the call. A read-only execution uses
-            // the active snapshot. A `Row` returns copies only.
+            // SAFETY: a plan that SPI keeps, and as many values as it has parameters, which outlive the call. A read-only
+            // execution uses the active snapshot. A `Row` returns copies only.
             unsafe {
                 let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), true, 0);
                 Spi::check_status(code)?;
@@ -113,8 +113,8 @@ impl Prepared {
             return Ok(plan);
         }
         let text = CString::new(self.0.replace("@extschema@", schema)).map_err(|_| Error::Null("query"))?;
-        // SAFETY: a C string and as many types as the query has parameters, connected to SPI. A plan that SPI keeps lives until it is
-        // freed.
+        // SAFETY: a C string and as many types as the query has parameters, connected to SPI. A plan that SPI keeps lives until
+        // it is freed.
         let plan = unsafe {
             let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
             if plan.is_null() {

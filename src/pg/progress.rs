@@ -1,5 +1,5 @@
-//! The progress of long work, in the progress parameters that PostgreSQL keeps for each backend in shared memory. Other sessions can
-//! read them.
+//! The progress of long work, in the progress parameters that PostgreSQL keeps for each backend in shared memory. Other
+//! sessions can read them.
 
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -144,8 +144,8 @@ pub struct ProgressEntry {
 /// `pg_read_all_stats`, it sees all work.
 pub fn entries() -> Vec<ProgressEntry> {
     let mut entries = Vec::new();
-    // SAFETY: PostgreSQL copies the entries of all backends into this backend's memory before the first one is read. The pointers that it
-    // returns, which may be null, point into that copy.
+    // SAFETY: PostgreSQL copies the entries of all backends into this backend's memory before the first one is read. The
+    // pointers that it returns, which may be null, point into that copy.
     unsafe {
         let reads_all =
             pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS));
@@ -164,7 +164,8 @@ pub fn entries() -> Vec<ProgressEntry> {
                 continue;
             }
             let param = |index: c_int| backend.st_progress_param[index as usize];
-            // Work that has just started has no phase yet. Another version of the library may have a phase that is unknown here.
+            // Work that has just started has no phase yet. Another version of the library may have a phase that is unknown
+            // here.
             let phase = PHASES.get().into_iter().flatten().find(|phase| phase.id == param(PHASE));
             let Some(phase) = phase else { continue };
             let role = pg_sys::GetUserNameFromId(backend.st_userid, true);

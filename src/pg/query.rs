@@ -1,7 +1,7 @@
 //! The extension's own queries and statements.
 //!
-//! They name its tables `@extschema@.table`. They run in functions whose search_path holds pg_catalog only, so an object that a user
-//! creates in another schema is never used by mistake.
+//! They name its tables `@extschema@.table`. They run in functions whose search_path holds pg_catalog only, so an object that a
+//! user creates in another schema is never used by mistake.
 
 use std::ffi::CString;
 use std::ptr;
@@ -71,8 +71,8 @@ pub fn run(statement: &str, args: &[DatumWithOid<'_>]) -> Result<(), Error> {
     Ok(Spi::run_with_args(&qualify(statement)?, args)?)
 }
 
-/// Runs a statement that writes and returns rows. Returns the first column of the first row; `None` if that is NULL or there is no
-/// row.
+/// Runs a statement that writes and returns rows. Returns the first column of the first row; `None` if that is NULL or there is
+/// no row.
 pub fn run_one<T: FromDatum + IntoDatum>(
     statement: &str,
     args: &[DatumWithOid<'_>],
@@ -96,12 +96,12 @@ pub fn run_rows<T>(
     })
 }
 
-/// Opens a cursor that uses the active snapshot, or a new snapshot of the transaction. The active snapshot is that of the calling
-/// statement unless another one was pushed.
+/// Opens a cursor that uses the active snapshot, or a new snapshot of the transaction. The active snapshot is that of the
+/// calling statement unless another one was pushed.
 ///
-/// pgrx's own function is not used for two reasons. For a new snapshot it assigns a transaction id, which a query does not need and a
-/// standby cannot assign. And once the transaction has an id, it always takes a new snapshot, so a stable function would see a
-/// different state for each row of the statement that calls it.
+/// pgrx's own function is not used for two reasons. For a new snapshot it assigns a transaction id, which a query does not need
+/// and a standby cannot assign. And once the transaction has an id, it always takes a new snapshot, so a stable function would
+/// see a different state for each row of the statement that calls it.
 fn open<'conn>(
     client: &SpiClient<'conn>,
     query: &str,

@@ -6,8 +6,8 @@ use pgrx::pg_sys;
 
 use super::{Error, catalog};
 
-/// Runs `work` with the search_path that the extension's own queries need. For a function that cannot have this search_path from its
-/// beginning to its end.
+/// Runs `work` with the search_path that the extension's own queries need. For a function that cannot have this search_path
+/// from its beginning to its end.
 pub fn with_search_path<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: C strings. The setting is restored here or, after an error, when the transaction ends.
     unsafe {
@@ -28,8 +28,8 @@ pub fn with_search_path<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Runs `work` as the owner of one of the extension's tables, with the search_path that this needs. For what a function does on behalf
-/// of roles that lack the privilege.
+/// Runs `work` as the owner of one of the extension's tables, with the search_path that this needs. For what a function does on
+/// behalf of roles that lack the privilege.
 pub fn as_owner<T>(table: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
     /// Restores the role when dropped, also if the work raises an error.
     struct Caller(pg_sys::Oid, c_int);

@@ -16,8 +16,8 @@ pub fn last_value(sequence: &'static str) -> Result<i64, Error> {
 
 /// Makes the sequence continue after `value`, unless it is past `value` already. A rollback does not undo this.
 pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
-    /// Up to this distance, `nextval` is called for each value, which is safe while others call it. `setval` is not: it can set the
-    /// sequence back to before a value that others have drawn meanwhile.
+    /// Up to this distance, `nextval` is called for each value, which is safe while others call it. `setval` is not: it can set
+    /// the sequence back to before a value that others have drawn meanwhile.
     const MAX_NEXTVAL_CALLS: i64 = 100;
     lock(sequence)?;
     role::as_owner(sequence, || {
@@ -33,8 +33,8 @@ pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
     })?
 }
 
-/// Makes the sequence of an identity column continue after the greatest value in the column. The sequence lags behind if rows came with
-/// values of their own: by an explicit INSERT, or by logical replication, which does not replicate sequences.
+/// Makes the sequence of an identity column continue after the greatest value in the column. The sequence lags behind if rows
+/// came with values of their own: by an explicit INSERT, or by logical replication, which does not replicate sequences.
 pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static str) -> Result<(), Error> {
     // Smaller values are not read, because many entries at the end of the index may belong to deleted rows.
     let query = format!("SELECT max({column})::bigint FROM @extschema@.{table} WHERE {column} > $1");
@@ -45,8 +45,8 @@ pub fn catch_up(table: &'static str, column: &'static str, sequence: &'static st
     }
 }
 
-/// Locks the sequence until the transaction ends, so that only one transaction at a time derives keys from it. `nextval` does not wait
-/// for this lock.
+/// Locks the sequence until the transaction ends, so that only one transaction at a time derives keys from it. `nextval` does
+/// not wait for this lock.
 pub fn lock(sequence: &'static str) -> Result<(), Error> {
     let oid = catalog::relation(sequence)?;
     // SAFETY: an existing relation's oid; the transaction owns the lock.

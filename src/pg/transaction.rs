@@ -9,28 +9,29 @@ use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 use super::Error;
 
-/// Raises PostgreSQL's own error if the transaction is read-only. A long call checks this first, so that it does not fail at its end.
+/// Raises PostgreSQL's own error if the transaction is read-only. A long call checks this first, so that it does not fail at
+/// its end.
 pub fn require_writable(function: &CStr) {
     // SAFETY: a C string; the call reads the transaction's state and raises an error or returns.
     unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
 }
 
-/// Whether the transaction uses one snapshot for all its statements, because it is REPEATABLE READ or SERIALIZABLE. It does not see what
-/// others commit after that snapshot was taken.
+/// Whether the transaction uses one snapshot for all its statements, because it is REPEATABLE READ or SERIALIZABLE. It does not
+/// see what others commit after that snapshot was taken.
 pub fn uses_one_snapshot() -> bool {
     // SAFETY: the transaction's isolation level, read on the backend's thread.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Refuses a call inside a transaction block, a function or a DO block. For functions that commit while they run, because such a call
-/// could not be rolled back. `call` is what PostgreSQL passed to a set-returning function.
+/// Refuses a call inside a transaction block, a function or a DO block. For functions that commit while they run, because such
+/// a call could not be rolled back. `call` is what PostgreSQL passed to a set-returning function.
 #[allow(clippy::not_unsafe_ptr_arg_deref)] // PostgreSQL is the only source of pointers of this type
 pub fn refuse_transaction_block(
     function: &'static CStr,
     call: pg_sys::FunctionCallInfo,
 ) -> Result<(), Error> {
-    // SAFETY: the call's own information and a C string; PostgreSQL reads the transaction's state. PreventInTransactionBlock also makes
-    // the transaction commit as soon as the statement ends.
+    // SAFETY: the call's own information and a C string; PostgreSQL reads the transaction's state. PreventInTransactionBlock
+    // also makes the transaction commit as soon as the statement ends.
     unsafe {
         let is_called_by_client = is_called_by_client(call);
         if pg_sys::IsInTransactionBlock(is_called_by_client) {
@@ -41,8 +42,8 @@ pub fn refuse_transaction_block(
     Ok(())
 }
 
-/// Whether the client's own statement calls the function. A statement of a function, a procedure or a DO block runs below the client's
-/// statement: with an executor state of its own, or in a cursor that SPI named.
+/// Whether the client's own statement calls the function. A statement of a function, a procedure or a DO block runs below the
+/// client's statement: with an executor state of its own, or in a cursor that SPI named.
 ///
 /// # Safety
 ///
@@ -66,20 +67,20 @@ unsafe fn is_called_by_client(call: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
-/// Whether the transaction has an id, because it has written something. At the beginning of a statement outside a transaction block, it
-/// has none.
+/// Whether the transaction has an id, because it has written something. At the beginning of a statement outside a transaction
+/// block, it has none.
 pub fn has_transaction_id() -> bool {
     // SAFETY: reads the transaction's state.
     unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }
 
-/// Runs `work` in a subtransaction. If PostgreSQL raises an error, the subtransaction is rolled back and the error's message is returned
-/// as `Ok(Err(message))`. The cancel of the statement is raised again instead. If `work` returns an error, the subtransaction is rolled
-/// back, too.
+/// Runs `work` in a subtransaction. If PostgreSQL raises an error, the subtransaction is rolled back and the error's message is
+/// returned as `Ok(Err(message))`. The cancel of the statement is raised again instead. If `work` returns an error, the
+/// subtransaction is rolled back, too.
 pub fn in_subtransaction<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, String>, E> {
     let work = AssertUnwindSafe(work);
-    // SAFETY: on the backend's thread, in a transaction. The subtransaction ends in each case below. The current memory context and
-    // resource owner are restored then, as PL/pgSQL does it.
+    // SAFETY: on the backend's thread, in a transaction. The subtransaction ends in each case below. The current memory context
+    // and resource owner are restored then, as PL/pgSQL does it.
     unsafe {
         let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
         pg_sys::BeginInternalSubTransaction(ptr::null());

@@ -3,7 +3,8 @@
 use super::table::{Table, TableColumn};
 use crate::pg::Error;
 
-/// The offset of a column in bytes from a tuple's first column; `None` if it is not the same in every tuple. `index` counts from 0.
+/// The offset of a column in bytes from a tuple's first column; `None` if it is not the same in every tuple. `index` counts
+/// from 0.
 pub fn offset(columns: &[TableColumn], index: usize) -> Option<usize> {
     let mut end = 0usize;
     let mut start = 0;

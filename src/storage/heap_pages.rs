@@ -9,11 +9,12 @@ use crate::pg::interrupt;
 /// Pages read between two checks for interrupts.
 const PAGES_PER_CHECK: u32 = 256;
 
-/// The greatest number of tuples on a page: a page has a header of 24 bytes; each tuple takes a header of 24 bytes and a line pointer of 4.
+/// The greatest number of tuples on a page: a page has a header of 24 bytes; each tuple takes a header of 24 bytes and a line
+/// pointer of 4.
 pub const MAX_TUPLES_PER_PAGE: usize = (pg_sys::BLCKSZ as usize - 24) / 28;
 
-/// Calls `page` with each page of a table in turn: its buffer, which is pinned but not locked, and its block number. Like a sequential scan,
-/// it reads a large table through a small ring of shared buffers.
+/// Calls `page` with each page of a table in turn: its buffer, which is pinned but not locked, and its block number. Like a
+/// sequential scan, it reads a large table through a small ring of shared buffers.
 ///
 /// # Safety
 ///
@@ -84,8 +85,8 @@ pub unsafe fn tuples(
     })
 }
 
-/// Whether the first `columns` columns of a tuple are stored and not NULL. The catalog alone does not ensure it: in PostgreSQL 18, a NOT NULL
-/// constraint can be NOT VALID.
+/// Whether the first `columns` columns of a tuple are stored and not NULL. The catalog alone does not ensure it: in PostgreSQL
+/// 18, a NOT NULL constraint can be NOT VALID.
 ///
 /// # Safety
 ///
@@ -101,8 +102,8 @@ pub unsafe fn has_no_null(header: pg_sys::HeapTupleHeader, columns: usize) -> bo
     }
 }
 
-/// The ids of the last few transactions about which something was found out. Few suffice, because few transactions at a time insert into
-/// neighbouring pages.
+/// The ids of the last few transactions about which something was found out. Few suffice, because few transactions at a time
+/// insert into neighbouring pages.
 #[derive(Default)]
 pub struct RecentTransactions {
     ids: [pg_sys::TransactionId; 8],

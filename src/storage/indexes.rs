@@ -1,7 +1,7 @@
 //! Disables the indexes of a table before it is filled, and rebuilds them afterwards.
 //!
-//! A disabled index is neither valid nor ready in the catalog (`indisvalid`, `indisready`): plans do not use it, and inserts add no entries to
-//! it. It keeps its name, its owner and its constraint.
+//! A disabled index is neither valid nor ready in the catalog (`indisvalid`, `indisready`): plans do not use it, and inserts
+//! add no entries to it. It keeps its name, its owner and its constraint.
 
 use pgrx::{PgList, pg_sys};
 
@@ -11,8 +11,8 @@ use crate::pg::{Error, catalog};
 
 /// Disables all indexes of a table that are valid and ready, and returns them.
 ///
-/// It takes AccessExclusiveLock on the table until the transaction ends. Otherwise a transaction that has used an index could use it again
-/// without noticing that it gets no entries any more.
+/// It takes AccessExclusiveLock on the table until the transaction ends. Otherwise a transaction that has used an index could
+/// use it again without noticing that it gets no entries any more.
 pub fn disable(table: &Table) -> Result<Vec<pg_sys::Oid>, Error> {
     let table = catalog::relation(table.name)?;
     // SAFETY: an existing table; the transaction owns the lock.
@@ -36,8 +36,8 @@ pub fn disable(table: &Table) -> Result<Vec<pg_sys::Oid>, Error> {
     Ok(disabled)
 }
 
-/// Those indexes of `disabled`, which [`disable`] returned, that are still disabled. Other indexes are ignored, because a failed REINDEX
-/// CONCURRENTLY leaves an index that is also neither valid nor ready.
+/// Those indexes of `disabled`, which [`disable`] returned, that are still disabled. Other indexes are ignored, because a
+/// failed REINDEX CONCURRENTLY leaves an index that is also neither valid nor ready.
 pub fn still_disabled(table: &Table, disabled: &[pg_sys::Oid]) -> Result<Vec<pg_sys::Oid>, Error> {
     if disabled.is_empty() {
         return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! Reads a few rows by an index, without SQL. One statement may look up rows thousands of times, and what SPI allocates for each query is freed
-//! only when the transaction ends.
+//! Reads a few rows by an index, without SQL. One statement may look up rows thousands of times, and what SPI allocates for
+//! each query is freed only when the transaction ends.
 
 use std::ptr;
 
@@ -41,8 +41,8 @@ impl Values<'_> {
     }
 }
 
-/// Calls `each` with the rows whose primary key begins with `key`, in the order of the primary key. It uses the calling statement's snapshot.
-/// The key's columns must be of type `int`. The values are those of the table's first `columns` columns.
+/// Calls `each` with the rows whose primary key begins with `key`, in the order of the primary key. It uses the calling
+/// statement's snapshot. The key's columns must be of type `int`. The values are those of the table's first `columns` columns.
 pub fn each_by_key<E: From<Error>>(
     table: &Table,
     columns: usize,
@@ -55,8 +55,8 @@ pub fn each_by_key<E: From<Error>>(
     let mut scratch = PgMemoryContexts::new("netflix_rec rows");
     let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); found.len()], vec![true; found.len()]);
     let mut rows = 0usize;
-    // SAFETY: an open heap table and the index of its primary key. A tuple is valid until the next one is fetched; detoasted values are valid
-    // until the scratch context is reset.
+    // SAFETY: an open heap table and the index of its primary key. A tuple is valid until the next one is fetched; detoasted
+    // values are valid until the scratch context is reset.
     unsafe {
         let mut keys = vec![pg_sys::ScanKeyData::default(); key.len()];
         for (index, (scan_key, &wanted)) in keys.iter_mut().zip(key).enumerate() {
@@ -102,8 +102,8 @@ pub fn each_by_key<E: From<Error>>(
     }
 }
 
-/// Calls `each` with all rows of a table of the extension, as a new snapshot sees them. If the named index exists, the rows come in its order.
-/// Checks no privilege.
+/// Calls `each` with all rows of a table of the extension, as a new snapshot sees them. If the named index exists, the rows
+/// come in its order. Checks no privilege.
 pub fn each_row(
     table: &'static str,
     index: Option<&'static str>,
@@ -111,8 +111,8 @@ pub fn each_row(
 ) -> Result<(), Error> {
     let oid = catalog::relation(table)?;
     let index = index.and_then(|index| catalog::relation(index).ok());
-    // SAFETY: an existing table, open and locked while it is scanned. Each row is used before the next one is fetched. If PostgreSQL raises an
-    // error, the transaction's resource owner releases what is open.
+    // SAFETY: an existing table, open and locked while it is scanned. Each row is used before the next one is fetched. If
+    // PostgreSQL raises an error, the transaction's resource owner releases what is open.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relation = pg_sys::table_open(oid, lock);

@@ -50,10 +50,11 @@ pub fn check(table: &Table, wanted: &[&str]) -> Result<(), Error> {
     offsets(&open, table, wanted).map(drop)
 }
 
-/// Calls `row` with each row that the snapshot sees, in the order in which the rows are stored. The role must have SELECT on the table.
+/// Calls `row` with each row that the snapshot sees, in the order in which the rows are stored. The role must have SELECT on
+/// the table.
 ///
-/// `wanted` names columns of the table. These, and all columns before them, must be NOT NULL and of fixed width. [`Error::Altered`] if
-/// somebody has changed that.
+/// `wanted` names columns of the table. These, and all columns before them, must be NOT NULL and of fixed width.
+/// [`Error::Altered`] if somebody has changed that.
 pub fn scan<E: From<Error>>(
     table: &Table,
     wanted: &[&str],
@@ -65,13 +66,14 @@ pub fn scan<E: From<Error>>(
     let null_found = || {
         let column = wanted.last().copied().unwrap_or_default();
         let undo = format!(
-            "Some rows have NULL in this column or in one before it. This statement says which column: {} ALTER COLUMN {column} SET NOT NULL;",
+            "Some rows have NULL in this column or in one before it. This statement says which column: \
+             {} ALTER COLUMN {column} SET NOT NULL;",
             table.alter()
         );
         Error::Altered { table: table.name, column: column.into(), undo }
     };
-    // SAFETY: an open heap table. The offsets hold for a row if all its columns up to the last one read are stored and not NULL, which
-    // `has_no_null` checks. If PostgreSQL raises an error, the transaction's resource owner releases the snapshot.
+    // SAFETY: an open heap table. The offsets hold for a row if all its columns up to the last one read are stored and not
+    // NULL, which `has_no_null` checks. If PostgreSQL raises an error, the transaction's resource owner releases the snapshot.
     unsafe {
         let snapshot = pg_sys::RegisterSnapshot(match snapshot {
             Snapshot::Statement => pg_sys::GetActiveSnapshot(),
@@ -108,8 +110,8 @@ unsafe extern "C-unwind" {
 
 /// The tuples of a table that a snapshot sees, as a sequential scan returns them.
 ///
-/// Unlike a sequential scan, it looks up the status of each inserting transaction once and not for each tuple. After a bulk load, a
-/// sequential scan would set the hint bits of all tuples, and so write every page again.
+/// Unlike a sequential scan, it looks up the status of each inserting transaction once and not for each tuple. After a bulk
+/// load, a sequential scan would set the hint bits of all tuples, and so write every page again.
 struct VisibleTuples {
     relation: pg_sys::Relation,
     snapshot: pg_sys::Snapshot,
@@ -123,7 +125,8 @@ impl VisibleTuples {
     ///
     /// An open heap table and a registered snapshot.
     unsafe fn new(relation: pg_sys::Relation, snapshot: pg_sys::Snapshot) -> VisibleTuples {
-        // SAFETY: as the caller promises. The predicate lock lets PostgreSQL detect conflicts between serializable transactions.
+        // SAFETY: as the caller promises. The predicate lock lets PostgreSQL detect conflicts between serializable
+        // transactions.
         let is_serializable = unsafe {
             pg_guard_ffi_boundary(|| PredicateLockRelation(relation, snapshot));
             pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32
@@ -141,8 +144,8 @@ impl VisibleTuples {
         mut each: impl FnMut(pg_sys::HeapTupleHeader) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut seen = [ptr::null_mut(); MAX_TUPLES_PER_PAGE];
-        // SAFETY: as the caller promises. While a page is pinned, it stays in its buffer, and the tuples that were visible under the lock
-        // stay on the page.
+        // SAFETY: as the caller promises. While a page is pinned, it stays in its buffer, and the tuples that were visible
+        // under the lock stay on the page.
         unsafe {
             for_each_page(self.relation, |buffer, block| {
                 let mut count = 0;
@@ -162,8 +165,8 @@ impl VisibleTuples {
         }
     }
 
-    /// Raises PostgreSQL's own error if rows that the snapshot should see may have been removed from a page. Only 14 to 16 have the setting
-    /// `old_snapshot_threshold`, which allows that.
+    /// Raises PostgreSQL's own error if rows that the snapshot should see may have been removed from a page. Only 14 to 16 have
+    /// the setting `old_snapshot_threshold`, which allows that.
     ///
     /// # Safety
     ///
@@ -233,8 +236,8 @@ impl VisibleTuples {
 unsafe fn depends_on_xmin_only(header: pg_sys::HeapTupleHeader) -> bool {
     // SAFETY: as the caller promises.
     let bits = unsafe { u32::from((*header).t_infomask) };
-    // HEAP_XMIN_INVALID is set if the tuple is frozen, when another transaction may have the same id by now, and if its transaction was rolled
-    // back.
+    // HEAP_XMIN_INVALID is set if the tuple is frozen, when another transaction may have the same id by now, and if its
+    // transaction was rolled back.
     bits & (pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_MOVED | pg_sys::HEAP_XMIN_INVALID)
         == pg_sys::HEAP_XMAX_INVALID
 }

@@ -1,5 +1,5 @@
-//! A table as CREATE EXTENSION makes it, and checks that it still is so. Rows are read and written by the positions of their columns, so each
-//! access begins with these checks. Their errors give the statement that undoes a change.
+//! A table as CREATE EXTENSION makes it, and checks that it still is so. Rows are read and written by the positions of their
+//! columns, so each access begins with these checks. Their errors give the statement that undoes a change.
 
 use std::ffi::CStr;
 
@@ -38,8 +38,8 @@ pub struct Table {
 impl Table {
     /// Opens and locks the table, if the role has these privileges on it.
     ///
-    /// It is an error if the relation is not an ordinary heap table, because its rows are stored elsewhere; if it has child tables, because SQL
-    /// also reads their rows; or if it is a partition, because nobody would check its bounds.
+    /// It is an error if the relation is not an ordinary heap table, because its rows are stored elsewhere; if it has child
+    /// tables, because SQL also reads their rows; or if it is a partition, because nobody would check its bounds.
     pub fn open(&self, privileges: &[Privilege], lock: pg_sys::LOCKMODE) -> Result<OpenTable, Error> {
         let table = self.name;
         let oid = catalog::require(table, privileges)?;
@@ -77,8 +77,8 @@ impl Table {
         self.check(&open.columns(), self.columns.len())
     }
 
-    /// Checks that the first `count` columns have the names, types and positions that CREATE EXTENSION gave them, and are NOT NULL if they were;
-    /// [`Error::Altered`] otherwise. `found` are the table's columns.
+    /// Checks that the first `count` columns have the names, types and positions that CREATE EXTENSION gave them, and are NOT
+    /// NULL if they were; [`Error::Altered`] otherwise. `found` are the table's columns.
     pub fn check(&self, found: &[TableColumn], count: usize) -> Result<(), Error> {
         for (index, original) in self.columns.iter().enumerate().take(count) {
             let name = original.name;
@@ -109,8 +109,8 @@ impl Table {
         Ok(())
     }
 
-    /// Checks that a row can have NULL in all columns that somebody has added; [`Error::Altered`] otherwise. Rows are written with NULL in these
-    /// columns, without the defaults, generated values and constraints of SQL.
+    /// Checks that a row can have NULL in all columns that somebody has added; [`Error::Altered`] otherwise. Rows are written
+    /// with NULL in these columns, without the defaults, generated values and constraints of SQL.
     pub fn check_added(&self, found: &[TableColumn]) -> Result<(), Error> {
         for added in found.iter().skip(self.columns.len()).filter(|column| !column.is_dropped) {
             let name = pgrx::spi::quote_identifier(&added.name);

@@ -20,11 +20,11 @@ use super::interrupt::{InterruptHoldoff, check};
 /// How often the backend checks for interrupts while threads compute.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs a job on a thread pool of its own. The job gets a flag and a function that sends messages. `on_message` receives the messages
-/// on the backend's thread, the only one that may call PostgreSQL.
+/// Runs a job on a thread pool of its own. The job gets a flag and a function that sends messages. `on_message` receives the
+/// messages on the backend's thread, the only one that may call PostgreSQL.
 ///
-/// The flag is set when an interrupt comes, when memory is short, or when `on_message` raises an error. The job must then end soon.
-/// The error is raised when all threads have ended; no thread outlives the call.
+/// The flag is set when an interrupt comes, when memory is short, or when `on_message` raises an error. The job must then end
+/// soon. The error is raised when all threads have ended; no thread outlives the call.
 ///
 /// If the system refuses some of the threads, the job runs on those that could be started.
 pub fn run<M: Send, T: Send>(

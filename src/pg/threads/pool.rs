@@ -8,13 +8,13 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 use crate::pg::Error;
 use crate::pg::interrupt::InterruptHoldoff;
 
-/// The threads of a pool. Drop the pool first: dropping this value waits until all threads have ended. (Dropping rayon's pool does
-/// not wait.)
+/// The threads of a pool. Drop the pool first: dropping this value waits until all threads have ended. (Dropping rayon's pool
+/// does not wait.)
 #[derive(Default)]
 pub struct Threads(Vec<std::thread::JoinHandle<()>>);
 
-/// Bytes of address space that must be free before a thread is started: for its stack, and for what the C library allocates for it.
-/// If that allocation fails, the C library ends the process.
+/// Bytes of address space that must be free before a thread is started: for its stack, and for what the C library allocates for
+/// it. If that allocation fails, the C library ends the process.
 const FREE_SPACE_PER_THREAD: usize = (2 + 4) << 20;
 
 impl Threads {

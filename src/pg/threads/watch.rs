@@ -19,8 +19,8 @@ unsafe extern "C-unwind" {
 
 /// The interrupts that came while threads computed.
 ///
-/// An interrupt that does not end the job is served at once. If only `ProcessInterrupts` can serve it, it is postponed until the
-/// watch is dropped.
+/// An interrupt that does not end the job is served at once. If only `ProcessInterrupts` can serve it, it is postponed until
+/// the watch is dropped.
 pub struct InterruptWatch {
     postmaster_checked_at: Instant,
     client_checked_at: Instant,
@@ -53,8 +53,8 @@ impl InterruptWatch {
         }
     }
 
-    /// Whether the job must end: an interrupt that ends the statement or the backend is pending, the postmaster is dead, or memory
-    /// is short.
+    /// Whether the job must end: an interrupt that ends the statement or the backend is pending, the postmaster is dead, or
+    /// memory is short.
     pub fn must_end(&mut self) -> bool {
         let now = Instant::now();
         self.is_short_of_memory |= allocator::is_short();
@@ -66,7 +66,8 @@ impl InterruptWatch {
         self.is_short_of_memory || self.is_orphaned || self.is_interrupted(now)
     }
 
-    /// Checks the client's connection every `client_connection_check_interval`, as `ProcessInterrupts` does when that timer fires.
+    /// Checks the client's connection every `client_connection_check_interval`, as `ProcessInterrupts` does when that timer
+    /// fires.
     fn check_client(&mut self, now: Instant) {
         // SAFETY: on the backend's thread; if a client is connected, the call polls its socket.
         unsafe {
@@ -84,9 +85,9 @@ impl InterruptWatch {
 
     /// Serves or postpones the pending interrupts. Returns whether one of them ends the statement or the backend.
     fn is_interrupted(&mut self, now: Instant) -> bool {
-        // SAFETY: flags that the backend's signal handlers set. They are read and reset on the backend's thread, in the same order
-        // as in `ProcessInterrupts`, so an interrupt that comes meanwhile sets InterruptPending again. Absorbing a barrier and
-        // logging memory contexts raise no errors and do not end the backend.
+        // SAFETY: flags that the backend's signal handlers set. They are read and reset on the backend's thread, in the same
+        // order as in `ProcessInterrupts`, so an interrupt that comes meanwhile sets InterruptPending again. Absorbing a
+        // barrier and logging memory contexts raise no errors and do not end the backend.
         unsafe {
             if pg_sys::InterruptPending == 0 {
                 self.unknown_since = None;

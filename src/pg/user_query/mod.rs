@@ -1,5 +1,5 @@
-//! Runs a query that a user passes as text. The text is parsed unchanged, so PostgreSQL's errors name the user's own lines. The query
-//! runs with the user's search_path and privileges.
+//! Runs a query that a user passes as text. The text is parsed unchanged, so PostgreSQL's errors name the user's own lines. The
+//! query runs with the user's search_path and privileges.
 
 mod prepare;
 pub mod row;
@@ -41,8 +41,8 @@ pub fn for_each_row<C, E: From<Error> + From<Refusal> + From<pgrx::spi::Error>>(
             (plan, columns(plan)?)
         };
         let chosen = choose(&columns)?;
-        // SAFETY: a plan of one SELECT without parameters. The cursor is not read-only, because the functions that the query calls may
-        // write.
+        // SAFETY: a plan of one SELECT without parameters. The cursor is not read-only, because the functions that the query
+        // calls may write.
         let mut cursor = unsafe {
             let portal = pg_sys::SPI_cursor_open(ptr::null(), plan, ptr::null_mut(), ptr::null(), false);
             spi::cursor(client, portal)?

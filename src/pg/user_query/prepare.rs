@@ -9,8 +9,8 @@ use pgrx::{PgTryBuilder, pg_sys};
 
 /// Prepares a query. If it is wrong, this raises PostgreSQL's own error with the error's position in the query.
 ///
-/// pgrx drops the position when it passes an error on. Therefore one entry in `error_context_stack` reads the position while the error is
-/// raised, and another one sets it while the error is raised again.
+/// pgrx drops the position when it passes an error on. Therefore one entry in `error_context_stack` reads the position while
+/// the error is raised, and another one sets it while the error is raised again.
 ///
 /// # Safety
 ///

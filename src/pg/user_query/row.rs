@@ -108,8 +108,8 @@ impl Row {
     /// The row's value in a column of its query.
     pub fn value(&self, column: &Column) -> Value {
         let mut is_null = false;
-        // SAFETY: a row of the query and its descriptor, which both live until the next rows are fetched. Each value is read as the
-        // type that its column has.
+        // SAFETY: a row of the query and its descriptor, which both live until the next rows are fetched. Each value is read as
+        // the type that its column has.
         unsafe {
             let datum =
                 pg_sys::SPI_getbinval(self.tuple, self.descriptor, column.attribute, &raw mut is_null);

@@ -28,8 +28,8 @@ pub struct Job<'a> {
     pub message: &'a [u8],
 }
 
-/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second. Returns the number of
-/// workers. If the server has no free worker, it returns 0 and does nothing.
+/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second. Returns the
+/// number of workers. If the server has no free worker, it returns 0 and does nothing.
 pub fn run(job: &Job<'_>, on_progress: impl FnMut(&WorkCounter)) -> Result<usize, Error> {
     run_as(LAYOUT, job, on_progress)
 }
@@ -38,8 +38,8 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
     if job.workers == 0 {
         return Ok(0);
     }
-    // SAFETY: on the backend's thread. The segment and the queues live until the end of this function or, if an error is raised, of the
-    // transaction. The workers are stopped before that.
+    // SAFETY: on the backend's thread. The segment and the queues live until the end of this function or, if an error is
+    // raised, of the transaction. The workers are stopped before that.
     unsafe {
         let offsets = Offsets::new(job.message.len(), job.workers);
         let segment = pg_sys::dsm_create(offsets.total, pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS as c_int);
@@ -105,8 +105,9 @@ struct Workers {
     queues: Vec<Option<*mut pg_sys::shm_mq_handle>>,
 }
 
-/// The handles of all workers that this backend waits for: an array of [`MAX_WORKERS`] in memory that lives as long as the backend. They are
-/// static so that the workers can be stopped when the backend exits, because an exit does not unwind the stack.
+/// The handles of all workers that this backend waits for: an array of [`MAX_WORKERS`] in memory that lives as long as the
+/// backend. They are static so that the workers can be stopped when the backend exits, because an exit does not unwind the
+/// stack.
 static HANDLES: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
 /// How many of the handles are in use.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -128,7 +129,8 @@ impl Workers {
                 let bytes = MAX_WORKERS * size_of::<Handle>();
                 let handles = pg_sys::MemoryContextAllocZero(pg_sys::TopMemoryContext, bytes);
                 HANDLES.store(handles.cast(), Ordering::Relaxed);
-                // Registered only once, because PostgreSQL has few slots for such callbacks. If no worker runs, it does nothing.
+                // Registered only once, because PostgreSQL has few slots for such callbacks. If no worker runs, it does
+                // nothing.
                 pg_sys::before_shmem_exit(Some(stop_at_exit), pg_sys::Datum::from(0));
             }
             STARTED.store(0, Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! Background workers that do a caller's work in transactions of their own. These commit while the caller waits.
 //!
-//! Like parallel workers, they run as the caller's role and belong to its lock group. Therefore the caller's locks protect their work and
-//! do not block it, and PostgreSQL detects deadlocks between them and other backends. The caller passes on their notices and raises their
-//! errors. No worker outlives its caller: however the caller ends, it stops its workers first.
+//! Like parallel workers, they run as the caller's role and belong to its lock group. Therefore the caller's locks protect
+//! their work and do not block it, and PostgreSQL detects deadlocks between them and other backends. The caller passes on their
+//! notices and raises their errors. No worker outlives its caller: however the caller ends, it stops its workers first.
 
 mod caller;
 mod process;

@@ -41,8 +41,8 @@ const CONNECTION_FLAGS: u32 = 0;
 #[unsafe(no_mangle)]
 extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
     let Some(work) = WORK.get() else { return };
-    // SAFETY: PostgreSQL calls this once, in a process that `run` requested, with the argument that `run` set. The segment stays attached
-    // until the process ends.
+    // SAFETY: PostgreSQL calls this once, in a process that `run` requested, with the argument that `run` set. The segment
+    // stays attached until the process ends.
     unsafe {
         #[cfg(not(feature = "pg18"))]
         pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(die));
@@ -75,7 +75,8 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
             return;
         }
         pg_sys::BackgroundWorkerInitializeConnectionByOid(head.database, head.session_role, CONNECTION_FLAGS);
-        // The caller converts messages to its client's encoding, so the worker must not. PostgreSQL's parallel workers do the same.
+        // The caller converts messages to its client's encoding, so the worker must not. PostgreSQL's parallel workers do the
+        // same.
         pg_sys::SetClientEncoding(pg_sys::GetDatabaseEncoding());
         configure(head);
         pg_sys::debug_query_string = head.statement.as_ptr().cast();
@@ -121,11 +122,11 @@ pub fn is_worker() -> bool {
     unsafe { !pg_sys::MyBgworkerEntry.is_null() }
 }
 
-/// In a worker, runs `work` in a transaction of its own, which commits unless `work` returns an error. Otherwise, runs `work` in the current
-/// transaction.
+/// In a worker, runs `work` in a transaction of its own, which commits unless `work` returns an error. Otherwise, runs `work`
+/// in the current transaction.
 pub fn transaction<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    // SAFETY: on the backend's thread; a transaction is started only outside of one. If the work fails, the worker raises the error, and its
-    // transaction is rolled back when its process ends.
+    // SAFETY: on the backend's thread; a transaction is started only outside of one. If the work fails, the worker raises the
+    // error, and its transaction is rolled back when its process ends.
     unsafe {
         if pg_sys::IsTransactionState() {
             let result = work()?;

@@ -36,8 +36,8 @@ impl WorkCounter {
         self.total.store(total, Ordering::Relaxed);
     }
 
-    /// Raises how much work there is in all to `total`. A worker that starts late may count less than others did, so a smaller value is
-    /// ignored.
+    /// Raises how much work there is in all to `total`. A worker that starts late may count less than others did, so a smaller
+    /// value is ignored.
     pub fn set_total(&self, total: u64) {
         self.total.fetch_max(total, Ordering::Relaxed);
     }
@@ -49,8 +49,8 @@ impl WorkCounter {
     }
 }
 
-/// The head of the segment. After it come, each aligned to eight bytes: the message of the job; a flag for each worker that says whether it
-/// has finished; and the message queue of each worker.
+/// The head of the segment. After it come, each aligned to eight bytes: the message of the job; a flag for each worker that
+/// says whether it has finished; and the message queue of each worker.
 #[repr(C)]
 pub(super) struct SegmentHead {
     /// [`LAYOUT`] of the library that the caller has loaded. This field and `is_refused` have the same offset in every version.
@@ -80,8 +80,8 @@ pub(super) struct SegmentHead {
 /// A C string in shared memory.
 pub(super) type Text = [u8; pg_sys::MAXPGPATH as usize];
 
-/// A hash of the library's version and the size of the head. It differs between caller and worker if the library was replaced while the
-/// caller's session ran.
+/// A hash of the library's version and the size of the head. It differs between caller and worker if the library was replaced
+/// while the caller's session ran.
 pub(super) const LAYOUT: u64 = {
     // FNV-1a.
     let (version, mut hash, mut at) = (env!("CARGO_PKG_VERSION").as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);

@@ -2,8 +2,8 @@
 
 use super::entry::{Entry, Parts, Unfit};
 
-/// Entries in buckets. A packed entry has these fields, from its highest bit down: the lower bits of the key's first part (the bucket's index has
-/// the upper ones), the key's second part, the block, the offset number.
+/// Entries in buckets. A packed entry has these fields, from its highest bit down: the lower bits of the key's first part (the
+/// bucket's index has the upper ones), the key's second part, the block, the offset number.
 pub struct Buckets {
     key: KeyBits,
     block_bits: u32,
@@ -11,7 +11,8 @@ pub struct Buckets {
     pool: Pool,
 }
 
-/// How a key is split into a bucket's index and the key bits of a packed entry. A key of one column is split into two parts, too.
+/// How a key is split into a bucket's index and the key bits of a packed entry. A key of one column is split into two parts,
+/// too.
 #[derive(Clone, Copy)]
 struct KeyBits {
     /// The number of bits of the second part in the key.
@@ -122,8 +123,9 @@ impl Buckets {
 
 const GROUP_BITS: u32 = 6;
 
-/// Sorts packed entries: first into groups by the [`GROUP_BITS`] bits above `shift`, which are their highest bits, then within each group. Rows
-/// that were inserted in the order of the key's second part are already sorted within each group, which the second step detects quickly.
+/// Sorts packed entries: first into groups by the [`GROUP_BITS`] bits above `shift`, which are their highest bits, then within
+/// each group. Rows that were inserted in the order of the key's second part are already sorted within each group, which the
+/// second step detects quickly.
 fn sort(entries: &mut Vec<u64>, scratch: &mut Vec<u64>, shift: u32) -> Result<(), Unfit> {
     let group = |entry: u64| (entry >> shift) as usize;
     let mut ends = [0; 1 << GROUP_BITS];
@@ -162,11 +164,11 @@ struct Bucket {
     length: u32,
 }
 
-/// Memory for the buckets: chunks of entries, in slabs that never move. A position counts words of 64 bits over all slabs. The last word of a chunk
-/// is the position of the bucket's next chunk.
+/// Memory for the buckets: chunks of entries, in slabs that never move. A position counts words of 64 bits over all slabs. The
+/// last word of a chunk is the position of the bucket's next chunk.
 ///
-/// Chunks are small, because each bucket has one that is half empty on average. Slabs are large, so the C library returns a freed slab to the
-/// system.
+/// Chunks are small, because each bucket has one that is half empty on average. Slabs are large, so the C library returns a
+/// freed slab to the system.
 struct Pool {
     slabs: Vec<Vec<u64>>,
     /// The position of the next chunk that no bucket has.
@@ -178,7 +180,8 @@ struct Pool {
 const CHUNK: u32 = 128;
 /// Words of a slab.
 const SLAB: usize = 1 << 17;
-/// The slabs may take this many bytes, and some more for each entry. Keys that are far apart would take a chunk each and exceed it.
+/// The slabs may take this many bytes, and some more for each entry. Keys that are far apart would take a chunk each and exceed
+/// it.
 const BASE_BYTES: u64 = 16 << 20;
 const BYTES_PER_ENTRY: u64 = 12;
 

@@ -7,8 +7,8 @@ use super::key::Key;
 use super::sorter::Sorter;
 use crate::storage::heap_pages::{RecentTransactions, for_each_page, has_no_null, tuples};
 
-/// Adds an entry to a sorter for each row that the index must have. [`Unfit`] if it finds a row that was updated or deleted, or that a running
-/// transaction other than this one has inserted. `memory` is the sorter's limit in bytes.
+/// Adds an entry to a sorter for each row that the index must have. [`Unfit`] if it finds a row that was updated or deleted, or
+/// that a running transaction other than this one has inserted. `memory` is the sorter's limit in bytes.
 ///
 /// # Safety
 ///
@@ -69,7 +69,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether the header alone, with what is known of its inserting transaction, shows that the tuple is live and not in a HOT chain.
+    /// Whether the header alone, with what is known of its inserting transaction, shows that the tuple is live and not in a HOT
+    /// chain.
     ///
     /// # Safety
     ///
@@ -87,8 +88,8 @@ impl Reader {
         }
     }
 
-    /// Whether the index must have an entry for a tuple, by PostgreSQL's own check. [`Unfit`] if the tuple was updated or deleted, or if its
-    /// inserting transaction is running.
+    /// Whether the index must have an entry for a tuple, by PostgreSQL's own check. [`Unfit`] if the tuple was updated or
+    /// deleted, or if its inserting transaction is running.
     ///
     /// # Safety
     ///

@@ -1,11 +1,12 @@
 //! Rebuilds a unique index of integers, several times as fast as PostgreSQL, whose sort handles any type.
 //!
-//! PostgreSQL's own `reindex_index` does everything but the build itself: locks, the new relfilenode, the catalog, statistics. It calls the
-//! index's `ambuild` function, by a pointer in the index's relcache entry. This module replaces that pointer meanwhile.
+//! PostgreSQL's own `reindex_index` does everything but the build itself: locks, the new relfilenode, the catalog, statistics.
+//! It calls the index's `ambuild` function, by a pointer in the index's relcache entry. This module replaces that pointer
+//! meanwhile.
 //!
-//! The relcache entry cannot be kept open, because PostgreSQL refuses to reindex an index that is open. If the entry is rebuilt meanwhile, which
-//! only a flood of invalidation messages causes, the pointer is the original one, and PostgreSQL builds the index. PostgreSQL also builds it if
-//! the index or its table does not meet the conditions of [`rebuild`].
+//! The relcache entry cannot be kept open, because PostgreSQL refuses to reindex an index that is open. If the entry is rebuilt
+//! meanwhile, which only a flood of invalidation messages causes, the pointer is the original one, and PostgreSQL builds the
+//! index. PostgreSQL also builds it if the index or its table does not meet the conditions of [`rebuild`].
 
 mod buckets;
 mod entry;
@@ -33,7 +34,8 @@ static IS_REBUILDING: AtomicBool = AtomicBool::new(false);
 /// Whether the last build was the quick one of this module.
 static WAS_QUICK: AtomicBool = AtomicBool::new(false);
 
-// PostgreSQL exports these functions, but pgrx does not declare them. Those that may raise an error are called by `pg_guard_ffi_boundary`.
+// PostgreSQL exports these functions, but pgrx does not declare them. Those that may raise an error are called by
+// `pg_guard_ffi_boundary`.
 unsafe extern "C-unwind" {
     fn btbuild(
         heap: pg_sys::Relation,
@@ -57,8 +59,8 @@ unsafe extern "C-unwind" {
 pub fn rebuild(index: pg_sys::Oid) -> bool {
     let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
     let _rebuilding = Rebuilding::start();
-    // SAFETY: the locks are taken in the same order as in reindex_index, and kept until the transaction ends. Each relcache entry has its own
-    // copy of the access method's functions.
+    // SAFETY: the locks are taken in the same order as in reindex_index, and kept until the transaction ends. Each relcache
+    // entry has its own copy of the access method's functions.
     unsafe {
         pg_sys::CommandCounterIncrement();
         let table = pg_sys::IndexGetRelation(index, false);
@@ -202,8 +204,8 @@ mod tests {
         rebuild(Spi::get_one(&format!("SELECT '{index}'::regclass::oid")).unwrap().unwrap())
     }
 
-    /// Makes a table `t` and its index `i`. Rebuilds the index by this module and by PostgreSQL, and compares the pages. Returns the number of
-    /// pages and whether the quick build was used.
+    /// Makes a table `t` and its index `i`. Rebuilds the index by this module and by PostgreSQL, and compares the pages.
+    /// Returns the number of pages and whether the quick build was used.
     fn compare(statements: &str) -> (usize, bool) {
         Spi::run(&format!(
             "CREATE EXTENSION IF NOT EXISTS pageinspect; CREATE EXTENSION IF NOT EXISTS amcheck;

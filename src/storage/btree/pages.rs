@@ -1,7 +1,7 @@
 //! Builds the pages of a B-tree over keys of eight bytes, byte for byte as PostgreSQL's own build does (`nbtsort.c`).
 //!
-//! Each level is filled from left to right. When a page is finished, the level above gets a downlink to it. The terms are PostgreSQL's: a high key is
-//! the upper bound of a page, and a pivot tuple is a high key or a downlink.
+//! Each level is filled from left to right. When a page is finished, the level above gets a downlink to it. The terms are
+//! PostgreSQL's: a high key is the upper bound of a page, and a pivot tuple is a high key or a downlink.
 
 use super::entry::{Entry, Parts};
 
@@ -25,7 +25,8 @@ const LAYOUT_VERSION: u16 = 4;
 const TUPLE: usize = 16;
 /// Bytes of an index tuple without a key, which sorts before all others.
 const KEYLESS_TUPLE: usize = 8;
-/// `INDEX_ALT_TID_MASK`, set in a pivot tuple: its TID holds a block of the index and the number of columns that are not truncated.
+/// `INDEX_ALT_TID_MASK`, set in a pivot tuple: its TID holds a block of the index and the number of columns that are not
+/// truncated.
 const IS_PIVOT: u16 = 1 << 13;
 
 /// Page flags.
@@ -79,7 +80,8 @@ impl Columns {
         }
     }
 
-    /// How many columns the high key between two leaves needs. `left` is the last key of the left leaf, `right` the first of the right one.
+    /// How many columns the high key between two leaves needs. `left` is the last key of the left leaf, `right` the first of
+    /// the right one.
     fn columns_needed(self, left: u64, right: u64) -> u16 {
         if self == Columns::TwoInt4 && left >> 32 == right >> 32 { 2 } else { 1 }
     }
@@ -141,7 +143,8 @@ impl Page {
         self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 
-    /// Writes a line pointer: the tuple's offset on the page, the flag LP_NORMAL, the tuple's size. `offset_number` counts from 1.
+    /// Writes a line pointer: the tuple's offset on the page, the flag LP_NORMAL, the tuple's size. `offset_number` counts from
+    /// 1.
     #[inline]
     fn put_line_pointer(&mut self, offset_number: usize, at: usize, size: usize) {
         let (at, size) = (at as u32, size as u32);
@@ -247,7 +250,8 @@ impl Tree {
         self.levels[index].append(tuple, key, is_leaf);
     }
 
-    /// Finishes the page of a level and begins the next one. The last tuple moves to the next page; the finished page keeps it as its high key.
+    /// Finishes the page of a level and begins the next one. The last tuple moves to the next page; the finished page keeps it
+    /// as its high key.
     #[inline(never)]
     fn next_page(&mut self, index: usize) {
         let is_leaf = index == 0;
@@ -328,8 +332,8 @@ impl Level {
         self.last_key = key;
     }
 
-    /// Writes the page's header and special space. Returns the page and continues with an empty one. `index` is the level, 0 for leaves; `next` is the
-    /// block of the right sibling.
+    /// Writes the page's header and special space. Returns the page and continues with an empty one. `index` is the level, 0
+    /// for leaves; `next` is the block of the right sibling.
     fn close(
         &mut self,
         index: usize,

@@ -1,7 +1,8 @@
-//! Sorts index entries, with little more than eight bytes of memory for each. It need not know the range of the keys in advance.
+//! Sorts index entries, with little more than eight bytes of memory for each. It need not know the range of the keys in
+//! advance.
 //!
-//! Rows that were inserted in the order of the key form long runs. A run is stored as its first entry and its length. If the runs turn out to be
-//! short, all entries go to buckets instead.
+//! Rows that were inserted in the order of the key form long runs. A run is stored as its first entry and its length. If the
+//! runs turn out to be short, all entries go to buckets instead.
 
 use super::buckets::Buckets;
 use super::entry::{Entry, Parts, Unfit};

@@ -7,8 +7,8 @@ use crate::pg::interrupt;
 
 /// The number of pages that are logged and written together.
 pub const PAGES_PER_WRITE: usize = 32;
-/// After how many blocks the system is asked to start writing them to disk, and after how many the build waits until they are there. Without
-/// these steps, the wait at the end would be long, and it cannot be interrupted.
+/// After how many blocks the system is asked to start writing them to disk, and after how many the build waits until they are
+/// there. Without these steps, the wait at the end would be long, and it cannot be interrupted.
 const BLOCKS_PER_WRITEBACK: u32 = (1 << 20) / PAGE as u32;
 const BLOCKS_PER_SYNC: u32 = (128 << 20) / PAGE as u32;
 
@@ -30,7 +30,8 @@ pub struct Writer {
 impl Writer {
     /// # Safety
     ///
-    /// An index of a permanent table, with a new, empty file and an AccessExclusiveLock. It stays open while the writer is used.
+    /// An index of a permanent table, with a new, empty file and an AccessExclusiveLock. It stays open while the writer is
+    /// used.
     pub unsafe fn new(index: pg_sys::Relation) -> Writer {
         // SAFETY: as the caller promises.
         let is_logged = unsafe {
@@ -106,8 +107,8 @@ impl Writer {
         }
     }
 
-    /// Syncs the file if it was logged to the WAL. Otherwise, after a checkpoint during the build, crash recovery would not replay the earlier WAL
-    /// records. A file that was not logged is synced when the transaction commits.
+    /// Syncs the file if it was logged to the WAL. Otherwise, after a checkpoint during the build, crash recovery would not
+    /// replay the earlier WAL records. A file that was not logged is synced when the transaction commits.
     pub fn finish(self) {
         if self.is_logged {
             // SAFETY: the index's own file.

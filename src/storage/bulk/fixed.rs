@@ -1,5 +1,5 @@
-//! Bulk insertion of rows of fixed width. Each slot keeps one tuple, and a new row overwrites its bytes, so PostgreSQL need not form a tuple for
-//! each row.
+//! Bulk insertion of rows of fixed width. Each slot keeps one tuple, and a new row overwrites its bytes, so PostgreSQL need not
+//! form a tuple for each row.
 
 use std::marker::PhantomData;
 
@@ -19,7 +19,8 @@ pub trait FixedRow: Copy {
     /// The offset of the end of the last column, in bytes.
     const BYTES: usize;
 
-    /// Writes all values to `bytes`, each at its offset, in the byte order of the machine. `bytes` has the length [`FixedRow::BYTES`].
+    /// Writes all values to `bytes`, each at its offset, in the byte order of the machine. `bytes` has the length
+    /// [`FixedRow::BYTES`].
     fn write(&self, bytes: &mut [u8]);
 }
 
@@ -77,7 +78,8 @@ impl<R: FixedRow> FixedInsert<R> {
 
     fn flush(&mut self) {
         let slots = &mut self.slots[..self.used];
-        // SAFETY: slots that this value owns. The reset makes them drop the values that they had deformed from the previous tuple.
+        // SAFETY: slots that this value owns. The reset makes them drop the values that they had deformed from the previous
+        // tuple.
         slots.iter().for_each(|&slot| unsafe {
             (*slot).tts_nvalid = 0;
             (*slot.cast::<pg_sys::HeapTupleTableSlot>()).off = 0;

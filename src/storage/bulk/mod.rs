@@ -14,8 +14,8 @@ use crate::pg::{Error, interrupt};
 /// The greatest number of rows in a batch.
 const ROWS_PER_BATCH: usize = 1000;
 
-/// A batch is inserted when its values have this many bytes, as in COPY. They fill eight pages, so each page is written to the WAL only once or
-/// twice. If rows have long arrays, only one row is in memory at a time.
+/// A batch is inserted when its values have this many bytes, as in COPY. They fill eight pages, so each page is written to the
+/// WAL only once or twice. If rows have long arrays, only one row is in memory at a time.
 const BYTES_PER_BATCH: usize = 65_535;
 
 /// On which pages of a table rows are inserted.
@@ -29,8 +29,8 @@ pub enum Placement {
 
 /// A table into which rows are inserted.
 ///
-/// Only the constraints of unique indexes are checked, and no trigger fires. The caller must make sure that the rows satisfy all other
-/// constraints. Disabled indexes get no entries.
+/// Only the constraints of unique indexes are checked, and no trigger fires. The caller must make sure that the rows satisfy
+/// all other constraints. Disabled indexes get no entries.
 struct Target {
     table: OpenTable,
     rows: u64,
@@ -51,8 +51,8 @@ impl Target {
         // SAFETY: an open table.
         let skips_free_space = placement == Placement::NewPages || unsafe { is_new(relation) };
         let options = if skips_free_space { pg_sys::TABLE_INSERT_SKIP_FSM as i32 } else { 0 };
-        // SAFETY: an open table. All is allocated in the current memory context. If PostgreSQL raises an error, the transaction's resource owner
-        // releases what is open.
+        // SAFETY: an open table. All is allocated in the current memory context. If PostgreSQL raises an error, the
+        // transaction's resource owner releases what is open.
         unsafe {
             let executor = pg_sys::CreateExecutorState();
             let result_relation =
@@ -143,8 +143,8 @@ pub struct BulkInsert<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
-    /// Starts to insert. The role must have INSERT on the table. Columns that somebody has added get NULL. [`Error::Altered`] if they cannot be NULL,
-    /// or if somebody has changed the table's own columns.
+    /// Starts to insert. The role must have INSERT on the table. Columns that somebody has added get NULL. [`Error::Altered`]
+    /// if they cannot be NULL, or if somebody has changed the table's own columns.
     pub fn open(table: &Table) -> Result<BulkInsert<COLUMNS>, Error> {
         assert_eq!(table.columns.len(), COLUMNS, "columns of {}", table.name);
         let target = Target::open(open(table, pg_sys::RowExclusiveLock)?, Placement::FreeSpace);
@@ -162,8 +162,8 @@ impl<const COLUMNS: usize> BulkInsert<COLUMNS> {
     /// Adds a row. `row` makes its values, in a memory context that is reset after the batch is inserted.
     pub fn push(&mut self, row: impl FnOnce() -> [Option<pg_sys::Datum>; COLUMNS]) {
         let slot = self.slots[self.used];
-        // SAFETY: a cleared slot with room for all columns of the table, whose number `open` has checked. The values are valid until the batch's
-        // context is reset after the insertion.
+        // SAFETY: a cleared slot with room for all columns of the table, whose number `open` has checked. The values are valid
+        // until the batch's context is reset after the insertion.
         unsafe {
             let values = self.target.batch.switch_to(|_| row());
             for (column, value) in values.into_iter().enumerate() {
@@ -208,7 +208,8 @@ fn open(table: &Table, lock: u32) -> Result<OpenTable, Error> {
     Ok(open)
 }
 
-/// Whether a table was created or truncated in this transaction. Such a table has little free space: only what this transaction itself has left.
+/// Whether a table was created or truncated in this transaction. Such a table has little free space: only what this transaction
+/// itself has left.
 ///
 /// # Safety
 ///
