@@ -5,7 +5,7 @@
 //! queues and errors. The reserve serves these until the work reaches [`interrupt::check`](super::interrupt::check) or the end
 //! of [`threads::run`](super::threads::run), which raise [`Error::OutOfMemory`](super::Error).
 //!
-//! Three other ways do not work. A hook for failed allocations needs unstable Rust. An allocator that unwinds, or that raises a
+//! Three alternatives do not work. A hook for failed allocations needs unstable Rust. An allocator that unwinds, or that raises a
 //! PostgreSQL error, is undefined behaviour. A reserve that is returned to the system when it is needed can be taken by another
 //! thread or by PostgreSQL.
 //!

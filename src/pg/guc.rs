@@ -97,7 +97,7 @@ pub fn register() {
         );
         GucRegistry::define_string_guc_with_hooks(
             c"netflix_rec.data_directory",
-            c"Folder on the server whose files can be loaded by every role that may write to the tables.",
+            c"Folder on the server; every role that may write to the tables can load files below it.",
             c"If it is empty, only roles with the privileges of pg_read_server_files may load files.",
             &DATA_DIRECTORY,
             GucContext::Suset,

@@ -11,7 +11,7 @@ pub fn try_lock_extension() -> Result<bool, Error> {
     take_extension_lock(true)
 }
 
-/// Takes the same lock. Waits for it as long as `lock_timeout` allows.
+/// Takes the same lock as [`try_lock_extension`]. Waits for it as long as `lock_timeout` allows.
 pub fn lock_extension() -> Result<(), Error> {
     take_extension_lock(false).map(drop)
 }
@@ -52,15 +52,16 @@ pub fn lock_writers(name: &'static str) -> Result<(), Error> {
     lock_writers_notifying(name, |_| ())
 }
 
-/// Takes the same lock. If it must wait, it first calls `waiting` with the process ids for which it waits.
-pub fn lock_writers_notifying(name: &'static str, waiting: impl FnOnce(&[i32])) -> Result<(), Error> {
+/// Takes the same lock as [`lock_writers`]. If it must wait, it first calls `on_wait` with the ids of the processes for which it
+/// waits.
+pub fn lock_writers_notifying(name: &'static str, on_wait: impl FnOnce(&[i32])) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
     let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: an existing table's oid; the transaction owns the lock.
     unsafe {
         if !pg_sys::ConditionalLockRelationOid(oid, mode) {
             let pids = writers(oid)?;
-            waiting(&pids);
+            on_wait(&pids);
             let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
             pgrx::notice!(
                 "waiting until the transactions of these processes, which write to {name}, end: {pids}"

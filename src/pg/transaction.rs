@@ -74,9 +74,8 @@ pub fn has_transaction_id() -> bool {
     unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }
 
-/// Runs `work` in a subtransaction. If PostgreSQL raises an error, the subtransaction is rolled back and the error's message is
-/// returned as `Ok(Err(message))`. The cancel of the statement is raised again instead. If `work` returns an error, the
-/// subtransaction is rolled back, too.
+/// Runs `work` in a subtransaction, which is rolled back if `work` returns an error or PostgreSQL raises one. The message of
+/// PostgreSQL's error is returned as `Ok(Err(message))`. A cancel or timeout of the statement is raised again instead.
 pub fn in_subtransaction<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, String>, E> {
     let work = AssertUnwindSafe(work);
     // SAFETY: on the backend's thread, in a transaction. The subtransaction ends in each case below. The current memory context

@@ -102,8 +102,8 @@ pub unsafe fn has_no_null(header: pg_sys::HeapTupleHeader, columns: usize) -> bo
     }
 }
 
-/// The ids of the last few transactions about which something was found out. Few suffice, because few transactions at a time
-/// insert into neighbouring pages.
+/// The ids of the last few transactions that were looked up. A few are enough, because only a few transactions at a time insert
+/// into neighbouring pages.
 #[derive(Default)]
 pub struct RecentTransactions {
     ids: [pg_sys::TransactionId; 8],

@@ -1,5 +1,5 @@
 //! Access to tables below SQL, for speed: it reads rows from pages, inserts them in batches, and builds indexes. It works on
-//! any table that [`table::Table`] describes, and names none.
+//! any table that a [`table::Table`] describes, and knows no table's name.
 
 #![allow(unsafe_code)] // calls PostgreSQL's C code
 

@@ -236,8 +236,8 @@ impl VisibleTuples {
 unsafe fn depends_on_xmin_only(header: pg_sys::HeapTupleHeader) -> bool {
     // SAFETY: as the caller promises.
     let bits = unsafe { u32::from((*header).t_infomask) };
-    // HEAP_XMIN_INVALID is set if the tuple is frozen, when another transaction may have the same id by now, and if its
-    // transaction was rolled back.
+    // HEAP_XMIN_INVALID is set if the inserting transaction was rolled back. It is also set if the tuple is frozen; another
+    // transaction may have the same id by now.
     bits & (pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_MOVED | pg_sys::HEAP_XMIN_INVALID)
         == pg_sys::HEAP_XMAX_INVALID
 }

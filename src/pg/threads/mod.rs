@@ -56,7 +56,7 @@ pub fn run<M: Send, T: Send>(
                 // Messages that come after the flag was set are discarded.
                 Ok(FromJob::Message(_)) if cancelled.load(Ordering::Relaxed) || watch.must_end() => {}
                 Ok(FromJob::Message(message)) => {
-                    // Sending a message to the client may end the backend, under threads that still compute.
+                    // Without the holdoff, a notice to the client could end the backend while threads still compute.
                     let _holdoff = InterruptHoldoff::new();
                     on_message(message);
                 }

@@ -7,13 +7,14 @@ use super::key::Key;
 use super::sorter::Sorter;
 use crate::storage::heap_pages::{RecentTransactions, for_each_page, has_no_null, tuples};
 
-/// Adds an entry to a sorter for each row that the index must have. [`Unfit`] if it finds a row that was updated or deleted, or
-/// that a running transaction other than this one has inserted. `memory` is the sorter's limit in bytes.
+/// Returns a sorter with an entry for each row that the index must have. Dead rows are skipped. [`Unfit`] if a row is in a HOT
+/// chain, was updated or deleted and is not dead yet, or was inserted by a running transaction other than this one. `memory` is
+/// the sorter's limit in bytes.
 ///
 /// # Safety
 ///
 /// A heap table that is locked against writers, and a key that [`Key::find`] found for it.
-pub unsafe fn sort_rows(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<Sorter, Unfit> {
+pub unsafe fn collect_entries(heap: pg_sys::Relation, key: Key, memory: usize) -> Result<Sorter, Unfit> {
     // SAFETY: as the caller promises. A page is locked while it is read.
     unsafe {
         let blocks = pg_sys::RelationGetNumberOfBlocksInFork(heap, pg_sys::ForkNumber::MAIN_FORKNUM);
@@ -88,8 +89,7 @@ impl Reader {
         }
     }
 
-    /// Whether the index must have an entry for a tuple, by PostgreSQL's own check. [`Unfit`] if the tuple was updated or
-    /// deleted, or if its inserting transaction is running.
+    /// Whether the index must have an entry for a tuple, by PostgreSQL's own check. [`Unfit`] as in [`collect_entries`].
     ///
     /// # Safety
     ///

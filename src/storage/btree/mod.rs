@@ -138,7 +138,7 @@ unsafe extern "C-unwind" fn build(
 unsafe fn build_quickly(heap: pg_sys::Relation, index: pg_sys::Relation, key: Key) -> Result<u64, Unfit> {
     // SAFETY: as the caller promises.
     unsafe {
-        let sorter = heap::sort_rows(heap, key, guc::max_memory())?;
+        let sorter = heap::collect_entries(heap, key, guc::max_memory())?;
         let rows = sorter.len();
         let mut tree = Tree::new(key.columns, leaf_free(index));
         let mut writer = Writer::new(index);

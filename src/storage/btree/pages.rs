@@ -143,8 +143,8 @@ impl Page {
         self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 
-    /// Writes a line pointer: the tuple's offset on the page, the flag LP_NORMAL, the tuple's size. `offset_number` counts from
-    /// 1.
+    /// Writes a line pointer: the tuple's offset on the page, the flag LP_NORMAL, the tuple's size. `offset_number`
+    /// counts from 1.
     #[inline]
     fn put_line_pointer(&mut self, offset_number: usize, at: usize, size: usize) {
         let (at, size) = (at as u32, size as u32);
