@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pgrx::PgSqlErrorCode::{self, *};
 use prize_format::{Listed, Obstacle, Reason, Reject};
 
-use super::step::PHASES;
+use super::phases::PHASES;
 use crate::pg::error::{hinted, wrap_errors};
 use crate::pg::user_query::Refusal;
 use crate::pg::{self, Diagnostics, Report, guc, machine, progress};

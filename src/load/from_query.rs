@@ -80,7 +80,7 @@ impl Rows {
         user_query::each(sql, RatingColumns::choose, |columns, row| {
             line += 1;
             self.has_probe = columns.has_probe();
-            scale.see(columns.stars(&row));
+            scale.count(columns.stars(&row));
             let read = match columns.read(&row) {
                 Ok(given) => self.add(line, given),
                 Err(reason) => self.reject(line, columns.text(&row), reason),

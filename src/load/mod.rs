@@ -26,6 +26,7 @@ mod insert_few;
 mod keys;
 mod ledger;
 mod locks;
+mod phases;
 mod plan;
 mod query_columns;
 mod rating_keys;
@@ -43,7 +44,8 @@ use crate::warehouse::unfinished;
 use abandon::Abandoned;
 use add_rating::Added;
 use error::LoadError;
-pub use step::{PHASES, work};
+pub use phases::PHASES;
+pub use step::work;
 
 /// Defines a SQL function that returns one row about a load, which `$load` returns.
 macro_rules! load_function {

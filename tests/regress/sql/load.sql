@@ -143,5 +143,4 @@ SELECT netflix_reset();
 SELECT run_id, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', workers => 3);
 SELECT sum(rating_key * customer_key * movie_key * rating) FROM fact_ratings;
 SELECT indexrelid::regclass AS index, indisvalid, indisready FROM pg_index WHERE indrelid = 'fact_ratings'::regclass ORDER BY 1;
-SELECT * FROM netflix_progress;
 DROP EXTENSION netflix_rec;
