@@ -22,6 +22,14 @@ SELECT dblink_cancel_query('other');
 SELECT dblink_disconnect('other');
 DROP EXTENSION dblink;
 
--- The work has ended.
+-- Once the work has ended, its row is gone.
+DO $$
+BEGIN
+    FOR try IN 1..600 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        EXIT WHEN NOT EXISTS (SELECT FROM netflix_progress);
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
 SELECT count(*) FROM netflix_progress;
 DROP EXTENSION netflix_rec;
