@@ -3,14 +3,11 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use super::calendar::DAYS;
+use super::movies::{Movie, movies};
+use super::random::{choose, choose_by, round_shares, scatter, solve, zipf_mandelbrot};
+use super::settings::{Form, Sample};
 use super::truth::Truth;
-use super::{Form, Sample, round_shares, scatter};
-use crate::Date;
-
-/// Day 0 of the Prize's ratings.
-pub const FIRST_DAY: (u32, u32, u32) = (1999, 11, 11);
-/// Days from the first rating to the last, 2005-12-31.
-pub const DAYS: u32 = 2243;
 
 /// Of a lifelike form, one customer in so many has rated 1 to 5 movies.
 const COLD: u32 = 100;
@@ -32,21 +29,6 @@ pub struct Customer {
     rarity: f32,
     /// How many sessions it rates in; 0 where each rating has a day of its own.
     sessions: u32,
-}
-
-pub struct Movie {
-    pub id: u32,
-    /// Counted from 0, in id order.
-    pub index: usize,
-    /// The year of its release, where known.
-    pub release_year: Option<u32>,
-    /// No rating is older, counted as days are.
-    released: u32,
-    ratings: u64,
-    probe: u64,
-    qualifying: u64,
-    /// How well it is known: the logarithm of its ratings, less the mean and over the standard deviation of all movies'.
-    pub fame: f32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,13 +57,6 @@ struct Class {
     from: u32,
     to: u32,
     activity: f64,
-}
-
-/// Zipf's law as Mandelbrot widened it, over the ranks of `n`, with mean 1.
-fn zipf_mandelbrot(n: u32, exponent: f64, shift: f64) -> Vec<f64> {
-    let weight = |rank| ((f64::from(rank) + 0.5) / f64::from(n) + shift).powf(-exponent);
-    let mean = (0..n).map(weight).sum::<f64>() / f64::from(n);
-    (0..n).map(|rank| weight(rank) / mean).collect()
 }
 
 impl Population {
@@ -195,12 +170,6 @@ fn cool(activity: &mut [f64], customers: usize, mean: f64) {
     }
 }
 
-/// Every day's date, by its number.
-pub fn calendar() -> Vec<Date> {
-    let (year, month, day) = FIRST_DAY;
-    std::iter::successors(Date::new(year, month, day), |date| date.next()).take(DAYS as usize).collect()
-}
-
 /// Ids with gaps, as the Prize's are: 480,189 of the numbers up to 2,649,429. In no order.
 fn sparse_ids(count: u32, rng: &mut impl Rng) -> Vec<u32> {
     let highest = (f64::from(count) * 2_649_429.0 / 480_189.0) as u32;
@@ -227,144 +196,12 @@ fn classes(activity: &[f64]) -> Vec<Class> {
     classes
 }
 
-fn movies(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Vec<Movie> {
-    let mut popularity = zipf_mandelbrot(sample.movies, 2.0, 0.027);
-    popularity.shuffle(rng);
-    // A movie is rated by half of all customers at most, and by one at least.
-    let most = f64::from(sample.customers) * 0.5;
-    let share = |scale: f64, popularity: f64| (most * -(-scale * popularity / most).exp_m1()).max(1.0);
-    let total = (sample.ratings + qualifying) as f64;
-    let scale = solve(total, |scale| popularity.iter().map(|&p| share(scale, p)).sum());
-    let shares = popularity.iter().map(|&p| share(scale, p)).collect::<Vec<_>>();
-    // Beyond the total where that gives each movie less than its one rating.
-    let total = shares.iter().sum::<f64>();
-    let mut split = |whole: u64| {
-        let mut parts =
-            round_shares(shares.iter().map(|share| share * whole as f64 / total), rng).collect::<Vec<_>>();
-        // Sums of floating-point numbers may be one short.
-        let missing = whole.saturating_sub(parts.iter().sum());
-        parts.iter_mut().take(missing as usize).for_each(|part| *part += 1);
-        parts
-    };
-    let (ratings, qualifying, probe) = (split(sample.ratings), split(qualifying), split(probe));
-    let known = shares.iter().map(|share| share.ln()).collect::<Vec<_>>();
-    let mean = known.iter().sum::<f64>() / known.len() as f64;
-    let variance = known.iter().map(|known| (known - mean).powi(2)).sum::<f64>() / known.len() as f64;
-    let movie = |index: usize| {
-        // Half of the movies are younger than eight years, and 7 in 17,770 have no year.
-        let release_year = 2005 - (-(rng.random::<f64>()).ln() * 11.5).min(109.0) as u32;
-        Movie {
-            id: index as u32 + 1,
-            index,
-            release_year: (rng.random_range(0..2500) != 0 && index != 5).then_some(release_year),
-            released: first_day(release_year),
-            ratings: ratings[index],
-            probe: probe[index].min(ratings[index]),
-            qualifying: qualifying[index],
-            fame: ((known[index] - mean) / variance.sqrt().max(f64::MIN_POSITIVE)) as f32,
-        }
-    };
-    (0..sample.movies as usize).map(movie).collect()
-}
-
-/// The first day of a year, counted as days are; 0 for years that began before them.
-fn first_day(year: u32) -> u32 {
-    const OF_2000: u32 = 51;
-    year.checked_sub(2000).map_or(0, |years| OF_2000 + years * 365 + years.div_ceil(4))
-}
-
-/// Finds where a rising function reaches a value.
-fn solve(value: f64, function: impl Fn(f64) -> f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1e-6);
-    while function(high) < value && high < 1e12 {
-        (low, high) = (high, high * 4.0);
-    }
-    while high - low > 1e-12 * high {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if function(middle) < value { low = middle } else { high = middle }
-    }
-    high
-}
-
-/// Hands on `count` different numbers from `from` to below `to`, each as likely as the next.
-fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut hand_on: impl FnMut(u32)) {
-    // Selection sampling (Knuth, The Art of Computer Programming, volume 2, algorithm 3.4.2 S) where many are
-    // taken, drawing again what was drawn before where few are.
-    let size = to - from;
-    if u64::from(count) * 8 >= u64::from(size) {
-        let mut missing = count;
-        for number in from..to {
-            if rng.random_range(0..to - number) < missing {
-                hand_on(number);
-                missing -= 1;
-            }
-        }
-        return;
-    }
-    let mut seen = std::collections::HashSet::with_capacity(count as usize);
-    while seen.len() < count as usize {
-        let number = rng.random_range(from..to);
-        if seen.insert(number) {
-            hand_on(number);
-        }
-    }
-}
-
-/// Hands on `count` different numbers from `from` to below `to`, each the likelier the nearer `weight` is to 1; above 0 of all.
-fn choose_by(
-    weight: impl Fn(u32) -> f32,
-    from: u32,
-    to: u32,
-    count: u32,
-    rng: &mut impl Rng,
-    mut hand_on: impl FnMut(u32),
-) {
-    let size = to - from;
-    if count == 0 {
-        return;
-    }
-    if u64::from(count) * 8 >= u64::from(size) {
-        // Those whose exponential waiting times are shortest (Efraimidis and Spirakis 2006, "Weighted random sampling with a
-        // reservoir").
-        let waiting = |number| (-(1.0 - rng.random::<f32>()).ln() / weight(number), number);
-        let mut waiting = (from..to).map(waiting).collect::<Vec<_>>();
-        let by_time =
-            |one: &(f32, u32), other: &(f32, u32)| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1));
-        if count < size {
-            waiting.select_nth_unstable_by(count as usize - 1, by_time);
-        }
-        waiting.truncate(count as usize);
-        waiting.sort_unstable_by_key(|&(_, number)| number);
-        return waiting.into_iter().for_each(|(_, number)| hand_on(number));
-    }
-    let mut seen = std::collections::HashSet::with_capacity(count as usize);
-    while seen.len() < count as usize {
-        let number = rng.random_range(from..to);
-        if rng.random::<f32>() < weight(number) && seen.insert(number) {
-            hand_on(number);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
-
-    #[test]
-    fn years_begin_where_the_calendar_says() {
-        let calendar = calendar();
-        assert_eq!(calendar.len(), DAYS as usize);
-        for year in 2000..=2005 {
-            assert_eq!(calendar[first_day(year) as usize].ymd(), (year, 1, 1));
-        }
-        assert_eq!(first_day(1999), 0);
-    }
 
     #[test]
     fn lifelike_customers_rate_in_sessions_and_some_hardly_at_all() {

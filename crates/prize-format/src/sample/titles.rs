@@ -3,8 +3,8 @@
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::population::Movie;
-use crate::Title;
+use super::movies::Movie;
+use crate::parse::title::Title;
 
 const ADJECTIVES: &[&str] = &[
     "Silent",

@@ -3,8 +3,10 @@
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::population::{DAYS, Movie};
-use super::{Form, Sample, scatter};
+use super::calendar::DAYS;
+use super::movies::Movie;
+use super::random::scatter;
+use super::settings::{Form, Sample};
 
 const FACTORS: usize = 10;
 const CUSTOMER_BIAS: f32 = 0.42;

@@ -1,36 +1,14 @@
 //! Writes a data set in any of the layouts that people have it in.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
-use super::population::calendar;
-use crate::{Date, Title};
-
-/// Which files hold the training set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// `training_set/mv_0000001.txt` and so on, one a movie.
-    Files,
-    /// The same in `training_set.tar`.
-    Tar,
-    /// `combined_data_1.txt` to `combined_data_4.txt`, as Kaggle has them.
-    Combined,
-}
-
-/// How lines and files are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// End lines with `\r\n`.
-    pub crlf: bool,
-    /// End the last line of each file, too.
-    pub final_newline: bool,
-    /// Compress each file, its name then ending in `.gz`.
-    pub gzip: bool,
-}
+use super::calendar::calendar;
+use super::output::{Lines, Output};
+use super::settings::{Layout, Style};
+use crate::parse::date::Date;
+use crate::parse::title::Title;
 
 /// One movie's ratings, as text with plain line ends.
 #[derive(Default)]
@@ -244,94 +222,4 @@ fn push_number(text: &mut Vec<u8>, mut number: u32) {
         }
     }
     text.extend(&digits[from..]);
-}
-
-/// A file, compressed or not, whose lines end as the style says.
-struct Output {
-    sink: Sink,
-    lines: Lines,
-}
-
-enum Sink {
-    Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
-}
-
-impl Output {
-    fn create(folder: &Path, name: &str, style: Style) -> io::Result<Output> {
-        let suffix = if style.gzip { ".gz" } else { "" };
-        let file = BufWriter::with_capacity(1 << 16, File::create(folder.join(format!("{name}{suffix}")))?);
-        let sink = match style.gzip {
-            true => Sink::Gzip(GzEncoder::new(file, Compression::fast())),
-            false => Sink::Plain(file),
-        };
-        Ok(Output { sink, lines: Lines { style, is_held: false } })
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        self.lines.finish(&mut self.sink)?;
-        match self.sink {
-            Sink::Plain(mut file) => file.flush(),
-            Sink::Gzip(file) => file.finish()?.flush(),
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.lines.write(&mut self.sink, text)?;
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Sink::Plain(file) => file.write(bytes),
-            Sink::Gzip(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Sink::Plain(file) => file.flush(),
-            Sink::Gzip(file) => file.flush(),
-        }
-    }
-}
-
-/// Turns plain line ends into the style's, holding back the one that may be the last.
-struct Lines {
-    style: Style,
-    is_held: bool,
-}
-
-impl Lines {
-    fn write(&mut self, sink: &mut impl Write, text: &[u8]) -> io::Result<()> {
-        let (false, true) = (self.style.crlf, self.style.final_newline) else {
-            for piece in text.split_inclusive(|&b| b == b'\n') {
-                self.release(sink)?;
-                let line = piece.strip_suffix(b"\n");
-                sink.write_all(line.unwrap_or(piece))?;
-                self.is_held = line.is_some();
-            }
-            return Ok(());
-        };
-        sink.write_all(text)
-    }
-
-    fn release(&mut self, sink: &mut impl Write) -> io::Result<()> {
-        match std::mem::take(&mut self.is_held) {
-            true => sink.write_all(if self.style.crlf { b"\r\n" } else { b"\n" }),
-            false => Ok(()),
-        }
-    }
-
-    fn finish(&mut self, sink: &mut impl Write) -> io::Result<()> {
-        if self.style.final_newline { self.release(sink) } else { Ok(()) }
-    }
 }

@@ -1,0 +1,165 @@
+//! The form all of the Prize's files but the titles share: blocks of records under the `id:` line of their movie.
+
+use std::io::{self, Read};
+
+use super::lines::{Buffer, Line, LineReader};
+use super::record::{Record, parse_id};
+use super::reject::Reason;
+
+/// What a line turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<T> {
+    /// `id:`; what follows belongs to this movie.
+    Movie(u32),
+    /// A record of the movie last named.
+    Record(T),
+    /// Nothing stands on it.
+    Blank,
+    /// A line that could not be used.
+    Refused(Reason),
+}
+
+/// Reads the blocks of one file; use [`BlockReader::next`] until it gives `None`.
+pub struct BlockReader<R, T> {
+    lines: LineReader<R>,
+    movie_id: Option<u32>,
+    record: std::marker::PhantomData<T>,
+}
+
+/// An event and the line it stands on.
+#[derive(Debug)]
+pub struct Located<'a, T> {
+    /// What the line says.
+    pub event: Event<T>,
+    /// The line itself.
+    pub line: Line<'a>,
+}
+
+impl<R: Read, T: Record> BlockReader<R, T> {
+    /// Reads from the beginning of a file.
+    pub fn new(source: R) -> BlockReader<R, T> {
+        BlockReader::with(Buffer::default(), None, source)
+    }
+
+    /// Reads from the beginning of a line on that stands under this movie, into a buffer that another reader gave back.
+    pub(crate) fn with(buffer: Buffer, movie_id: Option<u32>, source: R) -> BlockReader<R, T> {
+        BlockReader { lines: LineReader::with(buffer, source), movie_id, record: std::marker::PhantomData }
+    }
+
+    /// Its buffer, for the next reader.
+    pub(crate) fn into_buffer(self) -> Buffer {
+        self.lines.into_buffer()
+    }
+
+    /// The movie that a record on the next line would belong to.
+    pub fn movie_id(&self) -> Option<u32> {
+        self.movie_id
+    }
+
+    /// Where the next line starts.
+    pub fn offset(&self) -> u64 {
+        self.lines.offset()
+    }
+
+    /// What it reads from, of which it may have read more than it gave.
+    pub fn source(&self) -> &R {
+        self.lines.source()
+    }
+
+    /// The next line, or `None` after the last.
+    #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
+    pub fn next(&mut self) -> io::Result<Option<Located<'_, T>>> {
+        let Some(line) = self.lines.next()? else { return Ok(None) };
+        let event = read_event(&line, &mut self.movie_id);
+        Ok(Some(Located { event, line }))
+    }
+}
+
+fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T> {
+    if line.too_long {
+        *movie_id = None;
+        return Event::Refused(Reason::TooLong);
+    }
+    if line.bytes.is_empty() {
+        return Event::Blank;
+    }
+    if let [id @ .., b':'] = line.bytes {
+        *movie_id = parse_id(id);
+        return match *movie_id {
+            Some(id) => Event::Movie(id),
+            None => Event::Refused(refusal(line.bytes, Reason::Movie)),
+        };
+    }
+    match (T::parse(line.bytes), movie_id.is_some()) {
+        (Ok(record), true) => Event::Record(record),
+        (Ok(_), false) => Event::Refused(Reason::NoMovie),
+        (Err(reason), _) => {
+            if may_name_a_movie(line.bytes) {
+                *movie_id = None;
+            }
+            Event::Refused(refusal(line.bytes, reason))
+        }
+    }
+}
+
+/// Whether a line that cannot be used may once have been a movie's: what follows it must not count for the movie
+/// before it.
+fn may_name_a_movie(line: &[u8]) -> bool {
+    line.contains(&b':') || (!line.contains(&b',') && line.iter().any(u8::is_ascii_digit))
+}
+
+/// What to say of a line that cannot be read as it should: control bytes in it come before all else.
+pub(crate) fn refusal(line: &[u8], reason: Reason) -> Reason {
+    if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') { Reason::Binary } else { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::record::{Probe, Rating};
+
+    fn events<T: Record>(text: &[u8]) -> Vec<(u64, Event<T>)> {
+        let mut reader = BlockReader::new(text);
+        let mut events = Vec::new();
+        while let Some(Located { event, line }) = reader.next().unwrap() {
+            events.push((line.number, event));
+        }
+        events
+    }
+
+    #[test]
+    fn records_belong_to_the_movie_above_them() {
+        let probe = |customer_id| Event::Record(Probe { customer_id });
+        assert_eq!(
+            events(b"5\n1:\r\n7\r\n\n0:\n8\n2:\n9"),
+            [
+                (1, Event::Refused(Reason::NoMovie)),
+                (2, Event::Movie(1)),
+                (3, probe(7)),
+                (4, Event::Blank),
+                (5, Event::Refused(Reason::Movie)),
+                (6, Event::Refused(Reason::NoMovie)),
+                (7, Event::Movie(2)),
+                (8, probe(9)),
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_read_under_a_damaged_movie_line() {
+        for damaged in ["2: ", "2:\t", "2;", "2", "x2:x", ":", &"2".repeat(9000)] {
+            let text = format!("1:\n7,5,2004-02-29\n{damaged}\n8,1,2004-02-29\n3:\n9,2,2004-02-29\n");
+            let last = events::<Rating>(text.as_bytes()).split_off(2);
+            assert!(matches!(last[0], (3, Event::Refused(_))), "{damaged}");
+            assert_eq!(last[1], (4, Event::Refused(Reason::NoMovie)), "{damaged}");
+            assert!(matches!(last[3], (6, Event::Record(_))), "{damaged}");
+        }
+        let text = b"1:\n7,5,2004-02-29\n8,x,2004-02-29\njunk\n9,1,2004-02-29\n";
+        assert!(matches!(events::<Rating>(text)[4], (5, Event::Record(_))));
+    }
+
+    #[test]
+    fn binary_junk_is_called_by_its_name() {
+        assert_eq!(events::<Rating>(b"\x7fELF\x02\x01\n"), [(1, Event::Refused(Reason::Binary))]);
+    }
+}
