@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use prize_format::{ContentCheck, Error, Folder, Limits, RatingReader, Survey, Watch, modified};
+use prize_format::{ContentCheck, Error, Folder, Limits, RatingReader, Survey, Watch, modification_time};
 use tempfile::TempDir;
 
 /// A folder `mine`, below which files may be read, and a folder `theirs`, with the same set of files each.
@@ -26,7 +26,7 @@ fn mine(root: &TempDir) -> PathBuf {
 
 fn survey(path: &Path, below: &Path) -> Result<Survey, Error> {
     let folder = Folder::open_below(path, Some(below))?;
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     Survey::take(&folder, Limits { rejects: Some(0), memory: 1 << 30 }, &watch)
 }
 
@@ -78,7 +78,7 @@ fn what_a_link_replaces_between_the_passes_is_not_read() {
     fs::remove_dir_all(mine.join("set/training_set")).unwrap();
     symlink(root.path().join("theirs/set/training_set"), mine.join("set/training_set")).unwrap();
     let file = survey.files.iter().find(|file| file.path.ends_with("mv_0000001.txt")).unwrap();
-    assert!(is_outside(modified(file)));
+    assert!(is_outside(modification_time(file)));
     assert!(is_outside(ContentCheck::default().run(file, &|| Ok(()))));
     let (units, mut ratings) = (survey.units(1), Vec::new());
     let mut reader = RatingReader::new(&survey.files, &|| Ok(()));

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{RATINGS, folder, survey, survey_more, told};
-use prize_format::{Folder, Kind, QualifyingPair, Subset, Survey, read_qualifying};
+use prize_format::{Folder, QualifyingPair, Subset, Survey, TextKind, read_qualifying};
 
 const QUALIFYING: &[u8] = b"2:\n1000,2005-12-01\n7,2005-12-03\n4:\n8,2005-12-02\n";
 
@@ -45,7 +45,7 @@ fn answers_go_with_the_lines_of_the_qualifying_set() {
             assert_eq!((survey.rejects.count, told(&folder, &survey)), (0, vec![]));
             assert_eq!(
                 survey.files.iter().map(|file| file.kind).collect::<Vec<_>>(),
-                [Kind::Ratings, Kind::Qualifying, Kind::Judging]
+                [TextKind::Ratings, TextKind::Qualifying, TextKind::Judging]
             );
         }
     }
@@ -70,14 +70,14 @@ fn answers_out_of_step_are_left_aside_with_the_line() {
         fs::write(folder.path().join("judging.txt"), text).unwrap();
         let survey = survey_more(folder.path(), 0).unwrap();
         assert_eq!((pairs(&survey), survey.ratings(), survey.rejects.count), (unanswered(), 1, 0), "{text}");
-        assert!(survey.files.iter().all(|file| file.kind != Kind::Judging));
+        assert!(survey.files.iter().all(|file| file.kind != TextKind::Judging));
         let why = format!(
-            "its lines go with those of \"qualifying.txt\", but on line {line} it has {found}, where that has {wanted}"
+            "each of its lines must match the same line of \"qualifying.txt\", but line {line} is {found} here and {wanted} there"
         );
         let told = told(&folder, &survey);
         assert_eq!(
             told,
-            [(format!("\"judging.txt\" was left aside, all else is loaded: {why}{next}"), true)]
+            [(format!("\"judging.txt\" was skipped, everything else is loaded: {why}{next}"), true)]
         );
     }
 }
@@ -97,18 +97,18 @@ fn a_line_that_cannot_be_used_moves_no_other() {
         rejects.collect::<Vec<_>>(),
         [
             (
-                Kind::Qualifying,
+                TextKind::Qualifying,
                 3,
                 "date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd".into()
             ),
-            (Kind::Judging, 2, "rating is not 1, 2, 3, 4 or 5".into()),
+            (TextKind::Judging, 2, "rating is not 1, 2, 3, 4 or 5".into()),
         ]
     );
     // No line may be refused, but these files are not needed.
     let many = |name: &str, line: &str| {
         (
             format!(
-                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; all else is loaded"
+                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; everything else is loaded"
             ),
             true,
         )
@@ -138,7 +138,7 @@ fn answers_in_another_form_are_no_answers() {
 
 #[test]
 fn answers_need_the_qualifying_set() {
-    let wanted = "\"judging.txt\" was left aside, all else is loaded: its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again";
+    let wanted = "\"judging.txt\" was skipped, everything else is loaded: its lines name no customers; each answers the same line of qualifying.txt, which is not there. Put qualifying.txt beside it and load the folder again";
     for files in [&[RATINGS, ("judging.txt", b"2:\n3,0\n")][..], &[("judging.txt", b"2:\n3,0\n")]] {
         let (folder, survey) = survey(files);
         assert_eq!(told(&folder, &survey), [(wanted.to_owned(), true)]);
@@ -155,11 +155,11 @@ fn what_is_not_there_is_listed() {
     assert_eq!(
         absent(&[RATINGS]),
         [
-            "\"movie_titles.csv\", \"probe.txt\", \"qualifying.txt\" and \"judging.txt\" are not there: the load goes on without"
+            "\"movie_titles.csv\", \"probe.txt\", \"qualifying.txt\" and \"judging.txt\" are not there: everything else is loaded"
         ]
     );
     let all: &[(&str, &[u8])] =
         &[RATINGS, ("movie_titles.txt", b""), ("probe.txt", b""), ("qualifying.txt", b"")];
-    assert_eq!(absent(all), ["\"judging.txt\" is not there: the load goes on without"]);
+    assert_eq!(absent(all), ["\"judging.txt\" is not there: everything else is loaded"]);
     assert_eq!(absent(&[all, &[("grand_prize/judging.txt.gz", b"")]].concat()), [""; 0]);
 }

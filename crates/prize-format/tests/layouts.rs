@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    Content, Error, Folder, Kind, Known, Limits, Notice, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
-    read_probe,
+    Content, Error, Folder, Limits, LoadedRatings, Notice, Obstacle, Rating, RatingReader, Survey, TextKind,
+    Unit, Watch, read_probe,
 };
 use tempfile::TempDir;
 
@@ -31,9 +31,9 @@ fn add(folder: &Path, files: &[(&str, &[u8])]) {
 
 fn take(folder: &Folder) -> Result<Survey, Error> {
     let limits = Limits { rejects: Some(0), memory: usize::MAX };
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     let mut survey = Survey::take(folder, limits, &watch)?;
-    survey.leave_out_duplicates(&mut Known::default(), 0..=u32::MAX, limits, &watch)?;
+    survey.leave_out_duplicates(&mut LoadedRatings::default(), 0..=u32::MAX, limits, &watch)?;
     Ok(survey)
 }
 
@@ -133,7 +133,7 @@ fn an_archive_beside_a_part_of_its_files_is_told() {
         let loaded = load(folder.path());
         assert_eq!(loaded.ratings.len(), 2);
         let told = format!(
-            "\"{name}\" is not read: what was unpacked is read instead, which is 1 of its files. If some are missing, \
+            "\"{name}\" is not read: the files unpacked from it are read instead (number of files: 1). If some are missing, \
              unpack it again: tar -xf '{name}' -C '.'"
         );
         assert_eq!(loaded.told, [told]);
@@ -157,7 +157,7 @@ fn a_folder_with_the_name_of_its_file_is_read() {
     let names = "\"combined_data_3.txt\" and \"probe.txt\"";
     assert_eq!(
         told,
-        [format!("!{names} are not read: no plain file of that name is there, nor in a folder of that name")]
+        [format!("!{names} are not read: not a plain file, and not a folder with a plain file of that name")]
     );
 }
 
@@ -180,7 +180,7 @@ fn a_file_whose_name_is_not_looked_for_is_told() {
             "\"archive.zip\" is not read: it is a zip archive. Unpack it: unzip 'archive.zip' -d '.'",
             "!\"combined_data_4.txt.zip\" is not read: it is a zip archive. Unpack it: unzip \
              'combined_data_4.txt.zip' -d '.'",
-            "!\"combined_data_2 (1).txt\" is not read: files of such names are not looked for",
+            "!\"combined_data_2 (1).txt\" is not read: no file of the data set has such a name",
         ]
     );
 }
@@ -200,7 +200,7 @@ fn what_an_archive_holds_is_read_or_told() {
         assert_eq!(
             loaded.told,
             [
-                "!\"mv_2.txt.gz\" and \"probe.txt\" are not read: of \"training_set.tar\", only files mv_*.txt are. \
+                "!\"mv_2.txt.gz\" and \"probe.txt\" are not read: only the files mv_*.txt of \"training_set.tar\" are read. \
               Unpack it: tar -xf 'training_set.tar' -C '.'"
             ]
         );
@@ -234,7 +234,7 @@ fn links_and_sparse_files_in_an_archive_are_refused() {
                     fs::write(&archive, gzip(&fs::read(&archive).unwrap())).unwrap();
                 }
                 let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
-                let Error::NoFile { member, kind: found, .. } = &error else { panic!("{error:?}") };
+                let Error::NotAFile { member, kind: found, .. } = &error else { panic!("{error:?}") };
                 assert!(member.ends_with("mv_2.txt") && *found == kind, "{error}");
                 assert!(error.remedy().unwrap().contains("tar -xf"));
             }
@@ -259,7 +259,7 @@ fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
     let loaded = load(plain.path());
     assert_eq!(customers(&loaded), BOTH);
     let names = "\"combined_data_1.txt.gz\" and \"combined_data_2.txt.gz\"";
-    assert_eq!(loaded.told, [format!("{names} are not gzipped, and read as plain text")]);
+    assert_eq!(loaded.told, [format!("{names} are not gzipped despite the ending .gz, and are read as plain text")]);
 }
 
 #[test]
@@ -268,9 +268,9 @@ fn of_a_gzip_file_that_is_not_whole_it_is_told() {
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 1;
     for (bytes, why) in [
-        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded whole"),
-        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded whole"),
-        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded completely"),
+        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded completely"),
+        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded completely"),
         (&damaged, "the gzip file is damaged"),
     ] {
         let folder = folder(&[("combined_data_1.txt", bytes)]);
@@ -335,7 +335,7 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
             let remedy = content.remedy(&path).replace(&format!("{}/", folder.path().display()), "");
             let remedy = remedy.replace(&folder.path().display().to_string(), ".");
             let told = format!(
-                "!\"{name}\" was left aside, all else is loaded: it holds {}. Put a good copy there and load the \
+                "!\"{name}\" was skipped, everything else is loaded: it holds {}. Put a good copy there and load the \
                  folder again. {remedy}",
                 content.name()
             );
@@ -348,7 +348,7 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
     let damaged = folder(&[("combined_data_1.txt", RATINGS), ("qualifying.txt", &whole[..whole.len() / 2])]);
     let survey = take(&Folder::open(damaged.path()).unwrap()).unwrap();
     assert_eq!((survey.ratings(), survey.qualifying, survey.rejects.count), (2, 0, 0));
-    assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == Kind::Ratings));
+    assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == TextKind::Ratings));
     assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1]);
     assert_eq!(survey.customers.iter().collect::<Vec<_>>(), [7, 42]);
     assert!(survey.notices[0].is_loss(), "{:?}", survey.notices);
@@ -357,7 +357,7 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
 #[test]
 fn a_file_without_a_line_that_can_be_used_is_told() {
     let folder = folder(&[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", b"")]);
-    assert_eq!(load(folder.path()).told, ["!no line that can be used is in \"combined_data_2.txt\""]);
+    assert_eq!(load(folder.path()).told, ["!no line of \"combined_data_2.txt\" could be used"]);
 }
 
 #[test]
@@ -405,7 +405,9 @@ fn a_file_in_the_place_of_the_folder_is_named() {
     let folder = folder(&[("training_set.tar", RATINGS)]);
     let file = folder.path().join("training_set.tar");
     let error = Folder::open(&file).map(drop).unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { obstacle: Obstacle::NoFolder(path), .. } if *path == file));
+    assert!(
+        matches!(&error, Error::Unreachable { obstacle: Obstacle::NotAFolder(path), .. } if *path == file)
+    );
     // Who may read nothing but what lies below a folder is told of nothing else.
     let below = folder.path().join("below");
     fs::create_dir(&below).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use common::{RATINGS, folder, survey, survey_more, told};
-use prize_format::{Error, Folder, Kind, Survey, read_probe, read_qualifying};
+use prize_format::{Error, Folder, Survey, TextKind, read_probe, read_qualifying};
 
 fn titles(survey: &Survey) -> Vec<(u32, Option<u16>, &str)> {
     survey
@@ -20,16 +20,16 @@ fn titles(survey: &Survey) -> Vec<(u32, Option<u16>, &str)> {
 fn what_a_spreadsheet_or_a_data_frame_saved_is_read_and_told() {
     let wanted = [(1, Some(2003), "A"), (2, None, "B, C"), (3, Some(1984), "1984")];
     for (text, form) in [
-        ("1,2003,A,,,\n2,NULL,B, C,,\n3,1984,1984,,,\n", "empty columns behind"),
+        ("1,2003,A,,,\n2,NULL,B, C,,\n3,1984,1984,,,\n", "empty columns at the end"),
         ("1,2003,A\n2,NULL,\"B, C\"\n3,1984,1984\n", "fields in quotes"),
         ("movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n", "a header and fields in quotes"),
-        ("0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n", "an index column in front and fields in quotes"),
+        ("0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n", "an index column at the beginning and fields in quotes"),
         ("1;2003;A\n2;;B, C\n3;1984;1984\n", "semicolons between fields"),
     ] {
         let (folder, survey) = survey(&[RATINGS, ("movie_titles.csv", text.as_bytes())]);
         assert_eq!((titles(&survey), survey.rejects.count), (wanted.to_vec(), 0), "{text}");
         let form =
-            format!("\"movie_titles.csv\" is not as Netflix gave it out, but has {form}: it is read as that");
+            format!("\"movie_titles.csv\" is not in the form that Netflix published: it has {form}. It is read in that form");
         assert_eq!(told(&folder, &survey), [(form, false)]);
         // Movies of titles are movies.
         assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1, 2, 3]);
@@ -57,7 +57,7 @@ fn titles_never_stop_ratings() {
         [(
             format!(
                 "5000 lines of \"movie_titles.csv\" could not be used; the first is line 1: {first}. \
-                                Mend the file and load the folder again; all else is loaded"
+                                Mend the file and load the folder again; everything else is loaded"
             ),
             true
         )]
@@ -104,7 +104,7 @@ fn a_file_that_cannot_be_read_and_is_not_needed_is_left_aside() {
             // Nor is anything known of what it says.
             assert_eq!((survey.customers.len(), survey.movies.len(), survey.probe.len()), (1, 1, 0));
             let [(told, true)] = &told(&folder, &survey)[..] else { panic!("{:?}", survey.notices) };
-            let told_why = format!("\"{file}\" was left aside, all else is loaded: ");
+            let told_why = format!("\"{file}\" was skipped, everything else is loaded: ");
             assert!(told.starts_with(&told_why), "{told}");
             assert!(told.ends_with(". Put a good copy there and load the folder again"), "{told}");
             // Where there is nothing else, it is an error.
@@ -127,7 +127,7 @@ fn of_two_titles_files_the_official_form_comes_first() {
     ] {
         let (folder, survey) = survey(&[RATINGS, ("movie_titles.csv", one), ("movie_titles.txt", other)]);
         assert_eq!(titles(&survey)[0].2, title);
-        assert_eq!(survey.files.iter().filter(|file| file.kind == Kind::Titles).count(), 1);
+        assert_eq!(survey.files.iter().filter(|file| file.kind == TextKind::Titles).count(), 1);
         // Of the other nothing is taken: no movie, and no reject.
         assert_eq!((survey.movies.len(), survey.rejects.count), (survey.titles.len(), 0));
         let left = if wanted == "movie_titles.csv" { "movie_titles.txt" } else { "movie_titles.csv" };

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    BlockReader, ContentCheck, Date, Error, Event, Folder, Judged, Kind, Known, Limits, Located, Probe,
+    BlockReader, ContentCheck, Date, Error, Event, Folder, Judged, TextKind, LoadedRatings, Limits, LocatedEvent, Probe,
     Qualifying, QualifyingPair, Rating, RatingReader, Record, Reject, Survey, Title, Unit, Watch, read_probe,
     read_qualifying,
 };
@@ -60,7 +60,7 @@ pub fn sections(input: &[u8]) -> BTreeMap<u8, Vec<u8>> {
 pub fn records<T: Record>(text: impl Read) -> (Vec<(u32, T)>, u64) {
     let (mut records, mut refused) = (Vec::new(), 0);
     let mut reader = BlockReader::<_, T>::new(text);
-    while let Some(Located { event, .. }) = reader.next().unwrap() {
+    while let Some(LocatedEvent { event, .. }) = reader.next().unwrap() {
         match event {
             Event::Record(record) => records.push((reader.movie_id().unwrap(), record)),
             Event::Refused(_) => refused += 1,
@@ -74,7 +74,7 @@ pub fn records<T: Record>(text: impl Read) -> (Vec<(u32, T)>, u64) {
 fn events<T: Record>(text: &[u8]) -> Vec<(Option<u32>, Event<T>)> {
     let mut events = Vec::new();
     let mut reader = BlockReader::<_, T>::new(text);
-    while let Some(Located { event, .. }) = reader.next().unwrap() {
+    while let Some(LocatedEvent { event, .. }) = reader.next().unwrap() {
         events.push((reader.movie_id(), event));
     }
     while let Some((_, Event::Blank)) = events.last() {
@@ -124,10 +124,10 @@ pub fn load(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) ->
 }
 
 fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -> Result<Loaded, Error> {
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
     let mut survey = Survey::take(&Folder::open(folder)?, limits, &watch)?;
     for movies in [0..=way.pivot, way.pivot.saturating_add(1)..=u32::MAX] {
-        let mut those = Known::default();
+        let mut those = LoadedRatings::default();
         for (movie_id, rating) in known {
             those.add(*movie_id, *rating)?;
         }
@@ -145,7 +145,7 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
         for movie in &kept.movies {
             reader.read(movie, &mut ratings)?;
             assert_eq!(ratings.len() as u64, movie.ratings);
-            numbered.extend(ratings.iter().zip(movie.first..).map(|(rating, number)| {
+            numbered.extend(ratings.iter().zip(movie.ratings_before..).map(|(rating, number)| {
                 let is_probe = movie.probe.binary_search(&rating.customer_id).is_ok();
                 (number, (movie.movie_id, *rating, is_probe))
             }));
@@ -184,7 +184,7 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
         ratings_rejected: survey
             .files
             .iter()
-            .filter(|file| file.kind == Kind::Ratings)
+            .filter(|file| file.kind == TextKind::Ratings)
             .map(|file| file.rejected)
             .sum(),
     })
@@ -197,7 +197,7 @@ fn check_survey(survey: &Survey) {
     for reject in &survey.rejects.kept {
         assert!(!reject.text.chars().any(char::is_control) && reject.text.len() < 1000);
     }
-    let read = survey.files.iter().filter(|file| file.kind == Kind::Ratings);
+    let read = survey.files.iter().filter(|file| file.kind == TextKind::Ratings);
     assert_eq!(survey.ratings(), read.map(|file| file.records).sum::<u64>());
     assert!(survey.titles.is_sorted_by(|a, b| a.movie_id < b.movie_id));
     let mut content = ContentCheck::default();

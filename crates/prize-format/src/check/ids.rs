@@ -1,21 +1,23 @@
-//! A set of ids, small where they lie close together, that knows each id's rank.
+//! A set of ids that knows the rank of each id. It is small if the ids are close together.
 
 const PAGE_BITS: u32 = 16;
 const WORDS: usize = 1 << (PAGE_BITS - 6);
 
 type Page = Box<[u64; WORDS]>;
-/// A page, and how many ids there are before each of its words.
+/// A page, and for each of its words the number of ids in the set that come before the word.
 type RankedPage = (Page, Box<[u32; WORDS]>);
 
-/// Ids seen so far: 12 KB, ranked, for each 65,536 numbers in a row of which there is at least one.
+/// A set of ids that grows. It is a bitmap in pages of 65,536 possible ids. A page with at least one id takes 12 KB, of which 4 KB
+/// are for the ranks; other pages take almost nothing.
 #[derive(Default)]
 pub struct IdSet {
     pages: Vec<Option<Page>>,
-    filled: usize,
+    /// The number of pages that have ids.
+    pages_used: usize,
 }
 
 impl IdSet {
-    /// Adds an id. Gives whether it is new.
+    /// Adds an id. Returns whether it was not in the set before.
     #[inline]
     pub fn insert(&mut self, id: u32) -> bool {
         let page = (id >> PAGE_BITS) as usize;
@@ -23,19 +25,19 @@ impl IdSet {
             self.pages.resize(page + 1, None);
         }
         let words = self.pages[page].get_or_insert_with(|| {
-            self.filled += 1;
+            self.pages_used += 1;
             Box::new([0; WORDS])
         });
-        let (word, bit) = (&mut words[word(id)], 1 << (id & 63));
+        let (word, bit) = (&mut words[word_index(id)], 1 << (id & 63));
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
     }
 
-    /// Takes an id out. What it took of memory stays.
+    /// Removes an id. Its page stays allocated.
     pub fn remove(&mut self, id: u32) {
         if let Some(Some(words)) = self.pages.get_mut((id >> PAGE_BITS) as usize) {
-            words[word(id)] &= !(1 << (id & 63));
+            words[word_index(id)] &= !(1 << (id & 63));
         }
     }
 
@@ -52,57 +54,57 @@ impl IdSet {
                 }
                 (page, other) => {
                     *page = other;
-                    self.filled += 1;
+                    self.pages_used += 1;
                 }
             }
         }
     }
 
-    /// How many bytes of memory they take, or will when they are ranked.
+    /// The bytes of memory that the set takes when it is ranked.
     pub fn bytes(&self) -> usize {
-        self.filled * (size_of::<[u64; WORDS]>() + size_of::<[u32; WORDS]>())
+        self.pages_used * (size_of::<[u64; WORDS]>() + size_of::<[u32; WORDS]>())
             + self.pages.len() * size_of::<Option<RankedPage>>()
     }
 
-    /// Counts what stands before each page and word, so that ranks can be read off.
+    /// Finishes the set: counts the ids before each word, so that ranks can be looked up.
     pub fn rank(self) -> RankedIds {
-        let mut below = 0;
+        let mut ids_before = 0;
         let pages = self.pages.into_iter().map(|page| {
             let words = page?;
             let ranks = Box::new(std::array::from_fn(|i| {
-                let rank = below;
-                below += words[i].count_ones();
+                let rank = ids_before;
+                ids_before += words[i].count_ones();
                 rank
             }));
             Some((words, ranks))
         });
         let pages = pages.collect();
-        RankedIds { pages, len: below as usize }
+        RankedIds { pages, len: ids_before as usize }
     }
 }
 
-/// A finished set of ids, in which each has a rank: how many smaller ones there are.
+/// A finished set of ids. The rank of an id is the number of smaller ids in the set.
 pub struct RankedIds {
     pages: Vec<Option<RankedPage>>,
     len: usize,
 }
 
 impl RankedIds {
-    /// How many ids there are.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the set has no ids.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many ids are smaller than this one, if it is in the set.
+    /// The rank of an id. `None` if the id is not in the set.
     #[inline]
     pub fn rank(&self, id: u32) -> Option<usize> {
         let (words, ranks) = self.pages.get((id >> PAGE_BITS) as usize)?.as_ref()?;
-        let (word, bit) = (word(id), 1u64 << (id & 63));
+        let (word, bit) = (word_index(id), 1u64 << (id & 63));
         (words[word] & bit != 0).then(|| (ranks[word] + (words[word] & (bit - 1)).count_ones()) as usize)
     }
 
@@ -120,7 +122,8 @@ impl RankedIds {
     }
 }
 
-fn word(id: u32) -> usize {
+/// The index of the word with an id's bit in its page.
+fn word_index(id: u32) -> usize {
     (id as usize & ((1 << PAGE_BITS) - 1)) >> 6
 }
 
@@ -135,7 +138,7 @@ mod tests {
         fn agrees_with_a_sorted_set(ids in prop::collection::vec(
             prop_oneof![1u32..300, 65_500u32..65_600, 1u32..=i32::MAX as u32], 0..200)) {
             let naive = ids.iter().copied().collect::<BTreeSet<_>>();
-            // In two sets, as two threads would have it.
+            // The ids go to two sets, as if two threads had found them.
             let (mut set, mut other) = (IdSet::default(), IdSet::default());
             let mut seen = BTreeSet::new();
             for (n, &id) in ids.iter().enumerate() {

@@ -1,33 +1,41 @@
-//! Which of the ratings that were found are not to be loaded.
+//! Which of the ratings in the files are not to be loaded.
 
 use std::collections::HashMap;
 
 use super::segment::SegmentId;
 
-/// The ratings that are left out.
+/// The ratings that are not to be loaded.
 #[derive(Default)]
-pub(crate) struct Duplicates {
+pub(crate) struct LeftOut {
+    /// The number of these ratings.
     pub count: u64,
-    /// For each segment that has any: a bit for each of its records, and how many are set.
-    pub left_out: HashMap<SegmentId, (Vec<u8>, u64)>,
+    /// A bitmap of the records of each segment that has such ratings, and the number of bits that are set.
+    segments: HashMap<SegmentId, (Vec<u8>, u64)>,
 }
 
-impl Duplicates {
-    /// A bit for each of a segment's records, or nothing where none is left out.
-    pub fn of(&self, segment: SegmentId) -> &[u8] {
-        self.left_out.get(&segment).map_or(&[], |(bits, _)| bits)
+impl LeftOut {
+    /// The bitmap of a segment's records. Empty if all of its records are to be loaded.
+    pub fn bitmap_of(&self, segment: SegmentId) -> &[u8] {
+        self.segments.get(&segment).map_or(&[], |(bits, _)| bits)
     }
 
-    /// How many of a segment's records are left out.
+    /// The number of a segment's records that are not to be loaded.
     pub fn count_of(&self, segment: SegmentId) -> u64 {
-        self.left_out.get(&segment).map_or(0, |&(_, count)| count)
+        self.segments.get(&segment).map_or(0, |&(_, count)| count)
     }
 
+    /// Adds the record with index `record` of a segment of `records` records.
     pub fn add(&mut self, segment: SegmentId, records: u32, record: u32) {
         let empty = || (vec![0; (records as usize).div_ceil(8)], 0);
-        let (bits, count) = self.left_out.entry(segment).or_insert_with(empty);
+        let (bits, count) = self.segments.entry(segment).or_insert_with(empty);
         bits[record as usize / 8] |= 1 << (record % 8);
         *count += 1;
         self.count += 1;
+    }
+
+    /// Adds the ratings of other segments.
+    pub fn extend(&mut self, other: LeftOut) {
+        self.count += other.count;
+        self.segments.extend(other.segments);
     }
 }

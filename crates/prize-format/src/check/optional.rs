@@ -1,73 +1,76 @@
-//! What is made of the files that ratings can do without, when all have been read.
+//! After all files are read: chooses between two titles files, and checks the optional files against each other.
 
-use super::found::Found;
+use super::findings::Findings;
 use super::pass::Limits;
 use crate::find::notice::Notice;
 use crate::parse::reject::Reject;
 use crate::parse::title_form::TitleForm;
-use crate::read::text_file::{Kind, TextFile};
+use crate::read::text_file::{TextFile, TextKind};
 
-impl Found {
-    /// What the text is for, where it is one of those that are read alone.
-    fn is_of(&self, kind: Kind) -> bool {
+impl Findings {
+    /// Whether this is a job that reads a text of this kind.
+    fn is_of(&self, kind: TextKind) -> bool {
         self.files.first().is_some_and(|file| file.kind == kind)
     }
 }
 
-/// Chooses between titles files, and leaves answers aside that do not go with the qualifying set. Tells that, and of which files
-/// many lines could not be used.
-pub fn choose(found: Vec<Found>, limits: Limits, notices: &mut Vec<Notice>) -> Vec<Found> {
-    let mut found = choose_titles(found, notices);
-    if let Some(judging) = found.iter().position(|one| one.is_of(Kind::Judging))
-        && let Some(why) = out_of_step(&found[judging], found.iter().find(|one| one.is_of(Kind::Qualifying)))
-    {
-        let path = found.remove(judging).files.remove(0).path;
-        notices.push(Notice::LeftAside { path, why });
+/// Chooses one of several titles files, and drops the answers if their lines do not match the qualifying set. Adds notices about
+/// that, and about optional files of which too many lines cannot be used.
+pub fn choose(findings: Vec<Findings>, limits: Limits, notices: &mut Vec<Notice>) -> Vec<Findings> {
+    let mut findings = choose_titles(findings, notices);
+    if let Some(judging) = findings.iter().position(|one| one.is_of(TextKind::Judging)) {
+        let qualifying = findings.iter().find(|one| one.is_of(TextKind::Qualifying));
+        if let Some(why) = mismatch(&findings[judging], qualifying) {
+            let path = findings.remove(judging).files.remove(0).path;
+            notices.push(Notice::Skipped { path, why });
+        }
     }
-    for one in &found {
+    for one in &findings {
         let Some(TextFile { kind, path, rejected, records, .. }) = one.files.first() else { continue };
-        let is_many = *records == 0 || limits.rejects.is_some_and(|max| *rejected > max);
+        let are_too_many = *records == 0 || limits.rejects.is_some_and(|max| *rejected > max);
         if let Some(Reject { line, reason, text, .. }) = one.rejects.first()
             && kind.is_optional()
-            && is_many
+            && are_too_many
         {
             let (path, count, text) = (path.clone(), *rejected, text.clone());
             notices.push(Notice::Rejects { path, count, line: *line, reason: *reason, text });
         }
     }
-    found
+    findings
 }
 
-/// Of several titles files, takes the first that has titles and is in the official form, or else the first that has titles.
-fn choose_titles(found: Vec<Found>, notices: &mut Vec<Notice>) -> Vec<Found> {
-    let (mut titles, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_of(Kind::Titles));
-    titles.sort_by_key(|one| (one.titles.is_empty(), one.form != TitleForm::OFFICIAL));
+/// Keeps one titles file: the first with titles in the official form; if there is none, the first with titles.
+fn choose_titles(findings: Vec<Findings>, notices: &mut Vec<Notice>) -> Vec<Findings> {
+    let (mut titles, others): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|one| one.is_of(TextKind::Titles));
+    titles.sort_by_key(|one| (one.titles.is_empty(), one.title_form != TitleForm::OFFICIAL));
     let mut titles = titles.into_iter();
     let Some(chosen) = titles.next() else { return others };
     let path = &chosen.files[0].path;
-    if chosen.form != TitleForm::OFFICIAL {
-        notices.push(Notice::TitleForm { path: path.clone(), form: chosen.form });
+    if chosen.title_form != TitleForm::OFFICIAL {
+        notices.push(Notice::TitleForm { path: path.clone(), form: chosen.title_form });
     }
-    let left = titles.collect::<Vec<_>>();
-    if !left.is_empty() {
-        let files = left.iter().map(|one| &*one.files[0].path).collect();
+    let unused = titles.collect::<Vec<_>>();
+    if !unused.is_empty() {
+        let files = unused.iter().map(|one| &*one.files[0].path).collect();
         let why = format!("the titles of \"{}\" are loaded", path.display());
         notices.push(Notice::NotRead { files, why, is_loss: false });
     }
     std::iter::once(chosen).chain(others).collect()
 }
 
-/// Why the answers do not go with the qualifying set, where they do not.
-fn out_of_step(judging: &Found, qualifying: Option<&Found>) -> Option<String> {
+/// Why the answers do not match the qualifying set. `None` if they do.
+fn mismatch(judging: &Findings, qualifying: Option<&Findings>) -> Option<String> {
     let Some(qualifying) = qualifying else {
         return Some(
-            "its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again"
+            "its lines name no customers; each answers the same line of qualifying.txt, which is not there. \
+             Put qualifying.txt beside it and load the folder again"
                 .into(),
         );
     };
-    let (line, found, wanted) = judging.steps.differ(&qualifying.steps)?;
+    let (line, here, there) = judging.movie_lines.first_difference(&qualifying.movie_lines)?;
     Some(format!(
-        "its lines go with those of \"{}\", but on line {line} it has {found}, where that has {wanted}. \
+        "each of its lines must match the same line of \"{}\", but line {line} is {here} here and {there} there. \
          Take both files from one copy of the data set and load the folder again",
         qualifying.files[0].path.display()
     ))

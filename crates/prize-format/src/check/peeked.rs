@@ -1,26 +1,27 @@
-//! Bytes whose first ones can be looked at before they are read.
+//! Shows what a source holds before it is read.
 
 use std::io::{self, Read};
 
 use crate::parse::content::Content;
 
-/// Bytes whose first ones can be looked at before they are read.
+/// A source whose first bytes can be looked at before they are read.
 pub struct Peeked<R> {
     pub source: R,
-    head: [u8; Content::HEAD],
-    given: usize,
+    head: [u8; Content::HEAD_BYTES],
+    /// The bytes of `head` that have been read.
+    returned: usize,
+    /// The bytes of `head` that were taken from the source.
     filled: usize,
 }
 
 impl<R: Read> Peeked<R> {
-    /// Nothing has been looked at yet.
     pub fn new(source: R) -> Peeked<R> {
-        Peeked { source, head: [0; Content::HEAD], given: 0, filled: 0 }
+        Peeked { source, head: [0; Content::HEAD_BYTES], returned: 0, filled: 0 }
     }
 
-    /// What they are; to be asked before any is read. `None` where there are none.
+    /// What the source holds, judged by its first bytes. `None` if it is empty. Call this before anything is read.
     pub fn content(&mut self) -> io::Result<Option<Content>> {
-        while self.filled < Content::HEAD {
+        while self.filled < Content::HEAD_BYTES {
             match self.source.read(&mut self.head[self.filled..]) {
                 Ok(0) => break,
                 Ok(n) => self.filled += n,
@@ -28,18 +29,18 @@ impl<R: Read> Peeked<R> {
                 Err(error) => return Err(error),
             }
         }
-        Ok((self.filled > 0).then(|| Content::of(&self.head[..self.filled])))
+        Ok((self.filled > 0).then(|| Content::detect(&self.head[..self.filled])))
     }
 }
 
 impl<R: Read> Read for Peeked<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.given == self.filled {
+        if self.returned == self.filled {
             return self.source.read(out);
         }
-        let n = out.len().min(self.filled - self.given);
-        out[..n].copy_from_slice(&self.head[self.given..self.given + n]);
-        self.given += n;
+        let n = out.len().min(self.filled - self.returned);
+        out[..n].copy_from_slice(&self.head[self.returned..self.returned + n]);
+        self.returned += n;
         Ok(n)
     }
 }

@@ -1,17 +1,17 @@
-//! Reads a text in the first pass.
+//! Reads one text in the first pass, and adds what it finds to the job's findings.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, Read};
 
-use super::found::Found;
-use super::pass::{Limits, Shared};
+use super::findings::Findings;
+use super::pass::{Limits, Pass};
 use super::peeked::Peeked;
-use super::seen::Sets;
 use super::segment::Segment;
+use super::thread_state::ThreadState;
 use super::titles_text::TitlesText;
 use crate::error::Error;
-use crate::parse::blocks::{BlockReader, Event, Located, refusal};
+use crate::parse::blocks::{BlockReader, Event, LocatedEvent, refusal_reason};
 use crate::parse::content::Content;
 use crate::parse::date::Date;
 use crate::parse::lines::LineReader;
@@ -20,77 +20,83 @@ use crate::parse::reject::{Reason, Reject, excerpt};
 use crate::parse::title::Title;
 use crate::parse::title_form::TitleForm;
 use crate::read::content_check::Checksummed;
-use crate::read::text_file::{Kind, TextFile};
+use crate::read::text_file::{TextFile, TextKind};
 
-/// Lines between two looks at whether to go on.
-const LINES_A_TURN: u64 = 16 * 1024;
+/// Lines that are read between two checks whether to stop.
+const LINES_PER_CHECK: u64 = 16 * 1024;
 
-/// Reads texts for one job.
-pub struct Reader<'a, 'b> {
-    pub number: usize,
-    pub sets: &'a mut Sets,
-    pub found: &'a mut Found,
-    pub shared: &'a Shared<'b>,
-    /// Bytes of the text under way that were told of.
-    pub told: u64,
+/// Reads the texts of one job.
+pub struct TextReader<'a, 'b> {
+    pub job_index: usize,
+    pub state: &'a mut ThreadState,
+    pub findings: &'a mut Findings,
+    pub pass: &'a Pass<'b>,
+    /// The bytes of the current text that are reported as progress.
+    pub bytes_reported: u64,
     /// Whether the file on disk is gzipped.
-    pub is_packed: bool,
+    pub is_gzipped: bool,
 }
 
-impl Reader<'_, '_> {
+impl TextReader<'_, '_> {
+    /// Reads a text from `source`. `bytes_from_disk` returns the number of bytes that the source has read from the disk.
     pub fn read<R: Read>(
         &mut self,
         file: TextFile,
         source: R,
-        read: impl Fn(&R) -> u64,
+        bytes_from_disk: impl Fn(&R) -> u64,
     ) -> Result<(), Error> {
         let kind = file.kind;
         let names = file.path.as_os_str().len() + file.member.as_ref().map_or(0, String::len);
-        self.shared.take_memory(size_of::<TextFile>() + names)?;
-        self.found.files.push(file);
+        self.pass.take_memory(size_of::<TextFile>() + names)?;
+        self.findings.files.push(file);
         let mut source = Checksummed::new(Peeked::new(source));
         let content = source.source.content().map_err(|error| self.failed(error))?;
         if let Some(content) = content.filter(|&content| content != Content::Text) {
-            return Err(self.no_text(content));
+            return Err(self.not_text(content));
         }
         let (records, result) = match kind {
-            Kind::Titles => self.titles(&mut source, &read),
-            Kind::Ratings => self.ratings(&mut source, &read),
-            Kind::Probe => self.blocks(&mut source, &read, |reader, movie_id, pair: Probe, _| {
-                reader.list(|found| &mut found.probe, (movie_id, pair.customer_id))
-            }),
-            Kind::Qualifying => self.blocks(&mut source, &read, |reader, movie_id, pair: Qualifying, _| {
-                reader.see_pair(movie_id, pair.customer_id, pair.date);
-                Ok(())
-            }),
-            Kind::Judging => self.blocks(&mut source, &read, |_, _, _: Judged, _| Ok(())),
+            TextKind::Titles => self.read_titles(&mut source, &bytes_from_disk),
+            TextKind::Ratings => self.read_ratings(&mut source, &bytes_from_disk),
+            TextKind::Probe => {
+                self.read_blocks(&mut source, &bytes_from_disk, |reader, movie_id, pair: Probe, _| {
+                    reader.push(|findings| &mut findings.probe, (movie_id, pair.customer_id))
+                })
+            }
+            TextKind::Qualifying => {
+                self.read_blocks(&mut source, &bytes_from_disk, |reader, movie_id, pair: Qualifying, _| {
+                    reader.add_qualifying(movie_id, pair.customer_id, pair.date);
+                    Ok(())
+                })
+            }
+            TextKind::Judging => self.read_blocks(&mut source, &bytes_from_disk, |_, _, _: Judged, _| Ok(())),
         };
-        if let Some(file) = self.found.files.last_mut() {
+        if let Some(file) = self.findings.files.last_mut() {
             (file.bytes, file.checksum, file.records) = (source.bytes, source.hasher.finalize(), records);
         }
         result?;
-        self.account()?;
-        self.tell(read(&source.source.source), 1)
+        self.report_memory()?;
+        self.report_progress(bytes_from_disk(&source.source.source), 1)
     }
 
-    fn titles<R: Read>(
+    /// Reads a titles file. Returns the number of titles, also after an error.
+    fn read_titles<R: Read>(
         &mut self,
         source: &mut Checksummed<Peeked<R>>,
-        read: &impl Fn(&R) -> u64,
+        bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let mut text = TitlesText::default();
-        let result = self.titles_text(&mut text, source, read);
+        let result = self.read_titles_text(&mut text, source, bytes_from_disk);
         let result = result.and_then(|()| self.parse_titles(&text));
-        self.shared.free_memory(text.accounted);
-        (self.found.titles.len() as u64, result)
+        self.pass.free_memory(text.bytes_reported);
+        (self.findings.titles.len() as u64, result)
     }
 
-    /// Reads all lines before it makes sense of any.
-    fn titles_text<R: Read>(
+    /// Reads all lines into memory, because the form of the file is detected from all of them.
+    fn read_titles_text<R: Read>(
         &mut self,
         text: &mut TitlesText,
         source: &mut Checksummed<Peeked<R>>,
-        read: &impl Fn(&R) -> u64,
+        bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> Result<(), Error> {
         let mut lines = LineReader::new(source);
         loop {
@@ -98,27 +104,28 @@ impl Reader<'_, '_> {
                 return Ok(());
             };
             text.push(&line)?;
-            self.account_text(text)?;
-            if line.number % LINES_A_TURN == 0 || line.too_long {
-                let seen = read(&lines.source().source.source);
-                self.tell(seen, 0)?;
+            self.report_text_memory(text)?;
+            if line.number % LINES_PER_CHECK == 0 || line.too_long {
+                let bytes = bytes_from_disk(&lines.source().source.source);
+                self.report_progress(bytes, 0)?;
             }
         }
     }
 
-    fn account_text(&self, text: &mut TitlesText) -> Result<(), Error> {
-        let more = text.bytes() - text.accounted;
-        text.accounted += more;
-        self.shared.take_memory(more)
+    fn report_text_memory(&self, text: &mut TitlesText) -> Result<(), Error> {
+        let more = text.bytes() - text.bytes_reported;
+        text.bytes_reported += more;
+        self.pass.take_memory(more)
     }
 
     fn parse_titles(&mut self, text: &TitlesText) -> Result<(), Error> {
-        let watch = self.shared.watch;
-        let form = TitleForm::of(text.lines().map(|line| line.bytes).take_while(|_| watch.go_on().is_ok()));
-        self.found.form = form;
+        let watch = self.pass.watch;
+        let lines = text.lines().map(|line| line.bytes).take_while(|_| watch.check_stop().is_ok());
+        let form = TitleForm::detect(lines);
+        self.findings.title_form = form;
         let (mut titles, mut bytes) = (BTreeMap::new(), 0);
-        for (at, line) in text.lines().enumerate().skip(usize::from(form.has_header())) {
-            let refused = match form.parse(line.bytes) {
+        for (index, line) in text.lines().enumerate().skip(usize::from(form.has_header())) {
+            let refused_for = match form.parse(line.bytes) {
                 _ if line.too_long => Some(Reason::TooLong),
                 Ok(title) => match titles.entry(title.movie_id) {
                     Entry::Occupied(_) => Some(Reason::TitleTwice),
@@ -129,68 +136,76 @@ impl Reader<'_, '_> {
                     }
                 },
                 Err(reason @ (Reason::TitleEncoding | Reason::TitleControl(_))) => Some(reason),
-                Err(reason) => Some(refusal(line.bytes, reason)),
+                Err(reason) => Some(refusal_reason(line.bytes, reason)),
             };
-            refused.map_or(Ok(()), |reason| self.refuse(line.number, line.bytes, reason))?;
-            if (at as u64).is_multiple_of(LINES_A_TURN) {
-                self.shared.take_memory(std::mem::take(&mut bytes))?;
-                self.shared.advance(self.number, 0, 0)?;
+            refused_for.map_or(Ok(()), |reason| self.refuse(line.number, line.bytes, reason))?;
+            if (index as u64).is_multiple_of(LINES_PER_CHECK) {
+                self.pass.take_memory(std::mem::take(&mut bytes))?;
+                self.pass.advance(self.job_index, 0, 0)?;
             }
         }
-        self.found.titles.extend(titles.into_values());
-        self.shared.take_memory(bytes)?;
-        self.shared.advance(self.number, 0, 0)
+        self.findings.titles.extend(titles.into_values());
+        self.pass.take_memory(bytes)?;
+        self.pass.advance(self.job_index, 0, 0)
     }
 
-    fn ratings<R: Read>(
+    /// Reads ratings, and records in which segments they are. Returns the number of ratings, also after an error.
+    fn read_ratings<R: Read>(
         &mut self,
         source: &mut Checksummed<Peeked<R>>,
-        read: &impl Fn(&R) -> u64,
+        bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
-        let file = self.found.files.len() as u32 - 1;
-        let from = self.found.segments.len();
-        let result = self.blocks(source, read, |reader, movie_id, rating: Rating, place| {
-            let sets = &mut *reader.sets;
-            sets.customers.insert(rating.customer_id);
-            sets.see_day(rating.date);
-            let segments = &mut reader.found.segments;
-            match segments[from..].last_mut() {
+        let file = self.findings.files.len() as u32 - 1;
+        let segments_before = self.findings.segments.len();
+        let result = self.read_blocks(source, bytes_from_disk, |reader, movie_id, rating: Rating, span| {
+            let state = &mut *reader.state;
+            state.customers.insert(rating.customer_id);
+            state.add_day(rating.date);
+            let segments = &mut reader.findings.segments;
+            match segments[segments_before..].last_mut() {
                 Some(last) if last.movie_id == movie_id && last.records < u32::MAX => {
-                    last.bytes = place.end - last.offset;
+                    last.bytes = span.end - last.offset;
                     last.records += 1;
                     last.digest = last.digest.wrapping_add(rating.digest());
-                    last.is_doubtful |= !sets.is_new_rater(rating.customer_id);
+                    last.has_customer_twice |= !state.add_rater(rating.customer_id);
                 }
                 _ => {
-                    sets.movies.insert(movie_id);
-                    sets.forget_raters();
-                    sets.is_new_rater(rating.customer_id);
-                    let (offset, bytes, line) = (place.start, place.end - place.start, place.line);
-                    let is_doubtful = false;
-                    let digest = rating.digest();
-                    let segment =
-                        Segment { movie_id, file, offset, bytes, line, records: 1, digest, is_doubtful };
-                    reader.list(|found| &mut found.segments, segment)?;
+                    state.movies.insert(movie_id);
+                    state.clear_raters();
+                    state.add_rater(rating.customer_id);
+                    let segment = Segment {
+                        movie_id,
+                        file,
+                        offset: span.start,
+                        bytes: span.end - span.start,
+                        line: span.line,
+                        records: 1,
+                        digest: rating.digest(),
+                        has_customer_twice: false,
+                    };
+                    reader.push(|findings| &mut findings.segments, segment)?;
                 }
             }
             Ok(())
         });
-        self.sets.forget_raters();
+        self.state.clear_raters();
         result
     }
 
-    fn blocks<R: Read, T: Record>(
+    /// Reads blocks of records, and calls `use_record` with the movie, the record and its place. Returns the number of records, also
+    /// after an error.
+    fn read_blocks<R: Read, T: Record>(
         &mut self,
         source: &mut Checksummed<Peeked<R>>,
-        read: &impl Fn(&R) -> u64,
-        mut each: impl FnMut(&mut Self, u32, T, Place) -> Result<(), Error>,
+        bytes_from_disk: &impl Fn(&R) -> u64,
+        mut use_record: impl FnMut(&mut Self, u32, T, RecordSpan) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
-        let mut reader = BlockReader::with(std::mem::take(&mut self.sets.buffer), None, source);
-        let kind = self.found.files.last().map(|file| file.kind);
-        let has_steps = matches!(kind, Some(Kind::Qualifying | Kind::Judging));
+        let mut reader = BlockReader::with_buffer(std::mem::take(&mut self.state.buffer), None, source);
+        let kind = self.findings.files.last().map(|file| file.kind);
+        let keeps_movie_lines = matches!(kind, Some(TextKind::Qualifying | TextKind::Judging));
         let mut records = 0;
         let result = loop {
-            let Located { event, line } = match reader.next() {
+            let LocatedEvent { event, line } = match reader.next() {
                 Ok(Some(located)) => located,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(self.failed(error)),
@@ -201,97 +216,104 @@ impl Reader<'_, '_> {
                 Event::Refused(reason) => self.refuse(number, line.bytes, reason),
                 Event::Record(record) => {
                     records += 1;
-                    let place = Place { start, end: reader.offset(), line: number };
-                    // A record is only ever told of under a movie.
-                    reader.movie_id().map_or(Ok(()), |movie_id| each(self, movie_id, record, place))
+                    let span = RecordSpan { start, end: reader.offset(), line: number };
+                    // A record always has a movie: the reader refuses a record without one.
+                    reader.movie_id().map_or(Ok(()), |movie_id| use_record(self, movie_id, record, span))
                 }
-                Event::Movie(movie_id) if has_steps => {
-                    self.list(|found| &mut found.steps.movies, (number, movie_id))
+                Event::Movie(movie_id) if keeps_movie_lines => {
+                    self.push(|findings| &mut findings.movie_lines.movies, (number, movie_id))
                 }
                 Event::Movie(_) | Event::Blank => Ok(()),
             };
-            if has_steps && !is_blank {
-                self.found.steps.last = number;
+            if keeps_movie_lines && !is_blank {
+                self.findings.movie_lines.last_line = number;
             }
             if let Err(error) = result {
                 break Err(error);
             }
-            if number % LINES_A_TURN == 0 || is_long {
-                let seen = read(&reader.source().source.source);
-                if let Err(error) = self.account().and_then(|()| self.tell(seen, 0)) {
+            if number % LINES_PER_CHECK == 0 || is_long {
+                let bytes = bytes_from_disk(&reader.source().source.source);
+                if let Err(error) = self.report_memory().and_then(|()| self.report_progress(bytes, 0)) {
                     break Err(error);
                 }
             }
         };
-        self.sets.buffer = reader.into_buffer();
+        self.state.buffer = reader.into_buffer();
         (records, result)
     }
 
-    fn list<T>(&mut self, list: impl Fn(&mut Found) -> &mut Vec<T>, item: T) -> Result<(), Error> {
-        let list = list(self.found);
+    /// Adds an item to one of the lists of findings, and counts the memory that the list takes.
+    fn push<T>(&mut self, list: impl Fn(&mut Findings) -> &mut Vec<T>, item: T) -> Result<(), Error> {
+        let list = list(self.findings);
         if list.len() == list.capacity() {
-            let before = list.capacity();
+            let capacity_before = list.capacity();
             list.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-            self.shared.take_memory((list.capacity() - before) * size_of::<T>())?;
+            self.pass.take_memory((list.capacity() - capacity_before) * size_of::<T>())?;
         }
         list.push(item);
         Ok(())
     }
 
-    fn see_pair(&mut self, movie_id: u32, customer_id: u32, date: Date) {
-        self.found.qualifying += 1;
-        self.sets.movies.insert(movie_id);
-        self.sets.customers.insert(customer_id);
-        self.sets.see_day(date);
+    fn add_qualifying(&mut self, movie_id: u32, customer_id: u32, date: Date) {
+        self.findings.qualifying += 1;
+        self.state.movies.insert(movie_id);
+        self.state.customers.insert(customer_id);
+        self.state.add_day(date);
     }
 
+    /// Counts a line that cannot be used, and keeps it if it is one of the first. [`Error::TooManyRejects`] if there are now too
+    /// many.
     fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
-        let file = self.found.files.len() - 1;
-        self.found.files[file].rejected += 1;
-        let is_optional = self.found.files[file].kind.is_optional();
-        // One is kept to be told of where none is allowed. A thread's jobs stand in the order of the files: what it has
-        // kept comes before this one.
-        let kept = if is_optional { Limits::KEPT_OF_OPTIONAL } else { self.shared.limits.kept().max(1) };
-        if self.sets.rejects < kept {
-            self.sets.rejects += 1;
-            self.found.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
+        let file = self.findings.files.len() - 1;
+        self.findings.files[file].rejected += 1;
+        let is_optional = self.findings.files[file].kind.is_optional();
+        // At least one is kept, because the error names it. A thread runs its jobs in the order of the files, so the lines that it
+        // has kept come before this one.
+        let max_kept = match is_optional {
+            true => Limits::KEPT_OF_OPTIONAL,
+            false => self.pass.limits.rejects_kept().max(1),
+        };
+        if self.state.rejects_kept < max_kept {
+            self.state.rejects_kept += 1;
+            self.findings.rejects.push(Reject { file, line, text: excerpt(bytes), reason });
         }
-        if !is_optional && self.shared.reject() {
-            let path = self.found.files[file].path.clone();
+        if !is_optional && self.pass.count_reject() {
+            let path = self.findings.files[file].path.clone();
             let reject = Reject { file, line, text: excerpt(bytes), reason };
-            return Err(Error::TooManyRejects { max: self.shared.limits.rejects.unwrap_or(0), path, reject });
+            return Err(Error::TooManyRejects { max: self.pass.limits.rejects.unwrap_or(0), path, reject });
         }
         Ok(())
     }
 
-    fn account(&mut self) -> Result<(), Error> {
-        let now = self.sets.customers.bytes() + self.sets.movies.bytes() + self.sets.raters.bytes();
-        let before = std::mem::replace(&mut self.sets.accounted, now);
-        self.shared.take_memory(now.saturating_sub(before))
+    /// Counts the memory that the thread's sets take.
+    fn report_memory(&mut self) -> Result<(), Error> {
+        let now = self.state.bytes();
+        let before = std::mem::replace(&mut self.state.bytes_reported, now);
+        self.pass.take_memory(now.saturating_sub(before))
     }
 
-    /// Tells that so many bytes of the text have been read from the disk, and whether it has ended.
-    fn tell(&mut self, read: u64, ended: u64) -> Result<(), Error> {
-        let more = read.saturating_sub(self.told);
-        self.told = read;
-        self.shared.advance(self.number, more, ended)
+    /// Reports the bytes of the current text that have been read from the disk, and `files` files that have ended.
+    fn report_progress(&mut self, bytes: u64, files: u64) -> Result<(), Error> {
+        let more = bytes.saturating_sub(self.bytes_reported);
+        self.bytes_reported = bytes;
+        self.pass.advance(self.job_index, more, files)
     }
 
-    fn no_text(&self, content: Content) -> Error {
-        let file = self.found.files.last();
+    fn not_text(&self, content: Content) -> Error {
+        let file = self.findings.files.last();
         let path = file.map(|file| file.path.clone()).unwrap_or_default();
         let member = file.and_then(|file| file.member.clone());
-        Error::NotAs { path, member, is_gzipped: self.is_packed, content, wanted: "text" }
+        Error::WrongContent { path, member, is_gzipped: self.is_gzipped, content, wanted: "text" }
     }
 
     fn failed(&self, source: io::Error) -> Error {
-        let path = self.found.files.last().map(|file| file.path.clone()).unwrap_or_default();
+        let path = self.findings.files.last().map(|file| file.path.clone()).unwrap_or_default();
         Error::Io { path, source }
     }
 }
 
-/// Where a record stands in its text.
-struct Place {
+/// Where a record is in its text: its line number, and the offsets of its line and of the next one.
+struct RecordSpan {
     start: u64,
     end: u64,
     line: u64,

@@ -1,55 +1,56 @@
-//! Divides what the second pass is to read into units.
+//! Divides the second pass into units.
 
 use super::segment::Segment;
 use super::survey::Survey;
-use crate::read::unit::{MovieUnit, Part, Unit};
+use crate::read::unit::{MovieUnit, Unit, UnitSegment};
 
 impl Survey {
-    /// Divides what is to be loaded into units of about so many ratings. Movies follow each other as they do in the
-    /// files, so that packed files are read forward.
+    /// Divides the ratings that are to be loaded into units of about `ratings_each` ratings. The movies are in the order in which
+    /// the files hold them, so that gzipped files are read forward.
     pub fn units(&self, ratings_each: u64) -> Vec<Unit> {
-        let mut first = 0;
+        let mut ratings_before = 0;
         let mut movies = Vec::new();
-        for (from, segments) in self.by_movie() {
+        for (first_id, segments) in self.by_movie() {
             let Some(Segment { movie_id, file, offset, .. }) = segments.first().copied() else { continue };
-            let part = |(at, segment): (usize, &Segment)| Part {
+            let unit_segment = |(index, segment): (usize, &Segment)| UnitSegment {
                 file: segment.file,
                 offset: segment.offset,
                 bytes: segment.bytes,
                 records: segment.records,
                 digest: segment.digest,
-                left_out: self.duplicates.of(from + at).to_vec(),
+                left_out: self.left_out.bitmap_of(first_id + index).to_vec(),
             };
-            let read = segments.iter().map(|segment| u64::from(segment.records)).sum::<u64>();
-            let left_out = (from..from + segments.len()).map(|id| self.duplicates.count_of(id)).sum::<u64>();
-            let ratings = read - left_out;
+            let records = segments.iter().map(|segment| u64::from(segment.records)).sum::<u64>();
+            let ids = first_id..first_id + segments.len();
+            let ratings = records - ids.map(|id| self.left_out.count_of(id)).sum::<u64>();
             if ratings > 0 {
                 let probe = probe_of(&self.probe, movie_id).iter().map(|&(_, customer_id)| customer_id);
-                let parts = segments.iter().enumerate().map(part).collect();
-                let movie = MovieUnit { movie_id, first, ratings, probe: probe.collect(), parts };
+                let probe = probe.collect();
+                let segments = segments.iter().enumerate().map(unit_segment).collect();
+                let movie = MovieUnit { movie_id, ratings_before, ratings, probe, segments };
                 movies.push(((file, offset), movie));
             }
-            first += ratings;
+            ratings_before += ratings;
         }
-        movies.sort_by_key(|&(place, _)| place);
-        let (mut units, mut held) = (Vec::new(), 0);
+        movies.sort_by_key(|&(position, _)| position);
+        let (mut units, mut ratings_in_last) = (Vec::new(), 0);
         for (_, movie) in movies {
-            if held == 0 {
+            if ratings_in_last == 0 {
                 units.push(Unit { movies: Vec::new() });
             }
-            held += movie.ratings;
+            ratings_in_last += movie.ratings;
             if let Some(unit) = units.last_mut() {
                 unit.movies.push(movie);
             }
-            if held >= ratings_each {
-                held = 0;
+            if ratings_in_last >= ratings_each {
+                ratings_in_last = 0;
             }
         }
         units
     }
 }
 
-/// A movie's pairs of the probe.
+/// The pairs of a movie in the sorted probe.
 fn probe_of(probe: &[(u32, u32)], movie_id: u32) -> &[(u32, u32)] {
     let from = probe.partition_point(|&(movie, _)| movie < movie_id);
     let to = probe.partition_point(|&(movie, _)| movie <= movie_id);

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::parse::content::Content;
 use crate::parse::reject::Reject;
-use name_list::Listed;
-use obstacle::{Obstacle, obstacle};
+use name_list::NameList;
+use obstacle::{Obstacle, find_obstacle};
 
 /// Why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system would not open, list or read it.
+    /// The operating system could not open, list or read a file or folder.
     #[error("could not read \"{}\": {}", path.display(), describe(source))]
     Io {
         /// Which file or folder.
@@ -22,7 +22,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The same, where it is known what stands in the way.
+    /// The same, where the reason was found.
     #[error("could not read \"{}\": {}", path.display(), describe(source))]
     Unreachable {
         /// Which file or folder.
@@ -32,124 +32,124 @@ pub enum Error {
         /// What stands in the way.
         obstacle: Obstacle,
     },
-    /// No rating file is there.
+    /// There is no rating file.
     #[error("no rating files in \"{}\"", folder.display())]
     NoRatings {
-        /// The folder or archive looked through.
+        /// The folder or archive that was searched.
         folder: PathBuf,
-        /// What it holds instead.
-        found: Listed,
-        /// The first of these that has to be unpacked.
+        /// The names of what it holds instead.
+        found: NameList,
+        /// The first archive or compressed file among them.
         packed: Option<(PathBuf, Content)>,
     },
-    /// Rating files lie in several folders, and none in the one that was named.
+    /// Several folders below the given one hold rating files, and the given one holds none.
     #[error("several folders in \"{}\" hold rating files", folder.display())]
     SeveralFolders {
-        /// The folder looked through.
+        /// The given folder.
         folder: PathBuf,
-        /// Those that hold rating files.
+        /// The folders that hold rating files.
         found: Vec<PathBuf>,
     },
-    /// A file is not what it should be.
+    /// A file holds something else than it should.
     #[error("{} holds {}, not {wanted}", place(path, member.as_deref()), content.name())]
-    NotAs {
+    WrongContent {
         /// The file on disk.
         path: PathBuf,
-        /// Its name there, where that is an archive.
+        /// The member's name, where the file is an archive and the error is about a member of it.
         member: Option<String>,
-        /// Whether the file on disk is gzipped, and this is what was packed.
+        /// Whether the file on disk is gzipped. `content` is then what it holds after decompression.
         is_gzipped: bool,
-        /// What it is.
+        /// What it holds.
         content: Content,
-        /// What it should be.
+        /// What it should hold.
         wanted: &'static str,
     },
-    /// A member of an archive has the name of a rating file, and cannot be read out of the archive.
+    /// A member of an archive has the name of a rating file, but is not a plain file, so its ratings cannot be read.
     #[error("{} is {kind}: its ratings would be missing", place(path, Some(member)))]
-    NoFile {
+    NotAFile {
         /// The archive.
         path: PathBuf,
-        /// Its name there.
+        /// The member's name.
         member: String,
         /// What it is instead.
         kind: &'static str,
     },
-    /// A link leads out of the folder that files must lie below.
-    #[error("\"{}\" leads out of \"{}\"", path.display(), below.display())]
+    /// A path lies outside the folder that all files must lie in. Usually a symbolic link leads there.
+    #[error("\"{}\" lies outside \"{}\"", path.display(), below.display())]
     Outside {
         /// Which file or folder.
         path: PathBuf,
-        /// The folder.
+        /// The folder that all files must lie in.
         below: PathBuf,
     },
-    /// More lines had to be refused than are allowed.
+    /// More lines of ratings cannot be used than is allowed.
     #[error("more than {max} lines could not be used")]
     TooManyRejects {
-        /// How many are allowed.
+        /// The number of lines that is allowed.
         max: u64,
-        /// The file of the first of them.
+        /// The file of the first such line.
         path: PathBuf,
-        /// The first of them.
+        /// The first such line.
         reject: Reject,
     },
-    /// A file changed between the two passes.
+    /// A file has changed between the two passes.
     #[error("\"{}\" has changed since it was first read", path.display())]
     Changed {
         /// Which file.
         path: PathBuf,
     },
-    /// The system would not give more memory.
+    /// An allocation failed.
     #[error("out of memory")]
     OutOfMemory,
-    /// What was found takes more memory than allowed.
+    /// The survey needs more memory than is allowed.
     #[error("more memory is needed than is allowed")]
     MemoryLimit {
-        /// How many bytes, at least.
+        /// The least number of bytes that is needed.
         needed: usize,
     },
-    /// A unit that was kept cannot be read.
-    #[error("a unit of work cannot be unpacked")]
+    /// The stored bytes of a unit are damaged, or the unit belongs to other files.
+    #[error("a stored unit of work is damaged")]
     DamagedUnit,
-    /// The watch asked to stop.
+    /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
 }
 
 impl Error {
-    /// What a person can do about a file that is not what it should be.
+    /// How to get the right content for a file that holds something else: a sentence, with the command if there is one.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Error::NotAs { path, member: Some(_), .. } | Error::NoFile { path, .. } => {
+            Error::WrongContent { path, member: Some(_), .. } | Error::NotAFile { path, .. } => {
                 Some(Content::Tar.remedy(path))
             }
-            // What was packed has to be unpacked first; tar does both.
-            Error::NotAs { path, is_gzipped: true, content, .. } if *content != Content::Tar => {
+            // A gzipped file has to be decompressed first. Of a gzipped archive, tar does both steps.
+            Error::WrongContent { path, is_gzipped: true, content, .. } if *content != Content::Tar => {
                 Some(Content::Gzip.remedy(path))
             }
-            Error::NotAs { path, content, .. } => Some(content.remedy(path)),
+            Error::WrongContent { path, content, .. } => Some(content.remedy(path)),
             _ => None,
         }
     }
 
-    /// Why a file was left aside, and what to do: part of a sentence that names it.
-    pub(crate) fn why(&self) -> String {
-        const AGAIN: &str = "Put a good copy there and load the folder again";
+    /// Why a file was skipped, and what to do about it. A sentence that names the file comes before this text.
+    pub(crate) fn why_skipped(&self) -> String {
+        const REPLACE: &str = "Put a good copy there and load the folder again";
         match (self, self.remedy()) {
-            (Error::Io { source, .. }, _) => format!("{}. {AGAIN}", describe(source)),
-            (Error::NotAs { content, .. }, Some(remedy)) => {
-                format!("it holds {}. {AGAIN}. {remedy}", content.name())
+            (Error::Io { source, .. }, _) => format!("{}. {REPLACE}", describe(source)),
+            (Error::WrongContent { content, .. }, Some(remedy)) => {
+                format!("it holds {}. {REPLACE}. {remedy}", content.name())
             }
-            _ => format!("{self}. {AGAIN}"),
+            _ => format!("{self}. {REPLACE}"),
         }
     }
 }
 
 impl Error {
-    /// The same, with what stands in the way where the system would not open something. For somebody who may read nothing
-    /// but what lies below a folder, only what lies there is looked at.
-    pub(crate) fn explained(self, below: Option<&Path>) -> Error {
+    /// Turns [`Error::Io`] into [`Error::Unreachable`] where the reason can be found. Of a caller who may read only files in the
+    /// folder `below`, only that folder is searched for the reason.
+    pub(crate) fn with_obstacle(self, below: Option<&Path>) -> Error {
         match self {
-            Error::Io { path, source } => match obstacle(&path, &source, below) {
+            Error::Io { path, source } => match find_obstacle(&path, &source, below) {
                 Some(obstacle) => Error::Unreachable { path, source, obstacle },
                 None => Error::Io { path, source },
             },
@@ -158,12 +158,13 @@ impl Error {
     }
 }
 
-/// [`Error::Unreachable`], or what else the system said of a path that could not be opened.
-pub fn unreachable(path: &Path, source: io::Error, below: Option<&Path>) -> Error {
-    Error::Io { path: path.into(), source }.explained(below)
+/// The error for a path that could not be opened: [`Error::Unreachable`] where the reason can be found, otherwise
+/// [`Error::Io`]. `below` is the folder that the caller's files must lie in, if there is one.
+pub fn path_error(path: &Path, source: io::Error, below: Option<&Path>) -> Error {
+    Error::Io { path: path.into(), source }.with_obstacle(below)
 }
 
-/// A file, or what an archive holds.
+/// A file, or a member of an archive, in a sentence.
 fn place(path: &Path, member: Option<&str>) -> String {
     match member {
         Some(member) => format!("\"{member}\" in \"{}\"", path.display()),
@@ -171,7 +172,7 @@ fn place(path: &Path, member: Option<&str>) -> String {
     }
 }
 
-/// What the system said, without the number that Rust adds.
+/// The operating system's message, without the error number that Rust adds.
 fn describe(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()

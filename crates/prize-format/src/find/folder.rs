@@ -1,27 +1,29 @@
-//! Which of the Prize's files a folder holds.
+//! Finds the Prize's files in a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::listing::{Listing, find};
+use super::folder_contents::{FolderContents, MAX_ENTRIES};
+use super::listing::{Listing, files_named};
 use super::names::{JUDGING, PROBE, QUALIFYING, TITLES, file_name};
 use super::notice::Notice;
-use super::place::{MOST_FOLDERS, Place, content};
+use super::plain_file::content_of_path;
 use crate::error::Error;
-use crate::error::name_list::Listed;
+use crate::error::name_list::NameList;
 
-/// The files of a data set, in the order they are read. Any of them may be gzipped, and its name may then end in `.gz`;
-/// where it is there both ways, the plain one is taken. Capital letters in names make no difference. What is passed over
-/// stands in `notices`.
+/// The files of a data set, in the order in which they are read.
+///
+/// Any of them may be gzipped, and its name may then end in `.gz`. If a file is there with and without `.gz`, the one without
+/// is taken. Upper and lower case in names are the same. `notices` lists what is not read.
 #[derive(Debug)]
 pub struct Folder {
-    /// Where the rating files are: the folder that was named, or the only one below it that has any.
+    /// The folder with the rating files: the given one, or the only one below it that has any.
     pub path: PathBuf,
-    /// `movie_titles.csv` and `movie_titles.txt`: where both are there, what they hold decides.
+    /// `movie_titles.csv` and `movie_titles.txt`. If both are there, both are read, and the better one is used.
     pub titles: Vec<PathBuf>,
-    /// `training_set/mv_*.txt` and `mv_*.txt` (or, where there is none of these, `training_set.tar`), then
-    /// `combined_data_*.txt`, each by name.
+    /// `training_set/mv_*.txt` and `mv_*.txt`, or `training_set.tar` if there are none of these; then
+    /// `combined_data_*.txt`. Each group is sorted by name.
     pub ratings: Vec<PathBuf>,
     /// `probe.txt`.
     pub probe: Option<PathBuf>,
@@ -29,49 +31,50 @@ pub struct Folder {
     pub qualifying: Option<PathBuf>,
     /// `judging.txt`, in the folder itself or, as in Netflix's archive, in `grand_prize/`.
     pub judging: Option<PathBuf>,
-    /// The folder that all of them must lie below, as [`Folder::open_below`] was told.
+    /// The folder that all files must lie in, as it was given to [`Folder::open_below`].
     pub below: Option<Arc<Path>>,
     /// What is not read, and why.
     pub notices: Vec<Notice>,
 }
 
-/// How far below the folder that was named rating files are looked for, and in how many folders.
-const LEVELS: usize = 2;
+/// The most levels of subfolders in which rating files are searched.
+const MAX_LEVELS: usize = 2;
 
 impl Folder {
-    /// Looks through a folder. One without a rating file is an error that says what there is instead.
+    /// Finds the files of a folder. A folder without rating files is an error that names what it holds instead.
     pub fn open(path: &Path) -> Result<Folder, Error> {
         Folder::open_below(path, None)
     }
 
-    /// The same, for somebody who may read no files but those below a folder: neither this one nor any of its files may lie
-    /// elsewhere, wherever links lead. That folder's path must be without links, as [`std::fs::canonicalize`] gives it.
-    /// [`Error::Outside`] where one does; of a file, when it is read.
+    /// The same for a caller who may read only files that lie in the folder `below`. Its path must be free of links, as
+    /// [`std::fs::canonicalize`] returns it.
+    ///
+    /// [`Error::Outside`] if `path` lies outside `below`. A file that lies outside it gives this error when it is read.
     pub fn open_below(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
-        let folder = Folder::look(path, below)?;
-        if folder.ratings.is_empty() { Err(none(path, below)) } else { Ok(folder) }
+        let folder = Folder::find_files(path, below)?;
+        if folder.ratings.is_empty() { Err(no_ratings(path, below)) } else { Ok(folder) }
     }
 
-    /// The same, for somebody who has ratings already: any of the other files alone will do.
+    /// The same for a caller who has loaded ratings before: a folder with any one of the files is enough.
     pub fn open_more(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
-        let folder = Folder::look(path, below)?;
+        let folder = Folder::find_files(path, below)?;
         let Folder { titles, ratings, probe, qualifying, judging, .. } = &folder;
-        let is_none = titles.is_empty() && ratings.is_empty();
-        match is_none && probe.is_none() && qualifying.is_none() && judging.is_none() {
-            true => Err(none(path, below)),
+        let has_neither = titles.is_empty() && ratings.is_empty();
+        match has_neither && probe.is_none() && qualifying.is_none() && judging.is_none() {
+            true => Err(no_ratings(path, below)),
             false => Ok(folder),
         }
     }
 
-    fn look(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
-        let places = places(path, below).map_err(|error| error.explained(below))?;
+    fn find_files(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+        let folders = folders_to_search(path, below).map_err(|error| error.with_obstacle(below))?;
         let mut notices = Vec::new();
-        // What goes with the ratings lies beside them, or further up; the answers may have a folder of their own.
+        // The other files may be in the folder with the ratings or in one above it, and the answers in `grand_prize`.
         let mut find = |names: &[&str]| {
-            let listings = places.iter().flat_map(|place| [&place.here, &place.answers]);
-            let mut found = listings.flat_map(|listing| find(&listing.files, names));
+            let listings = folders.iter().flat_map(|folder| [&folder.listing, &folder.grand_prize]);
+            let mut found = listings.flat_map(|listing| files_named(&listing.files, names));
             let taken = found.next()?;
-            let files = found.map(PathBuf::as_path).collect::<Listed>();
+            let files = found.map(PathBuf::as_path).collect::<NameList>();
             if !files.is_empty() {
                 let why = format!("\"{}\" is read instead", taken.display());
                 notices.push(Notice::NotRead { files, why, is_loss: false });
@@ -82,83 +85,88 @@ impl Folder {
         let probe = find(&PROBE);
         let qualifying = find(&QUALIFYING);
         let judging = find(&JUDGING);
-        for place in &places {
-            place.tell(&mut notices, below);
+        for folder in &folders {
+            folder.add_notices(&mut notices, below);
         }
-        let there = [
+        let optional = [
             ("movie_titles.csv", !titles.is_empty()),
             ("probe.txt", probe.is_some()),
             ("qualifying.txt", qualifying.is_some()),
             ("judging.txt", judging.is_some()),
         ];
-        let mut files = Listed::default();
-        there.iter().filter(|(_, is_there)| !is_there).for_each(|(name, _)| files.add(*name));
-        let Some(place) = places.into_iter().next() else { return Err(none(path, below)) };
-        let Place { path, ratings, .. } = place;
-        if !ratings.is_empty() && !files.is_empty() {
-            notices.push(Notice::Absent { files });
+        let mut absent = NameList::default();
+        optional.iter().filter(|(_, is_there)| !is_there).for_each(|(name, _)| absent.add(*name));
+        let Some(first) = folders.into_iter().next() else { return Err(no_ratings(path, below)) };
+        let FolderContents { path, ratings, .. } = first;
+        if !ratings.is_empty() && !absent.is_empty() {
+            notices.push(Notice::Absent { files: absent });
         }
         Ok(Folder { path, titles, ratings, probe, qualifying, judging, below: below.map(Arc::from), notices })
     }
 }
 
-/// The folder with the rating files, then those above it up to the one that was named: that one alone, where there are none.
-fn places(path: &Path, below: Option<&Path>) -> Result<Vec<Place>, Error> {
-    let named = Place::look(path, below)?;
-    if !named.ratings.is_empty() {
-        return Ok(vec![named]);
+/// The folder with the rating files, and then each folder above it up to the given one. Only the given one, if no folder has
+/// rating files.
+fn folders_to_search(path: &Path, below: Option<&Path>) -> Result<Vec<FolderContents>, Error> {
+    let given = FolderContents::list(path, below)?;
+    if !given.ratings.is_empty() {
+        return Ok(vec![given]);
     }
-    let mut level = named.here.folders.clone();
-    for _ in 0..LEVELS {
-        let (mut found, mut next, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-        for folder in level.iter().take(MOST_FOLDERS) {
-            // One that may not be looked through may be anybody's. One to which a link leads, too, is one all the same.
-            let (Ok(place), Ok(real)) = (Place::look(folder, below), fs::canonicalize(folder)) else {
+    let mut level = given.listing.folders.clone();
+    for _ in 0..MAX_LEVELS {
+        let (mut found, mut next_level, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        for folder in level.iter().take(MAX_ENTRIES) {
+            // A subfolder that cannot be listed is skipped: it may have nothing to do with the data set.
+            let (Ok(contents), Ok(real_path)) =
+                (FolderContents::list(folder, below), fs::canonicalize(folder))
+            else {
                 continue;
             };
-            if seen.contains(&real) {
+            // A folder and a link to it are the same folder.
+            if seen.contains(&real_path) {
                 continue;
             }
-            seen.push(real);
-            match place.ratings.is_empty() {
-                true => next.extend(place.here.folders),
-                false => found.push(place),
+            seen.push(real_path);
+            match contents.ratings.is_empty() {
+                true => next_level.extend(contents.listing.folders),
+                false => found.push(contents),
             }
         }
         match found.len() {
-            0 => level = next,
+            0 => level = next_level,
             1 => {
                 let above = found[0].path.ancestors().skip(1).take_while(|above| above.starts_with(path));
-                let above = above.filter(|&above| above != path).map(|above| Place::look(above, below));
+                let above = above.filter(|&above| above != path);
+                let above = above.map(|above| FolderContents::list(above, below));
                 let above = above.collect::<Result<Vec<_>, _>>()?;
                 found.extend(above);
-                found.push(named);
+                found.push(given);
                 return Ok(found);
             }
             _ => {
-                let found = found.into_iter().map(|place| place.path).collect();
+                let found = found.into_iter().map(|contents| contents.path).collect();
                 return Err(Error::SeveralFolders { folder: path.into(), found });
             }
         }
     }
-    Ok(vec![named])
+    Ok(vec![given])
 }
 
-/// What to say of a folder without rating files.
-fn none(path: &Path, below: Option<&Path>) -> Error {
-    let here = match Listing::of(path, below) {
-        Ok(here) => here,
+/// The error for a folder without rating files.
+fn no_ratings(path: &Path, below: Option<&Path>) -> Error {
+    let listing = match Listing::of(path, below) {
+        Ok(listing) => listing,
         Err(error) => return error,
     };
-    let mut found = Listed::default();
-    for folder in &here.folders {
-        let is_open = Listing::of(folder, below).is_ok();
-        let remark = if is_open { "" } else { " (which cannot be looked through)" };
+    let mut found = NameList::default();
+    for folder in &listing.folders {
+        let can_be_listed = Listing::of(folder, below).is_ok();
+        let remark = if can_be_listed { "" } else { " (which cannot be listed)" };
         found.add(format!("{}/{remark}", file_name(folder)));
     }
-    here.files.iter().for_each(|file| found.add(file_name(file)));
-    let packed = here.files.iter().take(MOST_FOLDERS).find_map(|file| {
-        let content = content(file, below).filter(|content| content.is_packed())?;
+    listing.files.iter().for_each(|file| found.add(file_name(file)));
+    let packed = listing.files.iter().take(MAX_ENTRIES).find_map(|file| {
+        let content = content_of_path(file, below).filter(|content| content.is_packed())?;
         Some((file.clone(), content))
     });
     Error::NoRatings { folder: path.into(), found, packed }

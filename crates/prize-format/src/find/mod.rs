@@ -1,9 +1,9 @@
-//! Which files of the data set a folder holds, and what each of them is.
+//! Finds the data set's files in a folder or an archive, and says what is not read and why.
 
 pub mod archive;
 pub mod folder;
+pub mod folder_contents;
 pub mod listing;
 pub mod names;
 pub mod notice;
-pub mod place;
 pub mod plain_file;

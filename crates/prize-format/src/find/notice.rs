@@ -1,75 +1,75 @@
-//! What whoever loads a data set should know of it, though it is no error: what was passed over, and why.
+//! Notices: what the user should know about a data set although it is not an error, such as which files are not read.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::name_list::Listed;
+use crate::error::name_list::NameList;
 use crate::parse::reject::Reason;
 use crate::parse::title_form::TitleForm;
 
-/// Something to tell beside what was loaded.
+/// A message for the user. Its text is the `Display` form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Files that seem to belong to the data set, but are not read.
+    /// Files or folders that seem to belong to the data set, but are not read.
     NotRead {
-        /// Which.
-        files: Listed,
-        /// Why not, and what to do: part of a sentence.
+        /// The files.
+        files: NameList,
+        /// The reason, and what to do about it. It follows a colon.
         why: String,
-        /// Whether what they hold may be missing in what is loaded.
+        /// Whether data may be missing in the warehouse because of this.
         is_loss: bool,
     },
-    /// Files that were read as they are, though their names say that they are gzipped.
-    NotPacked {
-        /// Which.
-        files: Listed,
+    /// Files that are not gzipped although their names end in `.gz`. They were read as plain text.
+    NotGzipped {
+        /// The files.
+        files: NameList,
     },
-    /// Files that were read, and of which no line could be used, if they have any.
+    /// Files of which no line could be used, or that have no lines.
     Empty {
-        /// Which.
-        files: Listed,
+        /// The files.
+        files: NameList,
     },
-    /// Files that a data set need not have, and this one has not.
+    /// Optional files that are not there.
     Absent {
-        /// Which.
-        files: Listed,
+        /// The files.
+        files: NameList,
     },
-    /// A titles file that some tool has given another form, and that is read as that.
+    /// A titles file that is not in the official form, because a program has saved it. It was read in the form that it has.
     TitleForm {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Its form.
         form: TitleForm,
     },
-    /// A file that could not be read, and that is not needed.
-    LeftAside {
-        /// Which file.
+    /// An optional file that was not loaded, because it could not be read or does not match another file.
+    Skipped {
+        /// The file.
         path: PathBuf,
-        /// Why, and what to do: a sentence.
+        /// The reason, and what to do about it. It follows a colon.
         why: String,
     },
-    /// A file that is not needed, and most of whose lines could not be used.
+    /// An optional file of which more lines could not be used than is allowed, or all of them.
     Rejects {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How many lines.
+        /// The number of these lines.
         count: u64,
-        /// Number of the first of them.
+        /// The line number of the first of them.
         line: u64,
         /// What is wrong with it.
         reason: Reason,
-        /// The line itself, shortened.
+        /// The first of them, shortened.
         text: String,
     },
 }
 
 impl Notice {
-    /// Whether data may be missing: more than a remark.
+    /// Whether data may be missing in the warehouse. Such a notice is a warning.
     pub fn is_loss(&self) -> bool {
         match self {
             Notice::NotRead { is_loss, .. } => *is_loss,
-            Notice::Empty { .. } | Notice::LeftAside { .. } | Notice::Rejects { .. } => true,
-            Notice::NotPacked { .. } | Notice::Absent { .. } | Notice::TitleForm { .. } => false,
+            Notice::Empty { .. } | Notice::Skipped { .. } | Notice::Rejects { .. } => true,
+            Notice::NotGzipped { .. } | Notice::Absent { .. } | Notice::TitleForm { .. } => false,
         }
     }
 }
@@ -78,29 +78,33 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Notice::NotRead { files, why, .. } => write!(f, "{files} {} not read: {why}", files.verb()),
-            Notice::NotPacked { files } => {
-                write!(f, "{files} {} not gzipped, and read as plain text", files.verb())
+            Notice::NotGzipped { files } => {
+                write!(
+                    f,
+                    "{files} {is} not gzipped despite the ending .gz, and {is} read as plain text",
+                    is = files.verb()
+                )
             }
-            Notice::Empty { files } => write!(f, "no line that can be used is in {files}"),
+            Notice::Empty { files } => write!(f, "no line of {files} could be used"),
             Notice::Absent { files } => {
-                write!(f, "{files} {} not there: the load goes on without", files.verb())
+                write!(f, "{files} {} not there: everything else is loaded", files.verb())
             }
             Notice::TitleForm { path, form } => {
                 write!(
                     f,
-                    "\"{}\" is not as Netflix gave it out, but has {form}: it is read as that",
+                    "\"{}\" is not in the form that Netflix published: it has {form}. It is read in that form",
                     path.display()
                 )
             }
-            Notice::LeftAside { path, why } => {
-                write!(f, "\"{}\" was left aside, all else is loaded: {why}", path.display())
+            Notice::Skipped { path, why } => {
+                write!(f, "\"{}\" was skipped, everything else is loaded: {why}", path.display())
             }
             Notice::Rejects { path, count, line, reason, text } => {
                 let (path, lines) = (path.display(), if *count == 1 { "line" } else { "lines" });
                 write!(
                     f,
                     "{count} {lines} of \"{path}\" could not be used; the first is line {line}: {reason}: \"{text}\". \
-                     Mend the file and load the folder again; all else is loaded"
+                     Mend the file and load the folder again; everything else is loaded"
                 )
             }
         }

@@ -1,34 +1,35 @@
-//! The form all of the Prize's files but the titles share: blocks of records under the `id:` line of their movie.
+//! The form that all of the Prize's files except the titles have: for each movie a line `id:`, then a line for each of its
+//! records.
 
 use std::io::{self, Read};
 
-use super::lines::{Buffer, Line, LineReader};
+use super::lines::{Line, LineBuffer, LineReader};
 use super::record::{Record, parse_id};
 use super::reject::Reason;
 
-/// What a line turned out to be.
+/// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<T> {
-    /// `id:`; what follows belongs to this movie.
+    /// `id:`. The records on the next lines belong to this movie.
     Movie(u32),
-    /// A record of the movie last named.
+    /// A record of the last movie.
     Record(T),
-    /// Nothing stands on it.
+    /// The line is empty.
     Blank,
-    /// A line that could not be used.
+    /// The line cannot be used.
     Refused(Reason),
 }
 
-/// Reads the blocks of one file; use [`BlockReader::next`] until it gives `None`.
+/// Reads the blocks of one text. Call [`BlockReader::next`] until it returns `None`.
 pub struct BlockReader<R, T> {
     lines: LineReader<R>,
     movie_id: Option<u32>,
     record: std::marker::PhantomData<T>,
 }
 
-/// An event and the line it stands on.
+/// An event and its line.
 #[derive(Debug)]
-pub struct Located<'a, T> {
+pub struct LocatedEvent<'a, T> {
     /// What the line says.
     pub event: Event<T>,
     /// The line itself.
@@ -36,42 +37,47 @@ pub struct Located<'a, T> {
 }
 
 impl<R: Read, T: Record> BlockReader<R, T> {
-    /// Reads from the beginning of a file.
+    /// Reads a text from its beginning.
     pub fn new(source: R) -> BlockReader<R, T> {
-        BlockReader::with(Buffer::default(), None, source)
+        BlockReader::with_buffer(LineBuffer::default(), None, source)
     }
 
-    /// Reads from the beginning of a line on that stands under this movie, into a buffer that another reader gave back.
-    pub(crate) fn with(buffer: Buffer, movie_id: Option<u32>, source: R) -> BlockReader<R, T> {
-        BlockReader { lines: LineReader::with(buffer, source), movie_id, record: std::marker::PhantomData }
+    /// Reads a part of a text. Its first byte begins a line, and its first records belong to `movie_id`. `buffer` is the
+    /// buffer of an earlier reader, or a default one.
+    pub(crate) fn with_buffer(buffer: LineBuffer, movie_id: Option<u32>, source: R) -> BlockReader<R, T> {
+        BlockReader {
+            lines: LineReader::with_buffer(buffer, source),
+            movie_id,
+            record: std::marker::PhantomData,
+        }
     }
 
-    /// Its buffer, for the next reader.
-    pub(crate) fn into_buffer(self) -> Buffer {
+    /// Returns the buffer, so that the next reader can use it.
+    pub(crate) fn into_buffer(self) -> LineBuffer {
         self.lines.into_buffer()
     }
 
-    /// The movie that a record on the next line would belong to.
+    /// The movie that a record on the next line would belong to. `None` where no valid `id:` line came before.
     pub fn movie_id(&self) -> Option<u32> {
         self.movie_id
     }
 
-    /// Where the next line starts.
+    /// The offset of the next line in the text.
     pub fn offset(&self) -> u64 {
         self.lines.offset()
     }
 
-    /// What it reads from, of which it may have read more than it gave.
+    /// The source. More may have been read from it than was returned as lines.
     pub fn source(&self) -> &R {
         self.lines.source()
     }
 
-    /// The next line, or `None` after the last.
-    #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
-    pub fn next(&mut self) -> io::Result<Option<Located<'_, T>>> {
+    /// The next line, or `None` after the last one.
+    #[allow(clippy::should_implement_trait)] // the line borrows from the buffer, which Iterator does not allow
+    pub fn next(&mut self) -> io::Result<Option<LocatedEvent<'_, T>>> {
         let Some(line) = self.lines.next()? else { return Ok(None) };
         let event = read_event(&line, &mut self.movie_id);
-        Ok(Some(Located { event, line }))
+        Ok(Some(LocatedEvent { event, line }))
     }
 }
 
@@ -87,29 +93,30 @@ fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T
         *movie_id = parse_id(id);
         return match *movie_id {
             Some(id) => Event::Movie(id),
-            None => Event::Refused(refusal(line.bytes, Reason::Movie)),
+            None => Event::Refused(refusal_reason(line.bytes, Reason::Movie)),
         };
     }
     match (T::parse(line.bytes), movie_id.is_some()) {
         (Ok(record), true) => Event::Record(record),
         (Ok(_), false) => Event::Refused(Reason::NoMovie),
         (Err(reason), _) => {
-            if may_name_a_movie(line.bytes) {
+            if may_be_movie_line(line.bytes) {
                 *movie_id = None;
             }
-            Event::Refused(refusal(line.bytes, reason))
+            Event::Refused(refusal_reason(line.bytes, reason))
         }
     }
 }
 
-/// Whether a line that cannot be used may once have been a movie's: what follows it must not count for the movie
-/// before it.
-fn may_name_a_movie(line: &[u8]) -> bool {
+/// Whether a line that cannot be used may be a damaged `id:` line. The records after such a line may belong to another movie
+/// than those before it, so they are refused.
+fn may_be_movie_line(line: &[u8]) -> bool {
     line.contains(&b':') || (!line.contains(&b',') && line.iter().any(u8::is_ascii_digit))
 }
 
-/// What to say of a line that cannot be read as it should: control bytes in it come before all else.
-pub(crate) fn refusal(line: &[u8], reason: Reason) -> Reason {
+/// The reason to report for a line that cannot be used: [`Reason::Binary`] if the line has control bytes, because then it is
+/// not text; otherwise `reason`.
+pub(crate) fn refusal_reason(line: &[u8], reason: Reason) -> Reason {
     if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') { Reason::Binary } else { reason }
 }
 
@@ -121,7 +128,7 @@ mod tests {
     fn events<T: Record>(text: &[u8]) -> Vec<(u64, Event<T>)> {
         let mut reader = BlockReader::new(text);
         let mut events = Vec::new();
-        while let Some(Located { event, line }) = reader.next().unwrap() {
+        while let Some(LocatedEvent { event, line }) = reader.next().unwrap() {
             events.push((line.number, event));
         }
         events
@@ -159,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_junk_is_called_by_its_name() {
+    fn control_bytes_are_reported_as_binary() {
         assert_eq!(events::<Rating>(b"\x7fELF\x02\x01\n"), [(1, Event::Refused(Reason::Binary))]);
     }
 }

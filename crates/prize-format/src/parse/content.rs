@@ -1,45 +1,45 @@
-//! What a file holds, by its first bytes: a name may say anything.
+//! What a file holds, judged by its first bytes, because its name may be wrong. Also: how to get the text out of it.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What a file, or what was packed in it, seems to be.
+/// What a file, or the gzipped text in it, seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// None of the others.
+    /// Anything that is none of the others.
     Text,
-    /// RFC 1952.
+    /// A gzip file (RFC 1952).
     Gzip,
-    /// Any of the forms of tar.
+    /// A tar archive of any variant.
     Tar,
-    /// PKZIP's.
+    /// A zip archive.
     Zip,
-    /// What `bzip2` makes.
+    /// A file that `bzip2` made.
     Bzip2,
-    /// What `xz` makes.
+    /// A file that `xz` made.
     Xz,
-    /// RFC 8878.
+    /// A zstd file (RFC 8878).
     Zstd,
-    /// What `7z` makes.
+    /// An archive that `7z` made.
     SevenZip,
-    /// What `rar` makes.
+    /// An archive that `rar` made.
     Rar,
-    /// Text of two bytes a character, with or without a byte order mark.
+    /// Text in UTF-16, with or without a byte order mark.
     Utf16,
-    /// A page of a web site, such as one that asks to log in.
+    /// A web page, such as one that asks to log in.
     Html,
-    /// An answer of a web site's programming interface, such as an error.
+    /// JSON, such as an error message of a web site.
     Json,
-    /// What Git leaves where Git LFS was not there to fetch the file.
+    /// The small file that Git stores in place of a file of Git LFS, until Git LFS fetches the file itself.
     LfsPointer,
 }
 
 impl Content {
-    /// How many bytes of the beginning tell: a header of tar.
-    pub const HEAD: usize = 512;
+    /// How many of the first bytes are needed: the size of a tar header.
+    pub const HEAD_BYTES: usize = 512;
 
-    /// What begins with these bytes, of which there may be fewer than [`Content::HEAD`].
-    pub fn of(head: &[u8]) -> Content {
+    /// Detects what begins with these bytes. There are fewer than [`Content::HEAD_BYTES`] of them where the file is shorter.
+    pub fn detect(head: &[u8]) -> Content {
         const MAGIC: [(&[u8], Content); 10] = [
             (b"\x1f\x8b\x08", Content::Gzip),
             (b"PK\x03\x04", Content::Zip),
@@ -70,7 +70,7 @@ impl Content {
         }
     }
 
-    /// What to call it, with its article.
+    /// Its name in a sentence, with its article.
     pub fn name(self) -> &'static str {
         match self {
             Content::Text => "text",
@@ -84,20 +84,20 @@ impl Content {
             Content::Rar => "a rar archive",
             Content::Utf16 => "text in UTF-16",
             Content::Html => "an HTML page",
-            Content::Json => "an answer in JSON",
-            Content::LfsPointer => "a pointer of Git LFS",
+            Content::Json => "JSON",
+            Content::LfsPointer => "a Git LFS pointer",
         }
     }
 
-    /// Whether it has to be unpacked.
+    /// Whether it is an archive or a compressed file.
     pub fn is_packed(self) -> bool {
         !matches!(self, Content::Text | Content::Utf16 | Content::Html | Content::Json | Content::LfsPointer)
     }
 
-    /// What a person does to get the text that the file should be; a sentence, with the command where there is one.
+    /// How to get the text that the file should hold: a sentence, with the command for it if there is one.
     pub fn remedy(self, path: &Path) -> String {
         let folder = quoted(path.parent().unwrap_or(Path::new("/")));
-        // A program that unpacks wants the ending, or must not write over what it reads.
+        // Some programs unpack only a file whose name has their ending. Others would write over the file that they read.
         let unpack = |ending: &str, command: &dyn Fn(&str) -> String| {
             let name = quoted(path);
             if has_ending(path, ending) {
@@ -126,10 +126,10 @@ impl Content {
                 format!("Convert it: iconv -f UTF-16 -t UTF-8 {from} >{to} && mv {to} {from}")
             }
             Content::Html | Content::Json => {
-                "Download it again: this is what a web site answered instead.".into()
+                "Download it again: a web site sent this in place of the file.".into()
             }
             Content::LfsPointer => "Fetch the file itself: git lfs pull".into(),
-            Content::Text => "Put the archive in its place, or remove it.".into(),
+            Content::Text => "Replace it with the archive, or remove it.".into(),
         }
     }
 }
@@ -138,27 +138,27 @@ fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
 }
 
-/// A path as a shell takes it.
+/// A path in quotes for a shell.
 pub fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }
 
-/// Whether it is a header of tar: all forms have the same checksum in the same place.
+/// Whether it is a tar header: all variants of tar have the same checksum at the same place.
 fn is_tar(head: &[u8]) -> bool {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
     let Some(header) = head.get(..512) else { return false };
     let digits =
         header[CHECKSUM].iter().skip_while(|&&b| b == b' ').take_while(|b| (b'0'..=b'7').contains(b));
-    let told = digits.fold(0, |sum, digit| sum * 8 + u32::from(digit - b'0'));
+    let checksum = digits.fold(0, |sum, digit| sum * 8 + u32::from(digit - b'0'));
     let sum = header.iter().zip(0..).map(|(&b, at)| if CHECKSUM.contains(&at) { 32 } else { u32::from(b) });
-    told != 0 && sum.sum::<u32>() == told
+    checksum != 0 && sum.sum::<u32>() == checksum
 }
 
-/// Whether every second byte of the first few is zero, as in text of the Latin alphabet.
+/// Whether every second one of the first 16 bytes is zero, as in UTF-16 text in the Latin alphabet.
 fn is_utf16(head: &[u8]) -> bool {
     let pairs = head[..head.len().min(16)].as_chunks::<2>().0;
-    let are_all = |is_so: fn(&[u8; 2]) -> bool| pairs.len() >= 4 && pairs.iter().all(is_so);
-    are_all(|pair| pair[0] != 0 && pair[1] == 0) || are_all(|pair| pair[0] == 0 && pair[1] != 0)
+    let all = |matches: fn(&[u8; 2]) -> bool| pairs.len() >= 4 && pairs.iter().all(matches);
+    all(|pair| pair[0] != 0 && pair[1] == 0) || all(|pair| pair[0] == 0 && pair[1] != 0)
 }
 
 #[cfg(test)]
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell() {
+    fn the_first_bytes_show_the_content() {
         let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
         let utf16_be = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
         let mut header = tar::Header::new_old();
@@ -197,7 +197,7 @@ mod tests {
             (&header.as_bytes()[..511], Content::Text),
             (&[0; 512], Content::Text),
         ] {
-            assert_eq!(Content::of(head), content, "{head:?}");
+            assert_eq!(Content::detect(head), content, "{head:?}");
         }
     }
 

@@ -1,11 +1,11 @@
-//! Calendar days as the Prize writes them, `yyyy-mm-dd`, held as the number `yyyymmdd`.
+//! Calendar days. The Prize writes them `yyyy-mm-dd`; in memory they are the integer `yyyymmdd`.
 
 use std::fmt;
 
 /// A day of the Gregorian calendar from 1900-01-01 to 2099-12-31.
 ///
-/// Wide enough for any rating there is, narrow enough that a slip of the pen does not ask for a calendar of
-/// millennia.
+/// This range holds every real rating. It is no wider, because the warehouse makes a row for each day from the first rating
+/// to the last, and a single mistyped year must not make a calendar of thousands of years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(u32);
 
@@ -15,29 +15,29 @@ impl Date {
     /// The last day accepted.
     pub const MAX: Date = Date(20_991_231);
 
-    /// The day with this year, month and day of the month, if there is one.
+    /// The day with this year, month and day of the month. `None` where the calendar or the range has no such day.
     pub fn new(year: u32, month: u32, day: u32) -> Option<Date> {
-        let real = (1900..=2099).contains(&year)
+        let is_valid = (1900..=2099).contains(&year)
             && (1..=12).contains(&month)
             && (1..=days_in_month(year, month)).contains(&day);
-        real.then_some(Date(year * 10_000 + month * 100 + day))
+        is_valid.then_some(Date(year * 10_000 + month * 100 + day))
     }
 
     /// Reads exactly `yyyy-mm-dd`.
     pub fn parse(text: &[u8]) -> Option<Date> {
         let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text else { return None };
-        let number = |digits: &[u8]| {
+        let decimal = |digits: &[u8]| {
             digits.iter().try_fold(0, |n, &b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
         };
-        Date::new(number(&[y0, y1, y2, y3])?, number(&[m0, m1])?, number(&[d0, d1])?)
+        Date::new(decimal(&[y0, y1, y2, y3])?, decimal(&[m0, m1])?, decimal(&[d0, d1])?)
     }
 
-    /// The number `yyyymmdd`.
+    /// The integer `yyyymmdd`.
     pub fn key(self) -> u32 {
         self.0
     }
 
-    /// The day of a number that [`Date::key`] gave.
+    /// The day whose [`Date::key`] is this integer.
     pub(crate) fn from_key(key: u32) -> Date {
         Date(key)
     }
@@ -47,7 +47,7 @@ impl Date {
         (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100)
     }
 
-    /// The day after, if it is still in range.
+    /// The next day. `None` after [`Date::MAX`].
     pub fn next(self) -> Option<Date> {
         let (year, month, day) = self.ymd();
         Date::new(year, month, day + 1)
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_real_days_alone() {
+    fn only_real_days_are_read() {
         for good in ["1999-11-11", "2000-02-29", "2005-12-31", "1900-01-01", "2099-12-31"] {
             assert_eq!(Date::parse(good.as_bytes()).map(|d| d.to_string()).as_deref(), Some(good));
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn next_walks_every_day_once() {
+    fn next_goes_through_every_day_once() {
         let days = std::iter::successors(Some(Date::MIN), |d| d.next()).collect::<Vec<_>>();
         assert_eq!(days.len(), 73_049); // 200 years, 49 of them leap years
         assert_eq!(days.last(), Some(&Date::MAX));

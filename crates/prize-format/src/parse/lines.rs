@@ -1,91 +1,95 @@
-//! Lines out of a file of any size in a buffer of fixed size, each with its number and its place in the file.
+//! Reads a text line by line through a buffer of fixed size, so that a file of any size takes the same memory. Each line
+//! comes with its line number and its byte offset.
 
 use std::io::{self, Read};
 
-/// Longer lines are refused rather than buffered: the longest genuine one has 118 bytes.
+/// The most bytes that a line may have. Longer lines are refused, because the longest line of the genuine files has 118
+/// bytes.
 pub const MAX_LINE: usize = 4096;
 
-/// Over a line longer than this reading fails: a file of a hundred gigabytes in one line is no text file.
+/// Reading fails at a line longer than this many bytes, because a file with such a line is not a text file.
 const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 
-/// May stand at the beginning of a file, and of a line where files were joined; it is no part of the line.
+/// May stand at the beginning of a file. It may also stand at the beginning of a later line, where files were joined. It
+/// is not part of the line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-const BUFFER: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 
-/// What lines are read into. A text may be short: who reads many of them hands the buffer on from one to the next.
+/// The memory that lines are read into. Who reads many texts passes one buffer from reader to reader, because allocating a
+/// buffer takes longer than reading a short text.
 #[derive(Default)]
-pub(crate) struct Buffer(Box<[u8]>);
+pub(crate) struct LineBuffer(Box<[u8]>);
 
-/// A line without its end (`\n` or `\r\n`).
+/// A line without its line end (`\n` or `\r\n`).
 #[derive(Debug)]
 pub struct Line<'a> {
-    /// Counted from 1.
+    /// The line number, from 1.
     pub number: u64,
-    /// Where its first byte stands in the file.
+    /// The offset of its first byte in the text.
     pub offset: u64,
-    /// Its bytes; of a line over 4096 bytes, the first of them.
+    /// Its bytes. Of a line of more than 4096 bytes, only the first 4096.
     pub bytes: &'a [u8],
-    /// Whether it was longer than 4096 bytes.
+    /// Whether the line has more than 4096 bytes.
     pub too_long: bool,
 }
 
-/// Reads lines; use [`LineReader::next`] until it gives `None`.
+/// Reads lines. Call [`LineReader::next`] until it returns `None`.
 pub struct LineReader<R> {
     source: R,
-    buffer: Buffer,
-    /// What is read but not yet handed out: `buffer[start..end]`.
+    buffer: LineBuffer,
+    /// `buffer[start..end]` holds the bytes that were read from the source and are not returned yet.
     start: usize,
     end: usize,
-    ended: bool,
+    source_ended: bool,
     number: u64,
     offset: u64,
-    /// The head of the last line that was too long.
+    /// The first bytes of the last line that was too long.
     long_line: Vec<u8>,
 }
 
 impl<R: Read> LineReader<R> {
-    /// Reads from the beginning of a file, or from the beginning of a line on.
+    /// Reads a source whose first byte begins a line.
     pub fn new(source: R) -> LineReader<R> {
-        LineReader::with(Buffer::default(), source)
+        LineReader::with_buffer(LineBuffer::default(), source)
     }
 
-    /// The same, into a buffer that another reader gave back, or one that is yet to be made.
-    pub(crate) fn with(mut buffer: Buffer, source: R) -> LineReader<R> {
+    /// The same, with the buffer of an earlier reader. A default buffer is allocated here.
+    pub(crate) fn with_buffer(mut buffer: LineBuffer, source: R) -> LineReader<R> {
         if buffer.0.is_empty() {
-            buffer.0 = vec![0; BUFFER].into();
+            buffer.0 = vec![0; BUFFER_BYTES].into();
         }
         LineReader {
             source,
             buffer,
             start: 0,
             end: 0,
-            ended: false,
+            source_ended: false,
             number: 0,
             offset: 0,
             long_line: Vec::new(),
         }
     }
 
-    /// Its buffer, for the next reader.
-    pub(crate) fn into_buffer(self) -> Buffer {
+    /// Returns the buffer, so that the next reader can use it.
+    pub(crate) fn into_buffer(self) -> LineBuffer {
         self.buffer
     }
 
-    /// Where the next line starts.
+    /// The offset of the next line in the text.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What it reads from, of which it may have read more than it gave.
+    /// The source. More may have been read from it than was returned as lines.
     pub fn source(&self) -> &R {
         &self.source
     }
 
-    /// The next line, or `None` after the last. A last line need not have an end.
+    /// The next line, or `None` after the last one. The last line may lack its line end.
     ///
-    /// Fails as its source does, and where a line has no end for 16 MB.
-    #[allow(clippy::should_implement_trait)] // it lends from its buffer, which an Iterator cannot
+    /// Returns the source's errors, and an error of its own at a line of more than 16 MB.
+    #[allow(clippy::should_implement_trait)] // the line borrows from the buffer, which Iterator does not allow
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let offset = self.offset;
         let mut searched = 0;
@@ -94,7 +98,7 @@ impl<R: Read> LineReader<R> {
             if let Some(at) = memchr::memchr(b'\n', &unread[searched..]) {
                 break (searched + at, 1);
             }
-            if self.ended {
+            if self.source_ended {
                 if unread.is_empty() {
                     return Ok(None);
                 }
@@ -130,12 +134,12 @@ impl<R: Read> LineReader<R> {
             let skipped = found.map_or(unread.len(), |at| at + 1);
             self.start += skipped;
             self.offset += skipped as u64;
-            // Wherever the buffer's end falls: both passes must say the same.
+            // Checked by length and not by the buffer's state, so that both passes fail at the same line.
             if self.offset - offset > MAX_SKIPPED {
                 let message = format!("line {number} is longer than 16 MB: is the file binary?");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
-            if found.is_some() || self.ended {
+            if found.is_some() || self.source_ended {
                 break;
             }
             self.fill()?;
@@ -144,13 +148,13 @@ impl<R: Read> LineReader<R> {
         Ok(Line { number, offset, bytes: &self.long_line, too_long: true })
     }
 
-    /// Moves what is unread to the front and reads more behind it.
+    /// Moves the bytes that are not returned yet to the front of the buffer, and reads more bytes after them.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.0.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         match self.source.read(&mut self.buffer.0[self.end..]) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.source_ended = true,
             Ok(n) => self.end += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
@@ -168,10 +172,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Gives at most `step` bytes a read, as a pipe or a slow disk may.
-    struct Slow<'a>(&'a [u8], usize);
+    /// Returns at most so many bytes from each read, as a pipe or a slow disk may.
+    struct SlowSource<'a>(&'a [u8], usize);
 
-    impl Read for Slow<'_> {
+    impl Read for SlowSource<'_> {
         fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
             let n = self.1.min(out.len()).min(self.0.len());
             out[..n].copy_from_slice(&self.0[..n]);
@@ -180,8 +184,9 @@ mod tests {
         }
     }
 
-    fn all(bytes: &[u8], step: usize) -> Vec<(u64, u64, Vec<u8>, bool)> {
-        let mut reader = LineReader::new(Slow(bytes, step));
+    /// Number, offset, bytes and `too_long` of each line.
+    fn read_lines(bytes: &[u8], step: usize) -> Vec<(u64, u64, Vec<u8>, bool)> {
+        let mut reader = LineReader::new(SlowSource(bytes, step));
         let mut lines = Vec::new();
         while let Some(line) = reader.next().unwrap() {
             lines.push((line.number, line.offset, line.bytes.to_vec(), line.too_long));
@@ -190,15 +195,15 @@ mod tests {
         lines
     }
 
-    /// The same by splitting the whole text.
-    fn naive(bytes: &[u8]) -> Vec<(u64, u64, Vec<u8>, bool)> {
+    /// The same, found by splitting the whole text.
+    fn split_lines(bytes: &[u8]) -> Vec<(u64, u64, Vec<u8>, bool)> {
         let mut lines = Vec::new();
         let mut offset = 0;
         for (i, raw) in bytes.split_inclusive(|&b| b == b'\n').enumerate() {
             let line = raw.strip_suffix(b"\n").unwrap_or(raw);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let cut = line.len().min(MAX_LINE);
-            lines.push((i as u64 + 1, offset, line[..cut].to_vec(), line.len() > MAX_LINE));
+            let kept = line.len().min(MAX_LINE);
+            lines.push((i as u64 + 1, offset, line[..kept].to_vec(), line.len() > MAX_LINE));
             offset += raw.len() as u64;
         }
         lines
@@ -218,22 +223,22 @@ mod tests {
                 text.extend(ending.as_bytes());
             }
             text.extend(std::iter::repeat_n(b'z', tail));
-            prop_assert_eq!(all(&text, step), naive(&text));
+            prop_assert_eq!(read_lines(&text, step), split_lines(&text));
         }
     }
 
     #[test]
-    fn a_line_of_many_buffers_takes_one_place() {
-        let mut text = vec![b'x'; 5 * BUFFER];
+    fn a_line_longer_than_several_buffers_is_one_line() {
+        let mut text = vec![b'x'; 5 * BUFFER_BYTES];
         text.extend(b"\n7:\r\n");
-        let lines = all(&text, BUFFER);
+        let lines = read_lines(&text, BUFFER_BYTES);
         assert_eq!(lines.len(), 2);
         assert!(lines[0].3);
-        assert_eq!((lines[1].0, lines[1].1, &lines[1].2[..]), (2, 5 * BUFFER as u64 + 1, &b"7:"[..]));
+        assert_eq!((lines[1].0, lines[1].1, &lines[1].2[..]), (2, 5 * BUFFER_BYTES as u64 + 1, &b"7:"[..]));
     }
 
     #[test]
-    fn a_line_without_an_end_is_given_up() {
+    fn a_line_without_an_end_is_an_error() {
         let mut reader = LineReader::new(b"1:\n".chain(io::repeat(0)));
         assert_eq!(reader.next().unwrap().map(|line| line.number), Some(1));
         let error = reader.next().unwrap_err();
@@ -241,15 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_text() {
-        assert_eq!(all(b"\xef\xbb\xbf1:\n5", 3)[0].2, b"1:");
-        assert_eq!(all(b"1:\n\xef\xbb\xbf2:\n", 3)[1].2, b"2:");
-        // Nor of its length, however much is read at a time.
+    fn a_byte_order_mark_is_not_part_of_the_line() {
+        assert_eq!(read_lines(b"\xef\xbb\xbf1:\n5", 3)[0].2, b"1:");
+        assert_eq!(read_lines(b"1:\n\xef\xbb\xbf2:\n", 3)[1].2, b"2:");
+        // The mark does not count for the length of the line either, no matter how many bytes each read returns.
         for length in [MAX_LINE, MAX_LINE + 1, 2 * MAX_LINE] {
             let line = "x".repeat(length);
             let text = format!("\u{feff}{line}\n5\n");
-            for step in [1, BUFFER] {
-                let (_, _, bytes, too_long) = &all(text.as_bytes(), step)[0];
+            for step in [1, BUFFER_BYTES] {
+                let (_, _, bytes, too_long) = &read_lines(text.as_bytes(), step)[0];
                 assert_eq!((bytes, *too_long), (&vec![b'x'; MAX_LINE], length > MAX_LINE));
             }
         }

@@ -1,4 +1,4 @@
-//! Bytes to lines, records and titles. Knows no files.
+//! Turns bytes into lines, records and titles. Nothing here opens a file.
 
 pub mod blocks;
 pub mod content;

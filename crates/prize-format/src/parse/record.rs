@@ -1,11 +1,11 @@
-//! What one line of a rating, probe or qualifying file can say, and why a line may be refused.
+//! The records: what a line under an `id:` line says in each kind of file.
 
 use super::date::Date;
 use super::reject::Reason;
 
 /// A line under an `id:` line.
 pub trait Record: Copy {
-    /// Reads one line, without its line end.
+    /// Parses a line without its line end.
     fn parse(line: &[u8]) -> Result<Self, Reason>;
 }
 
@@ -14,7 +14,7 @@ pub trait Record: Copy {
 pub struct Rating {
     /// The customer's id.
     pub customer_id: u32,
-    /// When it was given.
+    /// The day it was given.
     pub date: Date,
     /// 1 to 5.
     pub rating: u8,
@@ -32,11 +32,11 @@ pub struct Probe {
 pub struct Qualifying {
     /// The customer's id.
     pub customer_id: u32,
-    /// When the withheld rating was given.
+    /// The day the withheld rating was given.
     pub date: Date,
 }
 
-/// `rating,subset`, as in `judging.txt`: the answer to the line of the same number in `qualifying.txt`.
+/// `rating,subset`, as in `judging.txt`: the answer to the line with the same line number in `qualifying.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// 1 to 5.
@@ -48,26 +48,28 @@ pub struct Judged {
 /// Half of the qualifying set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subset {
-    /// Written 0: the leaderboard was made of these.
+    /// Written 0. The leaderboard showed the error on this half.
     Quiz,
-    /// Written 1: these decided who won.
+    /// Written 1. The error on this half decided who won.
     Test,
 }
 
 impl Rating {
-    /// Customer, day and rating in eight bytes, so that a hundred million fit into memory; they sort by customer.
+    /// Packs customer, day and rating into eight bytes, because a hundred million of them must fit into memory. Packed
+    /// ratings sort by customer.
     pub(crate) fn pack(&self) -> u64 {
         u64::from(self.customer_id) << 32 | u64::from(self.date.key()) << 3 | u64::from(self.rating)
     }
 
-    /// What [`Rating::pack`] packed.
+    /// The rating that [`Rating::pack`] packed.
     pub(crate) fn unpack(packed: u64) -> Rating {
         let date = Date::from_key((packed as u32) >> 3);
         Rating { customer_id: (packed >> 32) as u32, date, rating: (packed & 7) as u8 }
     }
 
-    /// A number that hardly any other rating has, and that has nothing to do with those of its neighbours: sums over two
-    /// lists differ where the lists do, whatever their order (the mixing is that of Steele et al. 2014, SplitMix).
+    /// A hash of the rating. The wrapping sum of the hashes of a list does not depend on the order of the list, and two lists
+    /// with different ratings almost surely have different sums. The mixing function is that of SplitMix (Steele, Lea and
+    /// Flood 2014).
     #[inline]
     pub(crate) fn digest(&self) -> u64 {
         let mut mixed = self.pack();
@@ -80,8 +82,8 @@ impl Rating {
 impl Record for Rating {
     fn parse(line: &[u8]) -> Result<Rating, Reason> {
         const FORM: Reason = Reason::Form("customer,rating,yyyy-mm-dd");
-        let (customer, rest) = split_comma(line).ok_or(FORM)?;
-        let (rating, date) = split_comma(rest).ok_or(FORM)?;
+        let (customer, rest) = split_at_comma(line).ok_or(FORM)?;
+        let (rating, date) = split_at_comma(rest).ok_or(FORM)?;
         let customer_id = parse_id(customer).ok_or(Reason::Customer)?;
         let rating = parse_rating(rating).ok_or(Reason::Rating)?;
         let date = Date::parse(date).ok_or(Reason::Date)?;
@@ -100,7 +102,7 @@ impl Record for Probe {
 
 impl Record for Qualifying {
     fn parse(line: &[u8]) -> Result<Qualifying, Reason> {
-        let (customer, date) = split_comma(line).ok_or(Reason::Form("customer,yyyy-mm-dd"))?;
+        let (customer, date) = split_at_comma(line).ok_or(Reason::Form("customer,yyyy-mm-dd"))?;
         Ok(Qualifying {
             customer_id: parse_id(customer).ok_or(Reason::Customer)?,
             date: Date::parse(date).ok_or(Reason::Date)?,
@@ -110,18 +112,18 @@ impl Record for Qualifying {
 
 impl Record for Judged {
     fn parse(line: &[u8]) -> Result<Judged, Reason> {
-        let (rating, subset) = split_comma(line).ok_or(JUDGED)?;
+        let (rating, subset) = split_at_comma(line).ok_or(JUDGED_FORM)?;
         let subset = match subset {
             b"0" => Subset::Quiz,
             b"1" => Subset::Test,
-            _ if subset.contains(&b',') => return Err(JUDGED),
+            _ if subset.contains(&b',') => return Err(JUDGED_FORM),
             _ => return Err(Reason::Subset),
         };
         Ok(Judged { rating: parse_rating(rating).ok_or(Reason::Rating)?, subset })
     }
 }
 
-const JUDGED: Reason = Reason::Form("rating,subset");
+const JUDGED_FORM: Reason = Reason::Form("rating,subset");
 
 fn parse_rating(digits: &[u8]) -> Option<u8> {
     match digits {
@@ -130,15 +132,15 @@ fn parse_rating(digits: &[u8]) -> Option<u8> {
     }
 }
 
-/// A movie's or customer's id: 1 to 2,147,483,647, so that it fits a PostgreSQL `int`. Zeros before it make no difference,
-/// however many there are: some tools fill numbers up.
+/// Parses the id of a movie or customer: 1 to 2,147,483,647, the positive values of a PostgreSQL `int`. Any number of leading
+/// zeros is allowed, because some tools pad ids with zeros.
 pub(crate) fn parse_id(digits: &[u8]) -> Option<u32> {
-    const LONGEST: usize = 10;
+    const MAX_DIGITS: usize = 10;
     let digits = match digits.len() {
-        ..=LONGEST => digits,
+        ..=MAX_DIGITS => digits,
         _ => &digits[digits.iter().take_while(|&&b| b == b'0').count()..],
     };
-    if digits.len() > LONGEST {
+    if digits.len() > MAX_DIGITS {
         return None;
     }
     let mut id = 0u64;
@@ -152,8 +154,8 @@ pub(crate) fn parse_id(digits: &[u8]) -> Option<u32> {
     (1..=i32::MAX as u64).contains(&id).then_some(id as u32)
 }
 
-/// Ids are short: a plain loop beats a vectorised search here.
-fn split_comma(line: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits at the first comma. The field before it is short, so a plain loop is faster than a vectorised search.
+fn split_at_comma(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = line.iter().position(|&b| b == b',')?;
     Some((&line[..at], &line[at + 1..]))
 }

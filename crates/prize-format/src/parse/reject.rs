@@ -1,4 +1,4 @@
-//! Why a line is refused, and what is kept of it.
+//! Lines that cannot be used: why, and what is kept of them.
 
 use super::date::Date;
 use super::lines::MAX_LINE;
@@ -8,70 +8,70 @@ use super::lines::MAX_LINE;
 pub struct Reject {
     /// Index of its file in [`Survey::files`].
     pub file: usize,
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: u64,
-    /// Its text, shortened and with control characters escaped.
+    /// The line's text, shortened, with control characters escaped.
     pub text: String,
     /// What is wrong with it.
     pub reason: Reason,
 }
 
-/// Why a line was refused.
+/// Why a line cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// A record before the first `id:` line, or under one that was itself refused.
+    /// A record before the first `id:` line, or after an `id:` line that was refused.
     #[error("no valid movie line (id:) stands above it")]
     NoMovie,
     /// An `id:` line whose id is out of range.
     #[error("movie id is not a number from 1 to 2147483647")]
     Movie,
-    /// A customer id that is no number or out of range.
+    /// A customer id that is not a number or is out of range.
     #[error("customer id is not a number from 1 to 2147483647")]
     Customer,
-    /// A rating outside the scale.
+    /// A rating that is not 1 to 5.
     #[error("rating is not 1, 2, 3, 4 or 5")]
     Rating,
-    /// No day of the calendar, or one too far off.
+    /// A date that does not exist, is out of range or is written in another way.
     #[error("date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd")]
     Date,
-    /// Neither half of the qualifying set.
+    /// A subset that is not one of the two halves of the qualifying set.
     #[error("subset is neither 0 (quiz) nor 1 (test)")]
     Subset,
     /// The wrong number of fields.
     #[error("line is not of the form {0}")]
     Form(&'static str),
-    /// Control bytes: no text file.
+    /// The line has control bytes, so the file may not be text.
     #[error("line holds control characters: is the file binary?")]
     Binary,
-    /// No line of these files is anywhere near as long.
+    /// The line is much longer than any genuine line.
     #[error("line is longer than {} bytes", MAX_LINE)]
     TooLong,
     /// A release year that is neither `NULL` nor a year.
     #[error("release year is neither NULL nor a year from 1800 to 2199")]
     Year,
-    /// A tab or the like, which no title has and no client shows as it is.
+    /// The title has a control character, such as a tab. No genuine title has one, and clients cannot show it.
     #[error("title holds {}, a control character", name_control(*.0))]
     TitleControl(char),
-    /// Bytes that neither UTF-8 nor Latin-1 gives a meaning to.
+    /// The title has bytes that are not characters in UTF-8 or Latin-1.
     #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
     TitleEncoding,
-    /// In a titles file that quotes its fields.
+    /// The quotes are wrong, in a titles file that has fields in quotes.
     #[error("a quoted field is not closed, or something stands behind its closing quote")]
     Quotes,
-    /// A second rating of a movie by a customer, which says otherwise than the first.
+    /// A second rating of the same movie by the same customer that differs from the first one.
     #[error("the customer has rated the movie before: {rating} on {date}")]
     Conflict {
-        /// What the first one says.
+        /// The first rating.
         rating: u8,
-        /// When it was given.
+        /// The day of the first rating.
         date: Date,
     },
-    /// A second title for one movie.
+    /// A second title for the same movie.
     #[error("movie id already has a title further up")]
     TitleTwice,
 }
 
-/// What a control character is called.
+/// The name of a control character, with its article.
 fn name_control(c: char) -> String {
     let name = match c {
         '\0' => "a zero byte",
@@ -83,10 +83,11 @@ fn name_control(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
-/// Enough of a line to recognise it by, fit for a terminal and a text column.
+/// The first bytes of a line, to recognise it by. Control characters and bytes that are not UTF-8 are replaced, so that a
+/// terminal and a column of type `text` can show it.
 pub(crate) fn excerpt(line: &[u8]) -> String {
-    const KEPT: usize = 80;
-    let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
+    const EXCERPT_BYTES: usize = 80;
+    let text = String::from_utf8_lossy(&line[..line.len().min(EXCERPT_BYTES)]);
     let mut excerpt = String::new();
     for c in text.chars() {
         match c {
@@ -95,7 +96,7 @@ pub(crate) fn excerpt(line: &[u8]) -> String {
             _ => excerpt.push_str(&format!("\\x{:02x}", u32::from(c))),
         }
     }
-    if line.len() > KEPT {
+    if line.len() > EXCERPT_BYTES {
         excerpt.push_str("...");
     }
     excerpt

@@ -1,4 +1,4 @@
-//! `movie_titles.csv` (or `.txt`): `id,year,title`, where the year may be `NULL` and the title may hold commas.
+//! A line of `movie_titles.csv` (or `.txt`): `id,year,title`. The year may be `NULL`, and the title may hold commas.
 
 use super::record::parse_id;
 use super::reject::Reason;
@@ -8,40 +8,40 @@ use super::reject::Reason;
 pub struct Title {
     /// The movie's id.
     pub movie_id: u32,
-    /// The year it was released, where known.
+    /// The year of its release, if known.
     pub release_year: Option<u16>,
-    /// Its title, without blanks around it; none where there is nothing else.
+    /// Its title without the white space around it. `None` where the field is blank.
     pub title: Option<String>,
 }
 
 impl Title {
-    /// Reads one line of the official form, without its line end. Quotes are the title's own.
+    /// Parses a line of the official form, without its line end. Quotes belong to the title.
     ///
-    /// The official file is Latin-1; copies that were saved anew are often UTF-8 or Windows-1252. A line that is
-    /// valid UTF-8 is taken as such, any other as Windows-1252, which holds all of Latin-1's letters.
+    /// The official file is in Latin-1. Copies that a program has saved are often in UTF-8 or Windows-1252. A line that is
+    /// valid UTF-8 is read as UTF-8; any other line is read as Windows-1252, which has all of Latin-1's letters.
     pub fn parse(line: &[u8]) -> Result<Title, Reason> {
         let mut fields = line.splitn(3, |&b| b == b',');
         let (Some(id), Some(year), Some(title)) = (fields.next(), fields.next(), fields.next()) else {
-            return Err(FORM);
+            return Err(TITLE_LINE_FORM);
         };
-        Title::of_fields(id, year, title)
+        Title::from_fields(id, year, title)
     }
 
-    /// Reads the fields of a line.
-    pub(crate) fn of_fields(id: &[u8], year: &[u8], title: &[u8]) -> Result<Title, Reason> {
+    /// Parses the three fields of a line.
+    pub(crate) fn from_fields(id: &[u8], year: &[u8], title: &[u8]) -> Result<Title, Reason> {
         let movie_id = whole_number(id).ok_or(Reason::Movie)?;
         let release_year = match year.trim_ascii() {
-            empty if is_missing(empty) => None,
+            year if is_missing(year) => None,
             year => Some(release_year(year).ok_or(Reason::Year)?),
         };
-        Ok(Title { movie_id, release_year, title: text(title)? })
+        Ok(Title { movie_id, release_year, title: decode(title)? })
     }
 }
 
-/// What a line of titles should be.
-pub(crate) const FORM: Reason = Reason::Form("id,year,title");
+/// The reason for a line of titles with another number of fields.
+pub(crate) const TITLE_LINE_FORM: Reason = Reason::Form("id,year,title");
 
-/// A number, also as tools write it that know a column as floating-point: `2003.0`.
+/// Parses an integer from 1 on. Tools that keep a column as floating point write `2003.0`; that is 2003.
 pub(crate) fn whole_number(field: &[u8]) -> Option<u32> {
     let field = field.trim_ascii();
     let point = field.iter().position(|&b| b == b'.').unwrap_or(field.len());
@@ -50,23 +50,24 @@ pub(crate) fn whole_number(field: &[u8]) -> Option<u32> {
     if is_zero { parse_id(digits) } else { None }
 }
 
-/// A year in which a film may have been released.
+/// Parses a release year, 1800 to 2199.
 pub(crate) fn release_year(field: &[u8]) -> Option<u16> {
     whole_number(field).filter(|year| (1800..=2199).contains(year)).map(|year| year as u16)
 }
 
-/// Whether a field says that there is no value, in one of the ways of the tools that write such files.
+/// Whether a field is empty, or is one of the words that tools write for a missing value.
 fn is_missing(field: &[u8]) -> bool {
     field.is_empty() || [&b"NULL"[..], b"NaN", b"None"].iter().any(|word| field.eq_ignore_ascii_case(word))
 }
 
-fn text(title: &[u8]) -> Result<Option<String>, Reason> {
+/// Decodes a title and takes the white space around it away.
+fn decode(title: &[u8]) -> Result<Option<String>, Reason> {
     let (title, is_utf8) = match std::str::from_utf8(title) {
         Ok(utf8) => (utf8.to_owned(), true),
         Err(_) => (encoding_rs::WINDOWS_1252.decode_without_bom_handling(title).0.into_owned(), false),
     };
     match title.chars().find(|c| c.is_control()) {
-        // The bytes without a letter in Windows-1252 decode to the control characters behind ASCII.
+        // Windows-1252 leaves a few bytes undefined; they are decoded to control characters above ASCII.
         Some('\u{80}'..) if !is_utf8 => Err(Reason::TitleEncoding),
         Some(control) => Err(Reason::TitleControl(control)),
         None => Ok(Some(title.trim()).filter(|title| !title.is_empty()).map(str::to_owned)),
@@ -105,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn says_what_a_control_character_is() {
+    fn the_reason_names_the_control_character() {
         let reason = |title: &[u8]| Title::parse(&[b"1,NULL,", title].concat()).unwrap_err().to_string();
         assert_eq!(reason(b"A\tB"), "title holds a tab (U+0009), a control character");
         assert_eq!(reason(b"A\0B"), "title holds a zero byte (U+0000), a control character");
         assert_eq!(reason(b"A\x1bB"), "title holds U+001B, a control character");
         assert_eq!(reason("A\u{85}B".as_bytes()), "title holds U+0085, a control character");
-        // A tab is what it is, whatever the file's encoding.
+        // A tab is a tab in every encoding.
         assert_eq!(reason(b"Caf\xe9\tB"), "title holds a tab (U+0009), a control character");
         assert_eq!(reason(b"A\x81B"), "title has bytes that are neither UTF-8 nor Latin-1 text");
     }

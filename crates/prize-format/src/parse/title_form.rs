@@ -1,29 +1,31 @@
-//! In which form a titles file is: the official one, or one that another tool has given it.
+//! The form of a titles file: the official one, or the one that another program gave it when it saved the file.
 //!
-//! The official file is no CSV, though its name says so: titles hold commas and quotes as they are. A spreadsheet or a data
-//! frame that has read it and saves it again writes a CSV: fields in quotes, empty columns behind, a header, an index column
-//! in front. No single line tells which of the two a file is. All of its lines together do.
+//! The official file is not a CSV file although its name says so, because its titles hold commas and quotes without any
+//! quoting. A spreadsheet or a data frame that reads and saves it writes a real CSV file: fields in quotes, empty columns at
+//! the end, a header, an index column at the beginning. A single line does not show which of the two a file is; all of its
+//! lines together do (`detect`).
 
 use std::fmt;
 
 use super::csv::{split, split_quoted};
 use super::reject::Reason;
-use super::title::{FORM, Title};
+use super::title::{TITLE_LINE_FORM, Title};
 
 mod detect;
 
-/// How the lines of a titles file are to be read.
+/// How to read the lines of a titles file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TitleForm {
     separator: u8,
     /// Whether the first line names the columns.
     has_header: bool,
-    /// Whether a field may stand in quotes, with its own quotes doubled (RFC 4180).
+    /// Whether fields may be in quotes, with the quotes of their text doubled (RFC 4180).
     is_quoted: bool,
-    /// Whether empty columns follow.
+    /// Whether there are empty columns after the others.
     is_padded: bool,
-    /// How many columns there are before those, and which of them hold what.
+    /// The number of columns without those empty ones.
     columns: usize,
+    /// The index of each column that is read, from 0.
     id: usize,
     year: Option<usize>,
     title: usize,
@@ -36,7 +38,7 @@ impl Default for TitleForm {
 }
 
 impl TitleForm {
-    /// As Netflix gave the file out.
+    /// The form in which Netflix published the file.
     pub const OFFICIAL: TitleForm = TitleForm {
         separator: b',',
         has_header: false,
@@ -48,12 +50,12 @@ impl TitleForm {
         title: 2,
     };
 
-    /// Whether its first line names the columns.
+    /// Whether the first line names the columns.
     pub fn has_header(&self) -> bool {
         self.has_header
     }
 
-    /// Reads a line, without its line end.
+    /// Parses a line without its line end.
     pub fn parse(&self, line: &[u8]) -> Result<Title, Reason> {
         if *self == TitleForm::OFFICIAL {
             return Title::parse(line);
@@ -71,31 +73,33 @@ impl TitleForm {
             let padding = fields.iter().rev().take_while(|field| field.text.is_empty()).count();
             fields.truncate((fields.len() - padding).max(self.columns));
         }
-        let is_last = self.title + 1 == self.columns;
-        if fields.len() < self.columns || (fields.len() > self.columns && !is_last) {
-            return Err(FORM);
+        let title_is_last = self.title + 1 == self.columns;
+        if fields.len() < self.columns || (fields.len() > self.columns && !title_is_last) {
+            return Err(TITLE_LINE_FORM);
         }
-        let text = |at: usize| &fields[at].text[..];
+        let text = |column: usize| &fields[column].text[..];
         let year = self.year.map_or(&b""[..], text);
-        // A title that was split at its commas is one again.
-        let titles = if is_last { &fields[self.title..] } else { &fields[self.title..=self.title] };
-        let title = titles.iter().map(|field| &field.text[..]).collect::<Vec<_>>().join(&self.separator);
-        Title::of_fields(text(self.id), year, &title)
+        // A title with commas that is not in quotes was split. Its pieces are joined again.
+        let title_fields =
+            if title_is_last { &fields[self.title..] } else { &fields[self.title..=self.title] };
+        let title =
+            title_fields.iter().map(|field| &field.text[..]).collect::<Vec<_>>().join(&self.separator);
+        Title::from_fields(text(self.id), year, &title)
     }
 }
 
-/// What is not as in the official form, as a list in a sentence.
+/// The differences from the official form, as a list that fits into a sentence.
 impl fmt::Display for TitleForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
             (self.has_header, "a header"),
-            (!self.has_header && self.id > 0, "an index column in front"),
+            (!self.has_header && self.id > 0, "an index column at the beginning"),
             (self.separator == b';', "semicolons between fields"),
             (self.separator == b'\t', "tabs between fields"),
             (self.is_quoted, "fields in quotes"),
-            (self.is_padded, "empty columns behind"),
+            (self.is_padded, "empty columns at the end"),
         ];
-        let parts = parts.iter().filter(|(is_so, _)| *is_so).map(|(_, part)| *part).collect::<Vec<_>>();
+        let parts = parts.iter().filter(|(is_there, _)| *is_there).map(|(_, part)| *part).collect::<Vec<_>>();
         match &parts[..] {
             [] => f.write_str("the official form"),
             [only] => f.write_str(only),

@@ -1,4 +1,4 @@
-//! Whether files are still what they were when they were surveyed.
+//! Checks whether files are still what they were in the first pass.
 
 use std::io::{self, Read};
 
@@ -6,17 +6,18 @@ use super::stream::Stream;
 use super::text_file::TextFile;
 use crate::error::Error;
 
-/// When a file was last changed, in microseconds since 1970, where the system knows.
-pub fn modified(file: &TextFile) -> Result<Option<i64>, Error> {
+/// A file's modification time in microseconds since 1970, if the operating system knows it.
+pub fn modification_time(file: &TextFile) -> Result<Option<i64>, Error> {
     Ok(Stream::open(&file.path, file.below.clone())?.1)
 }
 
-/// Looks whether files are still those that were surveyed, each file on disk read once where they come in their order.
+/// Compares texts with what the first pass saw of them. The last file stays open, so that an archive is read only once if its
+/// members are checked in their order.
 #[derive(Default)]
 pub struct ContentCheck(Option<Stream>);
 
 impl ContentCheck {
-    /// [`Error::Changed`] where the text is another. `check` is asked now and then whether to go on.
+    /// [`Error::Changed`] if the text has changed. `check` is called several times a second; its error stops the reading.
     pub fn run(&mut self, file: &TextFile, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
         let failed = |source| Error::Io { path: file.path.clone(), source };
         let stream = match &mut self.0 {
@@ -24,9 +25,9 @@ impl ContentCheck {
             other => other.insert(Stream::open(&file.path, file.below.clone())?.0),
         };
         stream.seek(file.position, check)?;
-        // One byte more, to see whether it ends where it did; in an archive, something follows.
-        let more = u64::from(file.member.is_none());
-        let mut text = Checksummed::new(stream.take(file.bytes + more));
+        // One byte more, to see whether the file has grown. In an archive, something follows every member.
+        let one_more = u64::from(file.member.is_none());
+        let mut text = Checksummed::new(stream.take(file.bytes + one_more));
         let mut buffer = vec![0; 256 * 1024];
         while text.read(&mut buffer).map_err(failed)? > 0 {
             check()?;
@@ -39,7 +40,7 @@ impl ContentCheck {
     }
 }
 
-/// Sums up the bytes that pass through.
+/// A source that counts the bytes read from it, and computes their CRC-32.
 pub struct Checksummed<R> {
     pub source: R,
     pub bytes: u64,
@@ -47,7 +48,6 @@ pub struct Checksummed<R> {
 }
 
 impl<R> Checksummed<R> {
-    /// Nothing has passed yet.
     pub fn new(source: R) -> Checksummed<R> {
         Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() }
     }

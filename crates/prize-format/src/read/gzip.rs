@@ -1,86 +1,89 @@
-//! A gzipped file as the text it holds.
+//! Decompresses a gzipped file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// The members of a gzipped file, one after the other. Zeros behind the last one are no part of it, as for gzip itself: they
-/// fill up the blocks of a tape.
-pub struct Members {
-    /// None behind the last one.
-    decoder: Option<GzDecoder<BufReader<Counted>>>,
-    /// What had been read from the disk at the end.
-    read: u64,
+/// Reads the members of a gzipped file one after the other. Zeros after the last member are ignored, as gzip itself does: they
+/// are padding to the block size of a tape.
+pub struct GzipMembers {
+    /// `None` after the last member.
+    decoder: Option<GzDecoder<BufReader<CountedFile>>>,
+    /// The bytes that were read from the disk when the last member had ended.
+    bytes_at_end: u64,
 }
 
-impl Members {
-    pub fn new(file: Counted) -> Members {
+impl GzipMembers {
+    pub fn new(file: CountedFile) -> GzipMembers {
         let decoder = Some(GzDecoder::new(BufReader::new(file)));
-        Members { decoder, read: 0 }
+        GzipMembers { decoder, bytes_at_end: 0 }
     }
 
-    /// Goes on to the next member, if there is one.
-    fn next(&mut self) -> io::Result<()> {
+    /// Moves on to the next member, if there is one.
+    fn next_member(&mut self) -> io::Result<()> {
         let Some(decoder) = self.decoder.take() else { return Ok(()) };
         let mut source = decoder.into_inner();
-        let mut is_padded = false;
+        let mut has_padding = false;
         loop {
             let bytes = source.fill_buf()?;
             let (length, zeros) = (bytes.len(), bytes.iter().take_while(|&&b| b == 0).count());
-            is_padded |= zeros > 0;
+            has_padding |= zeros > 0;
             source.consume(zeros);
-            if zeros < length && is_padded {
-                let message = "something follows the zeros behind a gzip member";
+            if zeros < length && has_padding {
+                let message = "data follows the zeros after the last gzip member";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             if zeros == length && length > 0 {
                 continue;
             }
-            self.read = source.get_ref().read;
+            self.bytes_at_end = source.get_ref().bytes_read;
             self.decoder = (length > 0).then(|| GzDecoder::new(source));
             return Ok(());
         }
     }
 
-    pub fn read_from_disk(&self) -> u64 {
-        self.decoder.as_ref().map_or(self.read, |decoder| decoder.get_ref().get_ref().read)
+    /// The number of bytes that were read from the disk.
+    pub fn bytes_from_disk(&self) -> u64 {
+        self.decoder.as_ref().map_or(self.bytes_at_end, |decoder| decoder.get_ref().get_ref().bytes_read)
     }
 }
 
-impl Read for Members {
+impl Read for GzipMembers {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while let Some(decoder) = &mut self.decoder {
-            let n = decoder.read(out).map_err(unpacking)?;
+            let n = decoder.read(out).map_err(explained)?;
             if n > 0 || out.is_empty() {
                 return Ok(n);
             }
-            self.next()?;
+            self.next_member()?;
         }
         Ok(0)
     }
 }
 
-/// What is wrong with a file that cannot be unpacked, in a person's words.
-fn unpacking(error: io::Error) -> io::Error {
+/// The decoder's error with a message that a user understands.
+fn explained(error: io::Error) -> io::Error {
     let message = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the gzip file ends too early: it was not copied or downloaded whole",
+        io::ErrorKind::UnexpectedEof => {
+            "the gzip file ends too early: it was not copied or downloaded completely"
+        }
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the gzip file is damaged",
         _ => return error,
     };
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// A file that knows how much of it was read.
-pub struct Counted {
+/// A file that counts the bytes that are read from it.
+pub struct CountedFile {
     pub file: File,
-    pub read: u64,
+    pub bytes_read: u64,
 }
 
-impl Read for Counted {
+impl Read for CountedFile {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(out)?;
-        self.read += n as u64;
+        self.bytes_read += n as u64;
         Ok(n)
     }
 }

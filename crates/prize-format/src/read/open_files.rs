@@ -1,4 +1,4 @@
-//! The files of a data set, of which the last few are open.
+//! Opens parts of a data set's texts, and keeps a few files open for the next part.
 
 use std::io::{self, Read};
 
@@ -6,36 +6,36 @@ use super::content_check::ContentCheck;
 use super::stream::Stream;
 use super::text_file::TextFile;
 use crate::error::Error;
-use crate::parse::lines::Buffer;
+use crate::parse::lines::LineBuffer;
 
-/// The files of a data set, of which the last few are open: packed ones are read forward, from wherever one is that
-/// was read up to a place before.
-pub struct Opened<'a> {
+/// The files of a data set. The files used last are open, so that a gzipped one is read on from a position before the next part
+/// if possible, and not from its beginning.
+pub struct OpenFiles<'a> {
     files: &'a [TextFile],
-    /// Asks whether to go on.
+    /// Called several times a second. Its error stops the reading.
     pub(crate) check: &'a (dyn Fn() -> Result<(), Error> + Sync),
-    /// The one used last stands last.
+    /// In the order of use: the file used last is last.
     open: Vec<Stream>,
-    /// Lent to the reader of a part, which gives it back when it has come to the end.
-    pub(crate) buffer: Buffer,
+    /// The buffer for the reader of a part. Put it back when the part is read.
+    pub(crate) buffer: LineBuffer,
 }
 
-/// How many files are open at a time.
-const OPEN: usize = 8;
+/// The most files that are open at a time.
+const MAX_OPEN: usize = 8;
 
-impl<'a> Opened<'a> {
-    /// None is open yet. `check` is asked now and then whether to go on.
-    pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> Opened<'a> {
-        Opened { files, check, open: Vec::new(), buffer: Buffer::default() }
+impl<'a> OpenFiles<'a> {
+    /// No file is opened yet.
+    pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> OpenFiles<'a> {
+        OpenFiles { files, check, open: Vec::new(), buffer: LineBuffer::default() }
     }
 
-    /// Asks whether to go on.
+    /// The error of `check`, if the reading should stop.
     pub fn check(&self) -> Result<(), Error> {
         (self.check)()
     }
 
-    /// A part of a text: `bytes` of it from `offset` on. [`Error::Changed`] where the file is not the one that was
-    /// surveyed.
+    /// Opens a part of a text: `bytes` bytes from `offset` on. `file` is the text's index. [`Error::Changed`] if the file has changed
+    /// since the first pass.
     pub fn part(&mut self, file: usize, offset: u64, bytes: u64) -> Result<io::Take<&mut Stream>, Error> {
         let text = &self.files[file];
         let position = text.position + offset;
@@ -46,11 +46,11 @@ impl<'a> Opened<'a> {
             Some(nearest) => self.open.remove(nearest),
             None => {
                 let (stream, modified) = Stream::open(&text.path, text.below.clone())?;
-                // On some network and container mounts a file's time changes though no byte of it does.
+                // On some network and container mounts, a file's modification time changes although the file does not.
                 if modified != text.modified {
                     ContentCheck::default().run(text, self.check)?;
                 }
-                if self.open.len() == OPEN {
+                if self.open.len() == MAX_OPEN {
                     self.open.remove(0);
                 }
                 stream

@@ -1,15 +1,18 @@
-//! Reads the probe and the qualifying set.
+//! Reads the pairs of the probe and of the qualifying set.
 
 use std::io::Take;
 
 use super::content_check::Checksummed;
-use super::open_files::Opened;
+use super::open_files::OpenFiles;
 use super::stream::Stream;
-use super::text_file::{Kind, TextFile};
+use super::text_file::{TextFile, TextKind};
 use crate::error::Error;
-use crate::parse::blocks::{BlockReader, Event, Located};
+use crate::parse::blocks::{BlockReader, Event, LocatedEvent};
 use crate::parse::date::Date;
 use crate::parse::record::{Judged, Probe, Qualifying, Record, Subset};
+
+/// Lines that are read between two calls of `check`.
+const LINES_PER_CHECK: u64 = 64 * 1024;
 
 /// A pair of the qualifying set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,29 +21,35 @@ pub struct QualifyingPair {
     pub movie_id: u32,
     /// The customer.
     pub customer_id: u32,
-    /// When it was rated.
+    /// The day of the withheld rating.
     pub date: Date,
-    /// The withheld rating, where `judging.txt` tells it.
+    /// The withheld rating, if `judging.txt` has it.
     pub rating: Option<u8>,
-    /// Which half of the set it is in, where `judging.txt` tells that.
+    /// The half of the qualifying set that the pair is in, if `judging.txt` has it.
     pub subset: Option<Subset>,
 }
 
-/// Reads the qualifying set and, line by line beside it, the answers to it. Gives the pairs sorted by movie and customer,
-/// each once: of several, the first is kept, and the first answer. `check` is asked now and then whether to go on.
+/// Reads the qualifying set and, at the same time, the lines of `judging.txt`, each of which answers the qualifying line with the
+/// same line number.
+///
+/// Returns each pair once, sorted by movie and customer. If a pair is there several times, the first date and the first answer
+/// count. `check` is called several times a second; its error stops the reading.
 pub fn read_qualifying(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<QualifyingPair>, Error> {
-    let (mut one, mut other) = (Opened::new(files, check), Opened::new(files, check));
+    let mut question_files = OpenFiles::new(files, check);
+    let mut answer_files = OpenFiles::new(files, check);
     let mut pairs = Vec::new();
-    let Some(mut questions) = Text::<Qualifying>::open(files, Kind::Qualifying, &mut one)? else {
+    let Some(mut questions) =
+        WholeText::<Qualifying>::open(files, TextKind::Qualifying, &mut question_files)?
+    else {
         return Ok(pairs);
     };
-    let mut answers = Text::<Judged>::open(files, Kind::Judging, &mut other)?;
+    let mut answers = WholeText::<Judged>::open(files, TextKind::Judging, &mut answer_files)?;
     pairs.try_reserve(questions.file.records as usize).map_err(|_| Error::OutOfMemory)?;
     while let Some(event) = questions.next()? {
-        // The first pass has seen that they are in step.
+        // The first pass has checked that the lines of the two files match.
         let answer = match &mut answers {
             Some(answers) => answers.next()?,
             None => None,
@@ -56,7 +65,7 @@ pub fn read_qualifying(
         }
     }
     questions.finish()?;
-    answers.map_or(Ok(()), Text::finish)?;
+    answers.map_or(Ok(()), WholeText::finish)?;
     pairs.sort_by_key(|pair| (pair.movie_id, pair.customer_id));
     pairs.dedup_by(|later, first| {
         let is_same = (later.movie_id, later.customer_id) == (first.movie_id, first.customer_id);
@@ -68,14 +77,17 @@ pub fn read_qualifying(
     Ok(pairs)
 }
 
-/// Reads the probe: `(movie, customer)`, sorted, each pair once.
+/// Reads the probe. Returns each pair `(movie, customer)` once, sorted. `check` is called several times a second; its error stops
+/// the reading.
 pub fn read_probe(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),
 ) -> Result<Vec<(u32, u32)>, Error> {
-    let mut opened = Opened::new(files, check);
+    let mut open_files = OpenFiles::new(files, check);
     let mut pairs = Vec::new();
-    let Some(mut probe) = Text::<Probe>::open(files, Kind::Probe, &mut opened)? else { return Ok(pairs) };
+    let Some(mut probe) = WholeText::<Probe>::open(files, TextKind::Probe, &mut open_files)? else {
+        return Ok(pairs);
+    };
     pairs.try_reserve(probe.file.records as usize).map_err(|_| Error::OutOfMemory)?;
     while let Some(event) = probe.next()? {
         if let (Event::Record(pair), Some(movie_id)) = (event, probe.movie_id()) {
@@ -88,32 +100,32 @@ pub fn read_probe(
     Ok(pairs)
 }
 
-/// A text of the first pass that is read again as a whole.
-struct Text<'a, R> {
+/// A text that the first pass has read and that is read again as a whole.
+struct WholeText<'a, R> {
     file: &'a TextFile,
     check: &'a (dyn Fn() -> Result<(), Error> + Sync),
     reader: BlockReader<Checksummed<Take<&'a mut Stream>>, R>,
     records: u64,
 }
 
-impl<'a, R: Record> Text<'a, R> {
-    /// The one of this kind, if there is one.
+impl<'a, R: Record> WholeText<'a, R> {
+    /// Opens the text of this kind, if there is one.
     fn open(
         files: &'a [TextFile],
-        kind: Kind,
-        opened: &'a mut Opened<'_>,
-    ) -> Result<Option<Text<'a, R>>, Error> {
-        let Some(at) = files.iter().position(|file| file.kind == kind) else { return Ok(None) };
-        let (file, check) = (&files[at], opened.check);
-        let reader = BlockReader::new(Checksummed::new(opened.part(at, 0, file.bytes)?));
-        Ok(Some(Text { file, check, reader, records: 0 }))
+        kind: TextKind,
+        open_files: &'a mut OpenFiles<'_>,
+    ) -> Result<Option<WholeText<'a, R>>, Error> {
+        let Some(index) = files.iter().position(|file| file.kind == kind) else { return Ok(None) };
+        let (file, check) = (&files[index], open_files.check);
+        let reader = BlockReader::new(Checksummed::new(open_files.part(index, 0, file.bytes)?));
+        Ok(Some(WholeText { file, check, reader, records: 0 }))
     }
 
-    /// What the next line says; [`Error::Changed`] where there are more records than there were.
+    /// What the next line says. [`Error::Changed`] if there are more records than in the first pass.
     fn next(&mut self) -> Result<Option<Event<R>>, Error> {
         let failed = |source| Error::Io { path: self.file.path.clone(), source };
-        let Some(Located { event, line }) = self.reader.next().map_err(failed)? else { return Ok(None) };
-        if line.number % (64 * 1024) == 0 {
+        let Some(LocatedEvent { event, line }) = self.reader.next().map_err(failed)? else { return Ok(None) };
+        if line.number % LINES_PER_CHECK == 0 {
             (self.check)()?;
         }
         if let Event::Record(_) = event {
@@ -125,12 +137,12 @@ impl<'a, R: Record> Text<'a, R> {
         Ok(Some(event))
     }
 
-    /// The movie that the last line belongs to.
+    /// The movie of the last record.
     fn movie_id(&self) -> Option<u32> {
         self.reader.movie_id()
     }
 
-    /// Reads what is left; [`Error::Changed`] where all of it is not what it was.
+    /// Reads the rest of the text. [`Error::Changed`] if the text differs from that of the first pass.
     fn finish(mut self) -> Result<(), Error> {
         while self.next()?.is_some() {}
         let checksum = self.reader.source().hasher.clone().finalize();

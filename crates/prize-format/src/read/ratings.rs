@@ -1,93 +1,101 @@
-//! The second pass over a data set: reads again, a movie at a time, the ratings that the first pass found.
+//! The second pass: reads the ratings that the first pass found, movie by movie.
 
 use std::io::Take;
 
-use super::open_files::Opened;
+use super::open_files::OpenFiles;
 use super::stream::Stream;
 use super::text_file::TextFile;
-use super::unit::{MovieUnit, Part};
+use super::unit::{MovieUnit, UnitSegment};
 use crate::error::Error;
-use crate::parse::blocks::{BlockReader, Event, Located};
+use crate::parse::blocks::{BlockReader, Event, LocatedEvent};
 use crate::parse::record::Rating;
 
-/// Reads the parts of texts that the first pass found.
+/// Reads the ratings of movies.
 pub struct RatingReader<'a> {
     files: &'a [TextFile],
-    opened: Opened<'a>,
+    open_files: OpenFiles<'a>,
 }
 
 impl<'a> RatingReader<'a> {
-    /// Reads from the files of a survey, all of them and in its order. `check` is asked now and then whether to go on.
+    /// `files` are all files of a survey, in its order. `check` is called several times a second; its error stops the reading.
     pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> RatingReader<'a> {
-        RatingReader { files, opened: Opened::new(files, check) }
+        RatingReader { files, open_files: OpenFiles::new(files, check) }
     }
 
-    /// Reads those of a movie's ratings that are to be loaded, sorted by customer, each customer once.
+    /// Reads the ratings of a movie that are to be loaded. They replace what is in `ratings`, sorted by customer, one rating for
+    /// each customer.
     ///
-    /// [`Error::Changed`] where a file no longer holds what the first pass saw.
+    /// [`Error::Changed`] if a file has changed since the first pass.
     pub fn read(&mut self, movie: &MovieUnit, ratings: &mut Vec<Rating>) -> Result<(), Error> {
         ratings.clear();
-        if movie.parts.iter().any(|part| !self.holds(part)) {
+        if movie.segments.iter().any(|segment| !self.has(segment)) {
             return Err(Error::DamagedUnit);
         }
-        self.opened.check()?;
+        self.open_files.check()?;
         let wanted = usize::try_from(movie.ratings).map_err(|_| Error::OutOfMemory)?;
         ratings.try_reserve_exact(wanted).map_err(|_| Error::OutOfMemory)?;
-        for part in &movie.parts {
-            self.each(movie.movie_id, part, |record, rating| {
-                // One too many says that the file has changed.
-                if !part.is_left_out(record) && ratings.len() < wanted {
+        for segment in &movie.segments {
+            self.each_rating(movie.movie_id, segment, |record, rating| {
+                // More ratings than wanted are not kept: the file has changed, and the check below fails.
+                if !segment.is_left_out(record) && ratings.len() < wanted {
                     ratings.push(rating);
                 }
             })?;
         }
         ratings.sort_unstable_by_key(|rating| rating.customer_id);
-        let is_each_once = ratings.windows(2).all(|pair| pair[0].customer_id < pair[1].customer_id);
-        if is_each_once && ratings.len() as u64 == movie.ratings {
+        let has_each_once = ratings.windows(2).all(|pair| pair[0].customer_id < pair[1].customer_id);
+        if has_each_once && ratings.len() as u64 == movie.ratings {
             Ok(())
         } else {
-            let file = movie.parts.first().map(|part| &self.files[part.file as usize]);
+            let file = movie.segments.first().map(|segment| &self.files[segment.file as usize]);
             Err(file.map_or(Error::DamagedUnit, |file| Error::Changed { path: file.path.clone() }))
         }
     }
 
-    /// Whether a part lies within a text: a unit that was kept may not be of these.
-    fn holds(&self, part: &Part) -> bool {
-        let end = part.offset.checked_add(part.bytes);
-        self.files.get(part.file as usize).is_some_and(|file| end.is_some_and(|end| end <= file.bytes))
+    /// Whether a segment lies within its text. It may not, if the stored unit belongs to other files.
+    fn has(&self, segment: &UnitSegment) -> bool {
+        let end = segment.offset.checked_add(segment.bytes);
+        self.files.get(segment.file as usize).is_some_and(|file| end.is_some_and(|end| end <= file.bytes))
     }
 
-    /// Hands on each record of a part, with its number there.
-    fn each(&mut self, movie_id: u32, part: &Part, mut each: impl FnMut(u32, Rating)) -> Result<(), Error> {
-        let mut reader = segment_reader(&mut self.opened, movie_id, part.file, part.offset, part.bytes)?;
-        let path = &self.files[part.file as usize].path;
+    /// Calls `use_rating` with each rating of a segment and its index in the segment.
+    fn each_rating(
+        &mut self,
+        movie_id: u32,
+        segment: &UnitSegment,
+        mut use_rating: impl FnMut(u32, Rating),
+    ) -> Result<(), Error> {
+        let mut reader =
+            segment_reader(&mut self.open_files, movie_id, segment.file, segment.offset, segment.bytes)?;
+        let path = &self.files[segment.file as usize].path;
         let changed = || Error::Changed { path: path.clone() };
         let (mut records, mut digest) = (0, 0u64);
-        while let Some(Located { event, .. }) =
+        while let Some(LocatedEvent { event, .. }) =
             reader.next().map_err(|source| Error::Io { path: path.clone(), source })?
         {
-            // Lines that were refused in the first pass are listed already.
+            // The first pass has listed the lines that cannot be used.
             let Event::Record(rating) = event else { continue };
-            if reader.movie_id() != Some(movie_id) || records == part.records {
+            if reader.movie_id() != Some(movie_id) || records == segment.records {
                 return Err(changed());
             }
             digest = digest.wrapping_add(rating.digest());
-            each(records, rating);
+            use_rating(records, rating);
             records += 1;
         }
-        self.opened.buffer = reader.into_buffer();
-        if (records, digest) == (part.records, part.digest) { Ok(()) } else { Err(changed()) }
+        self.open_files.buffer = reader.into_buffer();
+        if (records, digest) == (segment.records, segment.digest) { Ok(()) } else { Err(changed()) }
     }
 }
 
-/// The lines of a movie's part of a text. Its buffer is the files' own: give it back at the end.
+/// Reads a segment: records of one movie that follow each other in a text. The reader uses the buffer of `open_files`: put it back
+/// when the segment is read.
 pub(crate) fn segment_reader<'a>(
-    opened: &'a mut Opened<'_>,
+    open_files: &'a mut OpenFiles<'_>,
     movie_id: u32,
     file: u32,
     offset: u64,
     bytes: u64,
 ) -> Result<BlockReader<Take<&'a mut Stream>, Rating>, Error> {
-    let buffer = std::mem::take(&mut opened.buffer);
-    Ok(BlockReader::with(buffer, Some(movie_id), opened.part(file as usize, offset, bytes)?))
+    let buffer = std::mem::take(&mut open_files.buffer);
+    Ok(BlockReader::with_buffer(buffer, Some(movie_id), open_files.part(file as usize, offset, bytes)?))
 }

@@ -1,32 +1,33 @@
-//! Files on disk as streams of text: plain or gzipped, and archives of them. Their bytes tell which, not their names.
+//! A file on disk as a stream of its content. A gzipped file is decompressed. Its first bytes show whether it is gzipped, because
+//! its name may be wrong.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::gzip::{Counted, Members};
+use super::gzip::{CountedFile, GzipMembers};
 use crate::error::Error;
-use crate::find::plain_file::{begins_with, check_below, open_plain};
+use crate::find::plain_file::{check_below, content_of_open, open_plain};
 use crate::parse::content::Content;
 
-/// A file on disk, read as the text or archive it holds; what is gzipped is unpacked on the way, whatever its name.
+/// A file on disk, read as the text or the tar archive that it holds.
 pub struct Stream {
     pub(super) path: PathBuf,
     below: Option<Arc<Path>>,
-    bytes: Bytes,
-    /// How many bytes of what it holds have been read.
+    source: Source,
+    /// The offset of the next byte in the content.
     pub(super) position: u64,
 }
 
-enum Bytes {
-    Plain(Counted),
-    Gzip(Box<Members>),
+enum Source {
+    Plain(CountedFile),
+    Gzip(Box<GzipMembers>),
 }
 
 impl Stream {
-    /// Opens a file, which must lie below a folder if one is given. Gives it, and when it was last changed, in microseconds
-    /// since 1970, where the system knows.
+    /// Opens a file. If `below` is given, the file must lie in that folder. Returns the stream, and the file's modification time in
+    /// microseconds since 1970, if the operating system knows it.
     pub fn open(path: &Path, below: Option<Arc<Path>>) -> Result<(Stream, Option<i64>), Error> {
         let failed = |source| Error::Io { path: path.into(), source };
         let file = open_plain(path).map_err(failed)?;
@@ -34,37 +35,37 @@ impl Stream {
         let modified = file.metadata().map_err(failed)?.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok());
-        let file = Counted { file, read: 0 };
-        let bytes = match begins_with(&file.file).map_err(failed)? {
-            Content::Gzip => Bytes::Gzip(Box::new(Members::new(file))),
-            _ => Bytes::Plain(file),
+        let file = CountedFile { file, bytes_read: 0 };
+        let source = match content_of_open(&file.file).map_err(failed)? {
+            Content::Gzip => Source::Gzip(Box::new(GzipMembers::new(file))),
+            _ => Source::Plain(file),
         };
-        Ok((Stream { path: path.into(), below, bytes, position: 0 }, modified))
+        Ok((Stream { path: path.into(), below, source, position: 0 }, modified))
     }
 
-    /// Whether the file on disk is read as it is.
+    /// Whether the file is not gzipped.
     pub fn is_plain(&self) -> bool {
-        matches!(self.bytes, Bytes::Plain(_))
+        matches!(self.source, Source::Plain(_))
     }
 
-    /// How many bytes were read from the disk.
-    pub fn read_from_disk(&self) -> u64 {
-        match &self.bytes {
-            Bytes::Plain(file) => file.read,
-            Bytes::Gzip(members) => members.read_from_disk(),
+    /// The number of bytes that were read from the disk.
+    pub fn bytes_from_disk(&self) -> u64 {
+        match &self.source {
+            Source::Plain(file) => file.bytes_read,
+            Source::Gzip(members) => members.bytes_from_disk(),
         }
     }
 
-    /// Goes to a place in what the file holds. In a packed file, forward is reading, and `check` is asked now and then
-    /// whether to go on; backward is reading from the start.
+    /// Moves to an offset in the content. In a gzipped file, moving forward means reading up to there, and moving backward means
+    /// reading from the beginning. `check` is called several times a second; its error stops the reading.
     pub fn seek(&mut self, position: u64, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
         let failed = |path: &Path, source| Error::Io { path: path.into(), source };
-        match &mut self.bytes {
-            Bytes::Plain(file) => {
+        match &mut self.source {
+            Source::Plain(file) => {
                 file.file.seek(SeekFrom::Start(position)).map_err(|e| failed(&self.path, e))?;
                 self.position = position;
             }
-            Bytes::Gzip(_) => {
+            Source::Gzip(_) => {
                 if position < self.position {
                     *self = Stream::open(&self.path, self.below.clone())?.0;
                 }
@@ -85,9 +86,9 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = match &mut self.bytes {
-            Bytes::Plain(file) => file.read(out)?,
-            Bytes::Gzip(members) => members.read(out)?,
+        let n = match &mut self.source {
+            Source::Plain(file) => file.read(out)?,
+            Source::Gzip(members) => members.read(out)?,
         };
         self.position += n as u64;
         Ok(n)

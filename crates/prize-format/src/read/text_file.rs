@@ -1,4 +1,4 @@
-//! A text of the data set: what it is for, where it is, and what the first pass saw of it.
+//! A text of the data set: what it is for, where it is, and what the first pass found in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,30 +7,30 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextFile {
     /// What it is for.
-    pub kind: Kind,
+    pub kind: TextKind,
     /// The file on disk.
     pub path: PathBuf,
-    /// The folder that it must lie below, wherever links lead; anywhere, where that is `None`.
+    /// The folder that the file must lie in, after links are followed. `None`: any folder.
     pub below: Option<Arc<Path>>,
-    /// Its name in that file, where it is an archive.
+    /// The member's name, if the file is an archive.
     pub member: Option<String>,
-    /// Where it begins in what the file holds, unpacked.
+    /// The offset of its first byte in the decompressed file.
     pub position: u64,
-    /// Its length in bytes, unpacked.
+    /// Its decompressed length in bytes.
     pub bytes: u64,
-    /// When the file was last changed, in microseconds since 1970, where the system knows.
+    /// The file's modification time in microseconds since 1970, if the operating system knows it.
     pub modified: Option<i64>,
-    /// The CRC-32 of the text, unpacked.
+    /// The CRC-32 of the decompressed text.
     pub checksum: u32,
-    /// Lines that hold a title, rating or pair.
+    /// The number of lines with a title, rating or pair.
     pub records: u64,
-    /// Lines that could not be used.
+    /// The number of lines that could not be used.
     pub rejected: u64,
 }
 
 /// What a text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TextKind {
     /// `movie_titles.csv` or `.txt`
     Titles,
     /// A part of the training set.
@@ -43,9 +43,9 @@ pub enum Kind {
     Judging,
 }
 
-impl Kind {
-    /// Whether ratings can be loaded without it. Nothing that is wrong with such a file stops a load of ratings.
+impl TextKind {
+    /// Whether ratings can be loaded without it. An error in an optional file does not stop a load of ratings.
     pub fn is_optional(self) -> bool {
-        self != Kind::Ratings
+        self != TextKind::Ratings
     }
 }

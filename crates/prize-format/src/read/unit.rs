@@ -1,107 +1,111 @@
-//! The second pass in pieces: each unit holds the ratings of some movies, and can be loaded by itself, in any order.
+//! Units: the second pass is divided into them. Each unit says where the ratings of some movies are, and can be loaded by itself, in
+//! any order.
 
 use minicbor::{Decode, Encode};
 
 use crate::error::Error;
 
-/// Ratings that are loaded in one go.
+/// Movies whose ratings are loaded together.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
 #[cbor(map)]
 pub struct Unit {
-    /// Whose ratings they are, in the order in which they stand in the files.
+    /// The movies, in the order of their ratings in the files.
     #[n(0)]
     pub movies: Vec<MovieUnit>,
 }
 
-/// One movie's ratings.
+/// Where one movie's ratings are.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
 #[cbor(map)]
 pub struct MovieUnit {
-    /// The movie.
+    /// The movie's id.
     #[n(0)]
     pub movie_id: u32,
-    /// How many ratings of movies with smaller ids are loaded from the same survey: with these, a rating's number
-    /// depends neither on the unit it is in nor on when it is loaded.
+    /// The number of ratings of movies with smaller ids that are loaded from the same survey. A rating's position in the whole load
+    /// is this number plus its index in the movie, so it depends neither on the unit nor on the order of loading.
     #[n(1)]
-    pub first: u64,
-    /// How many ratings of it are to be loaded.
+    pub ratings_before: u64,
+    /// The number of its ratings that are to be loaded.
     #[n(2)]
     pub ratings: u64,
-    /// The customers whose ratings of it are in the probe, sorted.
+    /// The ids of the customers whose ratings of it are in the probe, sorted.
     #[n(3)]
     pub probe: Vec<u32>,
-    /// Where they stand.
+    /// Where its ratings are.
     #[n(4)]
-    pub(crate) parts: Vec<Part>,
+    pub(crate) segments: Vec<UnitSegment>,
 }
 
-/// Some of a movie's ratings that follow each other in a text.
+/// Ratings of one movie that follow each other in a text.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
 #[cbor(map)]
-pub(crate) struct Part {
+pub(crate) struct UnitSegment {
+    /// The index of the text in [`crate::Survey::files`].
     #[n(0)]
     pub file: u32,
+    /// The offset of its first line in the text.
     #[n(1)]
     pub offset: u64,
     #[n(2)]
     pub bytes: u64,
     #[n(3)]
     pub records: u32,
-    /// The sum of their digests: a file that was changed is noticed, whatever its date says.
+    /// The sum of the ratings' digests. It shows whether a file has changed, even if its modification time has not.
     #[n(4)]
     pub digest: u64,
-    /// A bit for each record that is left out, or nothing where none is.
+    /// A bitmap of the records that are not to be loaded. Empty if all are.
     #[n(5)]
     pub left_out: Vec<u8>,
 }
 
-impl Part {
+impl UnitSegment {
+    /// Whether the record with this index is not to be loaded.
     pub fn is_left_out(&self, record: u32) -> bool {
         self.left_out.get(record as usize / 8).is_some_and(|bits| bits & (1 << (record % 8)) != 0)
     }
 }
 
 impl MovieUnit {
-    /// How many ratings of it are to be loaded, if the parts say so too, and no sum is beyond its type.
+    /// The number of ratings that are to be loaded. `None` if the segments have another number of them, or if a sum overflows.
     fn checked_ratings(&self) -> Option<u64> {
         let (mut ratings, mut bytes) = (0u64, 0u64);
-        for part in &self.parts {
-            let left_out = part.left_out.iter().map(|bits| u64::from(bits.count_ones())).sum::<u64>();
-            ratings = ratings.checked_add(u64::from(part.records).checked_sub(left_out)?)?;
-            bytes = bytes.checked_add(part.bytes)?;
-            part.offset.checked_add(part.bytes)?;
+        for segment in &self.segments {
+            let left_out = segment.left_out.iter().map(|bits| u64::from(bits.count_ones())).sum::<u64>();
+            ratings = ratings.checked_add(u64::from(segment.records).checked_sub(left_out)?)?;
+            bytes = bytes.checked_add(segment.bytes)?;
+            segment.offset.checked_add(segment.bytes)?;
         }
-        self.first.checked_add(ratings)?;
+        self.ratings_before.checked_add(ratings)?;
         (ratings == self.ratings).then_some(ratings)
     }
 
-    /// How many bytes of texts are read for it.
+    /// The number of bytes that are read for it.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.bytes).sum()
+        self.segments.iter().map(|segment| segment.bytes).sum()
     }
 }
 
 impl Unit {
-    /// How many ratings are to be loaded.
+    /// The number of ratings that are to be loaded.
     pub fn ratings(&self) -> u64 {
         self.movies.iter().map(|movie| movie.ratings).sum()
     }
 
-    /// The texts it reads, by their index in [`Survey::files`], each once, sorted.
+    /// The indexes in [`crate::Survey::files`] of the texts that it needs, sorted, each once.
     pub fn files(&self) -> Vec<usize> {
-        let parts = self.movies.iter().flat_map(|movie| &movie.parts);
-        let mut files = parts.map(|part| part.file as usize).collect::<Vec<_>>();
+        let segments = self.movies.iter().flat_map(|movie| &movie.segments);
+        let mut files = segments.map(|segment| segment.file as usize).collect::<Vec<_>>();
         files.sort_unstable();
         files.dedup();
         files
     }
 
-    /// Packs it for keeping: CBOR (RFC 8949), whose maps have the fields' numbers for keys.
+    /// Encodes the unit, so that it can be stored: as CBOR (RFC 8949), with the fields' numbers as the keys of maps.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         minicbor::to_vec(self).map_err(|_| Error::DamagedUnit)
     }
 
-    /// Unpacks one that was kept. One whose numbers do not agree is damaged.
+    /// Decodes a stored unit. [`Error::DamagedUnit`] if the bytes are no unit, or if its numbers contradict each other.
     pub fn from_bytes(bytes: &[u8]) -> Result<Unit, Error> {
         let mut decoder = minicbor::Decoder::new(bytes);
         let unit = decoder.decode::<Unit>().map_err(|_| Error::DamagedUnit)?;
@@ -119,15 +123,22 @@ mod tests {
     use super::*;
 
     fn unit() -> Unit {
-        let part =
-            Part { file: 0, offset: 3, bytes: 40, records: 10, digest: 0, left_out: vec![0b101, 0b10] };
-        let movie = MovieUnit { movie_id: 1, first: 0, ratings: 7, probe: vec![5], parts: vec![part] };
+        let segment = UnitSegment {
+            file: 0,
+            offset: 3,
+            bytes: 40,
+            records: 10,
+            digest: 0,
+            left_out: vec![0b101, 0b10],
+        };
+        let movie =
+            MovieUnit { movie_id: 1, ratings_before: 0, ratings: 7, probe: vec![5], segments: vec![segment] };
         Unit { movies: vec![movie.clone(), movie] }
     }
 
     #[test]
-    fn what_was_kept_by_an_earlier_version_is_read() {
-        // As serde_cbor packed it.
+    fn a_unit_stored_by_an_earlier_version_is_read() {
+        // As serde_cbor encoded it.
         let movie = "a50001010002070381050481a600000103021828030a040005820502";
         let hex = format!("a10082{movie}{movie}");
         let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
@@ -139,23 +150,28 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_whose_numbers_do_not_agree_is_damaged() {
-        let kept = |unit: &Unit| Unit::from_bytes(&unit.to_bytes().unwrap());
-        assert_eq!(kept(&unit()).unwrap(), unit());
+    fn a_unit_whose_numbers_contradict_each_other_is_damaged() {
+        let stored = |unit: &Unit| Unit::from_bytes(&unit.to_bytes().unwrap());
+        assert_eq!(stored(&unit()).unwrap(), unit());
         let damages: [fn(&mut MovieUnit); 6] = [
             |movie| movie.ratings = 8,
             |movie| movie.ratings = u64::MAX,
-            |movie| movie.first = u64::MAX - 6,
-            |movie| movie.parts[0].offset = u64::MAX - 39,
-            |movie| movie.parts[0].left_out = vec![0xff; 2],
+            |movie| movie.ratings_before = u64::MAX - 6,
+            |movie| movie.segments[0].offset = u64::MAX - 39,
+            |movie| movie.segments[0].left_out = vec![0xff; 2],
             |movie| {
-                movie.parts.push(Part { bytes: u64::MAX, offset: 0, records: 0, ..movie.parts[0].clone() })
+                movie.segments.push(UnitSegment {
+                    bytes: u64::MAX,
+                    offset: 0,
+                    records: 0,
+                    ..movie.segments[0].clone()
+                })
             },
         ];
-        for (number, damage) in damages.iter().enumerate() {
+        for (case, damage) in damages.iter().enumerate() {
             let mut unit = unit();
             damage(&mut unit.movies[1]);
-            assert!(matches!(kept(&unit), Err(Error::DamagedUnit)), "{number}");
+            assert!(matches!(stored(&unit), Err(Error::DamagedUnit)), "{case}");
         }
         assert!(matches!(Unit::from_bytes(b"no unit"), Err(Error::DamagedUnit)));
     }

@@ -24,7 +24,7 @@ pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
 /// Surveys a folder that may lack ratings, with so many lines of ratings refused at most.
 pub fn survey_more(path: &Path, rejects: u64) -> Result<Survey, Error> {
     let folder = Folder::open_more(path, None)?;
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     Survey::take(&folder, Limits { rejects: Some(rejects), memory: 1 << 30 }, &watch)
 }
 

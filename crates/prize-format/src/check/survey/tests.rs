@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::sample::{Layout, Sample, Style};
 use crate::{
-    Content, Date, Error, Folder, Known, Limits, Progress, Rating, RatingReader, Reason, Reject, Survey,
-    TextFile, Unit, Watch, read_probe, read_qualifying,
+    Content, Date, Error, Folder, Limits, LoadedRatings, Progress, Rating, RatingReader, Reason, Reject,
+    Survey, TextFile, Unit, Watch, read_probe, read_qualifying,
 };
 
 const PLAIN: Style = Style { crlf: false, final_newline: true, gzip: false };
@@ -29,9 +29,14 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     folder
 }
 
-fn take_with(path: &Path, limits: Limits, threads: usize, known: &mut Known) -> Result<Survey, Error> {
+fn take_with(
+    path: &Path,
+    limits: Limits,
+    threads: usize,
+    known: &mut LoadedRatings,
+) -> Result<Survey, Error> {
     let folder = Folder::open(path)?;
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     pool(threads).install(|| {
         let mut survey = Survey::take(&folder, limits, &watch)?;
         survey.leave_out_duplicates(known, 0..=u32::MAX, limits, &watch)?;
@@ -40,7 +45,7 @@ fn take_with(path: &Path, limits: Limits, threads: usize, known: &mut Known) -> 
 }
 
 fn take(path: &Path, limits: Limits) -> Result<Survey, Error> {
-    take_with(path, limits, 2, &mut Known::default())
+    take_with(path, limits, 2, &mut LoadedRatings::default())
 }
 
 fn survey(path: &Path) -> Survey {
@@ -58,7 +63,7 @@ fn load(survey: &Survey, ratings_each: u64) -> Result<Loaded, Error> {
         let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
         for movie in &unit.movies {
             reader.read(movie, &mut ratings)?;
-            all.extend(ratings.iter().zip(movie.first..).map(|(r, number)| {
+            all.extend(ratings.iter().zip(movie.ratings_before..).map(|(r, number)| {
                 let is_probe = movie.probe.binary_search(&r.customer_id).is_ok();
                 (number, movie.movie_id, r.customer_id, r.rating, r.date, is_probe)
             }));
@@ -102,7 +107,8 @@ fn every_layout_says_the_same() {
             let (folder, again) = write(layout, style);
             assert_eq!(again, made);
             for threads in [1, 3] {
-                let second = take_with(folder.path(), NO_REJECTS, threads, &mut Known::default()).unwrap();
+                let second =
+                    take_with(folder.path(), NO_REJECTS, threads, &mut LoadedRatings::default()).unwrap();
                 assert_eq!(load(&second, 3000).unwrap(), all, "{layout:?} {style:?}");
                 assert_eq!((&second.titles, &second.probe), (&first.titles, &first.probe));
                 assert_eq!(second.days, first.days);
@@ -136,7 +142,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let style = Style { crlf, final_newline, gzip };
         let wanted = crate::sample::write_ratings(folder.path(), layout, style, &movies).unwrap();
-        let survey = take_with(folder.path(), NO_REJECTS, threads, &mut Known::default()).unwrap();
+        let survey = take_with(folder.path(), NO_REJECTS, threads, &mut LoadedRatings::default()).unwrap();
         let read = load(&survey, ratings_each).unwrap();
         let numbers = read.iter().map(|rating| rating.0).collect::<Vec<_>>();
         prop_assert_eq!(numbers, (0..wanted.len() as u64).collect::<Vec<_>>());
@@ -151,7 +157,7 @@ fn the_first_of_several_ratings_is_kept() {
     let two = b"1:\n4,5,2001-01-01\n5,5,2001-01-01\n5,5,2001-01-01\n";
     let folder = folder(&[("combined_data_1.txt", one), ("training_set/mv_0000001.txt", two)]);
     for (threads, ratings_each) in [(1, 1), (2, 100)] {
-        let survey = take_with(folder.path(), ANY_REJECTS, threads, &mut Known::default()).unwrap();
+        let survey = take_with(folder.path(), ANY_REJECTS, threads, &mut LoadedRatings::default()).unwrap();
         let day = date(2001, 1, 1);
         assert_eq!(
             load(&survey, ratings_each).unwrap(),
@@ -192,7 +198,7 @@ fn what_is_loaded_already_is_left_out() {
     let text =
         b"7:\n5,1,2001-01-01\n3,2,2001-01-02\n9,4,2001-01-03\n8:\n5,3,2001-01-01\n9:\n1,1,2001-01-01\n";
     let folder = folder(&[("combined_data_1.txt", text)]);
-    let mut known = Known::default();
+    let mut known = LoadedRatings::default();
     for (movie, customer_id, rating, day) in
         [(7, 9, 4, 3), (7, 3, 2, 1), (7, 4, 1, 1), (9, 1, 1, 1), (10, 1, 1, 1)]
     {
@@ -242,7 +248,7 @@ fn damaged_packings_are_errors_that_name_the_file() {
         match take(&made, NO_REJECTS).map(drop) {
             Err(Error::Io { path, .. })
             | Err(Error::NoRatings { folder: path, .. })
-            | Err(Error::NotAs { path, .. }) => {
+            | Err(Error::WrongContent { path, .. }) => {
                 assert_eq!(path, archive)
             }
             Err(Error::TooManyRejects { path, .. }) => assert_eq!(path, archive),
@@ -364,7 +370,7 @@ fn the_first_rejects_of_many_files_are_kept() {
     for (max, kept) in [(None, 1000), (Some(6300), 6300)] {
         for threads in [1, 3] {
             let limits = Limits { rejects: max, ..ANY_REJECTS };
-            let survey = take_with(folder.path(), limits, threads, &mut Known::default()).unwrap();
+            let survey = take_with(folder.path(), limits, threads, &mut LoadedRatings::default()).unwrap();
             assert_eq!((survey.rejects.count, survey.rejects.kept.len()), (6300, kept));
             let all = survey
                 .files
@@ -396,14 +402,14 @@ fn it_tells_how_far_it_is_and_stops_when_told() {
     let found = Folder::open(folder.path()).unwrap();
     let (stop, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
     let last = std::sync::Mutex::new(Progress::default());
-    let said = |progress: Progress| {
+    let on_progress = |progress: Progress| {
         calls.fetch_add(1, Ordering::Relaxed);
         let mut last = last.lock().unwrap();
         if progress.bytes >= last.bytes {
             *last = progress;
         }
     };
-    let watch = Watch { stop: &stop, said: &said };
+    let watch = Watch { stop: &stop, on_progress: &on_progress };
     let survey = pool(2).install(|| Survey::take(&found, NO_REJECTS, &watch)).unwrap();
     let end = *last.lock().unwrap();
     let bytes = survey.files.iter().map(|file| file.bytes).sum::<u64>();
@@ -488,7 +494,7 @@ fn zeros_behind_a_packed_file_are_no_part_of_it() {
         // But what follows them is.
         bytes.extend(packed(&members));
         fs::write(folder.path().join("combined_data_1.txt.gz"), &bytes).unwrap();
-        let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+        let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
         let found = Folder::open(folder.path()).unwrap();
         let taken = pool(1).install(|| Survey::take(&found, NO_REJECTS, &watch));
         match zeros {
@@ -507,7 +513,7 @@ fn a_pipe_in_a_files_place_is_refused_at_once() {
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+        let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
         let taken = pool(1).install(|| Survey::take(&found, NO_REJECTS, &watch));
         sender.send(matches!(taken, Err(Error::Io { .. }))).unwrap();
     });

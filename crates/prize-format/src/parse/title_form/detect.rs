@@ -1,20 +1,20 @@
-//! Finds the form of a titles file, from all of its lines.
+//! Detects the form of a titles file from all of its lines.
 
 use super::TitleForm;
-use crate::parse::csv::{Field, Quoted, split, split_quoted};
+use crate::parse::csv::{Field, QuotedLine, split, split_quoted};
 use crate::parse::title::{release_year, whole_number};
 
 impl TitleForm {
-    /// Looks at all lines of a file that are not blank, in their order.
-    pub fn of<'a>(lines: impl Iterator<Item = &'a [u8]> + Clone) -> TitleForm {
+    /// Detects the form of a file. `lines` are all of its lines that are not blank, in their order.
+    pub fn detect<'a>(lines: impl Iterator<Item = &'a [u8]> + Clone) -> TitleForm {
         let separator = separator(lines.clone());
         let header = lines.clone().next().and_then(|line| header(line, separator));
         let rows = lines.skip(usize::from(header.is_some()));
         let form = header.unwrap_or(TitleForm { separator, ..TitleForm::OFFICIAL });
-        let (form, counts) = match Counts::of(rows.clone(), &form) {
-            counts if header.is_none() && counts.has_index() => {
+        let (form, counts) = match LineCounts::of(rows.clone(), &form) {
+            counts if header.is_none() && counts.has_index_column() => {
                 let form = TitleForm { columns: 4, id: 1, year: Some(2), title: 3, ..form };
-                (form, Counts::of(rows, &form))
+                (form, LineCounts::of(rows, &form))
             }
             counts => (form, counts),
         };
@@ -22,53 +22,59 @@ impl TitleForm {
     }
 }
 
-/// What the lines of a file, all together, look like.
+/// How many lines of a file show each sign of a form.
 #[derive(Debug, Default)]
-struct Counts {
+struct LineCounts {
     lines: usize,
-    /// Lines with quotes that are not those of a CSV.
-    broken: usize,
-    /// Lines that only a CSV has: a quote doubled, or an id or the whole line in quotes.
+    /// Lines whose quotes break the rules of CSV.
+    wrong_quotes: usize,
+    /// Lines that only a CSV file has: with a doubled quote, or with the id or the whole line in quotes.
     surely_quoted: usize,
-    /// Lines with a comma in quotes, and those with one in the title and no quotes.
+    /// Lines with a separator inside quotes.
     quoted_commas: usize,
+    /// Lines with a separator in the title, outside quotes.
     bare_commas: usize,
+    /// Lines with the title in quotes.
     quoted_titles: usize,
-    /// Lines that end with an empty column, and those that end with two.
+    /// Lines that end with an empty column.
     padded: usize,
+    /// Lines that end with two or more empty columns.
     padded_twice: usize,
-    /// Lines with a year in the second field, and in the third.
+    /// Lines with a year in the second field.
     second_years: usize,
+    /// Lines with a year in the third field.
     third_years: usize,
-    /// Whether the first field counts the lines.
-    counts_lines: bool,
+    /// Whether the first fields are 0, 1, 2 ... or 1, 2, 3 ...
+    first_counts_up: bool,
 }
 
-impl Counts {
-    fn of<'a>(lines: impl Iterator<Item = &'a [u8]>, form: &TitleForm) -> Counts {
+impl LineCounts {
+    fn of<'a>(lines: impl Iterator<Item = &'a [u8]>, form: &TitleForm) -> LineCounts {
         let TitleForm { separator, title, columns, .. } = *form;
-        let mut counts = Counts { counts_lines: true, ..Counts::default() };
-        let mut first = 0;
+        let mut counts = LineCounts { first_counts_up: true, ..LineCounts::default() };
+        let mut first_index = 0;
         for line in lines {
-            let (fields, is_broken) = match split_quoted(line, separator) {
-                Some(Quoted { fields, has_bare }) => (fields, has_bare),
+            let (fields, has_wrong_quotes) = match split_quoted(line, separator) {
+                Some(QuotedLine { fields, has_bare_quote }) => (fields, has_bare_quote),
                 None => (split(line, separator), true),
             };
-            let number = |at: usize| fields.get(at).and_then(|field| number(&field.text));
-            let is_year = |at: usize| fields.get(at).is_some_and(|field| release_year(&field.text).is_some());
+            let index = fields.first().and_then(|field| index(&field.text));
+            let is_year =
+                |column: usize| fields.get(column).is_some_and(|field| release_year(&field.text).is_some());
             let empty = fields.iter().rev().take_while(|field| field.text.is_empty()).count();
-            let is_sure = fields[0].is_quoted || fields.iter().any(|field| field.text.contains(&b'"'));
-            let is_comma_quoted =
+            let is_surely_quoted =
+                fields[0].is_quoted || fields.iter().any(|field| field.text.contains(&b'"'));
+            let has_quoted_comma =
                 fields.iter().any(|field| field.is_quoted && field.text.contains(&separator));
             if counts.lines == 0 {
-                first = number(0).unwrap_or(u32::MAX);
+                first_index = index.unwrap_or(u32::MAX);
             }
-            counts.counts_lines &=
-                first <= 1 && number(0).is_some_and(|n| n as usize == first as usize + counts.lines);
+            counts.first_counts_up &=
+                first_index <= 1 && index.is_some_and(|n| n as usize == first_index as usize + counts.lines);
             counts.lines += 1;
-            counts.broken += usize::from(is_broken);
-            counts.surely_quoted += usize::from(!is_broken && is_sure);
-            counts.quoted_commas += usize::from(!is_broken && !is_sure && is_comma_quoted);
+            counts.wrong_quotes += usize::from(has_wrong_quotes);
+            counts.surely_quoted += usize::from(!has_wrong_quotes && is_surely_quoted);
+            counts.quoted_commas += usize::from(!has_wrong_quotes && !is_surely_quoted && has_quoted_comma);
             counts.bare_commas += usize::from(fields.len() - empty > title + 1);
             counts.quoted_titles += usize::from(fields.get(title).is_some_and(|field| field.is_quoted));
             let padding = empty.min(fields.len().saturating_sub(columns));
@@ -80,37 +86,39 @@ impl Counts {
         counts
     }
 
-    /// Whether a column stands before the ids. Titles that are years are few, and so are ids that could be.
-    fn has_index(&self) -> bool {
-        let is_all = self.third_years == self.lines && self.lines > 1 && self.counts_lines;
-        2 * self.third_years > self.lines && (self.third_years > self.second_years || is_all)
+    /// Whether an index column comes before the ids, so that the years are in the third field. Few titles are years, and few ids
+    /// could be years.
+    fn has_index_column(&self) -> bool {
+        let is_certain = self.third_years == self.lines && self.lines > 1 && self.first_counts_up;
+        2 * self.third_years > self.lines && (self.third_years > self.second_years || is_certain)
     }
 
-    /// Whether quotes are a CSV's. Where titles have commas without quotes, quotes around commas are the title's own.
+    /// Whether the quotes are those of a CSV file. If titles have commas outside quotes, then quotes around commas belong to the
+    /// title.
     fn is_quoted(&self) -> bool {
         let likely = match self.quoted_titles == self.lines {
             true => self.lines,
             false if self.quoted_commas > self.bare_commas => self.quoted_commas,
             false => 0,
         };
-        self.surely_quoted + likely > self.broken
+        self.surely_quoted + likely > self.wrong_quotes
     }
 
-    /// Whether empty columns follow. Spreadsheets write them only where one of sixteen rows has something there; of a single
-    /// line, one comma may be the title's.
+    /// Whether there are empty columns at the end. Spreadsheets write such a column only for blocks of sixteen rows of which one
+    /// has a value there, so few lines may have it. In a single line, one comma at the end may belong to the title.
     fn is_padded(&self) -> bool {
         self.padded * 50 > self.lines && (self.padded > 1 || self.padded_twice > 0)
     }
 }
 
-/// What stands behind the first number of most lines.
+/// The separator that follows the first number of most lines.
 fn separator<'a>(lines: impl Iterator<Item = &'a [u8]>) -> u8 {
     const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
     let mut counts = [0u64; SEPARATORS.len()];
     for line in lines {
         let line = line.strip_prefix(b"\"").unwrap_or(line);
-        let behind = line.trim_ascii_start().iter().find(|b| !b.is_ascii_digit() && **b != b'"');
-        if let Some(at) = SEPARATORS.iter().position(|separator| behind == Some(separator)) {
+        let next = line.trim_ascii_start().iter().find(|b| !b.is_ascii_digit() && **b != b'"');
+        if let Some(at) = SEPARATORS.iter().position(|separator| next == Some(separator)) {
             counts[at] += 1;
         }
     }
@@ -123,7 +131,7 @@ fn separator<'a>(lines: impl Iterator<Item = &'a [u8]>) -> u8 {
     SEPARATORS[best]
 }
 
-/// The columns that the first line names, if it names two of those that are read.
+/// The form that a header describes. `None` where the first line names fewer than two of the three columns that are read.
 fn header(line: &[u8], separator: u8) -> Option<TitleForm> {
     let fields = split_quoted(line, separator).map_or_else(|| split(line, separator), |quoted| quoted.fields);
     let name = |field: &Field| {
@@ -131,7 +139,7 @@ fn header(line: &[u8], separator: u8) -> Option<TitleForm> {
         letters.map(u8::to_ascii_lowercase).collect::<Vec<_>>()
     };
     let mut names = fields.iter().map(name).collect::<Vec<_>>();
-    // What is named by nothing stands before the columns, as an index, or behind them.
+    // A column without a name is an index column before the others, or an empty column after them.
     let padding = names.iter().rev().take_while(|name| name.is_empty()).count();
     names.truncate(names.len() - padding);
     let find = |known: &[&[u8]]| names.iter().position(|name| known.contains(&&name[..]));
@@ -141,9 +149,9 @@ fn header(line: &[u8], separator: u8) -> Option<TitleForm> {
     if [id, year, title].iter().flatten().count() < 2 {
         return None;
     }
-    let is_free = |at: &usize| !names[*at].is_empty() && ![id, year, title].contains(&Some(*at));
-    let id = id.or_else(|| (0..names.len()).find(is_free))?;
-    let title = title.or_else(|| (0..names.len()).rev().find(|at| is_free(at) && *at != id))?;
+    let is_other = |at: &usize| !names[*at].is_empty() && ![id, year, title].contains(&Some(*at));
+    let id = id.or_else(|| (0..names.len()).find(is_other))?;
+    let title = title.or_else(|| (0..names.len()).rev().find(|at| is_other(at) && *at != id))?;
     Some(TitleForm {
         separator,
         has_header: true,
@@ -155,7 +163,7 @@ fn header(line: &[u8], separator: u8) -> Option<TitleForm> {
     })
 }
 
-/// A number from 0 on: an index begins there.
-fn number(field: &[u8]) -> Option<u32> {
+/// Parses an integer from 0 on, because an index column may begin with 0.
+fn index(field: &[u8]) -> Option<u32> {
     if field.trim_ascii() == b"0" { Some(0) } else { whole_number(field) }
 }

@@ -4,10 +4,10 @@ use super::TitleForm;
 use crate::parse::reject::Reason;
 use crate::parse::title::Title;
 
-/// Id, year and title of each line, or why it cannot be used; and what the form is not as it should be.
+/// The form's differences from the official one; and id, year and title of each line, or why it cannot be used.
 fn read(text: &[u8]) -> (String, Vec<Result<(u32, Option<u16>, String), Reason>>) {
     let lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
-    let form = TitleForm::of(lines.clone());
+    let form = TitleForm::detect(lines.clone());
     let title = |line| {
         let Title { movie_id, release_year, title } = form.parse(line)?;
         Ok((movie_id, release_year, title.unwrap_or_default()))
@@ -40,9 +40,9 @@ fn official() -> Vec<(u32, Option<u16>, String)> {
 }
 
 #[test]
-fn the_official_file_is_taken_as_it_is() {
+fn the_official_form_is_recognised() {
     assert_eq!(titles(OFFICIAL), ("the official form".into(), official()));
-    // Any part of it, too, but for lines that could be both.
+    // So is any part of the file: one line may be left out.
     let lines = OFFICIAL.lines().zip(official()).collect::<Vec<_>>();
     for left_out in 0..lines.len() {
         let rest = || lines.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, line)| line);
@@ -54,7 +54,7 @@ fn the_official_file_is_taken_as_it_is() {
         );
     }
     assert_eq!(titles("").1, []);
-    // A line without a title is not padded.
+    // The comma at the end of a line without a title is not an empty column.
     assert_eq!(titles("1,2003,\n2,2004,\n").1, [title(1, 2003, ""), title(2, 2004, "")]);
 }
 
@@ -63,24 +63,24 @@ fn what_a_spreadsheet_saved_is_what_it_read() {
     let saved = "1,2003,Dinosaur Days,,\n2,1985,\"Brazil: The \"\"Other\"\" Version\",,\n3,NULL,Sea, Sun, and Sand\n\
                  4,1984,1984,,\n5,2000,\"\"\"Quoted\"\"\",,\n6,2001,\"\"\"Both\",\" of Them\"\"\",\n";
     let (form, all) = titles(saved);
-    assert_eq!((&form[..], &all[..]), ("fields in quotes and empty columns behind", &official()[..6]));
-    // What is no CSV is refused rather than guessed.
+    assert_eq!((&form[..], &all[..]), ("fields in quotes and empty columns at the end", &official()[..6]));
+    // A line that breaks the rules of CSV is refused: its title is not guessed.
     let (_, all) = read(format!("{saved}7,2000,\"A\" B,,\n8,2000,\"C\n").as_bytes());
     assert_eq!(all[6..], [Err(Reason::Quotes), Err(Reason::Quotes)]);
-    // Commas alone: most rows have columns that are empty, or few do.
+    // Empty columns: in all rows, or in few of them.
     let (form, all) = titles("1,2003,A,,,\n2,2004,\"A, B\",,,\n3,,C,,,\n");
     assert_eq!(
         (&form[..], all),
         (
-            "fields in quotes and empty columns behind",
+            "fields in quotes and empty columns at the end",
             vec![title(1, 2003, "A"), title(2, 2004, "A, B"), title(3, 0, "C"),]
         )
     );
     let rows = |n: usize| if n % 20 == 3 { format!("{n},2000,A,,\n") } else { format!("{n},2000,A\n") };
     let (form, all) = titles(&(1..100).map(rows).collect::<String>());
-    assert_eq!(form, "empty columns behind");
+    assert_eq!(form, "empty columns at the end");
     assert!(all.iter().all(|title| title.2 == "A"));
-    // Each field in quotes, each title, or each line.
+    // Each field is in quotes, or each title, or each line.
     for text in [
         "\"1\",\"2003\",\"A\"\n\"2\",\"\",\"B, C\"\n",
         "1,2003,\"A\"\n2,NULL,\"B, C\"\n",
@@ -88,7 +88,7 @@ fn what_a_spreadsheet_saved_is_what_it_read() {
     ] {
         assert_eq!(titles(text), ("fields in quotes".into(), vec![title(1, 2003, "A"), title(2, 0, "B, C")]));
     }
-    // Where a comma is the decimal point.
+    // Where the decimal point is a comma, spreadsheets separate fields by semicolons.
     assert_eq!(
         titles("1;2003;A\n2;NULL;\"B; C\"\n3;1999;D, E\n"),
         (
@@ -111,8 +111,11 @@ fn what_a_data_frame_saved_is_what_it_read() {
         ("a header and fields in quotes", "Name,Year,Id\nA,2003,1\n\"B, C\",,2\n1984,1984,3\n"),
         ("a header", "id,title,year,,\n1,A,2003,,\n3,1984,1984,,\n"),
         ("a header", "movie,release year,title\n1,2003,A\n2,NULL,B, C\n3,1984,1984\n"),
-        ("an index column in front and fields in quotes", "0,1,2003.0,A\n1,2,,\"B, C\"\n2,3,1984.0,1984\n"),
-        ("an index column in front", "0,1,2003,A\n1,2,NULL,B, C\n2,3,1984,1984\n"),
+        (
+            "an index column at the beginning and fields in quotes",
+            "0,1,2003.0,A\n1,2,,\"B, C\"\n2,3,1984.0,1984\n",
+        ),
+        ("an index column at the beginning", "0,1,2003,A\n1,2,NULL,B, C\n2,3,1984,1984\n"),
     ] {
         let (found, titles) = titles(text);
         assert!(found.starts_with(form), "{found}: {text}");
@@ -123,16 +126,16 @@ fn what_a_data_frame_saved_is_what_it_read() {
     assert_eq!(titles(text).1, [title(1999, 2003, "A"), title(2000, 2004, "B"), title(2001, 2004, "2004")]);
 }
 
-/// The file as Netflix gave it out, which is not ours to give.
+/// Reads the file that Netflix published. It is not part of this repository, because its licence does not allow that.
 #[test]
 #[ignore = "needs the genuine movie_titles.csv: NETFLIX_TITLES=/path/to/it"]
 fn no_title_of_the_genuine_file_changes() {
     let path = std::env::var_os("NETFLIX_TITLES").expect("NETFLIX_TITLES names the genuine file");
     let text = std::fs::read(path).unwrap();
     let lines = || text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
-    let form = TitleForm::of(lines());
+    let form = TitleForm::detect(lines());
     assert_eq!(form, TitleForm::OFFICIAL);
-    // Nor after a spreadsheet or a data frame has saved it.
+    // The titles are the same after a spreadsheet or a data frame has saved the file.
     let quote = |field: &[u8]| match field.iter().any(|b| b",\"".contains(b)) {
         true => [
             b"\"",
@@ -156,7 +159,7 @@ fn no_title_of_the_genuine_file_changes() {
     let sheet = lines().map(spreadsheet).collect::<Vec<_>>();
     let frames = lines().enumerate().map(frame).collect::<Vec<_>>();
     for saved in [sheet, frames] {
-        let form = TitleForm::of(saved.iter().map(|line| &line[..]));
+        let form = TitleForm::detect(saved.iter().map(|line| &line[..]));
         assert!(
             saved.iter().zip(lines()).all(|(saved, line)| form.parse(saved) == Title::parse(line)),
             "{form}"
@@ -166,11 +169,11 @@ fn no_title_of_the_genuine_file_changes() {
 
 proptest! {
     #[test]
-    fn a_csv_gives_back_what_was_written(
+    fn titles_written_as_csv_are_read_back(
         texts in prop::collection::vec("[ab1,\"; ]{0,6}[ab]", 1..8), has_header in any::<bool>(),
         has_index in any::<bool>(), padding in 0usize..3,
     ) {
-        // So that the whole tells.
+        // The first title makes sure that the file can only be a CSV file.
         let texts = [vec!["\"Sure\", he said".to_owned()], texts].concat();
         let mut text = String::new();
         if has_header {
@@ -186,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_can_be_looked_at(text in prop::collection::vec(prop_oneof![
+    fn any_bytes_can_be_read(text in prop::collection::vec(prop_oneof![
         Just(b','), Just(b'"'), Just(b'\n'), Just(b'1'), any::<u8>()], 0..200)) {
         read(&text);
     }
