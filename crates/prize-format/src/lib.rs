@@ -1,9 +1,29 @@
-//! The Netflix Prize's raw files: find, read, check and write them, and make samples of any size.
+//! Finds, reads, checks and writes the Netflix Prize's raw files. It knows nothing about PostgreSQL.
 //!
-//! ```text
-//! Folder::open ─> Survey::take ─> leave_out_duplicates ─> units ─> RatingReader::read
-//!   which files     first pass       where it must           second pass, movie by movie
-//! ```
+//! # Use
+//!
+//! A load reads the files twice. The first pass finds what is in them, the second pass reads the ratings movie by movie:
+//!
+//! 1. [`Folder::open`] finds the files of the data set in a folder.
+//! 2. [`Survey::take`] is the first pass. It reads every file in parallel, and finds the customers, the movies, the titles, where each
+//!    movie's ratings are, and the lines that cannot be used.
+//! 3. [`Survey::leave_out_duplicates`] finds the ratings that are there twice or are loaded already.
+//! 4. [`Survey::units`] divides the second pass into units, which can be stored and loaded in any order.
+//! 5. [`RatingReader::read`] reads the ratings of one movie of a unit. [`read_probe`] and [`read_qualifying`] read the pairs.
+//!
+//! # Where to find what
+//!
+//! Each folder imports only from the folders above it in this list. To understand how a rating file is read, read the files in this
+//! order.
+//!
+//! | folder | what it does | files to read first |
+//! | --- | --- | --- |
+//! | `parse/` | turns bytes into lines, records and titles; opens no files | `lines.rs`, `record.rs`, `blocks.rs`; for titles `title.rs`, `title_form.rs` |
+//! | `error/` | errors, with the reason and what to do about it | `mod.rs` |
+//! | `find/` | finds the data set's files in a folder or an archive, and says which are not read | `names.rs`, `folder.rs`, `archive.rs` |
+//! | `read/` | files as streams, and the second pass | `stream.rs`, `unit.rs`, `ratings.rs` |
+//! | `check/` | the first pass, and what is between the passes | `survey.rs`, `jobs.rs`, `text_reader.rs`, `duplicates.rs` |
+//! | `sample/` | writes made-up data sets in the same format | `settings.rs`, `generate.rs` |
 
 mod check;
 mod error;

@@ -259,7 +259,10 @@ fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
     let loaded = load(plain.path());
     assert_eq!(customers(&loaded), BOTH);
     let names = "\"combined_data_1.txt.gz\" and \"combined_data_2.txt.gz\"";
-    assert_eq!(loaded.told, [format!("{names} are not gzipped despite the ending .gz, and are read as plain text")]);
+    assert_eq!(
+        loaded.told,
+        [format!("{names} are not gzipped despite the ending .gz, and are read as plain text")]
+    );
 }
 
 #[test]
@@ -268,8 +271,14 @@ fn of_a_gzip_file_that_is_not_whole_it_is_told() {
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 1;
     for (bytes, why) in [
-        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded completely"),
-        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded completely"),
+        (
+            &whole[..whole.len() / 2],
+            "the gzip file ends too early: it was not copied or downloaded completely",
+        ),
+        (
+            &whole[..whole.len() - 3],
+            "the gzip file ends too early: it was not copied or downloaded completely",
+        ),
         (&whole[..5], "the gzip file ends too early: it was not copied or downloaded completely"),
         (&damaged, "the gzip file is damaged"),
     ] {

@@ -23,13 +23,17 @@ fn what_a_spreadsheet_or_a_data_frame_saved_is_read_and_told() {
         ("1,2003,A,,,\n2,NULL,B, C,,\n3,1984,1984,,,\n", "empty columns at the end"),
         ("1,2003,A\n2,NULL,\"B, C\"\n3,1984,1984\n", "fields in quotes"),
         ("movie_id,year,title\n1,2003.0,A\n2,,\"B, C\"\n3,1984.0,1984\n", "a header and fields in quotes"),
-        ("0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n", "an index column at the beginning and fields in quotes"),
+        (
+            "0,1,2003,A\n1,2,,\"B, C\"\n2,3,1984,1984\n",
+            "an index column at the beginning and fields in quotes",
+        ),
         ("1;2003;A\n2;;B, C\n3;1984;1984\n", "semicolons between fields"),
     ] {
         let (folder, survey) = survey(&[RATINGS, ("movie_titles.csv", text.as_bytes())]);
         assert_eq!((titles(&survey), survey.rejects.count), (wanted.to_vec(), 0), "{text}");
-        let form =
-            format!("\"movie_titles.csv\" is not in the form that Netflix published: it has {form}. It is read in that form");
+        let form = format!(
+            "\"movie_titles.csv\" is not in the form that Netflix published: it has {form}. It is read in that form"
+        );
         assert_eq!(told(&folder, &survey), [(form, false)]);
         // Movies of titles are movies.
         assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1, 2, 3]);

@@ -1,4 +1,4 @@
-//! Makes a sample: draws who rates what and when, and what they give, and writes it.
+//! Makes a sample: draws who rates which movie on which day, draws the rating, and writes the files.
 
 use std::io;
 use std::path::Path;
@@ -6,33 +6,35 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::population::{Part, Population};
+use super::population::{Population, Set};
 use super::settings::{FULL, FULL_PROBE, FULL_QUALIFYING, Sample};
 #[cfg(test)]
 use super::settings::{Layout, Style};
 use super::titles::titles;
 use super::truth::Truth;
-use super::writer::{Block, Writer};
+use super::writer::{MovieBlock, Writer};
 
-/// What was made.
+/// What was written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// Ratings in the training set, the probe's among them.
+    /// The number of ratings in the training set, including the probe's.
     pub ratings: u64,
-    /// Pairs in `probe.txt`.
+    /// The number of pairs in `probe.txt`.
     pub probe: u64,
-    /// Pairs in `qualifying.txt`, and answers in `grand_prize/judging.txt`.
+    /// The number of pairs in `qualifying.txt`, and of answers in `grand_prize/judging.txt`.
     pub qualifying: u64,
-    /// The root mean squared error on the probe, if there is any, of the best prediction that all that is planted allows. Of a
-    /// plain form, that is the score cut to 1 to 5; of a lifelike one, the mean of the stars that the score leads to.
+    /// The root mean squared error on the probe of the best prediction that the planted truth allows. With [`super::Realism::Plain`]
+    /// that is the planted score, limited to 1 to 5. With [`super::Realism::Lifelike`] it is the expected rating for the planted
+    /// score. `None` if there is no probe.
     pub truth_rmse: Option<f64>,
 }
 
 impl Sample {
-    /// Writes the files into a folder, which is made if it is not there. `progress` hears of ratings written.
+    /// Writes the files into a folder. The folder is created if it does not exist. `progress` is called with the number of ratings that
+    /// have been written.
     ///
-    /// Fails where the folder cannot be written or holds something already, or where there are too few customers and movies for so many
-    /// ratings: at most half of all pairs can be rated.
+    /// An error if the folder cannot be written or is not empty, or if there are too few customers and movies for so many ratings: at
+    /// most half of all pairs can be rated.
     pub fn write(&self, folder: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<Summary> {
         let share = self.ratings as f64 / FULL.ratings as f64;
         let probe = (share * FULL_PROBE as f64).round() as u64;
@@ -49,51 +51,51 @@ impl Sample {
         let population = Population::new(self, qualifying, probe, &mut rng);
         let truth = Truth::new(self, &population.movies, &mut rng);
         let mut writer = Writer::create(folder, self.layout, self.style, self.movies)?;
-        writer.titles(&titles(&population.movies, &mut rng))?;
+        writer.write_titles(&titles(&population.movies, &mut rng))?;
 
         let mut drawn = Vec::new();
-        let mut training = Block::default();
-        let mut judged = Block::default();
-        let (mut probe_pairs, mut squared_error, mut written, mut withheld) = (0, 0.0, 0, 0);
+        let mut training = MovieBlock::default();
+        let mut withheld = MovieBlock::default();
+        let (mut probe_pairs, mut squared_error, mut written, mut qualifying_pairs) = (0, 0.0, 0, 0);
         for movie in &population.movies {
             population.draw(movie, &truth, &mut rng, &mut drawn);
             training.start(movie.id);
-            judged.start(movie.id);
+            withheld.start(movie.id);
             for pair in &drawn {
                 let customer = &population.customers[pair.customer as usize];
                 let day = population.day(movie, pair, &mut rng);
                 let score = truth.score(pair.customer, movie.index, day);
                 let rating = truth.rating(score, &mut rng);
-                if pair.part == Part::Qualifying {
-                    judged.push(customer.id, rating, day);
+                if pair.set == Set::Qualifying {
+                    withheld.push(customer.id, rating, day);
                     continue;
                 }
-                if pair.part == Part::Probe {
-                    let error = truth.predicted(score) - f32::from(rating);
+                if pair.set == Set::Probe {
+                    let error = truth.best_prediction(score) - f32::from(rating);
                     squared_error += f64::from(error * error);
                     probe_pairs += 1;
-                    writer.probe(movie.id, customer.id)?;
+                    writer.write_probe_pair(movie.id, customer.id)?;
                 }
                 training.push(customer.id, rating, day);
             }
             written += training.len();
-            withheld += judged.len();
-            writer.movie(&training)?;
-            writer.judged(&judged)?;
+            qualifying_pairs += withheld.len();
+            writer.write_training(&training)?;
+            writer.write_withheld(&withheld)?;
             progress(written);
         }
         writer.finish()?;
         Ok(Summary {
             ratings: written,
             probe: probe_pairs,
-            qualifying: withheld,
+            qualifying: qualifying_pairs,
             truth_rmse: (probe_pairs > 0).then(|| (squared_error / probe_pairs as f64).sqrt()),
         })
     }
 }
 
-/// Writes these ratings and nothing else: a movie's id, and its customers, ratings and days, counted from the Prize's
-/// first. Gives them as they should be read: movie, customer, rating and day, sorted.
+/// Writes only the given training ratings. Each movie has its id and its ratings: customer id, rating and day, counted from the
+/// Prize's first day. Returns what should be read back: movie id, customer id, rating and date, sorted.
 #[cfg(test)]
 pub(crate) fn write_ratings(
     folder: &Path,
@@ -106,13 +108,13 @@ pub(crate) fn write_ratings(
     let calendar = super::calendar::calendar();
     let mut written = Vec::new();
     for (movie_id, ratings) in movies {
-        let mut block = Block::default();
+        let mut block = MovieBlock::default();
         block.start(*movie_id);
         for &(customer_id, rating, day) in ratings {
             block.push(customer_id, rating, day);
             written.push((*movie_id, customer_id, rating, calendar[day as usize]));
         }
-        writer.movie(&block)?;
+        writer.write_training(&block)?;
     }
     writer.finish()?;
     written.sort_unstable();
@@ -122,7 +124,7 @@ pub(crate) fn write_ratings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Form;
+    use crate::sample::Realism;
     use std::collections::BTreeMap;
     use std::fs;
     use std::io::Read;
@@ -134,11 +136,11 @@ mod tests {
         (folder, summary)
     }
 
-    /// What earlier versions wrote of the same seed.
+    /// The checksums are those of the files that earlier versions wrote for the same seed.
     #[test]
-    fn the_plain_form_stays_as_it_is() {
+    fn plain_samples_never_change() {
         let folder = tempfile::tempdir().unwrap();
-        let sample = Sample { layout: Layout::Combined, form: Form::Plain, ..Sample::of(5_000) };
+        let sample = Sample { layout: Layout::Combined, realism: Realism::Plain, ..Sample::of(5_000) };
         sample.write(folder.path(), &mut |_| {}).unwrap();
         let checksums = files(folder.path()).into_iter().map(|(name, text)| (name, crc32fast::hash(&text)));
         let checksums = checksums.collect::<Vec<_>>();
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_and_packed_files_hold_the_same() {
+    fn an_archive_and_gzipped_files_hold_the_same() {
         let (plain, summary) = made(Layout::Files, false);
         let (packed, again) = made(Layout::Tar, true);
         assert_eq!(again, summary);
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_make() {
+    fn impossible_samples_are_refused() {
         let (folder, _) = made(Layout::Files, false);
         let error = |sample: Sample, folder: &Path| sample.write(folder, &mut |_| {}).unwrap_err().kind();
         assert_eq!(error(Sample::of(5_000), folder.path()), io::ErrorKind::AlreadyExists);

@@ -1,8 +1,9 @@
-//! Samples of any size in the Prize's own format, with a planted truth that shows how good a prediction can be.
+//! Writes samples: made-up data sets of any size in the Prize's own format. The truth behind the ratings is planted, so that the best
+//! possible prediction is known.
 //!
-//! How often customers rate and movies are rated follows power laws; what customers give follows planted biases and
-//! factors, noisy and rounded; later months hold more and kinder ratings. As in the Prize, the probe and the qualifying
-//! set take about equally many of each customer's ratings, and late ones. [`Form`] says what else there is to learn.
+//! The numbers of ratings of customers and of movies follow power laws. A rating is a planted score (a mean, biases and factors) plus
+//! noise, rounded to whole stars. Later months have more and higher ratings. As in the Prize, the probe and the qualifying set have
+//! about the same number of ratings of each customer, and late ones. [`Realism`] says what else is planted.
 
 mod calendar;
 mod generate;
@@ -18,4 +19,4 @@ mod writer;
 pub use generate::Summary;
 #[cfg(test)]
 pub(crate) use generate::write_ratings;
-pub use settings::{Form, Layout, Sample, Style};
+pub use settings::{Layout, Realism, Sample, Style};

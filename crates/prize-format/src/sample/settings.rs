@@ -1,40 +1,41 @@
-//! What sample to make: how many ratings, what there is to learn, in which files.
+//! The settings of a sample: its size, what is planted, and which files are written.
 
-/// What to make.
+/// The settings of a sample.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Ratings in the training set, the probe's among them.
+    /// The number of ratings in the training set, including the probe's.
     pub ratings: u64,
-    /// Customers.
+    /// The number of customers.
     pub customers: u32,
-    /// Movies.
+    /// The number of movies.
     pub movies: u32,
-    /// The same seed makes the same files.
+    /// The seed of the random numbers. The same settings and the same seed make the same files.
     pub seed: u64,
-    /// What there is to learn.
-    pub form: Form,
+    /// What is planted beside biases and factors.
+    pub realism: Realism,
     /// Which files hold the training set.
     pub layout: Layout,
     /// How lines and files are written.
     pub style: Style,
 }
 
-/// What there is to learn beside biases and factors.
+/// What is planted beside biases and factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Nothing: who rates what, and when, is independent of what they give.
+pub enum Realism {
+    /// Nothing. Who rates which movie on which day is independent of the rating.
     Plain,
-    /// As people are: they rate what they like, in sessions that have a mood each; movies rise and fall; known movies are liked
-    /// a little better; some customers have hardly rated anything.
+    /// More of what real ratings have. Customers rate movies that they like, in sessions of several ratings a day, and each day has
+    /// a mood. How much a movie is liked changes over the years. Popular movies are liked a little better. Some customers have very few
+    /// ratings.
     Lifelike,
 }
 
 /// Which files hold the training set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `training_set/mv_0000001.txt` and so on, one a movie.
+    /// `training_set/mv_0000001.txt` and so on, a file for each movie.
     Files,
-    /// The same in `training_set.tar`.
+    /// The same files in `training_set.tar`.
     Tar,
     /// `combined_data_1.txt` to `combined_data_4.txt`, as Kaggle has them.
     Combined,
@@ -45,39 +46,42 @@ pub enum Layout {
 pub struct Style {
     /// End lines with `\r\n`.
     pub crlf: bool,
-    /// End the last line of each file, too.
+    /// End the last line of each file with a line end.
     pub final_newline: bool,
-    /// Compress each file, its name then ending in `.gz`.
+    /// Compress each file with gzip, and add `.gz` to its name.
     pub gzip: bool,
 }
 
-/// The Prize's own size.
+/// The size of the Prize's data set.
 pub const FULL: Sample = Sample {
     ratings: 100_480_507,
     customers: 480_189,
     movies: 17_770,
     seed: 42,
-    form: Form::Lifelike,
+    realism: Realism::Lifelike,
     layout: Layout::Files,
     style: Style { crlf: false, final_newline: true, gzip: false },
 };
+/// The number of pairs in the Prize's probe.
 pub const FULL_PROBE: u64 = 1_408_395;
+/// The number of pairs in the Prize's qualifying set.
 pub const FULL_QUALIFYING: u64 = 2_817_131;
 
 impl Sample {
-    /// A set of this many ratings, with the Prize's 209 ratings a customer, and 270 a movie until there are the
-    /// Prize's 17,770. Below a million ratings both sides shrink alike, so that no more of all pairs are rated.
+    /// A sample with this many ratings. From a million ratings on, it has one customer for 209 ratings, as the Prize has, and one movie
+    /// for 270 ratings, but at most 17,770 movies. Below a million ratings, both numbers shrink only with the square root of the number
+    /// of ratings, so that the share of all pairs that are rated stays the same.
     pub fn of(ratings: u64) -> Sample {
         const SMALL: f64 = 1e6;
-        let side = |ratings_each: f64| {
+        let count = |ratings_each: f64| {
             let ratings = ratings as f64;
             let share = (ratings / SMALL).min(1.0).sqrt();
             ((ratings.max(SMALL) / ratings_each * share).round() as u32).max(2)
         };
         Sample {
             ratings,
-            customers: side(FULL.ratings as f64 / f64::from(FULL.customers)),
-            movies: side(270.0).min(FULL.movies),
+            customers: count(FULL.ratings as f64 / f64::from(FULL.customers)),
+            movies: count(270.0).min(FULL.movies),
             ..FULL
         }
     }
