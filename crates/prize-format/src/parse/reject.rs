@@ -6,7 +6,7 @@ use super::lines::MAX_LINE;
 /// A line that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// Index of its file in [`Survey::files`].
+    /// The index of its file in [`crate::Survey::files`].
     pub file: usize,
     /// The line number, from 1.
     pub line: u64,

@@ -11,6 +11,7 @@ use crate::{
 };
 
 const PLAIN: Style = Style { crlf: false, final_newline: true, gzip: false };
+/// Everything that differs from `PLAIN`.
 const ODD: Style = Style { crlf: true, final_newline: false, gzip: true };
 const NO_REJECTS: Limits = Limits { rejects: Some(0), memory: usize::MAX };
 const ANY_REJECTS: Limits = Limits { rejects: None, memory: usize::MAX };
@@ -52,10 +53,10 @@ fn survey(path: &Path) -> Survey {
     take(path, NO_REJECTS).unwrap()
 }
 
-/// Number, movie, customer, rating and date of each rating, and whether it is of the probe.
+/// Position in the load, movie, customer, rating and date of each rating, and whether it is in the probe.
 type Loaded = Vec<(u64, u32, u32, u8, Date, bool)>;
 
-/// All ratings as the second pass gives them, in units of about so many, by their number.
+/// All ratings as the second pass reads them in units of about `ratings_each` ratings, sorted by position in the load.
 fn load(survey: &Survey, ratings_each: u64) -> Result<Loaded, Error> {
     let (mut all, mut ratings) = (Vec::new(), Vec::new());
     for unit in survey.units(ratings_each) {
@@ -63,9 +64,9 @@ fn load(survey: &Survey, ratings_each: u64) -> Result<Loaded, Error> {
         let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
         for movie in &unit.movies {
             reader.read(movie, &mut ratings)?;
-            all.extend(ratings.iter().zip(movie.ratings_before..).map(|(r, number)| {
+            all.extend(ratings.iter().zip(movie.ratings_before..).map(|(r, position)| {
                 let is_probe = movie.probe.binary_search(&r.customer_id).is_ok();
-                (number, movie.movie_id, r.customer_id, r.rating, r.date, is_probe)
+                (position, movie.movie_id, r.customer_id, r.rating, r.date, is_probe)
             }));
         }
     }
@@ -78,7 +79,7 @@ fn date(year: u32, month: u32, day: u32) -> Date {
 }
 
 #[test]
-fn every_layout_says_the_same() {
+fn every_layout_holds_the_same_data() {
     let write = |layout, style| {
         let folder = tempfile::tempdir().unwrap();
         let sample = Sample { layout, style, ..Sample::of(20_000) };
@@ -95,7 +96,7 @@ fn every_layout_says_the_same() {
     let all = load(&first, 1000).unwrap();
     assert_eq!((all.len(), first.duplicates()), (20_000, 0));
     assert!(all.windows(2).all(|w| (w[0].1, w[0].2) < (w[1].1, w[1].2)));
-    assert!(all.iter().zip(0..).all(|(rating, number)| rating.0 == number));
+    assert!(all.iter().zip(0..).all(|(rating, position)| rating.0 == position));
     assert_eq!(all.iter().filter(|rating| rating.5).count() as u64, made.probe);
     let qualifying = read_qualifying(&first.files, &|| Ok(())).unwrap();
     assert_eq!((qualifying.len() as u64, first.qualifying), (made.qualifying, made.qualifying));
@@ -118,7 +119,7 @@ fn every_layout_says_the_same() {
     }
 }
 
-/// Any set of ratings: a movie's, each customer once, in any order.
+/// Any ratings: for each movie, ratings of different customers in any order.
 fn any_ratings() -> impl Strategy<Value = Vec<(u32, Vec<(u32, u8, u32)>)>> {
     let customer = prop_oneof![1u32..50, 65_500u32..65_600, 1u32..=i32::MAX as u32];
     let movie = prop_oneof![1u32..20, 1u32..=i32::MAX as u32];
@@ -134,7 +135,7 @@ fn any_ratings() -> impl Strategy<Value = Vec<(u32, Vec<(u32, u8, u32)>)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_is_written_is_read_back(
+    fn written_ratings_are_read_back(
         movies in any_ratings(), layout in prop::sample::select(vec![Layout::Files, Layout::Tar, Layout::Combined]),
         crlf in any::<bool>(), final_newline in any::<bool>(), gzip in any::<bool>(), ratings_each in 1u64..60,
         threads in 1usize..4,
@@ -144,8 +145,8 @@ proptest! {
         let wanted = crate::sample::write_ratings(folder.path(), layout, style, &movies).unwrap();
         let survey = take_with(folder.path(), NO_REJECTS, threads, &mut LoadedRatings::default()).unwrap();
         let read = load(&survey, ratings_each).unwrap();
-        let numbers = read.iter().map(|rating| rating.0).collect::<Vec<_>>();
-        prop_assert_eq!(numbers, (0..wanted.len() as u64).collect::<Vec<_>>());
+        let positions = read.iter().map(|rating| rating.0).collect::<Vec<_>>();
+        prop_assert_eq!(positions, (0..wanted.len() as u64).collect::<Vec<_>>());
         let read = read.into_iter().map(|(_, m, c, r, d, _)| (m, c, r, d)).collect::<Vec<_>>();
         prop_assert_eq!(read, wanted);
     }
@@ -194,7 +195,7 @@ fn the_first_conflicts_are_kept_and_all_are_counted() {
 }
 
 #[test]
-fn what_is_loaded_already_is_left_out() {
+fn ratings_that_are_loaded_already_are_left_out() {
     let text =
         b"7:\n5,1,2001-01-01\n3,2,2001-01-02\n9,4,2001-01-03\n8:\n5,3,2001-01-01\n9:\n1,1,2001-01-01\n";
     let folder = folder(&[("combined_data_1.txt", text)]);
@@ -215,7 +216,7 @@ fn what_is_loaded_already_is_left_out() {
 }
 
 #[test]
-fn a_packed_file_in_any_order_is_read() {
+fn a_gzipped_file_with_movies_in_any_order_is_read() {
     use std::io::Write;
     let folder = folder(&[]);
     let packed = fs::File::create(folder.path().join("combined_data_1.txt.gz")).unwrap();
@@ -230,7 +231,7 @@ fn a_packed_file_in_any_order_is_read() {
 }
 
 #[test]
-fn damaged_packings_are_errors_that_name_the_file() {
+fn the_error_about_a_damaged_archive_names_it() {
     let sample = folder(&[]);
     let made = sample.path().join("made");
     Sample { layout: Layout::Tar, style: Style { gzip: true, ..PLAIN }, ..Sample::of(2_000) }
@@ -240,7 +241,7 @@ fn damaged_packings_are_errors_that_name_the_file() {
     let whole = fs::read(&archive).unwrap();
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 0x55;
-    // Its checksum, which stands before its length at its end.
+    // The last eight bytes are the checksum and the length. This changes the checksum.
     let mut other_sum = whole.clone();
     other_sum[whole.len() - 8] ^= 1;
     for damaged in [&whole[..whole.len() / 2], &flipped, &other_sum, b"no archive at all", b""] {
@@ -258,7 +259,7 @@ fn damaged_packings_are_errors_that_name_the_file() {
 }
 
 #[test]
-fn a_plain_file_is_taken_before_its_packed_copy() {
+fn a_plain_file_is_read_and_not_its_gzipped_copy() {
     let text: &[u8] = b"1:\n5,1,2001-01-01\n";
     let folder = folder(&[
         ("training_set/mv_0000001.txt", text),
@@ -272,12 +273,12 @@ fn a_plain_file_is_taken_before_its_packed_copy() {
     let notices = Folder::open(folder.path()).unwrap().notices;
     let packed = folder.path().join("probe.txt.gz");
     let plain = folder.path().join("probe.txt");
-    let told = format!("\"{}\" is not read: \"{}\" is read instead", packed.display(), plain.display());
-    assert!(notices.iter().any(|notice| notice.to_string() == told && !notice.is_loss()), "{notices:?}");
+    let message = format!("\"{}\" is not read: \"{}\" is read instead", packed.display(), plain.display());
+    assert!(notices.iter().any(|notice| notice.to_string() == message && !notice.is_loss()), "{notices:?}");
 }
 
 #[test]
-fn what_stands_under_a_refused_movie_line_is_refused_in_both_passes() {
+fn records_after_a_refused_movie_line_are_refused_in_both_passes() {
     let text = b"1:\n7,5,2004-02-29\n0:\n8,3,2004-02-29\n1:\n9,4,2004-02-29\n\n1:\nx\n10,4,2004-02-29\n";
     let folder = folder(&[("combined_data_1.txt", text)]);
     let survey = take(folder.path(), ANY_REJECTS).unwrap();
@@ -287,7 +288,7 @@ fn what_stands_under_a_refused_movie_line_is_refused_in_both_passes() {
 }
 
 #[test]
-fn a_file_that_changes_between_the_passes_is_named() {
+fn a_file_that_changes_between_the_passes_is_an_error() {
     for changed in [
         &b"1:\n5,1,2001-01-01\n"[..],
         b"1:\n3,1,2001-01-01\n3,2,2001-01-01\n",
@@ -298,7 +299,7 @@ fn a_file_that_changes_between_the_passes_is_named() {
         let mut survey = survey(folder.path());
         let path = folder.path().join("combined_data_1.txt");
         fs::write(&path, changed).unwrap();
-        // As if nothing had been noticed by the file's time alone.
+        // The modification time shows no change, so only the content does.
         let modified = crate::read::stream::Stream::open(&path, None).unwrap().1;
         survey.files[0].modified = modified;
         assert!(matches!(load(&survey, 10), Err(Error::Changed { .. })), "{changed:?}");
@@ -306,7 +307,7 @@ fn a_file_that_changes_between_the_passes_is_named() {
 }
 
 #[test]
-fn a_rewritten_file_is_noticed_though_it_could_be_read() {
+fn a_file_rewritten_with_valid_ratings_is_an_error() {
     let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
     let survey = survey(folder.path());
     let path = folder.path().join("combined_data_1.txt");
@@ -317,7 +318,7 @@ fn a_rewritten_file_is_noticed_though_it_could_be_read() {
 }
 
 #[test]
-fn a_line_as_long_as_a_buffer_is_refused_in_both_passes() {
+fn a_line_that_is_too_long_is_refused_in_both_passes() {
     let long = "9".repeat(crate::parse::lines::MAX_LINE - 1) + ":" + &"9".repeat(10);
     let text = format!("1:\n5,1,2001-01-01\n{long}\n6,1,2001-01-01\n1:\n7,1,2001-01-01\n");
     let folder = folder(&[("combined_data_1.txt", text.as_bytes())]);
@@ -327,33 +328,33 @@ fn a_line_as_long_as_a_buffer_is_refused_in_both_passes() {
 }
 
 #[test]
-fn says_how_much_memory_it_holds_and_keeps_to_the_limit() {
+fn the_survey_counts_its_memory_and_keeps_to_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     Sample::of(20_000).write(folder.path(), &mut |_| {}).unwrap();
     let survey = survey(folder.path());
-    let listed = size_of_val(&survey.segments[..]) + size_of_val(&survey.probe[..]);
-    assert!(survey.memory >= listed && survey.memory < 2 * listed + (1 << 20), "{}", survey.memory);
-    let error = take(folder.path(), Limits { memory: listed, ..NO_REJECTS }).map(drop);
-    assert!(matches!(error, Err(Error::MemoryLimit { needed }) if needed > listed));
+    let list_bytes = size_of_val(&survey.segments[..]) + size_of_val(&survey.probe[..]);
+    assert!(survey.memory >= list_bytes && survey.memory < 2 * list_bytes + (1 << 20), "{}", survey.memory);
+    let error = take(folder.path(), Limits { memory: list_bytes, ..NO_REJECTS }).map(drop);
+    assert!(matches!(error, Err(Error::MemoryLimit { needed }) if needed > list_bytes));
 }
 
 #[test]
-fn titles_and_members_keep_to_the_limit_of_memory_while_they_are_read() {
+fn the_memory_limit_holds_while_titles_and_members_are_read() {
     let title = "x".repeat(1000);
     let titles = (1..=40_000).map(|id| format!("{id},2000,{title}\n")).collect::<String>();
     let ratings: &[u8] = b"1:\n5,1,2001-01-01\n";
     let files = folder(&[("movie_titles.csv", titles.as_bytes()), ("combined_data_1.txt", ratings)]);
     let limits = Limits { memory: 10 << 20, ..ANY_REJECTS };
-    // Not only when all have been read.
+    // The error comes before all titles are in memory.
     let error = take(files.path(), limits).map(drop);
     assert!(matches!(error, Err(Error::MemoryLimit { needed }) if needed < 20 << 20), "{error:?}");
 
     let archive = folder(&[]);
     let mut packed = tar::Builder::new(fs::File::create(archive.path().join("training_set.tar")).unwrap());
-    for number in 0..20_000 {
+    for index in 0..20_000 {
         let mut header = tar::Header::new_gnu();
         header.set_size(0);
-        packed.append_data(&mut header, format!("mv_{number:090}.txt"), &b""[..]).unwrap();
+        packed.append_data(&mut header, format!("mv_{index:090}.txt"), &b""[..]).unwrap();
     }
     packed.finish().unwrap();
     let error = take(archive.path(), Limits { memory: 2 << 20, ..ANY_REJECTS }).map(drop);
@@ -362,7 +363,7 @@ fn titles_and_members_keep_to_the_limit_of_memory_while_they_are_read() {
 
 #[test]
 fn the_first_rejects_of_many_files_are_kept() {
-    // Every second file holds more than are kept of all.
+    // Every second file has more rejects than are kept in all.
     let files = (1..=6).map(|n| (format!("training_set/mv_{n}.txt"), "x\n".repeat(n % 2 * 1500 + 300)));
     let files = files.collect::<Vec<_>>();
     let files = files.iter().map(|(name, text)| (&name[..], text.as_bytes())).collect::<Vec<_>>();
@@ -396,7 +397,7 @@ fn rejects_are_counted_kept_and_limited() {
 }
 
 #[test]
-fn it_tells_how_far_it_is_and_stops_when_told() {
+fn a_pass_reports_progress_and_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
     Sample::of(20_000).write(folder.path(), &mut |_| {}).unwrap();
     let found = Folder::open(folder.path()).unwrap();
@@ -419,7 +420,7 @@ fn it_tells_how_far_it_is_and_stops_when_told() {
 }
 
 #[test]
-fn folders_without_ratings_say_what_they_hold() {
+fn the_error_about_a_folder_without_ratings_names_what_it_holds() {
     let folder =
         folder(&[("movie_titles.csv", b"1,2000,A\n"), ("mv_x.txt", b""), ("combined_data_.txt", b"")]);
     let Err(Error::NoRatings { found, packed: None, .. }) = Folder::open(folder.path()) else { panic!() };
@@ -437,7 +438,7 @@ fn folders_without_ratings_say_what_they_hold() {
 }
 
 #[test]
-fn a_unit_of_other_files_is_damaged() {
+fn a_unit_that_belongs_to_other_files_is_damaged() {
     let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n")]);
     let survey = survey(folder.path());
     let unit = &survey.units(10)[0];
@@ -449,7 +450,7 @@ fn a_unit_of_other_files_is_damaged() {
 }
 
 #[test]
-fn packed_files_that_hold_the_same_movies_are_read_forward_side_by_side() {
+fn gzipped_files_with_the_same_movies_are_read_in_parallel() {
     use std::io::Write;
     let folder = folder(&[]);
     for (name, rating) in [("combined_data_1.txt.gz", 1), ("combined_data_2.txt.gz", 2)] {
@@ -470,7 +471,7 @@ fn packed_files_that_hold_the_same_movies_are_read_forward_side_by_side() {
     );
 }
 
-/// A packed file of some members.
+/// A gzipped file with these members.
 fn packed(members: &[&[u8]]) -> Vec<u8> {
     use std::io::Write;
     let mut bytes = Vec::new();
@@ -483,7 +484,7 @@ fn packed(members: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn zeros_behind_a_packed_file_are_no_part_of_it() {
+fn zeros_after_a_gzipped_file_are_ignored() {
     let members: [&[u8]; 2] = [b"1:\n5,1,2001-01-01\n3,", b"2,2001-01-01\n"];
     for zeros in [0, 1, 511, 100_000] {
         let mut bytes = packed(&members);
@@ -491,7 +492,7 @@ fn zeros_behind_a_packed_file_are_no_part_of_it() {
         let folder = folder(&[("combined_data_1.txt.gz", &bytes)]);
         let survey = survey(folder.path());
         assert_eq!((survey.ratings(), load(&survey, 7).unwrap().len()), (2, 2), "{zeros} zeros");
-        // But what follows them is.
+        // Data after the zeros is an error.
         bytes.extend(packed(&members));
         fs::write(folder.path().join("combined_data_1.txt.gz"), &bytes).unwrap();
         let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
@@ -505,7 +506,7 @@ fn zeros_behind_a_packed_file_are_no_part_of_it() {
 }
 
 #[test]
-fn a_pipe_in_a_files_place_is_refused_at_once() {
+fn a_pipe_in_place_of_a_file_is_refused_at_once() {
     let folder = folder(&[("combined_data_1.txt", b"1:\n5,1,2001-01-01\n")]);
     let found = Folder::open(folder.path()).unwrap();
     let path = folder.path().join("combined_data_1.txt");
@@ -517,6 +518,6 @@ fn a_pipe_in_a_files_place_is_refused_at_once() {
         let taken = pool(1).install(|| Survey::take(&found, NO_REJECTS, &watch));
         sender.send(matches!(taken, Err(Error::Io { .. }))).unwrap();
     });
-    // A read that waits for the pipe would never come back.
+    // Without the check, reading from the pipe would wait forever.
     assert_eq!(receiver.recv_timeout(std::time::Duration::from_secs(20)), Ok(true));
 }
