@@ -2,19 +2,21 @@
 //!
 //! # Use
 //!
-//! A load reads the files twice. The first pass finds what is in them, the second pass reads the ratings movie by movie:
+//! A load reads the files twice. The first pass finds what is in them, the second pass reads the ratings movie by
+//! movie:
 //!
 //! 1. [`Folder::open`] finds the files of the data set in a folder.
-//! 2. [`Survey::take`] is the first pass. It reads every file in parallel, and finds the customers, the movies, the titles, where each
-//!    movie's ratings are, and the lines that cannot be used.
+//! 2. [`Survey::take`] is the first pass. It reads every file in parallel, and finds the customers, the movies, the
+//!    titles, where each movie's ratings are, and the lines that cannot be used.
 //! 3. [`Survey::leave_out_duplicates`] finds the ratings that are there twice or are loaded already.
 //! 4. [`Survey::units`] divides the second pass into units, which can be stored and loaded in any order.
-//! 5. [`RatingReader::read`] reads the ratings of one movie of a unit. [`read_probe`] and [`read_qualifying`] read the pairs.
+//! 5. [`RatingReader::read`] reads the ratings of one movie of a unit. [`read_probe`] and [`read_qualifying`] read the
+//!    pairs.
 //!
 //! # Where to find what
 //!
-//! Each folder imports only from the folders above it in this list. To understand how a rating file is read, read the files in this
-//! order.
+//! Each folder imports only from the folders above it in this list. To understand how a rating file is read, read the
+//! files in this order.
 //!
 //! | folder | what it does | files to read first |
 //! | --- | --- | --- |

@@ -1,5 +1,5 @@
-//! A folder of text files, loaded as the extension does. The result must be the same on one thread and on two, and the same as that of
-//! a simple implementation with maps.
+//! A folder of text files, loaded as the extension does. The result must be the same on one thread and on two, and the
+//! same as that of a simple implementation with maps.
 #![no_main]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! What the fuzz targets share: folders made from an input's bytes, and a whole load of a folder that checks everything it can.
+//! What the fuzz targets share: folders made from an input's bytes, and a whole load of a folder that checks everything
+//! it can.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -39,7 +40,8 @@ pub fn pack(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Divides an input into named texts. Each begins with the byte fe, which is not in any UTF-8 text, and a letter that is its name.
+/// Divides an input into named texts. Each begins with the byte fe, which is not in any UTF-8 text, and a letter that
+/// is its name.
 pub fn sections(input: &[u8]) -> BTreeMap<u8, Vec<u8>> {
     let mut texts = BTreeMap::<u8, Vec<u8>>::new();
     let mut name = b'c';

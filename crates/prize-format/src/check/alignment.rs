@@ -1,5 +1,5 @@
-//! Checks whether the lines of `judging.txt` match those of `qualifying.txt`. The lines of `judging.txt` name no customers, so each
-//! can only be paired with the line that has the same line number.
+//! Checks whether the lines of `judging.txt` match those of `qualifying.txt`. The lines of `judging.txt` name no
+//! customers, so each can only be paired with the line that has the same line number.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Between the passes: finds the ratings that are not to be loaded because the customer has rated the movie before, either in the
-//! files or in the ratings that are loaded already. Only movies that may have such ratings are read again.
+//! Between the passes: finds the ratings that are not to be loaded because the customer has rated the movie before,
+//! either in the files or in the ratings that are loaded already. Only movies that may have such ratings are read
+//! again.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -68,9 +69,9 @@ struct LocatedRating {
 const RATINGS_PER_JOB: u64 = 400_000;
 
 impl Survey {
-    /// Leaves out repeated ratings of the movies with ids in `movies`. If a customer has rated a movie several times, the first
-    /// rating counts: the one in `loaded`, or else the first one in the files. A repeated rating that differs from the first one is
-    /// also a reject. Call this once for each movie, before [`Survey::units`].
+    /// Leaves out repeated ratings of the movies with ids in `movies`. If a customer has rated a movie several times,
+    /// the first rating counts: the one in `loaded`, or else the first one in the files. A repeated rating that differs
+    /// from the first one is also a reject. Call this once for each movie, before [`Survey::units`].
     pub fn leave_out_duplicates(
         &mut self,
         loaded: &mut LoadedRatings,
@@ -129,8 +130,8 @@ impl Survey {
         Ok(())
     }
 
-    /// The movies that may have repeated ratings, in the order of the files, divided into jobs. Each movie is given by its segments
-    /// and the id of the first of them.
+    /// The movies that may have repeated ratings, in the order of the files, divided into jobs. Each movie is given by
+    /// its segments and the id of the first of them.
     fn duplicate_jobs(
         &self,
         loaded: &LoadedRatings,
@@ -200,7 +201,7 @@ impl Survey {
         pass: &Pass<'_>,
         repeated: &mut Repeated,
     ) -> Result<(), Error> {
-        // The sort is stable: of one customer's ratings, the first in the files stays the first.
+        // The sort is stable, so the ratings of one customer stay in the order of the files.
         ratings.sort_by_key(|located| located.rating.customer_id);
         for same_customer in ratings.chunk_by(|a, b| a.rating.customer_id == b.rating.customer_id) {
             let customer_id = same_customer[0].rating.customer_id;

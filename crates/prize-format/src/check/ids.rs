@@ -7,8 +7,8 @@ type Page = Box<[u64; WORDS]>;
 /// A page, and for each of its words the number of ids in the set that come before the word.
 type RankedPage = (Page, Box<[u32; WORDS]>);
 
-/// A set of ids that grows. It is a bitmap in pages of 65,536 possible ids. A page with at least one id takes 12 KB, of which 4 KB
-/// are for the ranks; other pages take almost nothing.
+/// A set of ids that grows. It is a bitmap in pages of 65,536 possible ids. A page with at least one id takes 12 KB, of
+/// which 4 KB are for the ranks; other pages take almost nothing.
 #[derive(Default)]
 pub struct IdSet {
     pages: Vec<Option<Page>>,

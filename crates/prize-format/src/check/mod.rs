@@ -1,5 +1,5 @@
-//! The first pass: reads every file once, and finds what is in it and which of its lines cannot be used. Between the passes, it
-//! finds the ratings that are already there, and divides the rest into units for the second pass.
+//! The first pass: reads every file once, and finds what is in it and which of its lines cannot be used. Between the
+//! passes, it finds the ratings that are already there, and divides the rest into units for the second pass.
 
 pub mod alignment;
 pub mod duplicates;

@@ -14,8 +14,8 @@ impl Findings {
     }
 }
 
-/// Chooses one of several titles files, and drops the answers if their lines do not match the qualifying set. Adds notices about
-/// that, and about optional files of which too many lines cannot be used.
+/// Chooses one of several titles files, and drops the answers if their lines do not match the qualifying set. Adds
+/// notices about that, and about optional files of which too many lines cannot be used.
 pub fn choose(findings: Vec<Findings>, limits: Limits, notices: &mut Vec<Notice>) -> Vec<Findings> {
     let mut findings = choose_titles(findings, notices);
     if let Some(judging) = findings.iter().position(|one| one.is_of(TextKind::Judging)) {

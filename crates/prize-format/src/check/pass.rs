@@ -87,7 +87,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Adds bytes and files to the progress. [`Error::Stopped`] if the pass should stop, or if a job before this one has failed.
+    /// Adds bytes and files to the progress. [`Error::Stopped`] if the pass should stop, or if a job before this one
+    /// has failed.
     pub fn advance(&self, job_index: usize, bytes: u64, files: u64) -> Result<(), Error> {
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
@@ -126,9 +127,9 @@ impl<'a> Pass<'a> {
         self.rejects.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Runs jobs on all threads of the current rayon pool. Each thread makes a state with `start`, and takes the next job as soon
-    /// as it is free. Returns the threads' states, and the results in the order of the jobs. If several jobs fail, the error is
-    /// that of the first of them in this order, so that it does not depend on the threads.
+    /// Runs jobs on all threads of the current rayon pool. Each thread makes a state with `start`, and takes the next
+    /// job as soon as it is free. Returns the threads' states, and the results in the order of the jobs. If several
+    /// jobs fail, the error is that of the first of them in this order, so that it does not depend on the threads.
     pub fn run_jobs<S: Send, T: Send>(
         &self,
         jobs: usize,

@@ -18,8 +18,8 @@ use crate::parse::content::Content;
 use crate::read::stream::Stream;
 use crate::read::text_file::{TextFile, TextKind};
 
-/// Runs a job that reads an optional file. If `may_skip`, a file that cannot be read is skipped with a notice, and nothing of it is
-/// added to `state`.
+/// Runs a job that reads an optional file. If `may_skip`, a file that cannot be read is skipped with a notice, and
+/// nothing of it is added to `state`.
 pub fn run_optional_job(
     job: &Job,
     job_index: usize,

@@ -1,5 +1,5 @@
-//! The survey: reads every file in parallel, and finds which customers and movies there are, where each movie's ratings are, and
-//! which lines cannot be used.
+//! The survey: reads every file in parallel, and finds which customers and movies there are, where each movie's ratings
+//! are, and which lines cannot be used.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -62,8 +62,8 @@ pub struct Rejects {
 impl Survey {
     /// Reads all files of a folder on the threads of the current rayon pool.
     ///
-    /// [`Error::TooManyRejects`] if too many lines of ratings cannot be used, and [`Error::MemoryLimit`] if the survey would take too
-    /// much memory. If there are ratings, an optional file that cannot be read is skipped with a notice.
+    /// [`Error::TooManyRejects`] if too many lines of ratings cannot be used, and [`Error::MemoryLimit`] if the survey
+    /// would take too much memory. If there are ratings, an optional file that cannot be read is skipped with a notice.
     pub fn take(folder: &Folder, limits: Limits, watch: &Watch<'_>) -> Result<Survey, Error> {
         let with_obstacle = |error: Error| error.with_obstacle(folder.below.as_deref());
         let Jobs { jobs, total_bytes, mut notices } = jobs_for(folder, watch).map_err(with_obstacle)?;
@@ -88,7 +88,8 @@ impl Survey {
             result.map(|()| findings)
         });
         let findings = findings.map_err(|error| match (error, first_reject.into_inner()) {
-            // The error names the first refused line, because the line at which the limit was exceeded depends on the threads.
+            // The error names the first refused line, because the line at which the limit was exceeded depends on the
+            // threads.
             (Error::TooManyRejects { max, .. }, Ok(Some((_, path, reject)))) => {
                 Error::TooManyRejects { max, path, reject }
             }

@@ -38,7 +38,8 @@ pub struct TextReader<'a, 'b> {
 }
 
 impl TextReader<'_, '_> {
-    /// Reads a text from `source`. `bytes_from_disk` returns the number of bytes that the source has read from the disk.
+    /// Reads a text from `source`. `bytes_from_disk` returns the number of bytes that the source has read from the
+    /// disk.
     pub fn read<R: Read>(
         &mut self,
         file: TextFile,
@@ -192,8 +193,8 @@ impl TextReader<'_, '_> {
         result
     }
 
-    /// Reads blocks of records, and calls `use_record` with the movie, the record and its place. Returns the number of records, also
-    /// after an error.
+    /// Reads blocks of records, and calls `use_record` with the movie, the record and its place. Returns the number of
+    /// records, also after an error.
     fn read_blocks<R: Read, T: Record>(
         &mut self,
         source: &mut Checksummed<Peeked<R>>,
@@ -261,14 +262,14 @@ impl TextReader<'_, '_> {
         self.state.add_day(date);
     }
 
-    /// Counts a line that cannot be used, and keeps it if it is one of the first. [`Error::TooManyRejects`] if there are now too
-    /// many.
+    /// Counts a line that cannot be used, and keeps it if it is one of the first. [`Error::TooManyRejects`] if there
+    /// are now too many.
     fn refuse(&mut self, line: u64, bytes: &[u8], reason: Reason) -> Result<(), Error> {
         let file = self.findings.files.len() - 1;
         self.findings.files[file].rejected += 1;
         let is_optional = self.findings.files[file].kind.is_optional();
-        // At least one is kept, because the error names it. A thread runs its jobs in the order of the files, so the lines that it
-        // has kept come before this one.
+        // At least one is kept, because the error names it. A thread runs its jobs in the order of the files, so the
+        // lines that it has kept come before this one.
         let max_kept = match is_optional {
             true => Limits::KEPT_OF_OPTIONAL,
             false => self.pass.limits.rejects_kept().max(1),

@@ -34,6 +34,7 @@ impl ThreadState {
         }
     }
 
+    #[inline]
     pub fn add_day(&mut self, date: Date) {
         let (first, last) = self.days.get_or_insert((date, date));
         *first = date.min(*first);
@@ -41,6 +42,7 @@ impl ThreadState {
     }
 
     /// Adds a customer of the current segment. Returns whether the customer was not in it before.
+    #[inline]
     pub fn add_rater(&mut self, customer_id: u32) -> bool {
         let is_new = self.raters.insert(customer_id);
         if is_new {

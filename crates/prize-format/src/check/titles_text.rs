@@ -1,4 +1,5 @@
-//! A titles file in memory. All of its lines are kept, because its form is detected from all of them before any is parsed.
+//! A titles file in memory. All of its lines are kept, because its form is detected from all of them before any is
+//! parsed.
 
 use crate::error::Error;
 use crate::parse::lines::Line;

@@ -5,8 +5,8 @@ use super::survey::Survey;
 use crate::read::unit::{MovieUnit, Unit, UnitSegment};
 
 impl Survey {
-    /// Divides the ratings that are to be loaded into units of about `ratings_each` ratings. The movies are in the order in which
-    /// the files hold them, so that gzipped files are read forward.
+    /// Divides the ratings that are to be loaded into units of about `ratings_each` ratings. The movies are in the
+    /// order in which the files hold them, so that gzipped files are read forward.
     pub fn units(&self, ratings_each: u64) -> Vec<Unit> {
         let mut ratings_before = 0;
         let mut movies = Vec::new();

@@ -17,19 +17,19 @@ pub enum Error {
     /// The operating system could not open, list or read a file or folder.
     #[error("could not read \"{}\": {}", path.display(), describe(source))]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The same, where the reason was found.
+    /// The same, if the reason is known.
     #[error("could not read \"{}\": {}", path.display(), describe(source))]
     Unreachable {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
-        /// What stands in the way.
+        /// The reason.
         obstacle: Obstacle,
     },
     /// There is no rating file.
@@ -42,7 +42,7 @@ pub enum Error {
         /// The first archive or compressed file among them.
         packed: Option<(PathBuf, Content)>,
     },
-    /// Several folders below the given one hold rating files, and the given one holds none.
+    /// The given folder has no rating files, but several folders in it have.
     #[error("several folders in \"{}\" hold rating files", folder.display())]
     SeveralFolders {
         /// The given folder.
@@ -50,12 +50,12 @@ pub enum Error {
         /// The folders that hold rating files.
         found: Vec<PathBuf>,
     },
-    /// A file holds something else than it should.
+    /// A file does not hold what it should.
     #[error("{} holds {}, not {wanted}", place(path, member.as_deref()), content.name())]
     WrongContent {
         /// The file on disk.
         path: PathBuf,
-        /// The member's name, where the file is an archive and the error is about a member of it.
+        /// The member's name, if the error is about a member of an archive.
         member: Option<String>,
         /// Whether the file on disk is gzipped. `content` is then what it holds after decompression.
         is_gzipped: bool,
@@ -77,15 +77,15 @@ pub enum Error {
     /// A path lies outside the folder that all files must lie in. Usually a symbolic link leads there.
     #[error("\"{}\" lies outside \"{}\"", path.display(), below.display())]
     Outside {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// The folder that all files must lie in.
         below: PathBuf,
     },
-    /// More lines of ratings cannot be used than is allowed.
+    /// The number of lines of ratings that cannot be used is over the limit.
     #[error("more than {max} lines could not be used")]
     TooManyRejects {
-        /// The number of lines that is allowed.
+        /// The limit.
         max: u64,
         /// The file of the first such line.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum Error {
     /// A file has changed between the two passes.
     #[error("\"{}\" has changed since it was first read", path.display())]
     Changed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
     /// An allocation failed.
@@ -122,7 +122,7 @@ impl Error {
             Error::WrongContent { path, member: Some(_), .. } | Error::NotAFile { path, .. } => {
                 Some(Content::Tar.remedy(path))
             }
-            // A gzipped file has to be decompressed first. Of a gzipped archive, tar does both steps.
+            // A gzipped file has to be decompressed first. For a gzipped archive, tar does both steps.
             Error::WrongContent { path, is_gzipped: true, content, .. } if *content != Content::Tar => {
                 Some(Content::Gzip.remedy(path))
             }
@@ -145,8 +145,8 @@ impl Error {
 }
 
 impl Error {
-    /// Turns [`Error::Io`] into [`Error::Unreachable`] where the reason can be found. Of a caller who may read only files in the
-    /// folder `below`, only that folder is searched for the reason.
+    /// Turns [`Error::Io`] into [`Error::Unreachable`] if the reason can be found. If the caller may read only files in
+    /// the folder `below`, nothing outside that folder is looked at.
     pub(crate) fn with_obstacle(self, below: Option<&Path>) -> Error {
         match self {
             Error::Io { path, source } => match find_obstacle(&path, &source, below) {

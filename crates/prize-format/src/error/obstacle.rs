@@ -68,8 +68,8 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Finds out why opening a path failed with `error`. `None` where that cannot be found. If `below` is given, nothing outside
-/// that folder is looked at, because the caller may not learn what is there.
+/// Finds out why opening a path failed with `error`. `None` where that cannot be found. If `below` is given, nothing
+/// outside that folder is looked at, because the caller may not learn what is there.
 pub(crate) fn find_obstacle(path: &Path, error: &io::Error, below: Option<&Path>) -> Option<Obstacle> {
     if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory) {
         return None;
@@ -112,8 +112,8 @@ impl FileSystem for Disk {
     }
 }
 
-/// Follows the path from the root on, and returns the first obstacle. Parts of the path for which `may_look_at` is false are
-/// skipped.
+/// Follows the path from the root on, and returns the first obstacle. Parts of the path for which `may_look_at` is
+/// false are skipped.
 fn first_obstacle(
     path: &Path,
     may_look_at: impl Fn(&Path) -> bool,
@@ -163,7 +163,8 @@ fn first_obstacle(
 mod tests {
     use super::*;
 
-    /// A file system with `/data/set/probe.txt`, of which one folder cannot be entered and one file or folder cannot be read.
+    /// A file system with `/data/set/probe.txt`, of which one folder cannot be entered and one file or folder cannot be
+    /// read.
     struct Restricted {
         closed: &'static str,
         unreadable: &'static str,

@@ -1,5 +1,5 @@
-//! Finds the rating files in a tar archive. A damaged archive must not take all memory, and its headers may not claim more bytes
-//! than it has.
+//! Finds the rating files in a tar archive. A damaged archive must not take all memory, and its headers may not claim
+//! more bytes than it has.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,8 +9,8 @@ use super::names;
 use crate::error::Error;
 use crate::error::name_list::NameList;
 
-/// The most bytes of headers before a member. There must be a limit, because a name in a header may be of any length and is held
-/// in memory.
+/// The most bytes of headers before a member. There must be a limit, because a name in a header may be of any length
+/// and is held in memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// Members of an archive are padded to a multiple of this many bytes.
@@ -36,7 +36,8 @@ pub struct OtherMembers {
     pub rest: NameList,
 }
 
-/// Reads an archive from its beginning to its end, and calls `read_member` for each rating file. Returns the other members.
+/// Reads an archive from its beginning to its end, and calls `read_member` for each rating file. Returns the other
+/// members.
 pub fn read_rating_members(
     path: &Path,
     source: impl Read,
@@ -56,8 +57,8 @@ pub fn read_rating_members(
     Ok(others)
 }
 
-/// Reads what follows the last member. An error if that is anything but zeros. `check` is called several times a second; its
-/// error stops the reading.
+/// Reads what follows the last member. An error if that is anything but zeros. `check` is called several times a
+/// second; its error stops the reading.
 pub fn read_end(
     path: &Path,
     mut source: impl Read,
@@ -80,8 +81,8 @@ pub fn read_end(
     }
 }
 
-/// Lists the rating files of an archive of `bytes` bytes, and its other members. Only headers are read, and what follows the last
-/// member, which must be zeros. `check` is called for each member; its error stops the reading.
+/// Lists the rating files of an archive of `bytes` bytes, and its other members. Only headers are read, and what
+/// follows the last member, which must be zeros. `check` is called for each member; its error stops the reading.
 pub fn list_members(
     path: &Path,
     source: impl Read + Seek,
@@ -124,8 +125,8 @@ fn end_of<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<u64> {
     end.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a member of the archive is too long"))
 }
 
-/// The entry, if it is a rating file; otherwise its name is added to `others`. An entry with the name of a rating file that is not
-/// a plain file is an error, because its ratings would be missing.
+/// The entry, if it is a rating file; otherwise its name is added to `others`. An entry with the name of a rating file
+/// that is not a plain file is an error, because its ratings would be missing.
 fn rating_member<R: Read>(
     path: &Path,
     entry: &mut tar::Entry<'_, R>,
@@ -159,7 +160,8 @@ fn rating_member<R: Read>(
     Err(Error::NotAFile { path: path.into(), member: name, kind })
 }
 
-/// Whether an extended header (POSIX.1-2001) says that the entry is a sparse file, as newer versions of GNU tar write it.
+/// Whether an extended header (POSIX.1-2001) says that the entry is a sparse file, as newer versions of GNU tar write
+/// it.
 fn is_sparse<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
     let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
     for extension in extensions {

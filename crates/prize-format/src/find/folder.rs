@@ -14,8 +14,8 @@ use crate::error::name_list::NameList;
 
 /// The files of a data set, in the order in which they are read.
 ///
-/// Any of them may be gzipped, and its name may then end in `.gz`. If a file is there with and without `.gz`, the one without
-/// is taken. Upper and lower case in names are the same. `notices` lists what is not read.
+/// Any of them may be gzipped, and its name may then end in `.gz`. If a file is there with and without `.gz`, the one
+/// without is taken. Upper and lower case in names are the same. `notices` lists what is not read.
 #[derive(Debug)]
 pub struct Folder {
     /// The folder with the rating files: the given one, or the only one below it that has any.
@@ -105,8 +105,8 @@ impl Folder {
     }
 }
 
-/// The folder with the rating files, and then each folder above it up to the given one. Only the given one, if no folder has
-/// rating files.
+/// The folder with the rating files, and then each folder above it up to the given one. Only the given one, if no
+/// folder has rating files.
 fn folders_to_search(path: &Path, below: Option<&Path>) -> Result<Vec<FolderContents>, Error> {
     let given = FolderContents::list(path, below)?;
     if !given.ratings.is_empty() {

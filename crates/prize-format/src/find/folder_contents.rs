@@ -80,7 +80,7 @@ impl FolderContents {
                 notices.push(notice);
             }
         };
-        add(self.copies.clone(), "the files that are not packed are read instead", false);
+        add(self.copies.clone(), "the files without .gz are read instead", false);
         add(self.unlisted.clone(), "permission to list it is missing", true);
         if let Some(archive) = &self.unread_archive {
             let unpacked = self.ratings.iter().filter(|path| is_movie_file(path)).count();

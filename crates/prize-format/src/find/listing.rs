@@ -22,8 +22,8 @@ impl Listing {
     /// Lists a folder. If `below` is given, the folder must lie in it.
     pub fn of(folder: &Path, below: Option<&Path>) -> Result<Listing, Error> {
         let failed = |source| Error::Io { path: folder.into(), source };
-        // With a dot at its end, only a folder can be opened. What `below` is checked for is then what is listed, even if a
-        // link is changed in between.
+        // With a dot at its end, only a folder can be opened. What `below` is checked for is then what is listed, even
+        // if a link is changed in between.
         let opened = File::open(folder.join(".")).map_err(failed)?;
         check_below(&opened, folder, below)?;
         let listed = if below.is_some() { &path_of_open(&opened) } else { folder };
@@ -68,8 +68,8 @@ pub fn files_named<'a>(files: &'a [PathBuf], names: &[&str]) -> impl Iterator<It
     names.into_iter().filter_map(|name| files.iter().find(|path| file_name(path).eq_ignore_ascii_case(&name)))
 }
 
-/// The files whose names are `prefix` and a number, sorted by name. Of a file that is there with and without `.gz`, only the one
-/// without is returned; the other is added to `copies`.
+/// The files whose names are `prefix` and a number, sorted by name. If a file is there with and without `.gz`,
+/// only the one without is returned, and the other is added to `copies`.
 pub fn files_numbered(files: &[PathBuf], prefix: &str, copies: &mut NameList) -> Vec<PathBuf> {
     let named = files.iter().map(|path| (normalized(&file_name(path)), path));
     let mut found = named.filter(|(name, _)| is_numbered(name, prefix)).collect::<Vec<_>>();

@@ -34,7 +34,8 @@ pub enum Notice {
         /// The files.
         files: NameList,
     },
-    /// A titles file that is not in the official form, because a program has saved it. It was read in the form that it has.
+    /// A titles file that is not in the official form, because a program has saved it. It was read in the form that it
+    /// has.
     TitleForm {
         /// The file.
         path: PathBuf,

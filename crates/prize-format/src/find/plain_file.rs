@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::parse::content::Content;
 
-/// Opens a plain file. Anything else is an error, because the file may have been replaced since the folder was listed: opening a
-/// pipe would wait, without a way to stop it, until another process writes into it.
+/// Opens a plain file. Anything else is an error, because the file may have been replaced since the folder was listed:
+/// opening a pipe would wait, without a way to stop it, until another process writes into it.
 pub fn open_plain(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     match file.metadata()?.is_file() {
@@ -40,9 +40,9 @@ pub fn content_of_path(path: &Path, below: Option<&Path>) -> Option<Content> {
     content_of_open(&file).ok()
 }
 
-/// [`Error::Outside`] if an open file or folder does not lie in the folder `below`, whose path must be free of links. The check
-/// uses the path that the operating system knows for the open file, so that a link that is changed at the same time makes no
-/// difference.
+/// [`Error::Outside`] if an open file or folder does not lie in the folder `below`, whose path must be free of links.
+/// The check uses the path that the operating system knows for the open file, so that a link that is changed at the
+/// same time makes no difference.
 pub fn check_below(file: &File, path: &Path, below: Option<&Path>) -> Result<(), Error> {
     let Some(below) = below else { return Ok(()) };
     let real = fs::read_link(path_of_open(file)).map_err(|source| Error::Io { path: path.into(), source })?;

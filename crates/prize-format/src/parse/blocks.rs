@@ -1,5 +1,5 @@
-//! The form that all of the Prize's files except the titles have: for each movie a line `id:`, then a line for each of its
-//! records.
+//! Reads blocks. A block is a movie line `id:`, then a line for each record of that movie. All of the Prize's files
+//! except the titles consist of blocks.
 
 use std::io::{self, Read};
 
@@ -42,8 +42,8 @@ impl<R: Read, T: Record> BlockReader<R, T> {
         BlockReader::with_buffer(LineBuffer::default(), None, source)
     }
 
-    /// Reads a part of a text. Its first byte begins a line, and its first records belong to `movie_id`. `buffer` is the
-    /// buffer of an earlier reader, or a default one.
+    /// Reads a part of a text. Its first byte begins a line, and its first records belong to `movie_id`. `buffer` is
+    /// the buffer of an earlier reader, or a default one.
     pub(crate) fn with_buffer(buffer: LineBuffer, movie_id: Option<u32>, source: R) -> BlockReader<R, T> {
         BlockReader {
             lines: LineReader::with_buffer(buffer, source),
@@ -108,14 +108,14 @@ fn read_event<T: Record>(line: &Line<'_>, movie_id: &mut Option<u32>) -> Event<T
     }
 }
 
-/// Whether a line that cannot be used may be a damaged `id:` line. The records after such a line may belong to another movie
-/// than those before it, so they are refused.
+/// Whether a line that cannot be used may be a damaged `id:` line. The records after such a line may belong to another
+/// movie than those before it, so they are refused.
 fn may_be_movie_line(line: &[u8]) -> bool {
     line.contains(&b':') || (!line.contains(&b',') && line.iter().any(u8::is_ascii_digit))
 }
 
-/// The reason to report for a line that cannot be used: [`Reason::Binary`] if the line has control bytes, because then it is
-/// not text; otherwise `reason`.
+/// The reason to report for a line that cannot be used: [`Reason::Binary`] if the line has control bytes, because then
+/// it is not text; otherwise `reason`.
 pub(crate) fn refusal_reason(line: &[u8], reason: Reason) -> Reason {
     if line.iter().any(|b| b.is_ascii_control() && *b != b'\t') { Reason::Binary } else { reason }
 }

@@ -38,7 +38,8 @@ impl Content {
     /// How many of the first bytes are needed: the size of a tar header.
     pub const HEAD_BYTES: usize = 512;
 
-    /// Detects what begins with these bytes. There are fewer than [`Content::HEAD_BYTES`] of them where the file is shorter.
+    /// Detects what begins with these bytes. There are fewer than [`Content::HEAD_BYTES`] of them where the file is
+    /// shorter.
     pub fn detect(head: &[u8]) -> Content {
         const MAGIC: [(&[u8], Content); 10] = [
             (b"\x1f\x8b\x08", Content::Gzip),
@@ -97,7 +98,8 @@ impl Content {
     /// How to get the text that the file should hold: a sentence, with the command for it if there is one.
     pub fn remedy(self, path: &Path) -> String {
         let folder = quoted(path.parent().unwrap_or(Path::new("/")));
-        // Some programs unpack only a file whose name has their ending. Others would write over the file that they read.
+        // Some programs unpack only a file whose name has their ending. Others would write over the file that they
+        // read.
         let unpack = |ending: &str, command: &dyn Fn(&str) -> String| {
             let name = quoted(path);
             if has_ending(path, ending) {

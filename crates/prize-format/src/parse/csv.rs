@@ -18,8 +18,8 @@ pub fn split(line: &[u8], separator: u8) -> Vec<Field> {
     line.split(|&b| b == separator).map(|text| Field { text: text.into(), is_quoted: false }).collect()
 }
 
-/// Splits at the separators outside quotes. `None` where a quoted field is not closed, or where its closing quote is not
-/// followed by a separator or the end of the line.
+/// Splits at the separators outside quotes. `None` where a quoted field is not closed, or where its closing quote is
+/// not followed by a separator or the end of the line.
 pub fn split_quoted(line: &[u8], separator: u8) -> Option<QuotedLine> {
     let (mut fields, mut has_bare_quote, mut rest) = (Vec::new(), false, line);
     loop {

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A day of the Gregorian calendar from 1900-01-01 to 2099-12-31.
 ///
-/// This range holds every real rating. It is no wider, because the warehouse makes a row for each day from the first rating
-/// to the last, and a single mistyped year must not make a calendar of thousands of years.
+/// This range holds every real rating. It is no wider, because the warehouse makes a row for each day from the first
+/// rating to the last, and a single mistyped year must not make a calendar of thousands of years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(u32);
 

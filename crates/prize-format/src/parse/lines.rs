@@ -1,23 +1,22 @@
-//! Reads a text line by line through a buffer of fixed size, so that a file of any size takes the same memory. Each line
-//! comes with its line number and its byte offset.
+//! Reads a text line by line through a buffer of fixed size, so that a file of any size takes the same memory. Each
+//! line comes with its line number and its byte offset.
 
 use std::io::{self, Read};
 
-/// The most bytes that a line may have. Longer lines are refused, because the longest line of the genuine files has 118
+/// The most bytes that a line may have. A longer line cannot be genuine: the longest one of the Prize's files has 118
 /// bytes.
 pub const MAX_LINE: usize = 4096;
 
 /// Reading fails at a line longer than this many bytes, because a file with such a line is not a text file.
 const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 
-/// May stand at the beginning of a file. It may also stand at the beginning of a later line, where files were joined. It
-/// is not part of the line.
+/// A file may begin with it. If files were joined, a later line may also begin with it. It is not part of the line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The memory that lines are read into. Who reads many texts passes one buffer from reader to reader, because allocating a
-/// buffer takes longer than reading a short text.
+/// The memory that lines are read into. A caller that reads many texts passes one buffer from reader to reader, because
+/// allocating a buffer takes longer than reading a short text.
 #[derive(Default)]
 pub(crate) struct LineBuffer(Box<[u8]>);
 
@@ -28,7 +27,7 @@ pub struct Line<'a> {
     pub number: u64,
     /// The offset of its first byte in the text.
     pub offset: u64,
-    /// Its bytes. Of a line of more than 4096 bytes, only the first 4096.
+    /// Its bytes, but at most the first 4096.
     pub bytes: &'a [u8],
     /// Whether the line has more than 4096 bytes.
     pub too_long: bool,
@@ -88,7 +87,7 @@ impl<R: Read> LineReader<R> {
 
     /// The next line, or `None` after the last one. The last line may lack its line end.
     ///
-    /// Returns the source's errors, and an error of its own at a line of more than 16 MB.
+    /// Fails if reading the source fails, or if a line is longer than 16 MB.
     #[allow(clippy::should_implement_trait)] // the line borrows from the buffer, which Iterator does not allow
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let offset = self.offset;

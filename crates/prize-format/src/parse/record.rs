@@ -1,9 +1,9 @@
-//! The records: what a line under an `id:` line says in each kind of file.
+//! The records: the lines after an `id:` line, in each kind of file.
 
 use super::date::Date;
 use super::reject::Reason;
 
-/// A line under an `id:` line.
+/// A line after an `id:` line.
 pub trait Record: Copy {
     /// Parses a line without its line end.
     fn parse(line: &[u8]) -> Result<Self, Reason>;
@@ -36,7 +36,7 @@ pub struct Qualifying {
     pub date: Date,
 }
 
-/// `rating,subset`, as in `judging.txt`: the answer to the line with the same line number in `qualifying.txt`.
+/// `rating,subset`, as in `judging.txt`. It answers the line of `qualifying.txt` with the same line number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// 1 to 5.
@@ -67,9 +67,9 @@ impl Rating {
         Rating { customer_id: (packed >> 32) as u32, date, rating: (packed & 7) as u8 }
     }
 
-    /// A hash of the rating. The wrapping sum of the hashes of a list does not depend on the order of the list, and two lists
-    /// with different ratings almost surely have different sums. The mixing function is that of SplitMix (Steele, Lea and
-    /// Flood 2014).
+    /// A hash of the rating. The wrapping sum of the hashes of a list does not depend on the order of the list, and two
+    /// lists with different ratings almost surely have different sums. The mixing function is that of SplitMix (Steele,
+    /// Lea and Flood 2014).
     #[inline]
     pub(crate) fn digest(&self) -> u64 {
         let mut mixed = self.pack();
@@ -132,8 +132,8 @@ fn parse_rating(digits: &[u8]) -> Option<u8> {
     }
 }
 
-/// Parses the id of a movie or customer: 1 to 2,147,483,647, the positive values of a PostgreSQL `int`. Any number of leading
-/// zeros is allowed, because some tools pad ids with zeros.
+/// Parses the id of a movie or customer: 1 to 2,147,483,647, the positive values of a PostgreSQL `int`. Any number of
+/// leading zeros is allowed, because some tools pad ids with zeros.
 pub(crate) fn parse_id(digits: &[u8]) -> Option<u32> {
     const MAX_DIGITS: usize = 10;
     let digits = match digits.len() {

@@ -56,7 +56,7 @@ pub enum Reason {
     #[error("title has bytes that are neither UTF-8 nor Latin-1 text")]
     TitleEncoding,
     /// The quotes are wrong, in a titles file that has fields in quotes.
-    #[error("a quoted field is not closed, or something stands behind its closing quote")]
+    #[error("a quoted field is not closed, or text follows its closing quote")]
     Quotes,
     /// A second rating of the same movie by the same customer that differs from the first one.
     #[error("the customer has rated the movie before: {rating} on {date}")]
@@ -83,8 +83,8 @@ fn name_control(c: char) -> String {
     format!("{name} (U+{:04X})", u32::from(c))
 }
 
-/// The first bytes of a line, to recognise it by. Control characters and bytes that are not UTF-8 are replaced, so that a
-/// terminal and a column of type `text` can show it.
+/// The first bytes of a line, by which a person can recognise it. Control characters and bytes that are not UTF-8 are
+/// replaced, so that a terminal can show the text and a column of type `text` can hold it.
 pub(crate) fn excerpt(line: &[u8]) -> String {
     const EXCERPT_BYTES: usize = 80;
     let text = String::from_utf8_lossy(&line[..line.len().min(EXCERPT_BYTES)]);

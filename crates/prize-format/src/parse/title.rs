@@ -17,8 +17,8 @@ pub struct Title {
 impl Title {
     /// Parses a line of the official form, without its line end. Quotes belong to the title.
     ///
-    /// The official file is in Latin-1. Copies that a program has saved are often in UTF-8 or Windows-1252. A line that is
-    /// valid UTF-8 is read as UTF-8; any other line is read as Windows-1252, which has all of Latin-1's letters.
+    /// The official file is in Latin-1. Copies that a program has saved are often in UTF-8 or Windows-1252. A line that
+    /// is valid UTF-8 is read as UTF-8; any other line is read as Windows-1252, which has all of Latin-1's letters.
     pub fn parse(line: &[u8]) -> Result<Title, Reason> {
         let mut fields = line.splitn(3, |&b| b == b',');
         let (Some(id), Some(year), Some(title)) = (fields.next(), fields.next(), fields.next()) else {
@@ -60,7 +60,7 @@ fn is_missing(field: &[u8]) -> bool {
     field.is_empty() || [&b"NULL"[..], b"NaN", b"None"].iter().any(|word| field.eq_ignore_ascii_case(word))
 }
 
-/// Decodes a title and takes the white space around it away.
+/// Decodes a title, and removes the white space around it.
 fn decode(title: &[u8]) -> Result<Option<String>, Reason> {
     let (title, is_utf8) = match std::str::from_utf8(title) {
         Ok(utf8) => (utf8.to_owned(), true),

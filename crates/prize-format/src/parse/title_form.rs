@@ -1,9 +1,9 @@
 //! The form of a titles file: the official one, or the one that another program gave it when it saved the file.
 //!
 //! The official file is not a CSV file although its name says so, because its titles hold commas and quotes without any
-//! quoting. A spreadsheet or a data frame that reads and saves it writes a real CSV file: fields in quotes, empty columns at
-//! the end, a header, an index column at the beginning. A single line does not show which of the two a file is; all of its
-//! lines together do (`detect`).
+//! quoting. A spreadsheet or a data frame that reads and saves it writes a real CSV file: fields in quotes, empty
+//! columns at the end, a header, an index column at the beginning. A single line does not show which of the two a file
+//! is; all of its lines together do (`detect`).
 
 use std::fmt;
 

@@ -11,13 +11,14 @@ pub fn modification_time(file: &TextFile) -> Result<Option<i64>, Error> {
     Ok(Stream::open(&file.path, file.below.clone())?.1)
 }
 
-/// Compares texts with what the first pass saw of them. The last file stays open, so that an archive is read only once if its
-/// members are checked in their order.
+/// Compares texts with what the first pass saw of them. The last file stays open, so that an archive is read only once
+/// if its members are checked in their order.
 #[derive(Default)]
 pub struct ContentCheck(Option<Stream>);
 
 impl ContentCheck {
-    /// [`Error::Changed`] if the text has changed. `check` is called several times a second; its error stops the reading.
+    /// [`Error::Changed`] if the text has changed. `check` is called several times a second; its error stops the
+    /// reading.
     pub fn run(&mut self, file: &TextFile, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
         let failed = |source| Error::Io { path: file.path.clone(), source };
         let stream = match &mut self.0 {

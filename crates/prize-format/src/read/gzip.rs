@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Reads the members of a gzipped file one after the other. Zeros after the last member are ignored, as gzip itself does: they
-/// are padding to the block size of a tape.
+/// Reads the members of a gzipped file one after the other. Zeros after the last member are ignored, as gzip itself
+/// does: they are padding to the block size of a tape.
 pub struct GzipMembers {
     /// `None` after the last member.
     decoder: Option<GzDecoder<BufReader<CountedFile>>>,

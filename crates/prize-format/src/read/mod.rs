@@ -1,5 +1,5 @@
-//! Reads the texts of a data set: files as streams, and the second pass, which reads the ratings movie by movie, the probe and the
-//! qualifying set.
+//! Reads the texts of a data set: files as streams, and the second pass, which reads the ratings movie by movie, the
+//! probe and the qualifying set.
 
 pub mod content_check;
 pub mod gzip;

@@ -8,8 +8,8 @@ use super::text_file::TextFile;
 use crate::error::Error;
 use crate::parse::lines::LineBuffer;
 
-/// The files of a data set. The files used last are open, so that a gzipped one is read on from a position before the next part
-/// if possible, and not from its beginning.
+/// The files of a data set. The files used last are open, so that a gzipped one is read on from a position before the
+/// next part if possible, and not from its beginning.
 pub struct OpenFiles<'a> {
     files: &'a [TextFile],
     /// Called several times a second. Its error stops the reading.
@@ -34,8 +34,8 @@ impl<'a> OpenFiles<'a> {
         (self.check)()
     }
 
-    /// Opens a part of a text: `bytes` bytes from `offset` on. `file` is the text's index. [`Error::Changed`] if the file has changed
-    /// since the first pass.
+    /// Opens a part of a text: `bytes` bytes from `offset` on. `file` is the text's index. [`Error::Changed`] if the
+    /// file has changed since the first pass.
     pub fn part(&mut self, file: usize, offset: u64, bytes: u64) -> Result<io::Take<&mut Stream>, Error> {
         let text = &self.files[file];
         let position = text.position + offset;

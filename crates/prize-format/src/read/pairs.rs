@@ -29,11 +29,11 @@ pub struct QualifyingPair {
     pub subset: Option<Subset>,
 }
 
-/// Reads the qualifying set and, at the same time, the lines of `judging.txt`, each of which answers the qualifying line with the
-/// same line number.
+/// Reads the qualifying set and, at the same time, the lines of `judging.txt`, each of which answers the qualifying
+/// line with the same line number.
 ///
-/// Returns each pair once, sorted by movie and customer. If a pair is there several times, the first date and the first answer
-/// count. `check` is called several times a second; its error stops the reading.
+/// Returns each pair once, sorted by movie and customer. If a pair is there several times, the first date and the first
+/// answer count. `check` is called several times a second; its error stops the reading.
 pub fn read_qualifying(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),
@@ -77,8 +77,8 @@ pub fn read_qualifying(
     Ok(pairs)
 }
 
-/// Reads the probe. Returns each pair `(movie, customer)` once, sorted. `check` is called several times a second; its error stops
-/// the reading.
+/// Reads the probe. Returns each pair `(movie, customer)` once, sorted. `check` is called several times a second; its
+/// error stops the reading.
 pub fn read_probe(
     files: &[TextFile],
     check: &(dyn Fn() -> Result<(), Error> + Sync),

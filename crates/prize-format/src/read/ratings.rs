@@ -17,13 +17,14 @@ pub struct RatingReader<'a> {
 }
 
 impl<'a> RatingReader<'a> {
-    /// `files` are all files of a survey, in its order. `check` is called several times a second; its error stops the reading.
+    /// `files` are all files of a survey, in its order. `check` is called several times a second; its error stops the
+    /// reading.
     pub fn new(files: &'a [TextFile], check: &'a (dyn Fn() -> Result<(), Error> + Sync)) -> RatingReader<'a> {
         RatingReader { files, open_files: OpenFiles::new(files, check) }
     }
 
-    /// Reads the ratings of a movie that are to be loaded. They replace what is in `ratings`, sorted by customer, one rating for
-    /// each customer.
+    /// Reads the ratings of a movie that are to be loaded. They replace what is in `ratings`, sorted by customer, one
+    /// rating for each customer.
     ///
     /// [`Error::Changed`] if a file has changed since the first pass.
     pub fn read(&mut self, movie: &MovieUnit, ratings: &mut Vec<Rating>) -> Result<(), Error> {
@@ -87,8 +88,8 @@ impl<'a> RatingReader<'a> {
     }
 }
 
-/// Reads a segment: records of one movie that follow each other in a text. The reader uses the buffer of `open_files`: put it back
-/// when the segment is read.
+/// Reads a segment: records of one movie that follow each other in a text. The reader uses the buffer of `open_files`:
+/// put it back when the segment is read.
 pub(crate) fn segment_reader<'a>(
     open_files: &'a mut OpenFiles<'_>,
     movie_id: u32,

@@ -1,5 +1,5 @@
-//! A file on disk as a stream of its content. A gzipped file is decompressed. Its first bytes show whether it is gzipped, because
-//! its name may be wrong.
+//! A file on disk as a stream of its content. A gzipped file is decompressed. Its first bytes show whether it is
+//! gzipped, because its name may be wrong.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ enum Source {
 }
 
 impl Stream {
-    /// Opens a file. If `below` is given, the file must lie in that folder. Returns the stream, and the file's modification time in
-    /// microseconds since 1970, if the operating system knows it.
+    /// Opens a file. If `below` is given, the file must lie in that folder. Returns the stream, and the file's
+    /// modification time in microseconds since 1970, if the operating system knows it.
     pub fn open(path: &Path, below: Option<Arc<Path>>) -> Result<(Stream, Option<i64>), Error> {
         let failed = |source| Error::Io { path: path.into(), source };
         let file = open_plain(path).map_err(failed)?;
@@ -56,8 +56,9 @@ impl Stream {
         }
     }
 
-    /// Moves to an offset in the content. In a gzipped file, moving forward means reading up to there, and moving backward means
-    /// reading from the beginning. `check` is called several times a second; its error stops the reading.
+    /// Moves to an offset in the content. In a gzipped file, moving forward means reading up to there, and moving
+    /// backward means reading from the beginning. `check` is called several times a second; its error stops the
+    /// reading.
     pub fn seek(&mut self, position: u64, check: &dyn Fn() -> Result<(), Error>) -> Result<(), Error> {
         let failed = |path: &Path, source| Error::Io { path: path.into(), source };
         match &mut self.source {

@@ -1,5 +1,5 @@
-//! Units: the second pass is divided into them. Each unit says where the ratings of some movies are, and can be loaded by itself, in
-//! any order.
+//! Units: the second pass is divided into them. Each unit says where the ratings of some movies are, and can be loaded
+//! by itself, in any order.
 
 use minicbor::{Decode, Encode};
 
@@ -21,8 +21,9 @@ pub struct MovieUnit {
     /// The movie's id.
     #[n(0)]
     pub movie_id: u32,
-    /// The number of ratings of movies with smaller ids that are loaded from the same survey. A rating's position in the whole load
-    /// is this number plus its index in the movie, so it depends neither on the unit nor on the order of loading.
+    /// The number of ratings of movies with smaller ids that are loaded from the same survey. A rating's position in
+    /// the whole load is this number plus its index in the movie, so it depends neither on the unit nor on the order of
+    /// loading.
     #[n(1)]
     pub ratings_before: u64,
     /// The number of its ratings that are to be loaded.
@@ -66,7 +67,8 @@ impl UnitSegment {
 }
 
 impl MovieUnit {
-    /// The number of ratings that are to be loaded. `None` if the segments have another number of them, or if a sum overflows.
+    /// The number of ratings that are to be loaded. `None` if the segments have another number of them, or if a sum
+    /// overflows.
     fn checked_ratings(&self) -> Option<u64> {
         let (mut ratings, mut bytes) = (0u64, 0u64);
         for segment in &self.segments {

@@ -23,18 +23,18 @@ pub struct Summary {
     pub probe: u64,
     /// The number of pairs in `qualifying.txt`, and of answers in `grand_prize/judging.txt`.
     pub qualifying: u64,
-    /// The root mean squared error on the probe of the best prediction that the planted truth allows. With [`super::Realism::Plain`]
-    /// that is the planted score, limited to 1 to 5. With [`super::Realism::Lifelike`] it is the expected rating for the planted
-    /// score. `None` if there is no probe.
+    /// The root mean squared error on the probe of the best prediction that the planted truth allows. With
+    /// [`super::Realism::Plain`] that is the planted score, limited to 1 to 5. With [`super::Realism::Lifelike`] it is
+    /// the expected rating for the planted score. `None` if there is no probe.
     pub truth_rmse: Option<f64>,
 }
 
 impl Sample {
-    /// Writes the files into a folder. The folder is created if it does not exist. `progress` is called with the number of ratings that
-    /// have been written.
+    /// Writes the files into a folder. The folder is created if it does not exist. `progress` is called with the number
+    /// of ratings that have been written.
     ///
-    /// An error if the folder cannot be written or is not empty, or if there are too few customers and movies for so many ratings: at
-    /// most half of all pairs can be rated.
+    /// An error if the folder cannot be written or is not empty, or if there are too few customers and movies for so
+    /// many ratings: at most half of all pairs can be rated.
     pub fn write(&self, folder: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<Summary> {
         let share = self.ratings as f64 / FULL.ratings as f64;
         let probe = (share * FULL_PROBE as f64).round() as u64;
@@ -94,8 +94,8 @@ impl Sample {
     }
 }
 
-/// Writes only the given training ratings. Each movie has its id and its ratings: customer id, rating and day, counted from the
-/// Prize's first day. Returns what should be read back: movie id, customer id, rating and date, sorted.
+/// Writes only the given training ratings. Each movie has its id and its ratings: customer id, rating and day, counted
+/// from the Prize's first day. Returns what should be read back: movie id, customer id, rating and date, sorted.
 #[cfg(test)]
 pub(crate) fn write_ratings(
     folder: &Path,

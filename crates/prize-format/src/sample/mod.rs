@@ -1,9 +1,10 @@
-//! Writes samples: made-up data sets of any size in the Prize's own format. The truth behind the ratings is planted, so that the best
-//! possible prediction is known.
+//! Writes samples: made-up data sets of any size in the Prize's own format. The truth behind the ratings is planted, so
+//! that the best possible prediction is known.
 //!
-//! The numbers of ratings of customers and of movies follow power laws. A rating is a planted score (a mean, biases and factors) plus
-//! noise, rounded to whole stars. Later months have more and higher ratings. As in the Prize, the probe and the qualifying set have
-//! about the same number of ratings of each customer, and late ones. [`Realism`] says what else is planted.
+//! The numbers of ratings of customers and of movies follow power laws. A rating is a planted score (a mean, biases and
+//! factors) plus noise, rounded to whole stars. Later months have more and higher ratings. As in the Prize, the probe
+//! and the qualifying set have about the same number of ratings of each customer, and late ones. [`Realism`] says what
+//! else is planted.
 
 mod calendar;
 mod generate;

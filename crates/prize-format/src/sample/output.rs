@@ -9,7 +9,8 @@ use flate2::write::GzEncoder;
 
 use super::settings::Style;
 
-/// A file that is being written. The text that it is given has plain line ends (`\n`); the file gets those of the style.
+/// A file that is being written. The text that it is given has plain line ends (`\n`); the file gets those of the
+/// style.
 pub struct Output {
     sink: Sink,
     line_ends: LineEnds,
@@ -21,7 +22,7 @@ enum Sink {
 }
 
 impl Output {
-    /// Creates a file in a folder. Of a gzipped one, `.gz` is added to the name.
+    /// Creates a file in a folder. If it is gzipped, `.gz` is added to its name.
     pub fn create(folder: &Path, name: &str, style: Style) -> io::Result<Output> {
         let suffix = if style.gzip { ".gz" } else { "" };
         let file = BufWriter::with_capacity(1 << 16, File::create(folder.join(format!("{name}{suffix}")))?);
@@ -69,8 +70,8 @@ impl Write for Sink {
     }
 }
 
-/// Replaces plain line ends by those of the style. A line end is written only when more text follows, because the last one may have to
-/// be left out.
+/// Replaces plain line ends by those of the style. A line end is written only when more text follows, because the last
+/// one may have to be left out.
 pub struct LineEnds {
     style: Style,
     /// Whether a line end is still to be written.

@@ -1,5 +1,5 @@
-//! Who rates which movie on which day. The activity of customers follows a power law. In a lifelike sample, customers prefer movies that
-//! they like, and rate several movies on the same day.
+//! Who rates which movie on which day. The activity of customers follows a power law. In a lifelike sample, customers
+//! prefer movies that they like, and rate several movies on the same day.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -16,10 +16,11 @@ const CUSTOMERS_PER_COLD_ONE: u32 = 100;
 const RATINGS_PER_SESSION: f64 = 6.0;
 /// The number of sessions that are tried to find a late one.
 const SESSION_TRIES: usize = 12;
-/// The most that a customer's ratings are weighted when the probe and the qualifying set are chosen. Without this limit, customers with
-/// very few ratings would have none in the training set.
+/// The most that a customer's ratings are weighted when the probe and the qualifying set are chosen. Without this
+/// limit, customers with very few ratings would have none in the training set.
 const MAX_WITHHOLDING: f64 = 8.0;
-/// Ratings of the probe and of the qualifying set are in the last 15 % of the time that their customer could rate the movie.
+/// Ratings of the probe and of the qualifying set are in the last 15 % of the time that their customer could rate the
+/// movie.
 const LATE: f64 = 0.85;
 
 /// The most classes of customers with about the same activity.
@@ -29,8 +30,8 @@ pub struct Customer {
     pub id: u32,
     /// The first day on which the customer can rate.
     joined: u32,
-    /// The weight of the customer's ratings when the probe and the qualifying set are chosen. It falls with activity, so that every
-    /// customer has about the same number of them.
+    /// The weight of the customer's ratings when the probe and the qualifying set are chosen. It falls with activity,
+    /// so that every customer has about the same number of them.
     withholding: f32,
     /// The number of the customer's sessions. 0 if each rating has a day of its own.
     sessions: u32,
@@ -72,8 +73,8 @@ struct Class {
 impl Population {
     /// `qualifying` and `probe` are the numbers of pairs in these sets.
     pub fn new(sample: &Sample, qualifying: u64, probe: u64, rng: &mut impl Rng) -> Population {
-        // These are weights. The most active customers get fewer ratings than their weight says, because nobody rates a movie twice.
-        // docs/sample.md shows the resulting numbers of ratings.
+        // These are weights. The most active customers get fewer ratings than their weight says, because nobody rates a
+        // movie twice. docs/sample.md shows the resulting numbers of ratings.
         let mut activity = zipf_mandelbrot(sample.customers, 0.9, 0.002);
         let mean = sample.ratings as f64 / f64::from(sample.customers);
         if sample.realism == Realism::Lifelike {
@@ -99,7 +100,8 @@ impl Population {
         Population { customers, movies, classes, seed: sample.seed }
     }
 
-    /// Draws who rates a movie, and which of these ratings go to the probe and to the qualifying set. `drawn` is replaced.
+    /// Draws who rates a movie, and which of these ratings go to the probe and to the qualifying set. `drawn` is
+    /// replaced.
     pub fn draw(&self, movie: &Movie, truth: &Truth, rng: &mut impl Rng, drawn: &mut Vec<Pair>) {
         drawn.clear();
         let wanted = movie.ratings + movie.qualifying;
@@ -148,8 +150,8 @@ impl Population {
         }
     }
 
-    /// Draws the day of a rating: after the customer has joined and the movie is released. A rating of the probe or of the qualifying set
-    /// is late.
+    /// Draws the day of a rating: after the customer has joined and the movie is released. A rating of the probe or of
+    /// the qualifying set is late.
     pub fn day(&self, movie: &Movie, pair: &Pair, rng: &mut impl Rng) -> u32 {
         let from = self.customers[pair.customer as usize].joined.max(movie.first_day).min(DAYS - 1);
         let is_training = pair.set == Set::Training;
@@ -194,8 +196,8 @@ fn customer_ids(count: u32, rng: &mut impl Rng) -> Vec<u32> {
     ids
 }
 
-/// Divides the customers, sorted by activity, into classes. The ratio of the highest to the lowest activity is the same in each class,
-/// and no class is empty.
+/// Divides the customers, sorted by activity, into classes. The ratio of the highest to the lowest activity is the same
+/// in each class, and no class is empty.
 fn classes(activity: &[f64]) -> Vec<Class> {
     let (highest, lowest) = (activity[0], activity[activity.len() - 1]);
     let step = (lowest / highest).powf(1.0 / MAX_CLASSES as f64);

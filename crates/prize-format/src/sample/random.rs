@@ -9,8 +9,8 @@ pub fn zipf_mandelbrot(n: u32, exponent: f64, shift: f64) -> Vec<f64> {
     (0..n).map(|rank| weight(rank) / mean).collect()
 }
 
-/// A hash of an integer, by the mixing function of SplitMix (Steele, Lea and Flood 2014). It gives each customer and day a random value
-/// that takes no memory.
+/// A hash of an integer, by the mixing function of SplitMix (Steele, Lea and Flood 2014). It gives each customer and
+/// day a random value that takes no memory.
 pub fn hash(integer: u64) -> u64 {
     let mut mixed = integer.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,8 +18,8 @@ pub fn hash(integer: u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// Rounds shares to integers, so that their sum is the sum of the shares, up or down. The shares are placed end to end as intervals,
-/// from a random start on, and each becomes the integer of integers in its interval.
+/// Rounds shares to integers. The sum of the integers is the sum of the shares, rounded up or down. The shares are
+/// placed end to end as intervals from a random start on, and each becomes the count of integers in its interval.
 pub fn round_shares(shares: impl Iterator<Item = f64>, rng: &mut impl Rng) -> impl Iterator<Item = u64> {
     let mut end: f64 = rng.random();
     let mut taken = 0;
@@ -50,8 +50,8 @@ pub fn solve(value: f64, function: impl Fn(f64) -> f64) -> f64 {
 
 /// Draws `count` different integers from `from` to `to - 1` with the same probability, and calls `take` with each.
 pub fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut take: impl FnMut(u32)) {
-    // Where many are drawn: selection sampling (Knuth, The Art of Computer Programming, volume 2, algorithm 3.4.2 S). Where few are
-    // drawn: an integer that was drawn before is drawn again.
+    // Where many are drawn: selection sampling (Knuth, The Art of Computer Programming, volume 2, algorithm 3.4.2 S).
+    // Where few are drawn: an integer that was drawn before is drawn again.
     let size = to - from;
     if u64::from(count) * 8 >= u64::from(size) {
         let mut missing = count;
@@ -72,8 +72,8 @@ pub fn choose(from: u32, to: u32, count: u32, rng: &mut impl Rng, mut take: impl
     }
 }
 
-/// Draws `count` different integers from `from` to `to - 1` with probabilities that increase with `weight`, and calls `take` with each.
-/// The weights are above 0 and at most 1.
+/// Draws `count` different integers from `from` to `to - 1` with probabilities that increase with `weight`, and calls
+/// `take` with each. The weights are above 0 and at most 1.
 pub fn choose_weighted(
     weight: impl Fn(u32) -> f32,
     from: u32,
@@ -87,8 +87,8 @@ pub fn choose_weighted(
         return;
     }
     if u64::from(count) * 8 >= u64::from(size) {
-        // Those with the shortest exponential waiting times (Efraimidis and Spirakis 2006, "Weighted random sampling with a
-        // reservoir").
+        // Those with the shortest exponential waiting times (Efraimidis and Spirakis 2006, "Weighted random sampling
+        // with a reservoir").
         let waiting = |integer| (-(1.0 - rng.random::<f32>()).ln() / weight(integer), integer);
         let mut waiting = (from..to).map(waiting).collect::<Vec<_>>();
         let by_time =

@@ -24,9 +24,9 @@ pub struct Sample {
 pub enum Realism {
     /// Nothing. Who rates which movie on which day is independent of the rating.
     Plain,
-    /// More of what real ratings have. Customers rate movies that they like, in sessions of several ratings a day, and each day has
-    /// a mood. How much a movie is liked changes over the years. Popular movies are liked a little better. Some customers have very few
-    /// ratings.
+    /// More of what real ratings have. Customers rate movies that they like, in sessions of several ratings a day, and
+    /// each day has a mood. How much a movie is liked changes over the years. Popular movies are liked a little better.
+    /// Some customers have very few ratings.
     Lifelike,
 }
 
@@ -68,9 +68,9 @@ pub const FULL_PROBE: u64 = 1_408_395;
 pub const FULL_QUALIFYING: u64 = 2_817_131;
 
 impl Sample {
-    /// A sample with this many ratings. From a million ratings on, it has one customer for 209 ratings, as the Prize has, and one movie
-    /// for 270 ratings, but at most 17,770 movies. Below a million ratings, both numbers shrink only with the square root of the number
-    /// of ratings, so that the share of all pairs that are rated stays the same.
+    /// A sample with this many ratings. From a million ratings on, it has one customer for 209 ratings, as the Prize
+    /// has, and one movie for 270 ratings, but at most 17,770 movies. Below a million ratings, both numbers shrink only
+    /// with the square root of the number of ratings, so that the share of all pairs that are rated stays the same.
     pub fn of(ratings: u64) -> Sample {
         const SMALL: f64 = 1e6;
         let count = |ratings_each: f64| {

@@ -1,5 +1,5 @@
-//! The planted truth: the score of a customer for a movie on a day (biases, factors and drift), and the rating that comes from it with
-//! noise and rounding.
+//! The planted truth: the score of a customer for a movie on a day (biases, factors and drift), and the rating that
+//! comes from it with noise and rounding.
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -19,8 +19,8 @@ const FACTOR_PRODUCT: f32 = 0.54;
 /// How much higher scores are on the last day than on the first.
 const DRIFT: f32 = 0.15;
 
-/// The mean score over all pairs. A lifelike sample has a lower one, because customers rate movies that they like, which raises the
-/// mean of the ratings.
+/// The mean score over all pairs. A lifelike sample has a lower one, because customers rate movies that they like,
+/// which raises the mean of the ratings.
 const PLAIN_MEAN: f32 = 3.55;
 const LIFELIKE_MEAN: f32 = 3.25;
 /// The standard deviation of the noise.
@@ -52,7 +52,8 @@ struct Planted {
 
 impl Truth {
     pub fn new(sample: &Sample, movies: &[Movie], rng: &mut impl Rng) -> Truth {
-        // The variance of the d-th factor product is proportional to 1/d, and all of them add up to FACTOR_PRODUCT squared.
+        // The variance of the d-th factor product is proportional to 1/d, and all of them add up to FACTOR_PRODUCT
+        // squared.
         let harmonic = (1..=FACTORS).map(|d| 1.0 / d as f32).sum::<f32>();
         let deviation: [f32; FACTORS] =
             std::array::from_fn(|d| (FACTOR_PRODUCT * FACTOR_PRODUCT / harmonic / (d + 1) as f32).powf(0.25));
@@ -76,7 +77,8 @@ impl Truth {
         customer.factors.iter().zip(&movie.factors).map(|(p, q)| p * q).sum()
     }
 
-    /// The weight of a customer among the customers who may rate a movie, from 0 to 1. `None` if all have the same weight.
+    /// The weight of a customer among the customers who may rate a movie, from 0 to 1. `None` if all have the same
+    /// weight.
     pub fn interest(&self, movie: usize) -> Option<impl Fn(u32) -> f32> {
         let interest =
             move |customer| 1.0 / (1.0 + (-SELECTION * self.factor_product(customer, movie)).exp());
@@ -98,8 +100,8 @@ impl Truth {
         }
     }
 
-    /// A standard normal number for a customer or a movie (`index`) in a period or on a day (`time`). The same arguments always give the
-    /// same number. `purpose` is [`MOODS`] or [`TRENDS`].
+    /// A standard normal number for a customer or a movie (`index`) in a period or on a day (`time`). The same
+    /// arguments always give the same number. `purpose` is [`MOODS`] or [`TRENDS`].
     fn normal_for(&self, purpose: u64, index: u64, time: u32) -> f32 {
         let bits = hash(hash(hash(self.seed ^ purpose) ^ index) ^ u64::from(time));
         // The Box-Muller transform (Box and Muller 1958).
@@ -113,8 +115,9 @@ impl Truth {
         (score + NOISE * noise).round().clamp(1.0, 5.0) as u8
     }
 
-    /// The best prediction of the rating for a score. Of a lifelike sample, that is the expected rating: 1 plus the probabilities of more
-    /// than 1, 2, 3 and 4 stars. Of a plain sample, it is the score limited to 1 to 5, because earlier versions printed that.
+    /// The best prediction of the rating for a score. For a lifelike sample, that is the expected rating: 1 plus the
+    /// probabilities of more than 1, 2, 3 and 4 stars. For a plain sample, it is the score limited to 1 to 5, because
+    /// earlier versions printed that.
     pub fn best_prediction(&self, score: f32) -> f32 {
         match self.realism {
             Realism::Plain => score.clamp(1.0, 5.0),
@@ -130,7 +133,8 @@ impl Truth {
 const MOODS: u64 = 1 << 40;
 const TRENDS: u64 = 2 << 40;
 
-/// The probability that a standard normal number is below `x`, to within 1e-7 (Abramowitz and Stegun 1964, formula 26.2.17).
+/// The probability that a standard normal number is below `x`, to within 1e-7 (Abramowitz and Stegun 1964, formula
+/// 26.2.17).
 fn normal_distribution(x: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let polynomial = [1.330_274_4, -1.821_256, 1.781_477_9, -0.356_563_78, 0.319_381_54]

@@ -156,8 +156,8 @@ impl Writer {
         }
     }
 
-    /// Writes a movie's withheld ratings: customer and date to `qualifying.txt`, and on the same line of `grand_prize/judging.txt` the
-    /// rating and the half of the qualifying set that the pair is in.
+    /// Writes a movie's withheld ratings: customer and date to `qualifying.txt`, and on the same line of
+    /// `grand_prize/judging.txt` the rating and the half of the qualifying set that the pair is in.
     pub fn write_withheld(&mut self, block: &MovieBlock) -> io::Result<()> {
         if block.ratings.is_empty() {
             return Ok(());
@@ -207,8 +207,8 @@ fn write_block(text: &mut Vec<u8>, block: &MovieBlock, mut record: impl FnMut(&m
     }
 }
 
-/// The half of the qualifying set that a pair is in: 0 (quiz) or 1 (test). Each half has about half of the pairs of every movie and of
-/// every customer.
+/// The half of the qualifying set that a pair is in: 0 (quiz) or 1 (test). Each half has about half of the pairs of
+/// every movie and of every customer.
 fn subset(movie_id: u32, customer_id: u32) -> u8 {
     (hash(u64::from(movie_id) << 32 | u64::from(customer_id)) >> 63) as u8
 }

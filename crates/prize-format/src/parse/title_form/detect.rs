@@ -86,15 +86,15 @@ impl LineCounts {
         counts
     }
 
-    /// Whether an index column comes before the ids, so that the years are in the third field. Few titles are years, and few ids
-    /// could be years.
+    /// Whether an index column comes before the ids, so that the years are in the third field. Few titles are years,
+    /// and few ids could be years.
     fn has_index_column(&self) -> bool {
         let is_certain = self.third_years == self.lines && self.lines > 1 && self.first_counts_up;
         2 * self.third_years > self.lines && (self.third_years > self.second_years || is_certain)
     }
 
-    /// Whether the quotes are those of a CSV file. If titles have commas outside quotes, then quotes around commas belong to the
-    /// title.
+    /// Whether the quotes are those of a CSV file. If titles have commas outside quotes, then quotes around commas
+    /// belong to the title.
     fn is_quoted(&self) -> bool {
         let likely = match self.quoted_titles == self.lines {
             true => self.lines,
@@ -104,8 +104,9 @@ impl LineCounts {
         self.surely_quoted + likely > self.wrong_quotes
     }
 
-    /// Whether there are empty columns at the end. Spreadsheets write such a column only for blocks of sixteen rows of which one
-    /// has a value there, so few lines may have it. In a single line, one comma at the end may belong to the title.
+    /// Whether there are empty columns at the end. Spreadsheets write such a column only for blocks of sixteen rows of
+    /// which one has a value there, so few lines may have it. In a single line, one comma at the end may belong to the
+    /// title.
     fn is_padded(&self) -> bool {
         self.padded * 50 > self.lines && (self.padded > 1 || self.padded_twice > 0)
     }
@@ -131,7 +132,8 @@ fn separator<'a>(lines: impl Iterator<Item = &'a [u8]>) -> u8 {
     SEPARATORS[best]
 }
 
-/// The form that a header describes. `None` where the first line names fewer than two of the three columns that are read.
+/// The form that a header describes. `None` where the first line names fewer than two of the three columns that are
+/// read.
 fn header(line: &[u8], separator: u8) -> Option<TitleForm> {
     let fields = split_quoted(line, separator).map_or_else(|| split(line, separator), |quoted| quoted.fields);
     let name = |field: &Field| {

@@ -126,7 +126,7 @@ fn what_a_data_frame_saved_is_what_it_read() {
     assert_eq!(titles(text).1, [title(1999, 2003, "A"), title(2000, 2004, "B"), title(2001, 2004, "2004")]);
 }
 
-/// Reads the file that Netflix published. It is not part of this repository, because its licence does not allow that.
+/// Reads the file that Netflix published. It is not part of this repository, because we have no right to distribute it.
 #[test]
 #[ignore = "needs the genuine movie_titles.csv: NETFLIX_TITLES=/path/to/it"]
 fn no_title_of_the_genuine_file_changes() {
