@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{RATINGS, folder, messages, survey, survey_more};
+use common::{RATINGS, folder, messages, survey, survey_partial};
 use prize_format::{Folder, QualifyingPair, Subset, Survey, TextKind, read_qualifying};
 
 const QUALIFYING: &[u8] = b"2:\n1000,2005-12-01\n7,2005-12-03\n4:\n8,2005-12-02\n";
@@ -70,7 +70,7 @@ fn answers_whose_lines_do_not_match_are_skipped() {
         ("2:\n3,0\n\n5,1\n4:\n1,1\n", 4, "a line about a customer", "\"4:\""),
     ] {
         fs::write(folder.path().join("judging.txt"), text).unwrap();
-        let survey = survey_more(folder.path(), 0).unwrap();
+        let survey = survey_partial(folder.path(), 0).unwrap();
         assert_eq!((pairs(&survey), survey.ratings(), survey.rejects.count), (unanswered(), 1, 0), "{text}");
         assert!(survey.files.iter().all(|file| file.kind != TextKind::Judging));
         let why = format!(

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use common::{RATINGS, folder, messages, survey, survey_more};
+use common::{RATINGS, folder, messages, survey, survey_partial};
 use prize_format::{Error, Folder, Survey, TextKind, read_probe, read_qualifying};
 
 fn titles(survey: &Survey) -> Vec<(u32, Option<u16>, &str)> {
@@ -72,10 +72,10 @@ fn wrong_titles_never_stop_the_ratings() {
         "1:\n7,5,2004-02-29\n7,9,2004-02-29\n8,9,2004-02-29\n",
     )
     .unwrap();
-    let survey = survey_more(folder.path(), 2).unwrap();
+    let survey = survey_partial(folder.path(), 2).unwrap();
     assert_eq!((survey.rejects.count, survey.rejects.kept.len()), (5002, 1002));
     assert!(
-        matches!(survey_more(folder.path(), 1), Err(Error::TooManyRejects { max: 1, reject, .. }) if reject.line == 3)
+        matches!(survey_partial(folder.path(), 1), Err(Error::TooManyRejects { max: 1, reject, .. }) if reject.line == 3)
     );
 }
 
@@ -103,7 +103,7 @@ fn an_optional_file_that_cannot_be_read_is_skipped() {
                     format!("{name}.gz")
                 }
             };
-            let survey = survey_more(folder.path(), 0).unwrap();
+            let survey = survey_partial(folder.path(), 0).unwrap();
             assert_eq!((survey.ratings(), survey.rejects.count, survey.files.len()), (1, 0, 1));
             // Nothing of it is in the survey.
             assert_eq!((survey.customers.len(), survey.movies.len(), survey.probe.len()), (1, 1, 0));
@@ -113,7 +113,7 @@ fn an_optional_file_that_cannot_be_read_is_skipped() {
             assert!(message.ends_with(". Put a good copy there and load the folder again"), "{message}");
             // It is an error if there are no other files.
             fs::remove_file(folder.path().join("combined_data_1.txt")).unwrap();
-            let error = survey_more(folder.path(), 0).map(drop);
+            let error = survey_partial(folder.path(), 0).map(drop);
             assert!(matches!(error, Err(Error::Io { .. } | Error::Unreachable { .. })), "{error:?}");
         }
     }
@@ -158,7 +158,7 @@ fn an_optional_file_can_be_read_without_ratings() {
         let probe = read_probe(&survey.files, &|| Ok(())).unwrap();
         let qualifying = read_qualifying(&survey.files, &|| Ok(())).unwrap();
         assert_eq!(survey.titles.len() + probe.len() + qualifying.len(), 1);
-        assert!(Folder::open_more(folder.path(), None).unwrap().notices.is_empty());
+        assert!(Folder::open_partial(folder.path(), None).unwrap().notices.is_empty());
     }
-    assert!(matches!(survey_more(folder(&[]).path(), 0), Err(Error::NoRatings { .. })));
+    assert!(matches!(survey_partial(folder(&[]).path(), 0), Err(Error::NoRatings { .. })));
 }

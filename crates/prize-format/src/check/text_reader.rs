@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::parse::blocks::{BlockReader, Event, LocatedEvent, refusal_reason};
 use crate::parse::content::Content;
 use crate::parse::date::Date;
-use crate::parse::lines::LineReader;
+use crate::parse::lines::{LINES_PER_CHECK, LineReader};
 use crate::parse::record::{Judged, Probe, Qualifying, Rating, Record};
 use crate::parse::reject::{Reason, Reject, excerpt};
 use crate::parse::title::Title;
@@ -22,8 +22,13 @@ use crate::parse::title_form::TitleForm;
 use crate::read::content_check::Checksummed;
 use crate::read::text_file::{TextFile, TextKind};
 
-/// Lines that are read between two checks whether to stop.
-const LINES_PER_CHECK: u64 = 16 * 1024;
+/// The source of a text. It shows what the text is before it is read, and computes its length and checksum.
+type TextSource<R> = Checksummed<Peeked<R>>;
+
+/// The source that reads from the disk.
+fn disk_source<R>(source: &TextSource<R>) -> &R {
+    &source.source.source
+}
 
 /// Reads the texts of one job.
 pub struct TextReader<'a, 'b> {
@@ -72,17 +77,17 @@ impl TextReader<'_, '_> {
             TextKind::Judging => self.read_blocks(&mut source, &bytes_from_disk, |_, _, _: Judged, _| Ok(())),
         };
         if let Some(file) = self.findings.files.last_mut() {
-            (file.bytes, file.checksum, file.records) = (source.bytes, source.hasher.finalize(), records);
+            (file.bytes, file.checksum, file.records) = (source.bytes, source.checksum(), records);
         }
         result?;
         self.report_memory()?;
-        self.report_progress(bytes_from_disk(&source.source.source), 1)
+        self.report_progress(bytes_from_disk(disk_source(&source)), 1)
     }
 
     /// Reads a titles file. Returns the number of titles, also after an error.
     fn read_titles<R: Read>(
         &mut self,
-        source: &mut Checksummed<Peeked<R>>,
+        source: &mut TextSource<R>,
         bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let mut text = TitlesText::default();
@@ -96,7 +101,7 @@ impl TextReader<'_, '_> {
     fn read_titles_text<R: Read>(
         &mut self,
         text: &mut TitlesText,
-        source: &mut Checksummed<Peeked<R>>,
+        source: &mut TextSource<R>,
         bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> Result<(), Error> {
         let mut lines = LineReader::new(source);
@@ -107,7 +112,7 @@ impl TextReader<'_, '_> {
             text.push(&line)?;
             self.report_text_memory(text)?;
             if line.number % LINES_PER_CHECK == 0 || line.too_long {
-                let bytes = bytes_from_disk(&lines.source().source.source);
+                let bytes = bytes_from_disk(disk_source(lines.source()));
                 self.report_progress(bytes, 0)?;
             }
         }
@@ -153,7 +158,7 @@ impl TextReader<'_, '_> {
     /// Reads ratings, and records in which segments they are. Returns the number of ratings, also after an error.
     fn read_ratings<R: Read>(
         &mut self,
-        source: &mut Checksummed<Peeked<R>>,
+        source: &mut TextSource<R>,
         bytes_from_disk: &impl Fn(&R) -> u64,
     ) -> (u64, Result<(), Error>) {
         let file = self.findings.files.len() as u32 - 1;
@@ -197,7 +202,7 @@ impl TextReader<'_, '_> {
     /// records, also after an error.
     fn read_blocks<R: Read, T: Record>(
         &mut self,
-        source: &mut Checksummed<Peeked<R>>,
+        source: &mut TextSource<R>,
         bytes_from_disk: &impl Fn(&R) -> u64,
         mut use_record: impl FnMut(&mut Self, u32, T, RecordSpan) -> Result<(), Error>,
     ) -> (u64, Result<(), Error>) {
@@ -211,29 +216,29 @@ impl TextReader<'_, '_> {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(self.failed(error)),
             };
-            let (start, number, is_long) = (line.offset, line.number, line.too_long);
+            let (start, line_number, is_long) = (line.offset, line.number, line.too_long);
             let is_blank = matches!(event, Event::Blank);
             let result = match event {
-                Event::Refused(reason) => self.refuse(number, line.bytes, reason),
+                Event::Refused(reason) => self.refuse(line_number, line.bytes, reason),
                 Event::Record(record) => {
                     records += 1;
-                    let span = RecordSpan { start, end: reader.offset(), line: number };
+                    let span = RecordSpan { start, end: reader.offset(), line: line_number };
                     // A record always has a movie: the reader refuses a record without one.
                     reader.movie_id().map_or(Ok(()), |movie_id| use_record(self, movie_id, record, span))
                 }
                 Event::Movie(movie_id) if keeps_movie_lines => {
-                    self.push(|findings| &mut findings.movie_lines.movies, (number, movie_id))
+                    self.push(|findings| &mut findings.movie_lines.movies, (line_number, movie_id))
                 }
                 Event::Movie(_) | Event::Blank => Ok(()),
             };
             if keeps_movie_lines && !is_blank {
-                self.findings.movie_lines.last_line = number;
+                self.findings.movie_lines.last_line = line_number;
             }
             if let Err(error) = result {
                 break Err(error);
             }
-            if number % LINES_PER_CHECK == 0 || is_long {
-                let bytes = bytes_from_disk(&reader.source().source.source);
+            if line_number % LINES_PER_CHECK == 0 || is_long {
+                let bytes = bytes_from_disk(disk_source(reader.source()));
                 if let Err(error) = self.report_memory().and_then(|()| self.report_progress(bytes, 0)) {
                     break Err(error);
                 }

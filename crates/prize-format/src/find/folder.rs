@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// The same for a caller who has loaded ratings before: a folder with any one of the files is enough.
-    pub fn open_more(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
+    pub fn open_partial(path: &Path, below: Option<&Path>) -> Result<Folder, Error> {
         let folder = Folder::find_files(path, below)?;
         let Folder { titles, ratings, probe, qualifying, judging, .. } = &folder;
         let has_neither = titles.is_empty() && ratings.is_empty();

@@ -13,6 +13,9 @@ const MAX_SKIPPED: u64 = 16 * 1024 * 1024;
 /// A file may begin with it. If files were joined, a later line may also begin with it. It is not part of the line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Readers of long texts check after this many lines whether to stop. Reading them takes a few milliseconds.
+pub const LINES_PER_CHECK: u64 = 16 * 1024;
+
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The memory that lines are read into. A caller that reads many texts passes one buffer from reader to reader, because

@@ -33,7 +33,7 @@ impl ContentCheck {
         while text.read(&mut buffer).map_err(failed)? > 0 {
             check()?;
         }
-        if text.bytes == file.bytes && text.hasher.finalize() == file.checksum {
+        if text.bytes == file.bytes && text.checksum() == file.checksum {
             Ok(())
         } else {
             Err(Error::Changed { path: file.path.clone() })
@@ -45,12 +45,17 @@ impl ContentCheck {
 pub struct Checksummed<R> {
     pub source: R,
     pub bytes: u64,
-    pub hasher: crc32fast::Hasher,
+    hasher: crc32fast::Hasher,
 }
 
 impl<R> Checksummed<R> {
     pub fn new(source: R) -> Checksummed<R> {
         Checksummed { source, bytes: 0, hasher: crc32fast::Hasher::new() }
+    }
+
+    /// The CRC-32 of the bytes read so far.
+    pub fn checksum(&self) -> u32 {
+        self.hasher.clone().finalize()
     }
 }
 

@@ -9,10 +9,8 @@ use super::text_file::{TextFile, TextKind};
 use crate::error::Error;
 use crate::parse::blocks::{BlockReader, Event, LocatedEvent};
 use crate::parse::date::Date;
+use crate::parse::lines::LINES_PER_CHECK;
 use crate::parse::record::{Judged, Probe, Qualifying, Record, Subset};
-
-/// Lines that are read between two calls of `check`.
-const LINES_PER_CHECK: u64 = 64 * 1024;
 
 /// A pair of the qualifying set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +143,7 @@ impl<'a, R: Record> WholeText<'a, R> {
     /// Reads the rest of the text. [`Error::Changed`] if the text differs from that of the first pass.
     fn finish(mut self) -> Result<(), Error> {
         while self.next()?.is_some() {}
-        let checksum = self.reader.source().hasher.clone().finalize();
+        let checksum = self.reader.source().checksum();
         if (self.records, checksum) == (self.file.records, self.file.checksum) {
             Ok(())
         } else {

@@ -22,8 +22,8 @@ pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// Surveys a folder, which need not have ratings. At most `rejects` lines of ratings may be refused.
-pub fn survey_more(path: &Path, rejects: u64) -> Result<Survey, Error> {
-    let folder = Folder::open_more(path, None)?;
+pub fn survey_partial(path: &Path, rejects: u64) -> Result<Survey, Error> {
+    let folder = Folder::open_partial(path, None)?;
     let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     Survey::take(&folder, Limits { rejects: Some(rejects), memory: 1 << 30 }, &watch)
 }
@@ -31,7 +31,7 @@ pub fn survey_more(path: &Path, rejects: u64) -> Result<Survey, Error> {
 /// Makes a folder with these files, and surveys it. No line of ratings may be refused.
 pub fn survey(files: &[(&str, &[u8])]) -> (TempDir, Survey) {
     let folder = folder(files);
-    let survey = survey_more(folder.path(), 0).unwrap();
+    let survey = survey_partial(folder.path(), 0).unwrap();
     (folder, survey)
 }
 
