@@ -142,7 +142,7 @@ fn begin(
 /// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
 pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
     let (path, below) = (Path::new(path), file_access::below()?);
-    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    let open = if is_first { Folder::open_below } else { Folder::open_partial };
     Ok(open(path, below.as_deref())?)
 }
 
