@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pgrx::PgSqlErrorCode::{self, *};
-use prize_format::{Listed, Obstacle, Reason, Reject};
+use prize_format::{NameList, Obstacle, Reason, Reject};
 
 use super::phases::PHASES;
 use crate::pg::error::{hinted, wrap_errors};
@@ -231,7 +231,7 @@ impl Report for prize_format::Error {
             }
             Error::Unreachable { path, source, obstacle } => {
                 let hint = match obstacle {
-                    Obstacle::NoFolder(_) => format!(
+                    Obstacle::NotAFolder(_) => format!(
                         "Give the folder that it lies in: SELECT * FROM netflix_load('{}');",
                         sql(path.parent().unwrap_or(path))
                     ),
@@ -263,11 +263,11 @@ impl Report for prize_format::Error {
                 let name = |first: &PathBuf| {
                     format!("Name the one to load: SELECT * FROM netflix_load('{}');", sql(first))
                 };
-                let listed = found.iter().map(PathBuf::as_path).collect::<Listed>();
+                let listed = found.iter().map(PathBuf::as_path).collect::<NameList>();
                 Diagnostics { hint: found.first().map(name), ..ERRCODE_UNDEFINED_FILE.into() }
                     .with_detail(format!("They are {listed}."))
             }
-            Error::NotAs { .. } | Error::NoFile { .. } => {
+            Error::WrongContent { .. } | Error::NotAFile { .. } => {
                 Diagnostics { hint: self.remedy(), ..ERRCODE_BAD_COPY_FILE_FORMAT.into() }
             }
             Error::TooManyRejects { path, reject, .. } => {

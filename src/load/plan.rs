@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use pgrx::{notice, warning};
-use prize_format::{ContentCheck, Folder, Known, Limits, Notice, Progress, Rating, Survey, TextFile};
+use prize_format::{ContentCheck, Folder, Limits, LoadedRatings, Notice, Progress, Rating, Survey, TextFile};
 
 use super::error::LoadError;
 use super::keys::Keys;
@@ -76,7 +76,7 @@ fn begin(
                         say(progress);
                     }
                 };
-                work(&prize_format::Watch { stop, said: &said })
+                work(&prize_format::Watch { stop, on_progress: &said })
             };
             interrupt::run(threads, job, |progress: Progress| {
                 counter.set(progress.bytes, progress.total);
@@ -99,7 +99,7 @@ fn begin(
     for (part, ratings) in parts {
         memory::require("loading", survey.memory + 8 * ratings as usize)?;
         let known = std::sync::Mutex::new(match is_empty {
-            true => Known::default(),
+            true => LoadedRatings::default(),
             false => known(&customers, &movies, &part, &survey)?,
         });
         let shared = std::sync::Mutex::new(&mut survey);
@@ -142,7 +142,7 @@ fn begin(
 /// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
 pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
     let (path, below) = (Path::new(path), file_access::below()?);
-    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    let open = if is_first { Folder::open_below } else { Folder::open_partial };
     Ok(open(path, below.as_deref())?)
 }
 
@@ -174,11 +174,11 @@ fn known(
     movies: &Keys,
     part: &RangeInclusive<u32>,
     survey: &Survey,
-) -> Result<Known, LoadError> {
+) -> Result<LoadedRatings, LoadError> {
     let (customer_ids, movie_ids) = (customers.ids_by_key()?, movies.ids_by_key()?);
     let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
-    let mut known = Known::default();
+    let mut known = LoadedRatings::default();
     query::each(
         Snapshot::Latest,
         "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
@@ -229,7 +229,7 @@ fn check_files(run: &Run) -> Result<(), LoadError> {
         // The members of an archive follow each other.
         let modified = match dated {
             Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(file).map_err(gone)?,
+            _ => prize_format::modification_time(file).map_err(gone)?,
         };
         dated = Some((file, modified));
         if modified != file.modified {
@@ -253,7 +253,7 @@ fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
         interrupt::check();
         let name = file.path.strip_prefix(&from).map_err(|_| refused())?;
         file.path = Path::new(to).join(name);
-        match content.run(file, &go_on).and_then(|()| prize_format::modified(file)) {
+        match content.run(file, &go_on).and_then(|()| prize_format::modification_time(file)) {
             Ok(modified) => file.modified = modified,
             Err(prize_format::Error::Io { .. } | prize_format::Error::Changed { .. }) => {
                 return Err(refused());

@@ -1,7 +1,7 @@
 -- Titles as other tools have saved them; titles that cannot be read; titles that come later.
 CREATE EXTENSION netflix_rec;
 
--- A spreadsheet puts quotes around what has quotes, and empty columns behind.
+-- A spreadsheet puts quotes around what has quotes, and empty columns at the end.
 SELECT ratings_loaded, rejected, movies FROM netflix_load('/tmp/netflix_rec_test/fixtures/titles.sheet');
 SELECT movie_id, release_year, title FROM dim_movie ORDER BY movie_id;
 
