@@ -31,16 +31,16 @@ const OTHER_SCALE: &str = "Nothing was loaded. If the ratings are on another sca
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
-/// A foreign key by which a table of somebody else's refers to one of the extension's.
+/// A foreign key of a user's table to one of the extension's tables.
 #[derive(Debug)]
 pub struct ForeignKey {
     pub name: String,
-    /// The table that has it, and the one that it refers to.
+    /// The referencing table, and the referenced one.
     pub from: String,
     pub to: String,
 }
 
-/// What went wrong.
+/// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("permission denied to read files on the server")]
@@ -55,7 +55,7 @@ pub enum LoadError {
     Workers(i64),
     #[error("netflix_load() cannot run in a transaction that has written something")]
     InTransaction,
-    /// Its process and what that is at, where they are known.
+    /// Its process and phase, if they are known.
     #[error("another load into this warehouse is running")]
     Running(Option<(i32, &'static str)>),
     #[error("a load of \"{path}\" was interrupted and is not finished")]

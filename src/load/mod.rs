@@ -31,6 +31,7 @@ mod plan;
 mod query_columns;
 mod rating_keys;
 mod reset;
+mod resume;
 mod step;
 
 use std::time::Instant;
