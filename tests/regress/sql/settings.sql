@@ -4,8 +4,7 @@ SELECT name, CASE WHEN name NOT IN ('netflix_rec.max_memory', 'netflix_rec.memor
        min_val, max_val, unit, context
 FROM pg_settings WHERE name LIKE 'netflix_rec.%' ORDER BY name;
 
--- By default, one call may use a quarter of the machine's memory. Nobody may raise this above half of it, unless an
--- administrator raises memory_limit.
+-- By default, max_memory is a quarter of the machine's memory, and its ceiling memory_limit is half of it.
 SELECT boot_val::bigint BETWEEN 1 AND 1 << 30 AS has_default, abs(2 * boot_val::bigint - (SELECT boot_val::bigint FROM pg_settings WHERE name = 'netflix_rec.memory_limit')) < 2 AS half
 FROM pg_settings WHERE name = 'netflix_rec.max_memory';
 
@@ -37,7 +36,8 @@ SET netflix_rec.max_memory = '1MB';
 SELECT count(*) FROM recommend_all(1000);
 RESET netflix_rec.max_memory;
 RESET netflix_rec.memory_limit;
--- (ALTER ROLE accepts the value, because the ceiling of the later session is not known yet.)
+-- (ALTER ROLE accepts a value above the ceiling, because the role may get a higher ceiling, too. The order in which a
+-- new session applies the two is not defined.)
 ALTER ROLE regress_greedy SET netflix_rec.max_memory = '2000GB';
 
 -- A load starts at most thread_limit workers, even if the call asks for more.
