@@ -1,5 +1,4 @@
--- The schema: the user chooses it at CREATE EXTENSION, and the extension then stays in it. What the extension makes
--- there.
+-- The extension's schema. The user chooses it at CREATE EXTENSION, and cannot move the extension to another one later.
 CREATE SCHEMA warehouse;
 CREATE EXTENSION netflix_rec SCHEMA warehouse;
 ALTER EXTENSION netflix_rec SET SCHEMA public;

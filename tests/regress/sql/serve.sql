@@ -1,5 +1,5 @@
--- What a model answers besides recommend: lists with filters, for new customers and for all customers, similar movies
--- and customers, and explanations.
+-- What a model answers: lists with filters, for new customers and for all customers; similar movies and customers;
+-- explanations.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
@@ -186,7 +186,7 @@ SELECT count(*), max(abs(total - predicted_rating)) < 1e-3 AS sums_up, count(*) 
            EXISTS (SELECT FROM explain(:customer, movie_id, 'bpmf') WHERE title = '(what the model expects of every customer)') AS expected
     FROM generate_series(1, 20) AS movie_id, LATERAL predict_rating(:customer, movie_id, 'bpmf')
 ) e;
--- For a model of biases alone.
+-- The lines also sum up for a model of biases alone.
 SELECT abs(sum(contribution) - (SELECT predicted_rating FROM predict_rating(:customer, 1, 'baseline'))) < 1e-4 AS sums_up FROM explain(:customer, 1, 'baseline');
 
 -- Similar movies and customers, by the cosine between their factors.
@@ -227,8 +227,8 @@ SELECT count(*) FROM recommend_users(99999999);
 SELECT count(*) FROM recommend_users(NULL);
 SELECT * FROM recommend_users(:popular, -1);
 
--- A Bayesian model also returns predicted_sd. With lower_bound => k the list is ranked by predicted_rating - k *
--- predicted_sd.
+-- A Bayesian model also returns predicted_sd. With lower_bound => 2, the list is ranked by the prediction minus two
+-- times predicted_sd.
 SELECT count(*) = 10 AS ten, min(predicted_sd) > 0 AS unsure FROM recommend(:customer, 10, 'bpmf');
 SELECT count(*) AS listed, bool_and(abs(r.predicted_rating - p.predicted_rating) < 1e-4 AND abs(r.predicted_sd - p.predicted_sd) < 1e-4) AS as_predicted
 FROM recommend(:customer, 10, 'bpmf') r, LATERAL predict_rating(:customer, r.movie_id, 'bpmf') p;
@@ -258,8 +258,8 @@ SELECT one.action, other.action FROM add_rating(:newcomer, 1, 5) one, add_rating
 SELECT c AS customer, array_agg(DISTINCT source) AS source, bool_and(abs(r.predicted_rating - predicted_rating(c, movie_id)) < 1e-5) AS as_predicted
 FROM unnest(ARRAY[:customer, :newcomer, 2147483647, 99999999999]) c, LATERAL recommend(c, 5, remove_seen => false) r GROUP BY c ORDER BY c;
 SELECT customer_id, array_agg(DISTINCT source) AS source, count(*) FROM recommend_all(5, remove_seen => false, customer_ids => ARRAY[:customer, :newcomer, 99999999999]) GROUP BY 1 ORDER BY 1;
--- The list of a customer who came after the training is the list of recommend_for for the same ratings. A Bayesian
--- model, too, lists by popularity for an unknown customer.
+-- A customer who came after the training gets the list that recommend_for gives for the same ratings. For an unknown
+-- customer, a Bayesian model lists by popularity, too.
 SELECT bool_and(r.movie_id = f.movie_id AND abs(r.predicted_rating - f.predicted_rating) < 1e-5) AS as_somebody_new
 FROM recommend(:newcomer, 5) r JOIN recommend_for(ARRAY[1, 2], ARRAY[5, 1], 5) f USING (rank);
 SELECT abs(sum(contribution) - predicted_rating(:newcomer, 7)) < 1e-4 AS adds_up FROM explain(:newcomer, 7);

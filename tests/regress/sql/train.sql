@@ -42,8 +42,8 @@ FROM (SELECT version, md5(string_agg(bias::text || f.factors::text, ',' ORDER BY
       FROM customer_factors f JOIN model USING (model_id) WHERE version > 1 GROUP BY 1) AS digests GROUP BY digest
 ORDER BY 2;
 
--- The first version of a name is deployed. A later one is deployed if its RMSE on the probe is lower, or if deploy =>
--- true says so.
+-- The first version of a name is deployed. A later one is deployed if its RMSE on the probe is lower, or if the call
+-- says deploy => true.
 SELECT version, is_deployed FROM model ORDER BY version;
 SELECT version FROM train_als(factors => 1, iterations => 1, deploy => true);
 SELECT version FROM train_als(factors => 20, iterations => 4);
