@@ -66,7 +66,7 @@ fn recount(run_id: i64) -> Result<(), LoadError> {
     let gone = (run.ratings_loaded as u64).saturating_sub(counted.of_load);
     if gone > 0 {
         warning!(
-            "{gone} of the {} ratings that this load inserted are gone: they were deleted while it was interrupted",
+            "{gone} of the {} ratings that this load inserted were deleted while it was interrupted",
             run.ratings_loaded
         );
     }

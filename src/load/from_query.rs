@@ -256,7 +256,7 @@ impl Rows {
         }
         if self.has_probe && marked_otherwise > 0 {
             notice!(
-                "{marked_otherwise} ratings that are loaded already keep their is_probe, which the query has otherwise"
+                "{marked_otherwise} ratings that were loaded before keep their is_probe, which differs from the query's"
             );
         }
         conflicts.sort_unstable_by_key(|(row, ..)| row.line);

@@ -87,7 +87,7 @@ fn begin(
     movies.add(&survey.movies, &survey.titles)?;
     let replaced = movies.update_titles(&survey.titles)?;
     if replaced > 0 {
-        notice!("titles or years of movies that the titles file has replaced: {replaced}");
+        notice!("movies whose title or year the titles file has replaced: {replaced}");
     }
     let units = survey.units(RATINGS_PER_UNIT);
     let is_first = is_empty && !units.is_empty();

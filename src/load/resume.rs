@@ -62,7 +62,7 @@ pub fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
         }
     }
     ledger::move_files(run.run_id, to, &files)?;
-    notice!("going on with the load of \"{from}\" that was interrupted: \"{to}\" holds the same files");
+    notice!("resuming the interrupted load of \"{from}\": \"{to}\" has the same files");
     Ok(())
 }
 

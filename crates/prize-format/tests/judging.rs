@@ -110,7 +110,7 @@ fn a_line_that_cannot_be_used_does_not_shift_the_others() {
     let message = |name: &str, line: &str| {
         (
             format!(
-                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; everything else is loaded"
+                "1 line of \"{name}\" could not be used; the first is line {line}. Correct the file and load the folder again; everything else is loaded"
             ),
             true,
         )

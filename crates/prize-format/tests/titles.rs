@@ -61,7 +61,7 @@ fn wrong_titles_never_stop_the_ratings() {
         [(
             format!(
                 "5000 lines of \"movie_titles.csv\" could not be used; the first is line 1: {first}. \
-                                Mend the file and load the folder again; everything else is loaded"
+                                Correct the file and load the folder again; everything else is loaded"
             ),
             true
         )]

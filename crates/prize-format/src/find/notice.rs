@@ -105,7 +105,7 @@ impl fmt::Display for Notice {
                 write!(
                     f,
                     "{count} {lines} of \"{path}\" could not be used; the first is line {line}: {reason}: \"{text}\". \
-                     Mend the file and load the folder again; everything else is loaded"
+                     Correct the file and load the folder again; everything else is loaded"
                 )
             }
         }
