@@ -99,7 +99,7 @@ change() {
         0 | 1) train hot ;;
         2) ask "SELECT FROM (SELECT version FROM models WHERE model = 'hot' ORDER BY random() LIMIT 1) v, LATERAL deploy_model('hot', version)" ;;
         3) # There may be no earlier deployment.
-            ask "SELECT FROM rollback_model('hot')" 2>"$work/rollback" || grep -q 'could go back to' "$work/rollback" || { cat "$work/rollback" >&2; wrong "a rollback failed"; } ;;
+            ask "SELECT FROM rollback_model('hot')" 2>"$work/rollback" || grep -q 'no earlier deployment to go back to' "$work/rollback" || { cat "$work/rollback" >&2; wrong "a rollback failed"; } ;;
         4) ask "SELECT FROM (SELECT version FROM models WHERE model = 'hot' AND state <> 'deployed' ORDER BY version LIMIT 1) v, LATERAL drop_model('hot', version)" ;;
         5)
             ask "SELECT FROM drop_model('cold', force => true)"
