@@ -1,4 +1,5 @@
--- add_rating is what an application calls for each rating: one row by ordinary SQL, in its own transaction.
+-- add_rating stores one rating. An application calls it when a customer rates a movie. It uses ordinary SQL in the
+-- caller's transaction.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
@@ -10,11 +11,11 @@ SELECT 'movie', movie_id, rating_count, rating_mean, first_rated_on, last_rated_
 
 -- A customer rates another movie.
 SELECT * FROM add_rating(7, 3, 5, '2006-01-01');
--- One who is new, on a day of a year that the calendar does not have.
+-- A new customer rates a movie on a day that is not in dim_date.
 SELECT * FROM add_rating(12345, 3, 2, '2010-06-30');
 SELECT * FROM fact_ratings JOIN dim_customer USING (customer_key) WHERE customer_id IN (7, 12345) ORDER BY rating_key;
 SELECT * FROM counts WHERE of = 'customer' AND id IN (7, 12345) OR of = 'movie' AND id = 3 ORDER BY 1, 2;
--- The same again changes nothing; another rating takes the place of the one before.
+-- The same rating again changes nothing. Another rating for the same movie replaces the earlier one.
 SELECT * FROM add_rating(7, 3, 5, '2006-01-01');
 SELECT * FROM add_rating(7, 3, 1, '2006-02-02');
 SELECT * FROM add_rating(1000, 1, 5, '2004-04-04');
@@ -23,7 +24,8 @@ SELECT * FROM counts ORDER BY 1, 2;
 SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
 SELECT count(*), count(DISTINCT year) FROM dim_date;
 
--- It is part of the caller's transaction, obeys triggers and constraints, and refreshes the customer's factors on request.
+-- It is part of the caller's transaction, and obeys triggers and constraints. With refresh => true it also refreshes
+-- the customer's factors.
 BEGIN;
 SELECT action FROM add_rating(8, 2, 4);
 ROLLBACK;
@@ -50,7 +52,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM add_rating(7, 1, 5, '2006-01-01');
 ROLLBACK;
 
--- A role that may load may add ratings; one that may only read may not.
+-- A role that may load may add ratings. A role with SELECT alone may not.
 CREATE ROLE regress_clerk;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO regress_clerk;
 SET ROLE regress_clerk;
@@ -66,9 +68,10 @@ RESET ROLE;
 DROP OWNED BY regress_clerk;
 DROP ROLE regress_clerk;
 
--- What a few ratings take does not grow with the warehouse: of 20,000 rows, those that they are about are read.
+-- The cost of a few ratings does not grow with the warehouse: of 20,000 rows, only those of the same customers and
+-- movies are read.
 SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
--- (A session of its own counts from 0.)
+-- (In a new session, the statistics begin at 0.)
 \c -
 SET client_min_messages = warning;
 SET enable_seqscan = off;
@@ -77,7 +80,7 @@ SELECT action FROM add_rating(7, 2, 5, '2006-05-05');
 SELECT ratings_loaded FROM ratings_load('SELECT 7 AS customer_id, 5 AS movie_id, 3 AS rating, date ''2006-01-01'' AS rated_on');
 SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) < 100 AS is_little FROM pg_stat_xact_user_tables
 WHERE relname IN ('fact_ratings', 'dim_customer', 'dim_movie', 'dim_date', 'qualifying') ORDER BY 1;
--- Nor does it keep others from writing.
+-- It takes no lock that keeps others from writing.
 SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'fact_ratings'::regclass
     AND mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');
 COMMIT;

@@ -1,8 +1,8 @@
--- What long work is doing now.
+-- netflix_progress shows what long work is doing now.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
--- Nothing runs.
+-- Nothing runs, so the view has no rows.
 SELECT * FROM netflix_progress;
 -- While one session trains, others see its progress.
 CREATE EXTENSION dblink;
@@ -22,7 +22,7 @@ SELECT dblink_cancel_query('other');
 SELECT dblink_disconnect('other');
 DROP EXTENSION dblink;
 
--- Once the work has ended, its row is gone.
+-- When the work has ended, its row is gone.
 DO $$
 BEGIN
     FOR try IN 1..600 LOOP

@@ -1,4 +1,5 @@
--- To load a folder takes INSERT, and a folder that its administrator lets be loaded.
+-- A role that loads a folder needs INSERT on the tables, and a folder that the administrator allows by
+-- netflix_rec.data_directory.
 CREATE SCHEMA warehouse;
 CREATE EXTENSION netflix_rec SCHEMA warehouse;
 \getenv folder PG_ABS_SRCDIR
@@ -6,7 +7,7 @@ CREATE EXTENSION netflix_rec SCHEMA warehouse;
 \set schema warehouse
 \set ECHO none
 \i :grants
--- Once more, as in a second database: the roles are there.
+-- grants.sql runs again, as it would in a second database. The roles exist already.
 \i :grants
 \set ECHO all
 SELECT rolname FROM pg_roles WHERE rolname LIKE 'netflix%' ORDER BY 1;
@@ -23,7 +24,7 @@ SET ROLE regress_loader;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/more/../tiny', workers => 0);
 
--- Nothing is told of what lies elsewhere, be it there or not.
+-- For any path outside of the allowed folder the answer is the same. So it does not tell what exists there.
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/nowhere');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny/../more');
@@ -33,7 +34,8 @@ SELECT * FROM netflix_load('/etc');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny/nowhere');
 \set VERBOSITY default
 
--- Links that lead elsewhere are not followed: the folder itself, one of its files.
+-- The load follows no symbolic link that leads out of the allowed folder: neither the loaded folder itself, nor a file
+-- in it.
 RESET ROLE;
 SET netflix_rec.data_directory = '/tmp/netflix_rec_test/fixtures/linked';
 SET ROLE regress_loader;
@@ -41,22 +43,23 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/folder');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/file');
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/file', workers => 0);
 RESET ROLE;
--- For who may read every file, they are.
+-- For a role that may read every file of the server, it follows links.
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/file');
 
--- The folder may be reached by a link itself.
+-- The setting may name a symbolic link.
 SET netflix_rec.data_directory = '/tmp/netflix_rec_test/fixtures/linked/folder';
 SET ROLE regress_loader;
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/linked/folder');
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
--- Where the folder is not there, nothing lies below it.
+-- The setting names a folder that does not exist. Then no path is allowed.
 RESET ROLE;
 SET netflix_rec.data_directory = '/tmp/netflix_rec_test/nowhere';
 SET ROLE regress_loader;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/nowhere');
 RESET ROLE;
 
--- The owner of the database may ANALYZE what is loaded, and is not told to have that done; others are.
+-- After a load by a role that may not ANALYZE the tables, a notice says who can. The database's owner may, so there is
+-- no notice.
 CREATE ROLE regress_owner;
 SELECT current_database() AS database, rolname AS owner FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba WHERE datname = current_database() \gset
 GRANT netflix_loader TO regress_owner;
@@ -72,7 +75,8 @@ RESET ROLE;
 ALTER DATABASE :"database" OWNER TO :"owner";
 SELECT reltuples > 10000 AS analyzed FROM pg_class WHERE oid = 'fact_ratings'::regclass;
 
--- Who loads may write the ledger, too: a load that goes on reads no files that were written there, if they lie elsewhere.
+-- A role that loads can also write the ledger. A load that goes on does not read a file outside of the allowed folder,
+-- even if the ledger names it.
 SET client_min_messages = warning;
 SET ROLE regress_loader;
 INSERT INTO load_run (path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected, first_rating_key, is_first)

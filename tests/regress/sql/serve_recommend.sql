@@ -1,4 +1,4 @@
--- recommend lists the movies a customer would like best and has not rated.
+-- recommend() lists the movies that a customer has not rated and would like best.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT * FROM recommend(1);
@@ -8,7 +8,7 @@ SELECT customer_id AS customer, customer_key FROM dim_customer WHERE rating_coun
 SELECT rank, count(title) AS titled, bool_and(predicted_rating BETWEEN 1 AND 5) AS on_scale
 FROM recommend(:customer, 3) GROUP BY rank ORDER BY rank;
 
--- The same by hand: every movie the model knows and the customer has not rated, by score, ties by id.
+-- The same by hand: every movie that the model knows and the customer has not rated, ordered by score, then by id.
 CREATE TEMP VIEW by_hand AS
 SELECT c.customer_key, movie_id, global_mean + c.bias + m.bias
        + (SELECT sum(p * q) FROM unnest(c.factors, m.factors) AS product (p, q)) AS score,
@@ -25,27 +25,28 @@ FROM recommend(:customer, 1000000);
 SELECT count(*) = (SELECT count(*) FROM movie_factors) AS all_movies
 FROM recommend(:customer, 1000000, remove_seen => false);
 
--- In joins, as BI tools use it.
+-- In a join, as BI tools use it.
 SELECT customer_id > 0 AS customer, count(*) FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 3) c,
 LATERAL recommend(customer_id, 5) GROUP BY 1;
 
--- A statement that asks for many takes little memory: each answer's is freed before the next.
+-- A statement with many calls takes little memory, because the memory of each call is freed before the next.
 SELECT count(*), max(total_bytes) AS bytes FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 300) c,
 LATERAL recommend(customer_id, 1),
 LATERAL (SELECT sum(total_bytes) AS total_bytes FROM pg_backend_memory_contexts WHERE customer_id > 0) m \gset many_
 SELECT :many_count AS recommended, :many_bytes < 50000000 AS little_memory;
 
--- Somebody who is not in the data gets the movies that all like best, by damped mean.
+-- A customer who is not in the data gets the movies with the highest biases. (The order by damped mean is another one:
+-- no rank is the same.)
 SELECT count(*) AS listed, count(b.movie_id) AS as_by_hand
 FROM recommend(0, 20) r
 LEFT JOIN (SELECT row_number() OVER (ORDER BY (rating_count * rating_mean + 25 * mean) / (rating_count + 25) DESC) AS rank,
                   movie_id
            FROM dim_movie, (SELECT avg(rating)::float8 AS mean FROM fact_ratings) m WHERE rating_count > 0) b
   USING (rank, movie_id);
--- Nobody gets nothing.
+-- A NULL customer gets no rows.
 SELECT * FROM recommend(NULL);
 
--- A model by name, by setting, and one there is none of.
+-- The model is chosen by name or by a setting. A model that does not exist gives an error.
 SELECT version FROM train_als('small', factors => 2, iterations => 1);
 SELECT version FROM train_als('Größe', factors => 2, iterations => 1);
 SELECT count(*) FROM recommend(:customer, 5, 'small');
@@ -57,11 +58,11 @@ SET netflix_rec.default_model = 'small';
 SELECT count(*) FROM recommend(:customer);
 RESET netflix_rec.default_model;
 
--- A number that makes no sense.
+-- n must be positive.
 SELECT * FROM recommend(:customer, 0);
 SELECT * FROM recommend(:customer, -5);
 
--- A customer who came after the training gets what all like best, too, but nothing twice.
+-- This customer came after the training, and is folded in. Movies that the customer has rated are not listed.
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT count(*), count(*) FILTER (WHERE movie_id = 3) AS seen FROM recommend(2649429, 1000000);
 DROP VIEW by_hand;
