@@ -110,7 +110,7 @@ SELECT * FROM recommend_for(ARRAY[99999999], ARRAY[5]);
 CREATE TEMP TABLE bayesian AS SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf');
 SELECT count(*), bool_and(movie_id NOT IN (1, 2)) AS unrated FROM bayesian;
 SELECT count(*) FROM (TABLE pg_temp.bayesian EXCEPT SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf')) d;
--- It cannot fold in if it was trained by an early release that did not yet store the prior.
+-- It cannot fold in without the prior of its customers, which training stores.
 BEGIN;
 UPDATE model SET prior = NULL WHERE name = 'bpmf';
 SELECT * FROM recommend_for(ARRAY[1], ARRAY[5], model => 'bpmf');
@@ -128,6 +128,12 @@ SELECT count(*) FROM similar_customers(2649430);
 INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + n, :new_key, n, (SELECT min(date_key) FROM dim_date), 1 + n % 5, false FROM generate_series(1, 40) n;
 SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
+-- Another model folds the same customer in at each call. If it cannot, because its prior is missing, only popularity counts.
+SELECT DISTINCT source FROM recommend(2649430, 5, 'bpmf');
+BEGIN;
+UPDATE model SET prior = NULL WHERE name = 'bpmf';
+SELECT DISTINCT source FROM recommend(2649430, 5, 'bpmf');
+ROLLBACK;
 -- The trigger of the manual calls refresh_customer for each new rating. The rating is also kept if no model can be
 -- refreshed.
 CREATE FUNCTION refresh_raters() RETURNS trigger LANGUAGE plpgsql AS $$

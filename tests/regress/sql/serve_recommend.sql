@@ -35,14 +35,11 @@ LATERAL recommend(customer_id, 1),
 LATERAL (SELECT sum(total_bytes) AS total_bytes FROM pg_backend_memory_contexts WHERE customer_id > 0) m \gset many_
 SELECT :many_count AS recommended, :many_bytes < 50000000 AS little_memory;
 
--- A customer who is not in the data gets the movies with the highest biases. (The order by damped mean is another one:
--- no rank is the same.)
+-- A customer who is not in the data gets the movies with the highest biases.
 SELECT count(*) AS listed, count(b.movie_id) AS as_by_hand
 FROM recommend(0, 20) r
-LEFT JOIN (SELECT row_number() OVER (ORDER BY (rating_count * rating_mean + 25 * mean) / (rating_count + 25) DESC) AS rank,
-                  movie_id
-           FROM dim_movie, (SELECT avg(rating)::float8 AS mean FROM fact_ratings) m WHERE rating_count > 0) b
-  USING (rank, movie_id);
+LEFT JOIN (SELECT row_number() OVER (ORDER BY global_mean + bias DESC, movie_id) AS rank, movie_id
+           FROM model JOIN movie_factors USING (model_id) JOIN dim_movie USING (movie_key)) b USING (rank, movie_id);
 -- A NULL customer gets no rows.
 SELECT * FROM recommend(NULL);
 
