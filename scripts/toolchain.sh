@@ -1,4 +1,4 @@
-# Installs what a build needs if it is missing, and says so. The other scripts source this file.
+# Installs whatever a build needs and is missing, and prints what it installs. The other scripts source this file.
 #
 # Sets PG_CONFIG, unless it is set, and PG_FEATURE (for example pg15), and puts cargo-pgrx on PATH. This cargo-pgrx and its settings
 # are separate from any that is already installed.
@@ -22,7 +22,7 @@ apt_install() {
     [ ${#missing[@]} -gt 0 ] || return 0
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || fail "please have root run: apt-get install ${missing[*]}"
+        command -v sudo >/dev/null || fail "root permission is needed; as root, run: apt-get install ${missing[*]}"
         root=(sudo)
     fi
     say "installing Debian packages: ${missing[*]}"
@@ -47,7 +47,7 @@ find_pg_config() {
 
 install_packages() {
     if ! command -v apt-get >/dev/null; then
-        [ -n "${PG_CONFIG:-}" ] || fail "this is no Debian: install PostgreSQL 14 to 18 with its server headers,
+        [ -n "${PG_CONFIG:-}" ] || fail "this is not Debian: install PostgreSQL 14 to 18 with its server headers,
 clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
         return
     fi
@@ -55,7 +55,7 @@ clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
     [ -n "${PG_CONFIG:-}" ] || PG_CONFIG=$(find_pg_config)
     if [ -z "$PG_CONFIG" ]; then
         local version
-        # A fresh container has no list of what there is.
+        # A new container has no package lists yet.
         [ -n "$(apt-cache pkgnames postgresql-server-dev- 2>/dev/null)" ] || apt_update
         for version in 15 18 17 16 14; do
             apt-cache show "postgresql-server-dev-$version" >/dev/null 2>&1 || continue
@@ -63,7 +63,7 @@ clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
             break
         done
         PG_CONFIG=$(find_pg_config)
-        [ -n "$PG_CONFIG" ] || fail "no PostgreSQL from 14 to 18 is to be had: give PG_CONFIG=/path/to/pg_config"
+        [ -n "$PG_CONFIG" ] || fail "no package of PostgreSQL 14 to 18 was found: give PG_CONFIG=/path/to/pg_config"
     fi
 }
 
@@ -71,14 +71,14 @@ install_cargo_pgrx() {
     export PATH="$cache/cargo-pgrx-$pgrx_version/bin:$HOME/.cargo/bin:$PATH"
     command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs"
     [ "$(cargo pgrx --version 2>/dev/null)" = "cargo-pgrx $pgrx_version" ] && return
-    say "building cargo-pgrx $pgrx_version into $cache (some minutes, once)"
-    # It only drives the build: optimising it would take longer than it saves.
+    say "building cargo-pgrx $pgrx_version into $cache (only once; this takes some minutes)"
+    # Built without optimization, because cargo-pgrx only starts the builds: optimizing it takes longer than it saves.
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet cargo-pgrx --version "=$pgrx_version" --locked --debug \
         --root "$cache/cargo-pgrx-$pgrx_version"
 }
 
-# pgrx_home DIR PG_CONFIG: gives cargo-pgrx settings of its own in DIR, with this one PostgreSQL. The file is
-# left alone where nothing changes, as its date decides whether PostgreSQL's bindings are generated anew.
+# pgrx_home DIR PG_CONFIG: gives cargo-pgrx settings of its own in DIR, with this PostgreSQL only. The file is not
+# rewritten if nothing changes, because cargo generates PostgreSQL's bindings anew when its date changes.
 pgrx_home() {
     local settings
     settings=$(printf '[configs]\n%s = "%s"\n' "$PG_FEATURE" "$2")

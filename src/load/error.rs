@@ -4,43 +4,43 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pgrx::PgSqlErrorCode::{self, *};
-use prize_format::{Listed, Obstacle, Reason, Reject};
+use prize_format::{NameList, Obstacle, Reason, Reject};
 
-use super::step::PHASES;
+use super::phases::PHASES;
 use crate::pg::error::{hinted, wrap_errors};
 use crate::pg::user_query::Refusal;
 use crate::pg::{self, Diagnostics, Report, guc, machine, progress};
 use crate::warehouse;
 
-const CHANGED: &str = "Put the file back as it was and call again to go on, or give the load up and begin anew: \
+const CHANGED: &str = "Put the file back as it was and call again to resume, or give up the load and start again: \
                        SELECT * FROM netflix_load_abandon();";
 
-const ABANDON: &str = "It was changed while the load was interrupted. Put it right and call again to go on, or give the \
-                       load up and begin anew: SELECT * FROM netflix_load_abandon();";
+const ABANDON: &str = "It was changed while the load was interrupted. Correct it and call again to resume, or give up the \
+                       load and start again: SELECT * FROM netflix_load_abandon();";
 
-const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load what lies below the folder that \
-                            netflix_rec.data_directory names: have an administrator set it, or put the files there.";
+const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load files below the folder that \
+                            netflix_rec.data_directory names: let an administrator set it, or put the files there.";
 
 const GONE: &str = "Put it back and call again; or, if the folder was moved, call with the path where all of its files are \
-                    now, unchanged; or give the load up: SELECT * FROM netflix_load_abandon();";
+                    now, unchanged; or give up the load: SELECT * FROM netflix_load_abandon();";
 
 const OTHER_SCALE: &str = "Nothing was loaded. If the ratings are on another scale, half stars or 0 to 10 for example, load the \
                            file into a table of your own, and convert them: SELECT * FROM ratings_load('SELECT customer_id, \
-                           movie_id, ceil(rating) AS rating, rated_on FROM ...'). Otherwise mend the file, or raise max_rejects; \
+                           movie_id, ceil(rating) AS rating, rated_on FROM ...'). Otherwise correct the file, or raise max_rejects; \
                            NULL allows any number.";
 
 const QUERY: &str = "Write one with these columns: SELECT customer_id, movie_id, rating, rated_on";
 
-/// A foreign key by which a table of somebody else's refers to one of the extension's.
+/// A foreign key of a user's table to one of the extension's tables.
 #[derive(Debug)]
 pub struct ForeignKey {
     pub name: String,
-    /// The table that has it, and the one that it refers to.
+    /// The referencing table, and the referenced one.
     pub from: String,
     pub to: String,
 }
 
-/// What went wrong.
+/// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("permission denied to read files on the server")]
@@ -55,18 +55,18 @@ pub enum LoadError {
     Workers(i64),
     #[error("netflix_load() cannot run in a transaction that has written something")]
     InTransaction,
-    /// Its process and what that is at, where they are known.
+    /// Its process and phase, if they are known.
     #[error("another load into this warehouse is running")]
     Running(Option<(i32, &'static str)>),
     #[error("a load of \"{path}\" was interrupted and is not finished")]
     Unfinished { path: String },
-    #[error("\"{file}\" is gone, which the load that was interrupted has yet to read")]
+    #[error("\"{file}\" does not exist any more, but the interrupted load still has to read it")]
     FileGone { file: String },
     #[error("more than {max} rows could not be used")]
     TooManyRejects { max: u64, first: Reject },
-    #[error("{what} {id} is missing in {table}, where the load had put it")]
+    #[error("{what} {id} is missing in {table}: it was deleted after the load had added it")]
     Gone { what: &'static str, table: &'static str, id: u32 },
-    #[error("fact_ratings holds a rating twice: {0}")]
+    #[error("fact_ratings has a duplicate rating: {0}")]
     Repeated(String),
     #[error("{what} on table {table} would run with the rights of the tables' owner")]
     UserCode { what: String, table: String },
@@ -95,9 +95,7 @@ pub enum LoadError {
     ColumnTwice(&'static str),
     #[error("column {name} is of type {type_name}, not {wanted}")]
     ColumnType { name: String, type_name: String, wanted: &'static str },
-    #[error(
-        "column {0} is of type timestamp with time zone: which day it is differs from time zone to time zone"
-    )]
+    #[error("column {0} is of type timestamp with time zone: its day depends on the time zone")]
     TimeZone(String),
     #[error("ratings are not on the scale of 1 to 5 whole stars: they go from {lowest} to {highest}")]
     Scale { off: u64, rows: u64, lowest: f64, highest: f64, convert: String },
@@ -138,7 +136,7 @@ impl Report for LoadError {
                 let hint = "Wait for it to end; loading the same files twice adds nothing.";
                 let diagnostics = hinted(ERRCODE_LOCK_NOT_AVAILABLE, hint);
                 match load {
-                    Some((pid, phase)) => diagnostics.with_detail(format!("Process {pid} is at it: {phase}.")),
+                    Some((pid, phase)) => diagnostics.with_detail(format!("Process {pid} runs it: {phase}.")),
                     None => diagnostics,
                 }
             }
@@ -152,7 +150,7 @@ impl Report for LoadError {
             ),
             LoadError::FileGone { .. } => hinted(ERRCODE_UNDEFINED_FILE, GONE),
             LoadError::TooManyRejects { first: Reject { line, text, reason, .. }, .. } => {
-                let hint = "Nothing was loaded. Mend the query, or raise max_rejects; NULL allows any number.";
+                let hint = "Nothing was loaded. Correct the query, or raise max_rejects; NULL allows any number.";
                 hinted(ERRCODE_DATA_EXCEPTION, hint)
                     .with_detail(format!("The first is row {line}: {reason}: \"{text}\""))
             }
@@ -231,7 +229,7 @@ impl Report for prize_format::Error {
             }
             Error::Unreachable { path, source, obstacle } => {
                 let hint = match obstacle {
-                    Obstacle::NoFolder(_) => format!(
+                    Obstacle::NotAFolder(_) => format!(
                         "Give the folder that it lies in: SELECT * FROM netflix_load('{}');",
                         sql(path.parent().unwrap_or(path))
                     ),
@@ -263,18 +261,20 @@ impl Report for prize_format::Error {
                 let name = |first: &PathBuf| {
                     format!("Name the one to load: SELECT * FROM netflix_load('{}');", sql(first))
                 };
-                let listed = found.iter().map(PathBuf::as_path).collect::<Listed>();
+                let listed = found.iter().map(PathBuf::as_path).collect::<NameList>();
                 Diagnostics { hint: found.first().map(name), ..ERRCODE_UNDEFINED_FILE.into() }
                     .with_detail(format!("They are {listed}."))
             }
-            Error::NotAs { .. } | Error::NoFile { .. } => {
+            Error::WrongContent { .. } | Error::NotAFile { .. } => {
                 Diagnostics { hint: self.remedy(), ..ERRCODE_BAD_COPY_FILE_FORMAT.into() }
             }
             Error::TooManyRejects { path, reject, .. } => {
                 let Reject { line, reason, text, .. } = reject;
                 let hint = match reason {
                     Reason::Rating => OTHER_SCALE,
-                    _ => "Nothing was loaded. Mend the file, or raise max_rejects; NULL allows any number.",
+                    _ => {
+                        "Nothing was loaded. Correct the file, or raise max_rejects; NULL allows any number."
+                    }
                 };
                 hinted(ERRCODE_BAD_COPY_FILE_FORMAT, hint).with_detail(format!(
                     "The first is {}, line {line}: {reason}: \"{text}\"",
@@ -335,7 +335,7 @@ fn relative(path: &str) -> String {
     }
     if path.starts_with(['~', '$']) {
         return format!(
-            "No shell replaces the beginning of it, and the server runs as the operating system user \"{}\", whose home \
+            "No shell expands the beginning of the path, and the server runs as the operating system user \"{}\", whose home \
              folder is another: give the path from / on.",
             machine::user()
         );

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use prize_format::unreachable;
+use prize_format::path_error;
 
 use super::error::LoadError;
 use crate::pg::{catalog, guc};
@@ -39,7 +39,7 @@ pub fn check(path: &Path, below: Option<&Path>) -> Result<(), LoadError> {
 
 /// The canonical path of a folder, by which the ledger knows it. Refused if it is not below this folder.
 pub fn locate(path: &Path, below: Option<&Path>) -> Result<PathBuf, LoadError> {
-    let real = fs::canonicalize(path).map_err(|source| unreachable(path, source, below))?;
+    let real = fs::canonicalize(path).map_err(|source| path_error(path, source, below))?;
     match below {
         Some(below) if !real.starts_with(below) => {
             Err(prize_format::Error::Outside { path: path.into(), below: below.into() }.into())

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
-use prize_format::{Kind, TextFile, read_probe};
+use prize_format::{TextFile, TextKind, read_probe};
 use serde::{Deserialize, Serialize};
 
 use super::error::LoadError;
@@ -58,7 +58,7 @@ fn recount(run_id: i64) -> Result<(), LoadError> {
     let files = ledger::files(run_id)?;
     let marked = mark_probe(&run, &files)?;
     let counted = counts::recount(&run.rating_keys)?;
-    let of_probe = files.iter().filter(|file| file.kind == Kind::Probe).map(|file| file.records).sum();
+    let of_probe = files.iter().filter(|file| file.kind == TextKind::Probe).map(|file| file.records).sum();
     let (rated, pairs) = marked.unwrap_or((counted.probe, of_probe));
     if rated < pairs {
         notice!("{} pairs of the probe have no rating and were left out", pairs - rated);
@@ -66,7 +66,7 @@ fn recount(run_id: i64) -> Result<(), LoadError> {
     let gone = (run.ratings_loaded as u64).saturating_sub(counted.of_load);
     if gone > 0 {
         warning!(
-            "{gone} of the {} ratings that this load inserted are gone: they were deleted while it was interrupted",
+            "{gone} of the {} ratings that this load inserted were deleted while it was interrupted",
             run.ratings_loaded
         );
     }

@@ -49,16 +49,16 @@ pub fn load(
             let folder = open(&path, ratings::is_empty()?)?;
             match (folder.ratings.len(), folder.path.display()) {
                 (0, path) => {
-                    notice!("there are no files of ratings in \"{path}\": only what else it holds is loaded")
+                    notice!("there are no rating files in \"{path}\": only its other files are loaded")
                 }
-                (files, path) => notice!("reading {files} files of ratings in \"{path}\""),
+                (files, path) => notice!("reading {files} rating files in \"{path}\""),
             }
             report_notices(&folder.notices);
         }
         Some(run) if run.path.as_deref() == Some(&path) => {
-            notice!("going on with the load that began at {}", run.started_at)
+            notice!("resuming the load that began at {}", run.started_at)
         }
-        Some(_) => notice!("looking whether \"{path}\" holds the files of the load that was interrupted"),
+        Some(_) => notice!("checking whether \"{path}\" has the files of the interrupted load"),
     }
     plan.perform(workers.min(1), &progress)?;
     let run = ledger::unfinished()?.ok_or(LoadError::LedgerChanged)?;
@@ -80,7 +80,7 @@ pub fn load(
         match transaction::in_subtransaction(finish::analyze)? {
             Ok(true) => {}
             Ok(false) => notice!(
-                "this role may not ANALYZE the tables: have their owner or the database's do it, so that queries are planned well"
+                "this role may not ANALYZE the tables: let their owner or the database's owner do it, because the planner needs the statistics"
             ),
             Err(message) => {
                 warning!("the load is completed, but its tables could not be analyzed: {message}")

@@ -80,7 +80,7 @@ impl Rows {
         user_query::for_each_row(sql, RatingColumns::choose, |columns, row| {
             line += 1;
             self.has_probe = columns.has_probe();
-            scale.see(columns.stars(&row));
+            scale.count(columns.stars(&row));
             let read = match columns.read(&row) {
                 Ok(given) => self.add(line, given),
                 Err(reason) => self.reject(line, columns.text(&row), reason),
@@ -256,7 +256,7 @@ impl Rows {
         }
         if self.has_probe && marked_otherwise > 0 {
             notice!(
-                "{marked_otherwise} ratings that are loaded already keep their is_probe, which the query has otherwise"
+                "{marked_otherwise} ratings that were loaded before keep their is_probe, which differs from the query's"
             );
         }
         conflicts.sort_unstable_by_key(|(row, ..)| row.line);

@@ -1,7 +1,7 @@
 //! The second step of a load: inserts ratings and qualifying pairs, unit by unit.
 
 use pgrx::prelude::*;
-use prize_format::{Kind, QualifyingPair, Rating, RatingReader, Subset, TextFile, Unit, read_qualifying};
+use prize_format::{QualifyingPair, Rating, RatingReader, Subset, TextFile, TextKind, Unit, read_qualifying};
 
 use super::calendar::Calendar;
 use super::error::LoadError;
@@ -69,7 +69,8 @@ pub fn insert(
             };
             if plan.is_empty() {
                 loader.load_qualifying(&files)?;
-                let is_its = |file: &usize| matches!(files[*file].kind, Kind::Qualifying | Kind::Judging);
+                let is_its =
+                    |file: &usize| matches!(files[*file].kind, TextKind::Qualifying | TextKind::Judging);
                 return ledger::mark_loaded(run_id, &(0..files.len()).filter(is_its).collect::<Vec<_>>());
             }
             let unit = Unit::from_bytes(&plan)?;
@@ -104,7 +105,7 @@ impl Loader {
         let bytes = ledger::files_left(run_id)?
             .iter()
             .map(|&file| &loader.files[file])
-            .filter(|file| file.kind == Kind::Ratings)
+            .filter(|file| file.kind == TextKind::Ratings)
             .map(|file| file.bytes)
             .sum();
         Ok((loader, ledger::last_unit(run_id)?, bytes))
@@ -128,7 +129,7 @@ impl Loader {
             if self.is_shared {
                 self.leave_out_rated(movie_key, &mut ratings)?;
             }
-            let first = first_rating_key + movie.first as i64;
+            let first = first_rating_key + movie.ratings_before as i64;
             let mut probe = movie.probe.iter().copied().peekable();
             for (rating, rating_key) in ratings.iter().zip(first..) {
                 let (customer_key, date_key) = self.customer_and_day(rating)?;

@@ -26,10 +26,12 @@ mod insert_few;
 mod keys;
 mod ledger;
 mod locks;
+mod phases;
 mod plan;
 mod query_columns;
 mod rating_keys;
 mod reset;
+mod resume;
 mod step;
 
 use std::time::Instant;
@@ -43,7 +45,8 @@ use crate::warehouse::unfinished;
 use abandon::Abandoned;
 use add_rating::Added;
 use error::LoadError;
-pub use step::{PHASES, work};
+pub use phases::PHASES;
+pub use step::work;
 
 /// Defines a SQL function that returns one row about a load, which `$load` returns.
 macro_rules! load_function {

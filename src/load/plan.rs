@@ -1,19 +1,19 @@
 //! The first step of a load: reads all files, and records in the ledger what there is to do.
 
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use pgrx::{notice, warning};
-use prize_format::{ContentCheck, Folder, Known, Limits, Notice, Progress, Rating, Survey, TextFile};
+use prize_format::{Folder, Limits, LoadedRatings, Notice, Progress, Rating, Survey, Watch};
 
 use super::error::LoadError;
 use super::keys::Keys;
-use super::ledger::{self, Run};
-use super::{calendar, file_access, rating_keys};
+use super::{calendar, file_access, ledger, rating_keys, resume};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::worker::{self, OnProgress, WorkCounter};
-use crate::pg::{self, guc, interrupt, memory, query, threads};
+use crate::pg::{self, guc, memory, query, threads};
 use crate::storage::indexes;
 use crate::storage::scan::scan;
 use crate::warehouse;
@@ -27,7 +27,7 @@ const RATINGS_PER_UNIT: u64 = 400_000;
 /// About how many of the ratings in the warehouse are compared with the files at a time: each takes eight bytes.
 const KNOWN_PER_PART: i64 = 64 << 20;
 
-/// Plans a load, or looks whether one that is planned can go on.
+/// Plans a load, or checks that the interrupted one can go on.
 pub fn plan(
     path: &str,
     max_rejects: Option<u64>,
@@ -38,8 +38,8 @@ pub fn plan(
     worker::transaction(|| match ledger::unfinished()? {
         Some(run) => {
             match run.path.as_deref() == Some(path) {
-                true => check_files(&run)?,
-                false => move_files(&run, path)?,
+                true => resume::check_files(&run)?,
+                false => resume::move_files(&run, path)?,
             }
             match indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?.is_empty() {
                 true => ledger::replace_taken_keys(run.run_id, run.ratings_planned),
@@ -57,6 +57,7 @@ pub fn plan(
     })
 }
 
+/// Plans a new load.
 fn begin(
     path: &str,
     limits: Limits,
@@ -66,48 +67,19 @@ fn begin(
 ) -> Result<(), LoadError> {
     let is_empty = ratings::is_empty()?;
     let folder = open(path, is_empty)?;
-    let mut on_threads =
-        |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
-            let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
-                let say = std::sync::Mutex::new(say);
-                let said = |progress| {
-                    // Whoever finds another telling goes on with its work.
-                    if let Ok(mut say) = say.try_lock() {
-                        say(progress);
-                    }
-                };
-                work(&prize_format::Watch { stop, said: &said })
-            };
-            threads::run(threads, job, |progress: Progress| {
-                counter.set(progress.bytes, progress.total);
-                on_progress(counter);
-            })?
-            .map_err(LoadError::from)
-        };
-    let survey = std::sync::Mutex::new(None);
-    on_threads(&|watch| {
-        let taken = Survey::take(&folder, limits, watch)?;
-        *survey.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(taken);
-        Ok(())
-    })?;
-    let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut survey = survey.ok_or(LoadError::LedgerChanged)?;
+    let mut work = OnThreads { threads, counter, on_progress };
+    let mut survey = work.run(|watch| Survey::take(&folder, limits, watch))?;
     report_notices(&survey.notices);
 
     let (customers, movies) = (Keys::read(Dimension::Customer)?, Keys::read(Dimension::Movie)?);
     let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
     for (part, ratings) in parts {
         memory::require("loading", survey.memory + 8 * ratings as usize)?;
-        let known = std::sync::Mutex::new(match is_empty {
-            true => Known::default(),
-            false => known(&customers, &movies, &part, &survey)?,
-        });
-        let shared = std::sync::Mutex::new(&mut survey);
-        on_threads(&|watch| {
-            let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let mut survey = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            survey.leave_out_duplicates(&mut known, part.clone(), limits, watch)
-        })?;
+        let mut loaded = match is_empty {
+            true => LoadedRatings::default(),
+            false => loaded_ratings(&customers, &movies, &part, &survey)?,
+        };
+        work.run(|watch| survey.leave_out_duplicates(&mut loaded, part, limits, watch))?;
     }
 
     calendar::add_years(survey.days)?;
@@ -115,7 +87,7 @@ fn begin(
     movies.add(&survey.movies, &survey.titles)?;
     let replaced = movies.update_titles(&survey.titles)?;
     if replaced > 0 {
-        notice!("titles or years of movies that the titles file has replaced: {replaced}");
+        notice!("movies whose title or year the titles file has replaced: {replaced}");
     }
     let units = survey.units(RATINGS_PER_UNIT);
     let is_first = is_empty && !units.is_empty();
@@ -139,15 +111,46 @@ fn begin(
     rating_keys::reserve(first_rating_key, survey.ratings() - survey.duplicates())
 }
 
-/// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
+/// Work of prize-format on a thread pool, while this thread reports the progress.
+struct OnThreads<'a> {
+    threads: usize,
+    counter: &'a WorkCounter,
+    on_progress: OnProgress<'a>,
+}
+
+impl OnThreads<'_> {
+    fn run<T: Send>(
+        &mut self,
+        work: impl FnOnce(&Watch<'_>) -> Result<T, prize_format::Error> + Send,
+    ) -> Result<T, LoadError> {
+        let job = |stop: &AtomicBool, report: &mut (dyn FnMut(Progress) + Send)| {
+            let report = Mutex::new(report);
+            let on_progress = |progress| {
+                // A thread does not wait while another one reports.
+                if let Ok(mut report) = report.try_lock() {
+                    report(progress);
+                }
+            };
+            work(&Watch { stop, on_progress: &on_progress })
+        };
+        let done = threads::run(self.threads, job, |progress: Progress| {
+            self.counter.set(progress.bytes, progress.total);
+            (self.on_progress)(self.counter);
+        })?;
+        Ok(done?)
+    }
+}
+
+/// Opens a folder. The first load needs rating files, because a folder without them is most likely the wrong path. A later load may
+/// bring other files only.
 pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
     let (path, below) = (Path::new(path), file_access::below()?);
-    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    let open = if is_first { Folder::open_below } else { Folder::open_partial };
     Ok(open(path, below.as_deref())?)
 }
 
-/// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the
-/// parts, each with how many there are.
+/// Divides the movie ids into ranges, so that the ratings in the warehouse of one range fit into memory. Returns each range with the
+/// number of these ratings.
 fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
     let mut parts = vec![(0..=u32::MAX, 0)];
     if is_empty {
@@ -156,29 +159,29 @@ fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
     let query = "SELECT movie_id, rating_count FROM @extschema@.dim_movie ORDER BY movie_id";
     query::for_each_row(Snapshot::Latest, query, &[], |row| {
         let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
-        let Some((part, held)) = parts.last_mut() else { return Ok(()) };
-        if *held > 0 && *held + ratings > KNOWN_PER_PART {
+        let Some((part, sum)) = parts.last_mut() else { return Ok(()) };
+        if *sum > 0 && *sum + ratings > KNOWN_PER_PART {
             *part = *part.start()..=movie_id - 1;
             parts.push((movie_id..=u32::MAX, ratings));
         } else {
-            *held += ratings;
+            *sum += ratings;
         }
         Ok(())
     })?;
     Ok(parts)
 }
 
-/// Reads the ratings of these movies that are there already, as far as the survey has any for the movie.
-fn known(
+/// Reads the ratings in the warehouse of these movies, as far as the files have ratings of the movie, too.
+fn loaded_ratings(
     customers: &Keys,
     movies: &Keys,
     part: &RangeInclusive<u32>,
     survey: &Survey,
-) -> Result<Known, LoadError> {
+) -> Result<LoadedRatings, LoadError> {
     let (customer_ids, movie_ids) = (customers.ids_by_key()?, movies.ids_by_key()?);
     let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
-    let mut known = Known::default();
+    let mut loaded = LoadedRatings::default();
     query::for_each_row(
         Snapshot::Latest,
         "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
@@ -186,7 +189,7 @@ fn known(
         |row| {
             let (id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
             if is_wanted(&id) {
-                known.reserve(id, ratings as usize).map_err(|_| pg::Error::OutOfMemory)?;
+                loaded.reserve(id, ratings as usize).map_err(|_| pg::Error::OutOfMemory)?;
             }
             Ok(())
         },
@@ -205,70 +208,9 @@ fn known(
             date: prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
                 .ok_or(warehouse::Error::Damaged { table: FACT_RATINGS.name, key: row.int4(0) })?,
         };
-        Ok(known.add(movie_id, rating)?)
+        Ok(loaded.add(movie_id, rating)?)
     })?;
-    Ok(known)
-}
-
-/// Looks whether the files that are needed still are the ones that were read. One that was touched, but holds the same,
-/// will do.
-fn check_files(run: &Run) -> Result<(), LoadError> {
-    let files = ledger::files(run.run_id)?;
-    let left = ledger::files_left(run.run_id)?;
-    let mut content = ContentCheck::default();
-    let mut dated = None::<(&TextFile, Option<i64>)>;
-    let gone = |error: prize_format::Error| match error {
-        prize_format::Error::Io { path, source } if source.kind() == ErrorKind::NotFound => {
-            LoadError::FileGone { file: path.to_string_lossy().into_owned() }
-        }
-        error => error.into(),
-    };
-    for place in left {
-        interrupt::check();
-        let file = &files[place];
-        // The members of an archive follow each other.
-        let modified = match dated {
-            Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(file).map_err(gone)?,
-        };
-        dated = Some((file, modified));
-        if modified != file.modified {
-            content.run(file, &go_on)?;
-            ledger::update_modified(run.run_id, place, modified)?;
-        }
-    }
-    Ok(())
-}
-
-/// Goes on with files that were moved or copied to another folder, where all of them are there, and hold what they held.
-fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
-    let from = run.path.clone().unwrap_or_default();
-    let refused = || LoadError::Unfinished { path: from.clone() };
-    let mut files = ledger::files(run.run_id)?;
-    if files.is_empty() {
-        return Err(refused());
-    }
-    let mut content = ContentCheck::default();
-    for file in &mut files {
-        interrupt::check();
-        let name = file.path.strip_prefix(&from).map_err(|_| refused())?;
-        file.path = Path::new(to).join(name);
-        match content.run(file, &go_on).and_then(|()| prize_format::modified(file)) {
-            Ok(modified) => file.modified = modified,
-            Err(prize_format::Error::Io { .. } | prize_format::Error::Changed { .. }) => {
-                return Err(refused());
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    ledger::move_files(run.run_id, to, &files)?;
-    notice!("going on with the load of \"{from}\" that was interrupted: \"{to}\" holds the same files");
-    Ok(())
-}
-
-fn go_on() -> Result<(), prize_format::Error> {
-    interrupt::check();
-    Ok(())
+    Ok(loaded)
 }
 
 /// Reports what a folder holds that was not read.

@@ -8,22 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LoadError;
 use super::guard::OwnWrites;
+use super::phases::{BUILDING_INDEXES, FINISHING, LOADING_RATINGS, READING_FILES};
 use super::{finish, insert, ledger, plan};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::worker::{self, Job, OnProgress, WorkCounter};
 use crate::pg::{report, transaction};
-
-/// Files are being read.
-const READING_FILES: Phase = Phase { id: 1, name: "reading files", unit: "bytes" };
-/// Ratings are being inserted.
-const LOADING_RATINGS: Phase = Phase { id: 2, name: "loading ratings", unit: "bytes" };
-/// Indexes are being rebuilt, and ratings counted.
-const BUILDING_INDEXES: Phase = Phase { id: 3, name: "building indexes", unit: "tasks" };
-/// The load is being marked as completed, and the tables analyzed.
-const FINISHING: Phase = Phase { id: 4, name: "finishing", unit: "tasks" };
-
-/// The phases of a load.
-pub static PHASES: [&Phase; 4] = [&READING_FILES, &LOADING_RATINGS, &BUILDING_INDEXES, &FINISHING];
 
 /// A step of a load.
 #[derive(Debug, Serialize, Deserialize)]

@@ -141,8 +141,8 @@ pub fn drop_versions(
     let new_default = snapshot::with_latest(default_name)?;
     if guc::default_model().is_none() && new_default != default {
         match new_default {
-            Some(name) => notice!("where no model is named, \"{name}\" answers from now on"),
-            None => notice!("where no model is named, none answers from now on"),
+            Some(name) => notice!("\"{name}\" is the default model from now on"),
+            None => notice!("there is no default model from now on"),
         }
     }
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())

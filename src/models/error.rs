@@ -31,7 +31,7 @@ pub enum ModelError {
     #[error("version {version} of model \"{name}\" is deployed")]
     IsDeployed { name: String, version: i32 },
     /// No other version was deployed before.
-    #[error("there is no version that model \"{0}\" could go back to")]
+    #[error("model \"{0}\" has no earlier deployment to go back to")]
     NoEarlier(String),
     /// Another transaction changed which versions there are, or which one is deployed, and this one cannot see it.
     #[error("could not serialize access: the versions of model \"{name}\" were changed meanwhile")]
@@ -40,7 +40,7 @@ pub enum ModelError {
     #[error("model \"{name}\" is too large to be exported: {bytes} bytes, where at most {most} can be")]
     TooLarge { name: String, bytes: usize, most: usize },
     /// Bytes that `export_model` did not make.
-    #[error("this is no exported model: {0}")]
+    #[error("this is not an exported model: {0}")]
     Archive(factor::ArchiveError),
     /// From a lower layer.
     #[error(transparent)]
@@ -94,7 +94,7 @@ impl Report for ModelError {
             ),
             ModelError::Serialization { .. } => hinted(
                 ERRCODE_T_R_SERIALIZATION_FAILURE,
-                "Do it again in a new transaction; in a READ COMMITTED one it would have waited instead.",
+                "Run it again in a new transaction. A READ COMMITTED transaction would have waited instead.",
             ),
             ModelError::TooLarge { .. } => hinted(
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -104,7 +104,7 @@ impl Report for ModelError {
                 ERRCODE_INVALID_BINARY_REPRESENTATION,
                 match error {
                     factor::ArchiveError::Format(_) => {
-                        "Import it where the extension is as new as where it was exported."
+                        "Import it with an extension that is at least as new as the one that exported it."
                     }
                     _ => "Import what export_model() returned, all of it.",
                 },

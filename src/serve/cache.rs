@@ -154,7 +154,7 @@ pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
 
 /// Drops what is valid in this transaction only, and what exceeds the setting; drops everything if plans were discarded.
 fn at_end_of_transaction(is_all_discarded: bool) {
-    // Nothing is borrowed, and nothing gone, where a transaction ends; but here nothing may panic.
+    // Nothing is borrowed when a transaction ends. But if it were, this callback must not panic.
     let _ = ENTRIES.try_with(|entries| {
         if let Ok(mut entries) = entries.try_borrow_mut() {
             let before = entries.len();

@@ -13,7 +13,7 @@ pub enum ServeError {
     TooFew(i64),
     #[error("lower_bound must be a number of standard deviations from 0 to 100, not {0}")]
     LowerBound(f64),
-    #[error("model \"{0}\" is not of samples, and has no lower bounds to rank by")]
+    #[error("model \"{0}\" has no samples, so there is no lower bound to rank by")]
     NoSamples(String),
     #[error("movie_ids has {movies} elements, and ratings {ratings}")]
     Lengths { movies: usize, ratings: usize },
@@ -27,7 +27,7 @@ pub enum ServeError {
     NoCustomer(i64),
     #[error("movie {0} does not exist")]
     NoMovie(i64),
-    #[error("a model without factors does not tell movies or customers apart")]
+    #[error("a model without factors cannot compare movies or customers")]
     NoFactors,
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -50,7 +50,7 @@ impl Report for ServeError {
             }
             ServeError::NoFactors => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "Ask a model by als, svd, svdpp, bpmf or truncated_svd.",
+                "Use a model of als, svd, svdpp, bpmf or truncated_svd.",
             ),
             ServeError::Model(error) => error.diagnostics(),
         }

@@ -79,7 +79,7 @@ fn lines(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<Vec<Line
         }
     }
     if (predicted - score).abs() > NEGLIGIBLE {
-        lines.push(part("(cut to the scale of ratings)", predicted - score));
+        lines.push(part("(limited to the rating scale)", predicted - score));
     }
     Ok(lines)
 }

@@ -11,10 +11,10 @@ use crate::warehouse::dimension::Key;
 /// The conditions that a recommended movie must meet.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    pub min_year: Option<i64>,
-    pub max_year: Option<i64>,
-    pub exclude_movie_ids: Option<Vec<Option<i64>>>,
-    pub min_ratings: Option<i64>,
+    min_year: Option<i64>,
+    max_year: Option<i64>,
+    exclude_movie_ids: Vec<i64>,
+    min_ratings: Option<i64>,
 }
 
 /// A SQL condition: whether a movie passes the filter. A movie without a year passes only if the filter has no years. It is for
@@ -45,6 +45,18 @@ const LOOKED_UP: usize = 10;
 const LONG: usize = 100;
 
 impl Filter {
+    /// The filter of a call, by its arguments.
+    pub fn new(
+        min_year: Option<i64>,
+        max_year: Option<i64>,
+        exclude_movie_ids: Option<Array<'_, i64>>,
+        min_ratings: Option<i64>,
+    ) -> Result<Filter, ServeError> {
+        let ids = exclude_movie_ids.iter().flat_map(Array::iter);
+        let ids = ids.map(|id| id.ok_or(ServeError::NullElement("exclude_movie_ids")));
+        Ok(Filter { min_year, max_year, exclude_movie_ids: memory::try_collect(ids)?, min_ratings })
+    }
+
     /// The best `n` movies that pass, the best first. `ranking(n, excluded)` returns keys and scores of the best `n` movies that are not
     /// excluded.
     pub fn best(
@@ -81,8 +93,7 @@ impl Filter {
 
     pub fn is_empty(&self) -> bool {
         let Filter { min_year, max_year, exclude_movie_ids, min_ratings } = self;
-        let is_none_excluded = exclude_movie_ids.as_ref().is_none_or(Vec::is_empty);
-        min_year.is_none() && max_year.is_none() && min_ratings.is_none() && is_none_excluded
+        min_year.is_none() && max_year.is_none() && min_ratings.is_none() && exclude_movie_ids.is_empty()
     }
 
     /// The keys of the movies that do not pass, sorted.
@@ -116,16 +127,9 @@ impl Filter {
     }
 
     fn args(&self) -> Result<[DatumWithOid<'static>; 4], ServeError> {
-        let ids = self.exclude_movie_ids.iter().flatten();
-        let ids = ids.map(|id| id.ok_or(ServeError::NullElement("exclude_movie_ids")));
-        let ids = memory::try_collect(ids)?;
+        let ids = memory::collect(self.exclude_movie_ids.iter().copied())?;
         Ok([self.min_year.into(), self.max_year.into(), self.min_ratings.into(), ids.into()])
     }
-}
-
-/// The elements of an array, if there is one.
-pub fn ids_of(array: Option<Array<'_, i64>>) -> Result<Option<Vec<Option<i64>>>, Error> {
-    array.map(|array| memory::collect(array.iter())).transpose()
 }
 
 /// For each movie, by index, whether it is left out.

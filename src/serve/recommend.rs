@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use super::cache;
 use super::customer::Customer;
 use super::error::ServeError;
-use super::filter::{Filter, ids_of, mask, seen};
+use super::filter::{Filter, mask, seen};
 use super::fold_in::{fold_in, given_ratings, training};
 use crate::models::{self, ModelRow};
 use crate::pg::{memory, report};
@@ -85,14 +85,11 @@ fn recommend(
     >,
     ErrorReport,
 > {
-    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
-    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
-    let best = match customer_id {
-        Some(id) => Wanted::new(n, model, filter, lower_bound)
-            .and_then(|wanted| for_customer(id, &wanted, remove_seen.unwrap_or(true)))
-            .map_err(report)?,
-        None => Vec::new(),
-    };
+    let Some(customer_id) = customer_id else { return Ok(TableIterator::empty()) };
+    let best = Filter::new(min_year, max_year, exclude_movie_ids, min_ratings)
+        .and_then(|filter| Wanted::new(n, model, filter, lower_bound))
+        .and_then(|wanted| for_customer(customer_id, &wanted, remove_seen.unwrap_or(true)))
+        .map_err(report)?;
     Ok(TableIterator::new(best))
 }
 
@@ -126,8 +123,7 @@ fn recommend_for(
     ErrorReport,
 > {
     let (Some(movie_ids), Some(ratings)) = (movie_ids, ratings) else { return Ok(TableIterator::empty()) };
-    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
-    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let filter = Filter::new(min_year, max_year, exclude_movie_ids, min_ratings).map_err(report)?;
     let best = Wanted::new(n, model, filter, None)
         .and_then(|wanted| for_ratings(&movie_ids, &ratings, &wanted, remove_seen.unwrap_or(true)))
         .map_err(report)?;

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use super::cache::{self, Movies};
 use super::customer::{Customer, Source};
 use super::error::ServeError;
-use super::filter::{Filter, ids_of, mask, seen};
+use super::filter::{Filter, mask, seen};
 use super::planner::EVERYBODY;
 use super::recommend::{Name, checked_n, names};
 use crate::models::{self, ModelRow, read};
@@ -71,9 +71,8 @@ fn recommend_all(
     >,
     ErrorReport,
 > {
-    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
-    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
     let Some(customer_ids) = customer_ids else { return Ok(TableIterator::empty()) };
+    let filter = Filter::new(min_year, max_year, exclude_movie_ids, min_ratings).map_err(report)?;
     let is_for_all = customer_ids.len() == 1 && customer_ids.get(0) == Some(Some(EVERYBODY));
     let customer_ids = (!is_for_all).then_some(customer_ids);
     let make = || Lists::new(n, model, remove_seen.unwrap_or(true), customer_ids, &filter);

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::cache;
 use super::error::ServeError;
-use super::filter::{Filter, ids_of, mask};
+use super::filter::{Filter, mask};
 use super::recommend::checked_n;
 use crate::models::{self, ModelRow, read};
 use crate::pg::prepared::Prepared;
@@ -42,8 +42,7 @@ fn similar_movies(
     ErrorReport,
 > {
     let Some(movie_id) = movie_id else { return Ok(TableIterator::empty()) };
-    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
-    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let filter = Filter::new(min_year, max_year, exclude_movie_ids, min_ratings).map_err(report)?;
     Ok(TableIterator::new(movies_like(movie_id, n, model, &filter).map_err(report)?))
 }
 

@@ -13,7 +13,7 @@ pub enum TrainError {
     TrainOn(String),
     #[error("hold_out must be a share of the ratings from 0 to below 1, not {0}")]
     HoldOut(f64),
-    #[error("all {0} ratings are of the probe or held out")]
+    #[error("all {0} ratings belong to the probe or are held out")]
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
@@ -35,7 +35,7 @@ impl Report for TrainError {
             TrainError::HoldOut(_) => ERRCODE_INVALID_PARAMETER_VALUE.into(),
             TrainError::NoSingularValues(_) => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "Ask a model that train_truncated_svd() has trained.",
+                "Use a model that train_truncated_svd() has trained.",
             ),
             TrainError::AllHeldOut(_) => {
                 hinted(ERRCODE_NO_DATA_FOUND, "Hold out less, or train on the probe, too: train_on => 'all'.")

@@ -72,10 +72,9 @@ impl Report for factor::Error {
                 hinted(ERRCODE_OUT_OF_MEMORY, "Ask for fewer factors, or free memory on the server.")
             }
             Error::Cancelled => ERRCODE_QUERY_CANCELED.into(),
-            Error::NoFoldIn { .. } => hinted(
-                ERRCODE_FEATURE_NOT_SUPPORTED,
-                "Train it again: train_bpmf keeps the prior since then.",
-            ),
+            Error::NoFoldIn { .. } => {
+                hinted(ERRCODE_FEATURE_NOT_SUPPORTED, "Train it again: train_bpmf now stores the prior.")
+            }
             Error::OutOfBounds { .. } => ERRCODE_INTERNAL_ERROR.into(),
         }
     }

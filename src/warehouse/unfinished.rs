@@ -86,9 +86,9 @@ pub fn refuse_first_load(what: &'static str) -> Result<(), Error> {
 /// Warns that an answer is made from a part of the ratings.
 pub fn warn() -> Result<(), Error> {
     if restore()? {
-        warning!("a restore is not finished: the answer is made of a part of the data");
+        warning!("a restore is not finished: the answer is based on a part of the data");
     } else if load()?.is_some() {
-        warning!("a load is not finished: the answer is made of a part of the ratings");
+        warning!("a load is not finished: the answer is based on a part of the ratings");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use prize_format::{Kind, TextFile, Unit};
+use prize_format::{TextFile, TextKind, Unit};
 
 use crate::load::error::LoadError;
 use crate::load::file_access;
@@ -16,7 +16,8 @@ pub fn record_files(run_id: i64, files: &[TextFile], units: &[Unit]) -> Result<(
     units.iter().flat_map(Unit::files).for_each(|file| is_left[file] = true);
     let column = |value: fn(&TextFile) -> i64| files.iter().map(value).collect::<Vec<_>>();
     let state = |(file, is_left): (&TextFile, bool)| {
-        let is_left = is_left || matches!(file.kind, Kind::Probe | Kind::Qualifying | Kind::Judging);
+        let is_left =
+            is_left || matches!(file.kind, TextKind::Probe | TextKind::Qualifying | TextKind::Judging);
         if is_left { "read" } else { "loaded" }
     };
     query::run(
@@ -125,14 +126,14 @@ pub fn mark_loaded(run_id: i64, files: &[usize]) -> Result<(), LoadError> {
     .map_err(LoadError::from)
 }
 
-const KINDS: [(Kind, &str); 5] = [
-    (Kind::Titles, "titles"),
-    (Kind::Ratings, "ratings"),
-    (Kind::Probe, "probe"),
-    (Kind::Qualifying, "qualifying"),
-    (Kind::Judging, "judging"),
+const KINDS: [(TextKind, &str); 5] = [
+    (TextKind::Titles, "titles"),
+    (TextKind::Ratings, "ratings"),
+    (TextKind::Probe, "probe"),
+    (TextKind::Qualifying, "qualifying"),
+    (TextKind::Judging, "judging"),
 ];
 
-fn kind_name(kind: Kind) -> &'static str {
+fn kind_name(kind: TextKind) -> &'static str {
     KINDS.into_iter().find(|&(other, _)| other == kind).map_or("", |(_, name)| name)
 }
