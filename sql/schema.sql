@@ -165,7 +165,7 @@ CREATE TABLE load_inserted (
 COMMENT ON TABLE load_inserted IS 'What the unfinished load has changed in fact_ratings';
 COMMENT ON COLUMN load_inserted.run_id IS 'The load';
 COMMENT ON COLUMN load_inserted.rating_keys IS 'Keys of the ratings that it has inserted so far';
-COMMENT ON COLUMN load_inserted.disabled_indexes IS 'Indexes that are not maintained until the load is completed, because it fills an empty table';
+COMMENT ON COLUMN load_inserted.disabled_indexes IS 'Indexes that are disabled until the load is completed, because it fills an empty table';
 
 CREATE TABLE load_file (
     run_id    bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,

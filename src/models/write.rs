@@ -61,7 +61,7 @@ impl Elapsed {
     }
 }
 
-/// The outcome of [`write`].
+/// The outcome of [`write()`].
 pub struct Written {
     pub version: i32,
     pub deployed: bool,
