@@ -21,7 +21,7 @@ COMMENT ON COLUMN @extschema@.rating_distribution.share IS
     'Their share of all ratings, 0 to 1; NULL if there are no ratings';
 
 -- The WHERE clause removes the months before the first rating, where the sum so far is NULL, and those after the last rating,
--- where the sum was complete before them.
+-- where the sum so far is complete already in the month before.
 CREATE VIEW @extschema@.ratings_by_month AS
 SELECT year, month, first_day, rating_count, rating_mean, customers, cumulative_count
 FROM (
@@ -318,8 +318,8 @@ LATERAL (VALUES
         CASE WHEN facts.ratings > 0 THEN 'ratings' ELSE 'no ratings: load some with netflix_load' END),
     (3, true, 'null_values', facts.with_null = 0, 'failed', facts.with_null, 'ratings with a NULL in a column'),
     (4, true, 'duplicates', repeated.ratings = 0, 'failed', repeated.ratings,
-        coalesce('index ' || unique_index.name || ' holds customer and movie unique',
-                 'ratings of a movie by a customer beyond the first; no valid unique index is there')),
+        coalesce('index ' || unique_index.name || ' keeps the pairs of customer and movie unique',
+                 'ratings of a pair of customer and movie beyond the first; there is no valid unique index on the pair')),
     (5, true, 'rating_scale', facts.off_scale = 0, 'failed', facts.off_scale, 'ratings outside 1 to 5'),
     (6, true, 'date_range', facts.off_range = 0, 'warning', facts.off_range,
         'ratings dated outside the Prize''s range, 1999-11-11 to 2005-12-31'),
@@ -342,7 +342,7 @@ LATERAL (VALUES
     (16, true, 'customers_without_ratings', customers.idle = 0, 'warning', customers.idle,
         'customers without ratings and without qualifying pairs'),
     (17, true, 'calendar_gaps', calendar.gaps = 0, 'failed', calendar.gaps,
-        'days missing in dim_date of the years that it has'),
+        'days that dim_date lacks in the years that it covers'),
     (18, true, 'rating_key_gaps', facts.missing_keys = 0, 'warning', facts.missing_keys,
         'values missing between the least rating_key and the greatest'),
     (19, true, 'invalid_indexes', invalid.indexes = 0, 'failed', invalid.indexes,
@@ -356,7 +356,7 @@ LATERAL (VALUES
     (23, true, 'rejected_lines', loads.rejected = 0, 'warning', loads.rejected,
         'lines that loads could not use: see load_reject'),
     (24, NOT is_whole, 'official_counts', true, 'warning', facts.ratings,
-        'ratings: not the whole set, whose official counts are not compared'),
+        'ratings: this is not the whole Prize set, so official counts are not compared'),
     (25, is_whole, 'official_ratings', facts.ratings = 100480507, 'warning', facts.ratings,
         'ratings; the Prize has 100480507'),
     (26, is_whole, 'official_customers', customers.active = 480189, 'warning', customers.active,

@@ -1,4 +1,4 @@
--- Each function's description, as \df+ shows it, and what the planner knows of it: rows, cost, and where it may run.
+-- Each function's description, as \df+ shows it, and what the planner knows of it: rows, cost, and whether parallel workers may run it.
 
 COMMENT ON FUNCTION netflix_load(text, bigint, bigint) IS 'Loads a folder of the Netflix Prize''s files on the server, each rating once; goes on with an interrupted load';
 COMMENT ON FUNCTION ratings_load(text, bigint) IS 'Loads the ratings that a query returns, in the columns customer_id, movie_id, rating, rated_on and (optional) is_probe';
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION similar_movies(bigint, bigint, text, bigint, bigint, bigint[
 COMMENT ON FUNCTION similar_customers(bigint, bigint, text) IS 'Customers most similar to a customer, by the cosine between their factors';
 COMMENT ON FUNCTION explain(bigint, bigint, text) IS 'Parts that add up to a prediction: mean, biases, and the contribution of each of the customer''s ratings';
 COMMENT ON FUNCTION refresh_customer(bigint, text) IS 'Folds a customer in again from the ratings that are there now, and stores the factors in the model';
-COMMENT ON FUNCTION deploy_model(text, bigint) IS 'Deploys a version of a model, so that it answers for its name; if version is NULL, the newest';
+COMMENT ON FUNCTION deploy_model(text, bigint) IS 'Deploys a version of a model, so that it answers calls that name the model; if version is NULL, the newest';
 COMMENT ON FUNCTION rollback_model(text) IS 'Deploys the version of a model that was deployed before';
 COMMENT ON FUNCTION drop_model(text, bigint, bool) IS 'Deletes a version of a model; if version is NULL, all of them';
 COMMENT ON FUNCTION export_model(text, bigint) IS 'Returns a version of a model as one value, for import_model in another database';

@@ -1,7 +1,7 @@
 -- load: triggers that keep the star schema valid while others write to it.
 
--- The statement triggers are for SQL, also when session_replication_role is replica, as in a restore. Changes that a subscriber
--- applies by logical replication fire only row triggers. Those are enabled for replicas alone, so that they cost others nothing.
+-- The statement triggers fire for SQL, even when session_replication_role is replica (a restore with --disable-triggers sets this).
+-- Logical replication fires only row triggers. These are enabled for replicas alone, so that other writes do not pay for them.
 DO $$
 DECLARE
     name text;

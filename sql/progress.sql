@@ -10,7 +10,7 @@ SELECT pid, role, phase, unit, done, total, rows, elapsed,
        waiting_for
 FROM @extschema@.netflix_progress();
 COMMENT ON VIEW @extschema@.netflix_progress IS 'Loads, trainings and imports of models that are running in this database, one row per session';
-COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process id of the session that called it';
+COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process id of the session that does the work';
 COMMENT ON COLUMN @extschema@.netflix_progress.role IS 'Role of the session';
 COMMENT ON COLUMN @extschema@.netflix_progress.phase IS 'Phase that it is in';
 COMMENT ON COLUMN @extschema@.netflix_progress.unit IS 'Unit in which done and total are counted in this phase';
@@ -18,7 +18,7 @@ COMMENT ON COLUMN @extschema@.netflix_progress.done IS 'Units that are done';
 COMMENT ON COLUMN @extschema@.netflix_progress.total IS 'All units of the phase';
 COMMENT ON COLUMN @extschema@.netflix_progress.rows IS 'Rows that this phase has read from tables or written to them';
 COMMENT ON COLUMN @extschema@.netflix_progress.elapsed IS 'Time since the phase began';
-COMMENT ON COLUMN @extschema@.netflix_progress.rows_per_second IS 'The same per second';
+COMMENT ON COLUMN @extschema@.netflix_progress.rows_per_second IS 'Rows per second since the phase began';
 COMMENT ON COLUMN @extschema@.netflix_progress.time_left IS 'Time that the rest of the phase takes at the same rate';
 COMMENT ON COLUMN @extschema@.netflix_progress.waiting_for IS 'Process id of the transaction that it waits for; NULL if it does not wait';
 

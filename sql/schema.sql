@@ -90,7 +90,7 @@ COMMENT ON COLUMN fact_ratings.customer_key IS 'Who rated';
 COMMENT ON COLUMN fact_ratings.movie_key IS 'What was rated';
 COMMENT ON COLUMN fact_ratings.date_key IS 'When, as the number yyyymmdd';
 COMMENT ON COLUMN fact_ratings.rating IS '1 to 5 stars';
-COMMENT ON COLUMN fact_ratings.is_probe IS 'Whether probe.txt names the pair: training leaves these ratings out';
+COMMENT ON COLUMN fact_ratings.is_probe IS 'Whether the rating belongs to the probe: training leaves it out, unless train_on is ''all''';
 
 CREATE TABLE qualifying (
     customer_key  int NOT NULL REFERENCES dim_customer,
@@ -209,7 +209,7 @@ COMMENT ON TABLE load_unit IS 'What a load has left to do: the transaction that 
 COMMENT ON COLUMN load_unit.run_id IS 'The load';
 COMMENT ON COLUMN load_unit.unit_no IS 'Number within the load, from 1';
 COMMENT ON COLUMN load_unit.ratings IS 'Number of ratings in the unit';
-COMMENT ON COLUMN load_unit.first_rating_key IS 'Key that the load''s first rating would have; the unit counts its own keys from it';
+COMMENT ON COLUMN load_unit.first_rating_key IS 'Key from which the unit counts its own keys: that of the load''s first rating, or a later one if others have taken planned keys';
 COMMENT ON COLUMN load_unit.files IS 'Numbers of the files that it reads; empty for the qualifying set';
 COMMENT ON COLUMN load_unit.plan IS 'Where the ratings are in these files, packed';
 
@@ -268,19 +268,19 @@ COMMENT ON COLUMN model.algorithm IS 'Algorithm that trained it';
 COMMENT ON COLUMN model.params IS 'Parameters of the algorithm';
 COMMENT ON COLUMN model.train_on IS '''train'': trained on all ratings except the probe''s; ''all'': trained on the probe, too';
 COMMENT ON COLUMN model.hold_out IS 'Share of these ratings that was held out, to judge iterations by';
-COMMENT ON COLUMN model.is_deployed IS 'Whether this version answers for its name';
-COMMENT ON COLUMN model.factors IS 'Length of each factor vector';
+COMMENT ON COLUMN model.is_deployed IS 'Whether this version answers calls that name the model';
+COMMENT ON COLUMN model.factors IS 'Length of each vector of factors as it is stored; in a Bayesian model, of all samples together: samples * (the parameter factors + 2)';
 COMMENT ON COLUMN model.samples IS 'Number of samples in each vector of a Bayesian model, one after the other; 1 for other models';
 COMMENT ON COLUMN model.global_mean IS 'Mean of the ratings trained on';
 COMMENT ON COLUMN model.ratings IS 'Number of ratings it was trained on';
 COMMENT ON COLUMN model.iterations IS 'Number of iterations';
-COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
+COMMENT ON COLUMN model.train_rmse IS 'RMSE on the ratings trained on, after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL if there is no probe, or if the model was trained on it';
 COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the held-out ratings; NULL if none were held out';
-COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that it was judged by, and not trained on: the probe; or the held-out ratings, if there is no probe or it was trained on';
+COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that the version was judged by: those of the probe or, if there is no probe or the version was trained on it, the held-out ratings';
 COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: two models with the same digest were judged by the same ratings';
 COMMENT ON COLUMN model.summary IS 'Further results: singular values, and the variance that they explain';
-COMMENT ON COLUMN model.prior IS 'Gaussian prior of a customer in each sample of a Bayesian model, to fold customers in: means of the factors and the bias, and the upper triangle of their precision matrix, divided by the precision of ratings';
+COMMENT ON COLUMN model.prior IS 'Only of Bayesian models, to fold customers in: for each sample the Gaussian prior of a customer: means of factors and bias, then the upper triangle of their precision matrix, divided by the precision of ratings';
 COMMENT ON COLUMN model.elapsed IS 'Time of the training, including reading and writing';
 COMMENT ON COLUMN model.trained_at IS 'When it was trained';
 COMMENT ON COLUMN model.trained_by IS 'Role that trained it';
@@ -294,7 +294,7 @@ CREATE TABLE model_version (
 COMMENT ON TABLE model_version IS 'All versions, including dropped ones, because a number is never used again';
 COMMENT ON COLUMN model_version.name IS 'Name of the model';
 COMMENT ON COLUMN model_version.version IS 'Number within the name, from 1';
-COMMENT ON COLUMN model_version.model_id IS 'The version''s model_id. If no model is named, the deployed one answers whose name has the least model_id here';
+COMMENT ON COLUMN model_version.model_id IS 'The version''s model_id. The least one of a name says when the name was first trained: if a call names no model, the oldest name that has a deployed version answers';
 
 CREATE TABLE model_iteration (
     model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -349,7 +349,7 @@ COMMENT ON COLUMN movie_factors.model_id IS 'The model';
 COMMENT ON COLUMN movie_factors.movie_key IS 'The movie';
 COMMENT ON COLUMN movie_factors.bias IS 'How much better than the mean the movie is liked';
 COMMENT ON COLUMN movie_factors.factors IS 'Factors: their dot product with a customer''s factors is a part of the prediction';
-COMMENT ON COLUMN movie_factors.links IS 'Link: what the fact that a customer rated the movie tells about the customer''s factors; NULL if the model has no links';
+COMMENT ON COLUMN movie_factors.links IS 'Link: a vector that goes into the factors of each customer who rated the movie, whatever the rating; NULL if the model has no links';
 
 -- pglz cannot compress random mantissas, and trying takes as long as writing them.
 ALTER TABLE customer_factors ALTER COLUMN factors SET STORAGE EXTERNAL;

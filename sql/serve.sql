@@ -1,7 +1,7 @@
 -- serve: triggers that tell sessions to drop what they have cached of movies and models.
 
 -- Sessions cache movies' keys, ids and factors between calls. These triggers tell them of changes. A rating needs no trigger, because
--- each call reads counts again. Loads and trainings fire none, and need none: what they insert belongs to movies and models that no
+-- each call reads counts again. Loads from files and trainings fire none, and need none: what they insert belongs to movies and models that no
 -- session has cached yet. ALWAYS: they also fire when session_replication_role is replica.
 CREATE TRIGGER tell_sessions AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE OF movie_key, movie_id ON dim_movie
     FOR EACH STATEMENT EXECUTE FUNCTION movies_changed();

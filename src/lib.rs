@@ -2,7 +2,7 @@
 //!
 //! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `serve`, `progress`. They use `warehouse`, the
 //! extension's own tables; that uses `storage`, which reads and writes any table below SQL; and all use `pg`, glue to PostgreSQL.
-//! Arrows point down only. What is computed stands in the crates.
+//! Imports go in this direction only. The computations are in the crates.
 
 use pgrx::prelude::*;
 

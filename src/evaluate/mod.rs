@@ -50,7 +50,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), Eva
         return Err(EvaluateError::Split(split.into()));
     }
     let row = models::find(name, None)?;
-    unfinished::warn()?;
+    unfinished::warn_in_load_or_restore()?;
     let size = ratings::size(Snapshot::Statement)?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
     memory::require("evaluation", floats * size_of::<f32>())?;

@@ -22,11 +22,11 @@ pub struct Abandoned {
 /// Deletes the ratings that the unfinished load has inserted, and marks it as abandoned. Ratings of earlier loads stay, and so do
 /// models. The role needs no privilege to delete ratings: they are deleted with the owner's rights.
 pub fn abandon() -> Result<Abandoned, LoadError> {
-    unfinished::refuse_restore("netflix_load_abandon")?;
+    unfinished::refuse_in_restore("netflix_load_abandon")?;
     if !lock::try_lock_extension()? {
         return Err(LoadError::running());
     }
-    locks::lock_writers()?;
+    locks::lock_against_writers()?;
     let run = ledger::unfinished()?.ok_or(LoadError::NothingUnfinished)?;
     refuse_user_code()?;
     let _own_writes = OwnWrites::allow();
@@ -35,7 +35,7 @@ pub fn abandon() -> Result<Abandoned, LoadError> {
         // With its indexes disabled, nobody else could insert ratings.
         let removed = match disabled.is_empty() {
             true => delete(&run),
-            false => empty(&run),
+            false => truncate(&run),
         };
         for index in disabled {
             interrupt::check();
@@ -108,13 +108,13 @@ fn delete(run: &Run) -> Result<i64, LoadError> {
 
 /// Truncates fact_ratings. Truncates the whole star schema if no other load has brought any of it, and if no model and no user's table
 /// refers to it.
-fn empty(run: &Run) -> Result<i64, LoadError> {
+fn truncate(run: &Run) -> Result<i64, LoadError> {
     let mut ratings = 0;
     scan(&FACT_RATINGS, &["rating_key"], Snapshot::Latest, |_| {
         ratings += 1;
         Ok::<_, LoadError>(())
     })?;
-    lock::lock_writers(MODEL.name)?;
+    lock::lock_against_writers(MODEL.name)?;
     let is_all = query::select_one::<bool>(
         Snapshot::Latest,
         "SELECT NOT EXISTS (SELECT FROM @extschema@.model)

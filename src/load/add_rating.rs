@@ -40,7 +40,7 @@ pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Resu
     };
     let day = Some(rated_on).filter(|_| is_finite).and_then(day).ok_or(LoadError::Day)?;
 
-    locks::lock_rows()?;
+    locks::lock_as_writer()?;
     let movie_key =
         Keys::look_up(Dimension::Movie, &movie)?.get(movie_id as u32).ok_or(LoadError::NoMovie(movie_id))?;
     insert_few::ensure_days(&[day])?;
@@ -63,7 +63,7 @@ pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Resu
             return Ok(changed);
         }
     }
-    Err(LoadError::LedgerChanged)
+    Err(LoadError::PairChanged)
 }
 
 /// Changes a rating, if it exists.

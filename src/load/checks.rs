@@ -31,13 +31,14 @@ pub fn max_rejects(max_rejects: Option<i64>) -> Result<Option<u64>, LoadError> {
     }
 }
 
-/// Checks that the role may write the tables, and that they are as they were made.
-pub fn tables() -> Result<(), LoadError> {
+/// Checks the database's encoding, the isolation level, that the role may write the tables, and that the tables are as they were made.
+/// `function` is the caller, for the error.
+pub fn tables(function: &'static str) -> Result<(), LoadError> {
     if !catalog::is_utf8() {
         return Err(LoadError::Encoding);
     }
     if transaction::uses_one_snapshot() {
-        return Err(LoadError::OldSnapshot("netflix_load"));
+        return Err(LoadError::OldSnapshot(function));
     }
     for (table, privileges) in TABLES {
         table.require(privileges)?;

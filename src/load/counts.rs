@@ -3,7 +3,7 @@
 use pgrx::datum::Date;
 
 use super::error::LoadError;
-use super::keys::greatest_key;
+use super::keys::greatest_key_now;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, interrupt, memory, query};
 use crate::storage::scan::scan;
@@ -48,7 +48,7 @@ pub struct Counted {
 /// Counts all ratings, and corrects the counts, means and days of customers and movies. The ratings whose keys lie in the ranges
 /// `keys`, both ends included, are also counted separately.
 pub fn recount(keys: &[(i64, i64)]) -> Result<Counted, LoadError> {
-    let greatest = |dimension| Ok::<_, LoadError>(greatest_key(dimension)?.max(0) as usize);
+    let greatest = |dimension| Ok::<_, LoadError>(greatest_key_now(dimension)?.max(0) as usize);
     let (customers, movies) = (greatest(Dimension::Customer)?, greatest(Dimension::Movie)?);
     memory::require("counting the ratings", (customers + movies + 2) * size_of::<Tally>())?;
     let tallies = |highest: usize| -> Result<Vec<Tally>, LoadError> {

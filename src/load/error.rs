@@ -15,13 +15,13 @@ use crate::warehouse;
 const CHANGED: &str = "Put the file back as it was and call again to resume, or give up the load and start again: \
                        SELECT * FROM netflix_load_abandon();";
 
-const ABANDON: &str = "It was changed while the load was interrupted. Correct it and call again to resume, or give up the \
+const ROWS_CHANGED: &str = "It was changed while the load was interrupted. Correct it and call again to resume, or give up the \
                        load and start again: SELECT * FROM netflix_load_abandon();";
 
 const MAY_NOT_READ: &str = "A role without the privileges of pg_read_server_files may load files below the folder that \
                             netflix_rec.data_directory names: let an administrator set it, or put the files there.";
 
-const GONE: &str = "Put it back and call again; or, if the folder was moved, call with the path where all of its files are \
+const FILE_GONE: &str = "Put it back and call again; or, if the folder was moved, call with the path where all of its files are \
                     now, unchanged; or give up the load: SELECT * FROM netflix_load_abandon();";
 
 const OTHER_SCALE: &str = "Nothing was loaded. If the ratings are on another scale, half stars or 0 to 10 for example, load the \
@@ -65,7 +65,7 @@ pub enum LoadError {
     #[error("more than {max} rows could not be used")]
     TooManyRejects { max: u64, first: Reject },
     #[error("{what} {id} is missing in {table}: it was deleted after the load had added it")]
-    Gone { what: &'static str, table: &'static str, id: u32 },
+    MemberGone { what: &'static str, table: &'static str, id: u32 },
     #[error("fact_ratings has a duplicate rating: {0}")]
     Repeated(String),
     #[error("{what} on table {table} would run with the rights of the tables' owner")]
@@ -82,6 +82,10 @@ pub enum LoadError {
     NoMovie(i64),
     #[error("the load's ledger was changed while it ran")]
     LedgerChanged,
+    #[error("other sessions insert and delete the same rating again and again")]
+    PairChanged,
+    #[error("the date_key {date_key} of rating {rating_key} in fact_ratings is not a day from 1900 to 2099")]
+    BadDay { date_key: i32, rating_key: i64 },
     #[error("{0} cannot run in a REPEATABLE READ or SERIALIZABLE transaction")]
     OldSnapshot(&'static str),
     /// The warehouse cannot be emptied.
@@ -130,7 +134,7 @@ impl Report for LoadError {
                 "Create the database with ENCODING 'UTF8' TEMPLATE template0.",
             ),
             LoadError::InTransaction => {
-                hinted(ERRCODE_ACTIVE_SQL_TRANSACTION, "It commits as it goes: call it by itself.")
+                hinted(ERRCODE_ACTIVE_SQL_TRANSACTION, "It commits while it runs: call it by itself.")
             }
             LoadError::Running(load) => {
                 let hint = "Wait for it to end; loading the same files twice adds nothing.";
@@ -148,16 +152,16 @@ impl Report for LoadError {
                     path.replace('\'', "''")
                 ),
             ),
-            LoadError::FileGone { .. } => hinted(ERRCODE_UNDEFINED_FILE, GONE),
+            LoadError::FileGone { .. } => hinted(ERRCODE_UNDEFINED_FILE, FILE_GONE),
             LoadError::TooManyRejects { first: Reject { line, text, reason, .. }, .. } => {
                 let hint = "Nothing was loaded. Correct the query, or raise max_rejects; NULL allows any number.";
                 hinted(ERRCODE_DATA_EXCEPTION, hint)
                     .with_detail(format!("The first is row {line}: {reason}: \"{text}\""))
             }
-            LoadError::Gone { .. } => hinted(ERRCODE_FOREIGN_KEY_VIOLATION, ABANDON),
-            LoadError::Repeated(_) => hinted(ERRCODE_UNIQUE_VIOLATION, ABANDON),
+            LoadError::MemberGone { .. } => hinted(ERRCODE_FOREIGN_KEY_VIOLATION, ROWS_CHANGED),
+            LoadError::Repeated(_) => hinted(ERRCODE_UNIQUE_VIOLATION, ROWS_CHANGED),
             LoadError::UserCode { .. } => {
-                hinted(ERRCODE_INSUFFICIENT_PRIVILEGE, "Have the tables' owner call.")
+                hinted(ERRCODE_INSUFFICIENT_PRIVILEGE, "Let the tables' owner call netflix_load_abandon().")
             }
             LoadError::NothingUnfinished => hinted(not_in_state, "The table load_run lists the loads."),
             LoadError::Id { .. } | LoadError::Rating(_) => ERRCODE_INVALID_PARAMETER_VALUE.into(),
@@ -169,7 +173,8 @@ impl Report for LoadError {
                      {id} AS movie_id, 5 AS rating, current_date AS rated_on');"
                 ),
             ),
-            LoadError::LedgerChanged => hinted(not_in_state, "Call again."),
+            LoadError::LedgerChanged | LoadError::PairChanged => hinted(not_in_state, "Call again."),
+            LoadError::BadDay { .. } => hinted(ERRCODE_DATETIME_FIELD_OVERFLOW, "Correct or delete this rating."),
             LoadError::OldSnapshot(_) => hinted(
                 ERRCODE_INVALID_TRANSACTION_STATE,
                 "It has to see what others have loaded: use READ COMMITTED, the default.",
@@ -336,9 +341,9 @@ fn relative(path: &str) -> String {
     if path.starts_with(['~', '$']) {
         return format!(
             "No shell expands the beginning of the path, and the server runs as the operating system user \"{}\", whose home \
-             folder is another: give the path from / on.",
+             folder is another: give the absolute path, which begins with /.",
             machine::user()
         );
     }
-    "The server reads the files, on its own machine and from its own folder: give the path from / on.".into()
+    "The server reads the files, on its own machine and from its own folder: give the absolute path, which begins with /.".into()
 }

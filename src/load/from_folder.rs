@@ -41,7 +41,7 @@ pub fn load(
     };
     let plan = Step::Plan { path: path.clone(), max_rejects, threads: workers.max(1) };
     let progress = Progress::start(plan.phase());
-    locks::lock_writers_notifying(|pids| progress.waiting_for(pids.first().copied()))?;
+    locks::lock_against_writers_notifying(|pids| progress.waiting_for(pids.first().copied()))?;
     progress.waiting_for(None);
 
     match &unfinished {
@@ -73,7 +73,7 @@ pub fn load(
     }
     let tasks = finish::tasks(&run)?;
     let count = tasks.len();
-    Step::Finish { run_id: run.run_id, tasks }.perform(workers.min(count), &progress)?;
+    Step::IndexAndCount { run_id: run.run_id, tasks }.perform(workers.min(count), &progress)?;
     // This commits before ANALYZE, because that may fail: by a timeout, or by a user's function in an index.
     Step::Complete { run_id: run.run_id }.perform(workers.min(1), &progress)?;
     if run.ratings_loaded > 0 {
@@ -110,7 +110,7 @@ fn check_arguments(
         Some(workers) => workers as usize,
         None => guc::threads().min(worker::MAX_WORKERS),
     };
-    checks::tables()?;
+    checks::tables("netflix_load")?;
     Ok((path, workers.min(guc::max_workers()), max_rejects))
 }
 
@@ -121,8 +121,8 @@ fn canonical(path: &str) -> Result<String, LoadError> {
     Ok(real.to_str().unwrap_or(path).to_owned())
 }
 
-/// The path for a call that is to finish an interrupted load: the load's own path, if the call means the same folder. That folder may
-/// be gone, because what is left to do may not need it.
+/// The path for a call that goes on with an interrupted load. If the call means the same folder, it is the path that the load began
+/// with. The folder may be gone, because what is left to do may not need it.
 fn path_to_resume(run: &Run, path: &str) -> Result<String, LoadError> {
     let own = run.path.clone().unwrap_or_default();
     match canonical(path) {

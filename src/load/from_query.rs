@@ -43,8 +43,9 @@ struct Rows {
     has_probe: bool,
 }
 
-/// How many rejects load_reject lists if any number of them is allowed, and how many at most.
-const LISTED_OF_ANY: u64 = 1000;
+/// How many rejects load_reject lists if any number of them is allowed.
+const LISTED_IF_UNLIMITED: u64 = 1000;
+/// How many rejects load_reject lists at most.
 const LISTED_AT_MOST: u64 = 100_000;
 
 /// Ratings looked up by one statement.
@@ -55,20 +56,20 @@ pub fn load(query: Option<&str>, max_rejects: Option<i64>) -> Result<ledger::Run
     transaction::require_writable(c"ratings_load()");
     let sql = query.ok_or(Error::NullArgument("query"))?;
     let max_rejects = checks::max_rejects(max_rejects)?;
-    checks::tables()?;
+    checks::tables("ratings_load")?;
     let mut rows = Rows { max_rejects, ..Rows::default() };
     rows.read(sql)?;
     role::with_search_path(|| {
-        unfinished::refuse_restore("ratings_load")?;
+        unfinished::refuse_in_restore("ratings_load")?;
         if rows.rows.len() <= insert_few::MOST && !ratings::is_empty()? {
-            unfinished::refuse_first_load("ratings_load")?;
+            unfinished::refuse_in_first_load("ratings_load")?;
             return rows.insert_few();
         }
         lock::lock_extension()?;
         if let Some(run) = ledger::unfinished()? {
             return Err(LoadError::Unfinished { path: run.path.unwrap_or_default() });
         }
-        locks::lock_writers()?;
+        locks::lock_against_writers()?;
         rows.insert()
     })
 }
@@ -112,7 +113,7 @@ impl Rows {
             let first = self.rejects.first().cloned().unwrap_or(reject);
             return Err(LoadError::TooManyRejects { max: self.max_rejects.unwrap_or(0), first });
         }
-        if self.rejected <= self.max_rejects.unwrap_or(LISTED_OF_ANY).min(LISTED_AT_MOST) {
+        if self.rejected <= self.max_rejects.unwrap_or(LISTED_IF_UNLIMITED).min(LISTED_AT_MOST) {
             self.rejects.push(reject);
         }
         Ok(())
@@ -154,7 +155,7 @@ impl Rows {
         let read = self.rows.len() as u64;
         self.rows.sort_unstable();
         let days = self.rows.iter().map(|row| row.date).collect::<Vec<_>>();
-        locks::lock_rows()?;
+        locks::lock_as_writer()?;
         insert_few::ensure_days(&days)?;
         let customers =
             insert_few::ensure_members(Dimension::Customer, &std::mem::take(&mut self.customers).rank())?;

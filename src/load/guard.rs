@@ -36,7 +36,7 @@ impl Drop for OwnWrites {
 #[pg_trigger]
 pub(crate) fn refuse_while_indexes_are_disabled<'a>(_trigger: &'a PgTrigger<'a>) -> Nothing<'a> {
     if OWN_WRITES.get() == 0 {
-        raise(unfinished::refuse_first_load("writing to the star schema"));
+        raise(unfinished::refuse_in_first_load("writing to the star schema"));
     }
     Ok(None)
 }
@@ -57,7 +57,7 @@ pub(crate) fn retire_keys<'a>(trigger: &'a PgTrigger<'a>) -> Nothing<'a> {
     Ok(None)
 }
 
-/// A statement trigger returns no row. (pgrx would report a returned error as a panic.)
+/// These triggers return no row. (pgrx would report a returned error as a panic.)
 type Nothing<'a> = Result<Option<PgHeapTuple<'a, pgrx::AllocatedByRust>>, Infallible>;
 
 fn raise(result: Result<(), impl Report>) {

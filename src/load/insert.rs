@@ -33,7 +33,7 @@ struct Loader {
     movies: Keys,
     calendar: Calendar,
     /// Whether others may have inserted ratings since the load was planned.
-    is_shared: bool,
+    others_may_have_written: bool,
     /// Where the ratings go in their table.
     placement: Placement,
 }
@@ -99,7 +99,7 @@ impl Loader {
             customers: Keys::read(Dimension::Customer)?,
             movies: Keys::read(Dimension::Movie)?,
             calendar: Calendar::read()?,
-            is_shared: is_resumed && disabled.is_empty(),
+            others_may_have_written: is_resumed && disabled.is_empty(),
             placement: if run.is_first { Placement::NewPages } else { Placement::FreeSpace },
         };
         let bytes = ledger::files_left(run_id)?
@@ -126,7 +126,7 @@ impl Loader {
             reader.read(movie, &mut ratings)?;
             let read = ratings.len();
             let movie_key = self.movie_key(movie.movie_id)?;
-            if self.is_shared {
+            if self.others_may_have_written {
                 self.leave_out_rated(movie_key, &mut ratings)?;
             }
             let first = first_rating_key + movie.ratings_before as i64;
@@ -174,12 +174,16 @@ impl Loader {
     }
 
     fn movie_key(&self, movie_id: u32) -> Result<Key, LoadError> {
-        self.movies.get(movie_id).ok_or(LoadError::Gone { what: "movie", table: "dim_movie", id: movie_id })
+        self.movies.get(movie_id).ok_or(LoadError::MemberGone {
+            what: "movie",
+            table: "dim_movie",
+            id: movie_id,
+        })
     }
 
     fn customer_key(&self, rating: &Rating) -> Result<Key, LoadError> {
         let id = rating.customer_id;
-        self.customers.get(id).ok_or(LoadError::Gone { what: "customer", table: "dim_customer", id })
+        self.customers.get(id).ok_or(LoadError::MemberGone { what: "customer", table: "dim_customer", id })
     }
 
     /// The keys of a rating's customer and day. The customer exists since the load was planned; a day that was deleted is added again.

@@ -77,7 +77,7 @@ impl Keys {
     /// those of movies.
     pub fn add(&self, wanted: &RankedIds, titles: &[Title]) -> Result<(), LoadError> {
         let new = wanted.iter().filter(|&id| self.ids.rank(id).is_none());
-        let mut key = last_key(self.dimension)?;
+        let mut key = greatest_key_ever(self.dimension)?;
         let mut next = || {
             key = key.checked_add(1).ok_or(LoadError::TooMany(self.dimension.plural()))?;
             Ok::<_, LoadError>(key)
@@ -128,8 +128,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Updates title and year of the movies that were there before. A line without a title changes nothing. Returns how many movies had
-    /// another title or year.
+    /// Updates title and year of the movies that were there before. A line without a title changes nothing if the movie has one. Returns
+    /// how many movies that had a title were changed.
     pub fn update_titles(&self, titles: &[Title]) -> Result<u64, LoadError> {
         let is_old = |title: &&Title| self.get(title.movie_id).is_some();
         let mut replaced = 0;
@@ -156,13 +156,13 @@ impl Keys {
 }
 
 /// The greatest key that any member has or had.
-pub fn last_key(dimension: Dimension) -> Result<i32, LoadError> {
-    let greatest = greatest_key(dimension)?;
+pub fn greatest_key_ever(dimension: Dimension) -> Result<i32, LoadError> {
+    let greatest = greatest_key_now(dimension)?;
     Ok(i64::from(greatest).max(sequence::last_value(dimension.retired_keys())?) as i32)
 }
 
 /// The greatest key that a member has now.
-pub fn greatest_key(dimension: Dimension) -> Result<i32, LoadError> {
+pub fn greatest_key_now(dimension: Dimension) -> Result<i32, LoadError> {
     let query = format!("SELECT max({}) FROM @extschema@.{}", dimension.key(), dimension.table().name);
     Ok(query::select_one::<i32>(Snapshot::Latest, &query, &[])?.unwrap_or(0))
 }

@@ -3,9 +3,9 @@
 //! ```text
 //!                netflix_load (from_folder): the steps, each done by background workers that commit as they go
 //!
-//! Folder ─> Survey ─> plan ──────────────> insert ─────────> finish ──────────────> ANALYZE
+//! Folder ─> Survey ─> Plan ──────────────> Insert ─────────> IndexAndCount ──> Complete ──> ANALYZE
 //!                     keys, ledger,        unit by unit      indexes, probe,
-//!                     units of work                          counts, status
+//!                     units of work                          counts
 //! ```
 //!
 //! The ledger always holds what is left to do. After any interruption, the next call goes on from there.
@@ -135,7 +135,7 @@ fn add_rating(
         if transaction::uses_one_snapshot() {
             return Err(LoadError::OldSnapshot("add_rating"));
         }
-        unfinished::refuse_first("add_rating")?;
+        unfinished::refuse_in_first_load_or_restore("add_rating")?;
         let customer_id = customer_id.ok_or(pg::Error::NullArgument("customer_id"))?;
         let movie_id = movie_id.ok_or(pg::Error::NullArgument("movie_id"))?;
         let rating = rating.ok_or(pg::Error::NullArgument("rating"))?;
@@ -159,7 +159,7 @@ fn netflix_load_abandon() -> Result<
 > {
     let abandon = || {
         transaction::require_writable(c"netflix_load_abandon()");
-        checks::tables()?;
+        checks::tables("netflix_load_abandon")?;
         abandon::abandon()
     };
     let Abandoned { run_id, path, ratings_removed } = abandon().map_err(report)?;

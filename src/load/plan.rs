@@ -1,4 +1,5 @@
-//! The first step of a load: reads all files, and records in the ledger what there is to do.
+//! The first step of a load: reads all files, inserts new customers, movies and days, disables the indexes of an empty fact_ratings,
+//! and records in the ledger what there is to do.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -16,7 +17,6 @@ use crate::pg::worker::{self, OnProgress, WorkCounter};
 use crate::pg::{self, guc, memory, query, threads};
 use crate::storage::indexes;
 use crate::storage::scan::scan;
-use crate::warehouse;
 use crate::warehouse::dimension::Dimension;
 use crate::warehouse::ratings;
 use crate::warehouse::tables::FACT_RATINGS;
@@ -25,7 +25,7 @@ use crate::warehouse::tables::FACT_RATINGS;
 const RATINGS_PER_UNIT: u64 = 400_000;
 
 /// About how many of the ratings in the warehouse are compared with the files at a time: each takes eight bytes.
-const KNOWN_PER_PART: i64 = 64 << 20;
+const LOADED_PER_PART: i64 = 64 << 20;
 
 /// Plans a load, or checks that the interrupted one can go on.
 pub fn plan(
@@ -160,7 +160,7 @@ fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
     query::for_each_row(Snapshot::Latest, query, &[], |row| {
         let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
         let Some((part, sum)) = parts.last_mut() else { return Ok(()) };
-        if *sum > 0 && *sum + ratings > KNOWN_PER_PART {
+        if *sum > 0 && *sum + ratings > LOADED_PER_PART {
             *part = *part.start()..=movie_id - 1;
             parts.push((movie_id..=u32::MAX, ratings));
         } else {
@@ -171,7 +171,7 @@ fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
     Ok(parts)
 }
 
-/// Reads the ratings in the warehouse of these movies, as far as the files have ratings of the movie, too.
+/// Reads the warehouse's ratings of the movies in `part`, if the files have ratings of them, too.
 fn loaded_ratings(
     customers: &Keys,
     movies: &Keys,
@@ -194,7 +194,7 @@ fn loaded_ratings(
             Ok(())
         },
     )?;
-    let columns = ["customer_key", "movie_key", "date_key", "rating"];
+    let columns = ["customer_key", "movie_key", "date_key", "rating", "rating_key"];
     scan(&FACT_RATINGS, &columns, Snapshot::Latest, |row| {
         let id = |ids: &[u32], key: i32| ids.get(key as usize).copied().unwrap_or(0);
         let movie_id = id(&movie_ids, row.int4(1));
@@ -206,7 +206,7 @@ fn loaded_ratings(
             customer_id: id(&customer_ids, row.int4(0)),
             rating: row.int2(3) as u8,
             date: prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
-                .ok_or(warehouse::Error::Damaged { table: FACT_RATINGS.name, key: row.int4(0) })?,
+                .ok_or_else(|| LoadError::BadDay { date_key: day as i32, rating_key: row.int8(4) })?,
         };
         Ok(loaded.add(movie_id, rating)?)
     })?;

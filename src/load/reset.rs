@@ -8,7 +8,7 @@ use crate::pg::{self, catalog, lock, query, transaction};
 use crate::storage::indexes;
 use crate::warehouse::tables::{ALL, FACT_RATINGS};
 
-/// Empties all tables of the extension, and no other's.
+/// Empties all tables of the extension, and no others.
 pub fn reset() -> Result<(), LoadError> {
     transaction::require_writable(c"netflix_reset()");
     if !lock::try_lock_extension()? {

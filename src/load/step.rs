@@ -21,8 +21,8 @@ pub enum Step {
     Plan { path: String, max_rejects: Option<u64>, threads: usize },
     /// Inserts the units that are left.
     Insert { run_id: i64, is_resumed: bool },
-    /// Does the tasks that are left when all ratings are in.
-    Finish { run_id: i64, tasks: Vec<finish::Task> },
+    /// Does the tasks that are left when all ratings are in: rebuilds indexes, marks the probe, counts.
+    IndexAndCount { run_id: i64, tasks: Vec<finish::Task> },
     /// Marks the load as completed.
     Complete { run_id: i64 },
 }
@@ -33,7 +33,7 @@ impl Step {
         match self {
             Step::Plan { .. } => &READING_FILES,
             Step::Insert { .. } => &LOADING_RATINGS,
-            Step::Finish { .. } => &BUILDING_INDEXES,
+            Step::IndexAndCount { .. } => &BUILDING_INDEXES,
             Step::Complete { .. } => &FINISHING,
         }
     }
@@ -72,7 +72,7 @@ impl Step {
                 plan::plan(path, *max_rejects, *threads, counter, on_progress)
             }
             Step::Insert { run_id, is_resumed } => insert::insert(*run_id, *is_resumed, counter, on_progress),
-            Step::Finish { run_id, tasks } => finish::finish(*run_id, tasks, counter, on_progress),
+            Step::IndexAndCount { run_id, tasks } => finish::finish(*run_id, tasks, counter, on_progress),
             Step::Complete { run_id } => worker::transaction(|| ledger::complete(*run_id)),
         }
     }
@@ -84,7 +84,7 @@ pub fn work(counter: &WorkCounter, message: &[u8]) -> Result<(), ErrorReport> {
     step.execute(counter, &mut |_| ()).map_err(report)
 }
 
-/// Reports which transactions the workers wait for, because these use a table whose lock the workers need.
+/// Reports the transactions that hold the locks which the workers wait for.
 struct Waiting {
     checked: Instant,
     pids: Vec<i32>,

@@ -153,7 +153,7 @@ pub fn import(
     deploy: Option<bool>,
 ) -> Result<Imported, ModelError> {
     transaction::require_writable(c"import_model()");
-    unfinished::refuse_restore("import_model")?;
+    unfinished::refuse_in_restore("import_model")?;
     let bytes = bytes.ok_or(pg::Error::NullArgument("archive"))?;
     require_write()?;
     // The decoded archive, and its rows by key.

@@ -1,4 +1,4 @@
-//! Which version of a model answers for its name: `deploy_model`, `rollback_model`, and the decision on a new version; and
+//! Which version of a model answers calls that name the model: `deploy_model`, `rollback_model`, and the decision on a new version; and
 //! `drop_model`.
 //!
 //! All of it happens in the caller's transaction: other sessions see it once that commits.
@@ -18,7 +18,7 @@ use super::find::{ModelRow, default_name, find};
 /// Whether a new version shall be deployed.
 #[derive(Clone, Copy, Debug)]
 pub enum Deploy {
-    /// The caller has said so, or has said no.
+    /// As the caller says.
     Explicit(bool),
     /// If no version of its name is deployed.
     IfNone,
@@ -84,7 +84,7 @@ pub fn deploy(name: Option<&str>, version: Option<i64>) -> Result<(String, i32, 
 /// goes back further.
 pub fn roll_back(name: Option<&str>) -> Result<(String, i32, Option<i32>), ModelError> {
     let newest = find_to_change(c"rollback_model()", name, None)?;
-    // The last deployment before the last one of the version that is deployed now.
+    // The deployment of another version that came last before the present version's latest deployment.
     let earlier = query::select_one::<i32>(
         Snapshot::Latest,
         "SELECT d.model_id FROM @extschema@.model_deployment d JOIN @extschema@.model m USING (model_id)
@@ -158,7 +158,7 @@ fn find_to_change(
     transaction::require_writable(function);
     let name = name.ok_or(Error::NullArgument("model"))?;
     catalog::require("model", &[Privilege::Select, Privilege::Update])?;
-    lock::lock_writers("model")?;
+    lock::lock_against_writers("model")?;
     // With a new snapshot: the statement's may be older than what the transactions that were waited for have committed.
     snapshot::with_latest(|| {
         let version = match version {

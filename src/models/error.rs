@@ -71,7 +71,7 @@ impl Report for ModelError {
         match self {
             ModelError::NoModels => hinted(ERRCODE_UNDEFINED_OBJECT, "Train one: SELECT * FROM train_als();"),
             ModelError::NoModel { known, .. } => {
-                hinted(ERRCODE_UNDEFINED_OBJECT, format!("There is: {}.", known.join(", ")))
+                hinted(ERRCODE_UNDEFINED_OBJECT, format!("Known names: {}.", known.join(", ")))
             }
             ModelError::NoVersion { .. } => {
                 hinted(ERRCODE_UNDEFINED_OBJECT, "The view models lists the versions there are.")
@@ -82,7 +82,7 @@ impl Report for ModelError {
             ),
             ModelError::NoneDeployed { known } => hinted(
                 not_in_state,
-                format!("SELECT deploy_model('name') deploys a model. There is: {}.", known.join(", ")),
+                format!("SELECT deploy_model('name') deploys a model. Known names: {}.", known.join(", ")),
             ),
             ModelError::Name { .. } => ERRCODE_INVALID_PARAMETER_VALUE.into(),
             ModelError::IsDeployed { .. } => {
@@ -98,7 +98,7 @@ impl Report for ModelError {
             ),
             ModelError::TooLarge { .. } => hinted(
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                "Dump its tables instead, which pg_dump does without such a limit, or train it with fewer factors or samples.",
+                "Dump its tables instead, which pg_dump does without such a limit, or train the model with fewer factors or samples.",
             ),
             ModelError::Archive(error) => hinted(
                 ERRCODE_INVALID_BINARY_REPRESENTATION,

@@ -79,7 +79,7 @@ pub fn find(name: Option<&str>, version: Option<i64>) -> Result<ModelRow, ModelE
     })
 }
 
-/// The name of the default model, as far as no setting names one.
+/// The name of the default model, if no setting names one.
 pub fn default_name() -> Result<Option<String>, pg::Error> {
     static NAME: Prepared = Prepared(
         "SELECT name FROM @extschema@.model WHERE is_deployed

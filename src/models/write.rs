@@ -103,7 +103,7 @@ pub fn write(
     progress: &Progress,
 ) -> Result<Written, ModelError> {
     // Versions are numbered in sequence: of two trainings under one name, the second one waits for the first.
-    lock::lock_writers("model")?;
+    lock::lock_against_writers("model")?;
     let (version, deployed) = next_version(new.name)?;
     let judged = new.probe_rmse.or(new.held_out_rmse).zip(new.judged_by);
     let (deploy, reason) = decide(new.deploy, judged, deployed.as_ref());
@@ -249,7 +249,7 @@ impl<F: Fn(Dimension, Row) -> bool> FactorRows<'_, F> {
         let FactorRows { dimension, side, is_trained } = *self;
         // A bulk insert checks no foreign keys. So customers and movies that were deleted during the training are left out, and the
         // lock keeps others from being deleted until this transaction commits.
-        lock::lock_writers(dimension.table().name)?;
+        lock::lock_against_writers(dimension.table().name)?;
         let mut exists = memory::filled(false, side.biases.len())?;
         scan(dimension.table(), &[dimension.key()], Snapshot::Latest, |row| {
             if let Some(exists) = exists.get_mut(Key(row.int4(0)).row().index()) {

@@ -151,13 +151,13 @@ impl Report for Error {
             Error::NoTable { .. } => ERRCODE_UNDEFINED_TABLE.into(),
             Error::TransactionBlock { is_called_by_client: true, .. } => hinted(
                 ERRCODE_ACTIVE_SQL_TRANSACTION,
-                "It commits as it goes: send it alone, in autocommit. psycopg: connection.autocommit = True; SQLAlchemy: \
+                "It commits while it runs: send it alone, in autocommit. psycopg: connection.autocommit = True; SQLAlchemy: \
                  execution_options(isolation_level=\"AUTOCOMMIT\"); JDBC: connection.setAutoCommit(true); psql: one statement \
                  for each -c.",
             ),
             Error::TransactionBlock { .. } => hinted(
                 ERRCODE_ACTIVE_SQL_TRANSACTION,
-                "It commits as it goes: call it by a statement of its own, and not in a function, a procedure or a DO block.",
+                "It commits while it runs: call it by a statement of its own, and not in a function, a procedure or a DO block.",
             ),
             Error::MemoryLimit { limit, .. } => {
                 let raise = super::guc::raise_memory_hint();

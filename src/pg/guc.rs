@@ -71,7 +71,7 @@ pub fn register() {
         GucRegistry::define_int_guc_with_hooks(
             c"netflix_rec.max_memory",
             c"Memory that one call may use in addition to shared_buffers; a call that needs more is refused.",
-            c"It applies to loads, trainings, evaluations and recommend_all. The default is a quarter of the memory of the \
+            c"It applies to every call of the extension. The default is a quarter of the memory of the \
               machine or of the server's control group. A value above netflix_rec.memory_limit has the effect of that limit.",
             &MAX_MEMORY,
             1,

@@ -40,7 +40,7 @@ fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
 
 /// Locks a table as INSERT, UPDATE and DELETE do (RowExclusiveLock). Transactions that lock several tables in the same order
 /// cannot deadlock.
-pub fn lock_rows(name: &'static str) -> Result<(), Error> {
+pub fn lock_as_writer(name: &'static str) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
     // SAFETY: an existing table's oid; the transaction owns the lock.
     unsafe { pg_sys::LockRelationOid(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) };
@@ -48,13 +48,13 @@ pub fn lock_rows(name: &'static str) -> Result<(), Error> {
 }
 
 /// Locks a table against all other writers (ShareRowExclusiveLock). Waits for the transactions that write to it now.
-pub fn lock_writers(name: &'static str) -> Result<(), Error> {
-    lock_writers_notifying(name, |_| ())
+pub fn lock_against_writers(name: &'static str) -> Result<(), Error> {
+    lock_against_writers_notifying(name, |_| ())
 }
 
 /// Takes the same lock as [`lock_writers`]. If it must wait, it first calls `on_wait` with the ids of the processes for which it
 /// waits.
-pub fn lock_writers_notifying(name: &'static str, on_wait: impl FnOnce(&[i32])) -> Result<(), Error> {
+pub fn lock_against_writers_notifying(name: &'static str, on_wait: impl FnOnce(&[i32])) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
     let mode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: an existing table's oid; the transaction owns the lock.

@@ -12,7 +12,7 @@ use super::spi::{self, Arguments};
 use super::{Error, catalog, memory, report};
 
 /// A query that returns rows. It names the extension's tables `@extschema@.table`, as in [`super::query`], and runs in
-/// functions whose search_path is pg_catalog only. It uses the calling statement's snapshot.
+/// functions whose search_path is pg_catalog, pg_temp. It uses the calling statement's snapshot.
 ///
 /// Only the plan is cached, as long as it is valid. PostgreSQL checks the role's privileges and row-level security at each run.
 pub struct Prepared(pub &'static str);

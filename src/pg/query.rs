@@ -1,6 +1,6 @@
 //! The extension's own queries and statements.
 //!
-//! They name its tables `@extschema@.table`. They run in functions whose search_path holds pg_catalog only, so an object that a
+//! They name its tables `@extschema@.table`. They run in functions whose search_path holds pg_catalog, pg_temp, so an object that a
 //! user creates in another schema is never used by mistake.
 
 use std::ffi::CString;

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use crate::pg::progress::{ProgressEntry, entries};
 
-/// One row for each backend and worker that loads or trains; the view `netflix_progress` shows it.
+/// One row for each session that loads, trains or imports a model; the view `netflix_progress` shows it.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 pub(crate) fn netflix_progress() -> TableIterator<

@@ -98,7 +98,7 @@ impl Movies {
 }
 
 /// The table for which invalidation messages are sent.
-const MODELS: &str = "model";
+const SIGNAL_TABLE: &str = "model";
 
 /// A model's movies in the cache.
 struct Entry {
@@ -120,7 +120,7 @@ pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
     // At each call, because the role may be another than when they were cached.
     catalog::require("movie_factors", &[Privilege::Select])?;
     catalog::require("dim_movie", &[Privilege::Select])?;
-    if invalidation::were_received(MODELS, at_end_of_transaction) {
+    if invalidation::were_received(SIGNAL_TABLE, at_end_of_transaction) {
         ENTRIES.with_borrow_mut(Vec::clear);
     }
     let cached = ENTRIES.with_borrow_mut(|entries| {
@@ -172,7 +172,7 @@ fn at_end_of_transaction(is_all_discarded: bool) {
 fn movies_changed<'a>(
     _: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, ErrorReport> {
-    invalidation::send(MODELS).map_err(report)?;
+    invalidation::send(SIGNAL_TABLE).map_err(report)?;
     Ok(None)
 }
 
@@ -193,7 +193,7 @@ fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
     movies.sort_unstable();
     let keys = memory::collect(movies.into_iter().map(|(_, key)| key))?;
     let rows = keys.iter().max().map_or(0, |key| key.0) as usize;
-    // Included is what some calls will add later: the norms, and at most what all customers share.
+    // This includes what some calls add later: the norms, and the most that `shared` can take.
     let per_movie = size_of::<Key>() + size_of::<bool>() + size_of::<f32>();
     let bytes = Catalogue::memory(keys.len(), model.factors)
         + Shared::memory(model.layout())

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use super::customer::Customer;
 use super::error::ServeError;
-use super::fold_in::{Found, fold_in, training, training_ratings};
+use super::fold_in::{FoldedCustomer, fold_in, training, training_ratings};
 use super::predict::{movie, prediction};
 use crate::models;
 use crate::pg::prepared::Prepared;
@@ -16,7 +16,7 @@ use crate::warehouse::unfinished;
 type Line = (Option<i32>, Option<String>, Option<i16>, f32);
 
 /// The parts of a prediction: the mean of all ratings, the biases of movie and customer, and the contribution of each of the customer's
-/// ratings, the greatest first. Their sum is what `predict_rating` returns.
+/// ratings, the largest in absolute value first. Their sum is what `predict_rating` returns.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
 fn explain(
@@ -41,12 +41,12 @@ fn explain(
     Ok(TableIterator::new(lines(customer_id, movie_id, model).map_err(report)?))
 }
 
-/// A contribution below this is rounding, and gets no line.
+/// A part below this is rounding, and gets no line of its own. (Ratings always get one.)
 const NEGLIGIBLE: f32 = 1e-5;
 
 fn lines(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<Vec<Line>, ServeError> {
     let model = models::find(name, None)?;
-    unfinished::warn_of_first()?;
+    unfinished::warn_in_first_load_or_restore()?;
     let (customer, movie) = (Customer::find(&model, customer_id)?, movie(&model, movie_id)?);
     let predicted = prediction(&model, &customer.factors, &movie).0;
     let part = |what: &str, contribution: f32| (None, Some(what.to_owned()), None, contribution);
@@ -85,7 +85,7 @@ fn lines(customer_id: i64, movie_id: i64, name: Option<&str>) -> Result<Vec<Line
 }
 
 /// The line of each rating that was used to fold the customer in.
-fn lines_of_ratings(found: &Found, contributions: &[f64]) -> Result<Vec<Line>, Error> {
+fn lines_of_ratings(found: &FoldedCustomer, contributions: &[f64]) -> Result<Vec<Line>, Error> {
     static TITLES: Prepared = Prepared(
         "SELECT m.movie_id, m.title FROM unnest($1::int[]) WITH ORDINALITY AS rated (movie_key, place)
          JOIN @extschema@.dim_movie m USING (movie_key) ORDER BY place",

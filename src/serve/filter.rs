@@ -40,9 +40,9 @@ pub struct Ranked {
 }
 
 /// How many movies are looked up for each one that is wanted, before all movies are read.
-const LOOKED_UP: usize = 10;
+const LOOKED_UP_PER_WANTED: usize = 10;
 /// For more movies than this, reading all movies once takes less time.
-const LONG: usize = 100;
+const LONG_LIST: usize = 100;
 
 impl Filter {
     /// The filter of a call, by its arguments.
@@ -77,7 +77,7 @@ impl Filter {
         let found = match self.is_empty() {
             true => passing(n, &[])?,
             // Ten times as many as are wanted usually contain enough that pass.
-            false if n <= LONG => passing(n * LOOKED_UP, &[])?,
+            false if n <= LONG_LIST => passing(n * LOOKED_UP_PER_WANTED, &[])?,
             false => None,
         };
         let found = match found {

@@ -15,7 +15,7 @@ use crate::warehouse;
 use crate::warehouse::dimension::Key;
 
 /// A customer that was folded in, and the ratings that were used: those of movies that the model knows.
-pub struct Found {
+pub struct FoldedCustomer {
     pub folded: FoldedIn,
     /// Movies and ratings.
     pub rated: Vec<(Key, f32)>,
@@ -52,7 +52,11 @@ pub fn training(model: &ModelRow) -> Result<Training, ServeError> {
 }
 
 /// Folds in a customer with these ratings: movies and stars.
-pub fn fold_in(model: &ModelRow, training: &Training, rated: &[(Key, f32)]) -> Result<Found, ServeError> {
+pub fn fold_in(
+    model: &ModelRow,
+    training: &Training,
+    rated: &[(Key, f32)],
+) -> Result<FoldedCustomer, ServeError> {
     static LINKS: Prepared = Prepared(
         "SELECT links FROM unnest($2::int[]) WITH ORDINALITY AS wanted (movie_key, place)
          LEFT JOIN @extschema@.movie_factors f ON f.model_id = $1 AND f.movie_key = wanted.movie_key ORDER BY place",
@@ -83,7 +87,7 @@ pub fn fold_in(model: &ModelRow, training: &Training, rated: &[(Key, f32)]) -> R
     };
     let folded = algorithm.fold_in(model.global_mean, &rows, shared, &mut proceed)?;
     let rated = memory::collect(known.into_iter().map(|(key, rating, _)| (key, rating)))?;
-    Ok(Found { folded, rated, rows })
+    Ok(FoldedCustomer { folded, rated, rows })
 }
 
 /// Checks movies and ratings that a caller gives, and looks up the movies' keys.
@@ -131,8 +135,8 @@ pub fn new_customer(model: &ModelRow, customer: Key) -> Result<Option<(f32, Vec<
         return Ok(None);
     }
     match fold_in(model, &training, &rated) {
-        Ok(Found { rated, .. }) if rated.is_empty() => Ok(None),
-        Ok(Found { folded, .. }) => Ok(Some((folded.bias, folded.factors))),
+        Ok(FoldedCustomer { rated, .. }) if rated.is_empty() => Ok(None),
+        Ok(FoldedCustomer { folded, .. }) => Ok(Some((folded.bias, folded.factors))),
         // There are too few ratings to determine the factors.
         Err(ServeError::Model(ModelError::Warehouse(warehouse::Error::Factor(
             factor::Error::Undetermined { .. },

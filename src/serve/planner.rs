@@ -8,7 +8,7 @@ use crate::pg::planner::{PlannedCall, estimate_rows, estimated_rows};
 /// Rows expected if the number asked for is not known when the statement is planned.
 const DEFAULT: f64 = 10.0;
 
-/// The default of recommend_all's `customer_ids`, which means every customer: no array that a caller would pass. NULL and an empty array
+/// The default of recommend_all's `customer_ids`, which means every customer: an array that no caller would pass. NULL and an empty array
 /// mean nobody, because a subquery without rows gives these.
 pub const EVERYBODY: i64 = i64::MIN;
 

@@ -138,7 +138,7 @@ fn for_customer(
     remove_seen: bool,
 ) -> Result<Vec<WithSource>, ServeError> {
     let model = models::find(wanted.model, None)?;
-    unfinished::warn_of_first()?;
+    unfinished::warn_in_first_load_or_restore()?;
     if wanted.lower_bound > 0.0 && model.samples == 1 {
         return Err(ServeError::NoSamples(model.name));
     }

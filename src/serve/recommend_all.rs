@@ -139,7 +139,7 @@ impl Lists {
     ) -> Result<Lists, ServeError> {
         let n = checked_n(n)?;
         let model = models::find(name, None)?;
-        unfinished::warn_of_first()?;
+        unfinished::warn_in_first_load_or_restore()?;
         let excluded = filter.excluded()?;
         let movies = cache::movies(&model)?;
         let for_all = customer_ids.is_none();

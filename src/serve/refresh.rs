@@ -4,7 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use super::error::ServeError;
-use super::fold_in::{Found, fold_in, training, training_ratings};
+use super::fold_in::{FoldedCustomer, fold_in, training, training_ratings};
 use crate::models;
 use crate::pg::{query, report, transaction};
 use crate::warehouse::dimension::Dimension;
@@ -27,12 +27,12 @@ fn refresh_customer(
 
 fn refresh(customer_id: i64, name: Option<&str>) -> Result<i32, ServeError> {
     transaction::require_writable(c"refresh_customer()");
-    unfinished::refuse_first("refresh_customer")?;
+    unfinished::refuse_in_first_load_or_restore("refresh_customer")?;
     let model = models::find(name, None)?;
     let training = training(&model)?;
     let customer = Dimension::Customer.key_of(customer_id)?.ok_or(ServeError::NoCustomer(customer_id))?;
     let rated = training_ratings(customer, &training)?;
-    let Found { folded, rated, .. } = fold_in(&model, &training, &rated)?;
+    let FoldedCustomer { folded, rated, .. } = fold_in(&model, &training, &rated)?;
     if rated.is_empty() {
         let delete = "DELETE FROM @extschema@.customer_factors WHERE model_id = $1 AND customer_key = $2";
         query::run(delete, &[model.model_id.into(), customer.0.into()])?;

@@ -157,7 +157,7 @@ fn customers_for(
     );
     let n = checked_n(n)?;
     let model = models::find(name, None)?;
-    unfinished::warn_of_first()?;
+    unfinished::warn_in_first_load_or_restore()?;
     let Some(movie) = Dimension::Movie.key_of(movie_id)? else { return Ok(Vec::new()) };
     let Some((bias, factors)) = read::row(&model, Dimension::Movie, movie)? else {
         return Ok(Vec::new());
@@ -203,7 +203,7 @@ fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
     if model.factors == 0 { Err(ServeError::NoFactors) } else { Ok(model) }
 }
 
-/// Key and id of all customers, by key. Declares the memory for them, and for a score of each.
+/// Key and id of all customers, by key. Checks that there is memory for them, and for a score of each.
 fn customers() -> Result<Vec<(Key, Id)>, Error> {
     let bytes = size_of::<(Key, Id)>() + size_of::<(f32, Id, Key)>();
     memory::require("ranking customers", Dimension::Customer.rows()? * bytes)?;

@@ -31,7 +31,7 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
     let started = Instant::now();
     let Request { name, train_on, hold_out, deploy } = *request;
     transaction::require_writable(c"train()");
-    unfinished::refuse("training")?;
+    unfinished::refuse_in_load_or_restore("training")?;
     check_name(name)?;
     require_write()?;
     let threads = guc::threads();

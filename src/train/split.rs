@@ -81,7 +81,7 @@ pub fn read(
         Ok(())
     })?;
     // A load may have begun in the meantime.
-    unfinished::refuse("training")?;
+    unfinished::refuse_in_load_or_restore("training")?;
     let left_out = probe.ratings.len() + held_out.ratings.len();
     memory::check("training", memory(customers, movies, training.len(), left_out))?;
     if training.is_empty() && left_out > 0 {

@@ -59,7 +59,7 @@ impl Report for factor::Error {
             Error::Parameter { .. } | Error::Params { .. } => ERRCODE_INVALID_PARAMETER_VALUE.into(),
             Error::Algorithm { .. } => {
                 let known = factor::Algorithm::NAMES.join(", ");
-                hinted(ERRCODE_UNDEFINED_OBJECT, format!("There is: {known}."))
+                hinted(ERRCODE_UNDEFINED_OBJECT, format!("Known names: {known}."))
             }
             Error::Singular { .. } | Error::NoConvergence => {
                 hinted(out_of_range, "Raise the regularization, or ask for fewer factors.")

@@ -42,7 +42,7 @@ impl FixedRow for Fact {
     }
 }
 
-/// How many customers, movies and ratings there are.
+/// The size of the rating matrix.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Size {
     /// The greatest customer key: a matrix has as many rows.

@@ -150,7 +150,7 @@ mod tests {
     fn rows_are_found_by_index_and_by_scan() {
         let disabled = indexes::disable(&DIM_CUSTOMER).unwrap();
         assert_eq!(indexes::still_disabled(&DIM_CUSTOMER, &disabled).unwrap().len(), 2);
-        // What is not among them looks alike, but is somebody else's.
+        // An index that is not in the list is ignored, though it looks disabled, too.
         assert_eq!(indexes::still_disabled(&DIM_CUSTOMER, &disabled[..1]).unwrap(), disabled[..1]);
         assert_eq!(insert(1..2501), 2500);
         assert_eq!(count("customer_id = 20000"), (1, 1));
@@ -247,7 +247,7 @@ mod tests {
              ALTER TABLE RENAME COLUMN movie_key TO customer_key; \
              ALTER TABLE RENAME COLUMN customer_key_ TO movie_key;",
         );
-        // One that somebody put another in the place of.
+        // A column that was renamed, after which another got its name.
         found(
             "RENAME rating TO stars; ALTER TABLE fact_ratings ADD rating int",
             "rating",

@@ -55,28 +55,28 @@ pub fn restore() -> Result<bool, Error> {
     Ok(is_restoring)
 }
 
-/// Refuses a call that needs all of the ratings, if a load or a restore is unfinished.
-pub fn refuse(what: &'static str) -> Result<(), Error> {
-    refuse_restore(what)?;
+/// Refuses a call that needs all of the ratings while a load or a restore is unfinished.
+pub fn refuse_in_load_or_restore(what: &'static str) -> Result<(), Error> {
+    refuse_in_restore(what)?;
     match load()? {
         Some(load) => Err(Error::UnfinishedLoad { what, path: load.path }),
         None => Ok(()),
     }
 }
 
-/// The same if the first load, or a restore, is unfinished.
-pub fn refuse_first(what: &'static str) -> Result<(), Error> {
-    refuse_restore(what)?;
-    refuse_first_load(what)
+/// Refuses a call while the first load or a restore is unfinished.
+pub fn refuse_in_first_load_or_restore(what: &'static str) -> Result<(), Error> {
+    refuse_in_restore(what)?;
+    refuse_in_first_load(what)
 }
 
-/// The same if a restore is unfinished.
-pub fn refuse_restore(what: &'static str) -> Result<(), Error> {
+/// Refuses a call while a restore is unfinished.
+pub fn refuse_in_restore(what: &'static str) -> Result<(), Error> {
     if restore()? { Err(Error::UnfinishedRestore { what }) } else { Ok(()) }
 }
 
-/// The same if the first load is unfinished, because unique indexes of fact_ratings are disabled until it ends.
-pub fn refuse_first_load(what: &'static str) -> Result<(), Error> {
+/// Refuses a call while the first load is unfinished, because unique indexes of fact_ratings are disabled until it ends.
+pub fn refuse_in_first_load(what: &'static str) -> Result<(), Error> {
     match load()? {
         Some(load) if load.has_disabled_indexes()? => Err(Error::UnfinishedLoad { what, path: load.path }),
         _ => Ok(()),
@@ -84,7 +84,7 @@ pub fn refuse_first_load(what: &'static str) -> Result<(), Error> {
 }
 
 /// Warns that an answer is made from a part of the ratings.
-pub fn warn() -> Result<(), Error> {
+pub fn warn_in_load_or_restore() -> Result<(), Error> {
     if restore()? {
         warning!("a restore is not finished: the answer is based on a part of the data");
     } else if load()?.is_some() {
@@ -93,11 +93,11 @@ pub fn warn() -> Result<(), Error> {
     Ok(())
 }
 
-/// The same if the first load, or a restore, is unfinished. A later load is no reason to warn whoever asks for recommendations.
-pub fn warn_of_first() -> Result<(), Error> {
+/// Warns of it only in the first load and in a restore. A later load is no reason to warn whoever asks for recommendations.
+pub fn warn_in_first_load_or_restore() -> Result<(), Error> {
     let is_first = match load()? {
         Some(load) => load.has_disabled_indexes()?,
         None => false,
     };
-    if is_first || restore()? { warn() } else { Ok(()) }
+    if is_first || restore()? { warn_in_load_or_restore() } else { Ok(()) }
 }

@@ -10,7 +10,7 @@ use crate::load::file_access;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query};
 
-/// Records the files of a load. Those that no unit needs are loaded already.
+/// Records the files of a load. Titles, and rating files that no unit needs, are recorded as loaded.
 pub fn record_files(run_id: i64, files: &[TextFile], units: &[Unit]) -> Result<(), LoadError> {
     let mut is_left = vec![false; files.len()];
     units.iter().flat_map(Unit::files).for_each(|file| is_left[file] = true);

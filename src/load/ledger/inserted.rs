@@ -54,8 +54,8 @@ fn count_as_duplicates(run_id: i64, ratings: u64) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// If the unfinished load has inserted the rating with this key, removes the key from the load's own ones: its customer has given the
-/// rating anew, so giving up the load must not delete it. Returns whether that was so; the load has not counted the rating yet.
+/// If the unfinished load has inserted the rating with this key, no longer counts it as the load's: the customer has rated again, so
+/// netflix_load_abandon must not delete it. Returns whether it was the load's; no count includes the rating yet.
 pub fn disown(rating_key: i64) -> Result<bool, LoadError> {
     let run_id = role::as_owner("load_inserted", || {
         query::run_one::<i64>(
