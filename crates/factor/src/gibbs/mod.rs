@@ -39,14 +39,18 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Begins with a model.
-    pub fn new(matrix: &RatingMatrix, model: Model, links: bool, seed: i64) -> Result<Sampler, Error> {
+    /// Begins with a model. The links see the `interactions`: who rated what, whatever the ratings.
+    pub fn new(
+        (matrix, interactions): (&RatingMatrix, &RatingMatrix),
+        model: Model,
+        links: bool,
+        seed: i64,
+    ) -> Result<Sampler, Error> {
         let factors = model.movies.factors.ncols();
         let unknowns = factors + 1;
-        let rated = |sparse: &Sparse| (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
-        let (rated_customers, rated_movies) = (rated(&matrix.by_customer), rated(&matrix.by_movie));
-        let hyperparameters = |side, rows: usize, others: &Sparse, rated_others: usize| {
-            let link = match links && rated_others <= MOST_VECTORS * rows {
+        let hyperparameters = |side, sparse: &Sparse, others: &Sparse| {
+            let rows = sparse.rated_rows();
+            let link = match links && others.rated_rows() <= MOST_VECTORS * rows {
                 true => Some((Link::new(others.rows(), unknowns)?, 1.0)),
                 false => None,
             };
@@ -54,8 +58,8 @@ impl Sampler {
         };
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         Ok(Sampler {
-            customers: hyperparameters("customer", rated_customers, &matrix.by_movie, rated_movies)?,
-            movies: hyperparameters("movie", rated_movies, &matrix.by_customer, rated_customers)?,
+            customers: hyperparameters("customer", &matrix.by_customer, &interactions.by_movie)?,
+            movies: hyperparameters("movie", &matrix.by_movie, &interactions.by_customer)?,
             packed_customers: PackedSide::zeros(customers, factors)?,
             packed_movies: PackedSide::zeros(movies, factors)?,
             precision: 1.0,
@@ -100,13 +104,13 @@ impl Sampler {
     /// Samples everything once; gives the sum of squared errors.
     pub fn sweep(
         &mut self,
-        matrix: &RatingMatrix,
+        (matrix, interactions): (&RatingMatrix, &RatingMatrix),
         number: usize,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
         let Sampler { model, customers, movies, packed_customers, packed_movies, precision, seed } = self;
         let stream = |which: u64| hash(*seed as u64 ^ hash(4 * number as u64 + which));
-        let (by_customer, by_movie, mean) = (&matrix.by_customer, &matrix.by_movie, model.mean);
+        let (by_customer, by_movie, mean) = (&interactions.by_customer, &interactions.by_movie, model.mean);
         if number == 1 {
             let error = model.squared_error(matrix, cancelled)?;
             *precision = (PRECISION_COUNT + matrix.ratings() as f64) / (PRECISION_COUNT + error);
@@ -114,11 +118,11 @@ impl Sampler {
         customers.sample((by_customer, by_movie), &model.customers, stream(0), cancelled)?;
         packed_movies.take(&mut model.movies, cancelled)?;
         let half = SideSampling { mean, precision: *precision, stream: stream(0), cancelled };
-        half.sample(customers, by_customer, packed_movies, &mut model.customers)?;
+        half.sample(customers, (&matrix.by_customer, by_customer), packed_movies, &mut model.customers)?;
         movies.sample((by_movie, by_customer), &model.movies, stream(1), cancelled)?;
         packed_customers.take(&mut model.customers, cancelled)?;
         let half = SideSampling { stream: stream(1), ..half };
-        half.sample(movies, by_movie, packed_customers, &mut model.movies)?;
+        half.sample(movies, (&matrix.by_movie, by_movie), packed_customers, &mut model.movies)?;
         let error = model.squared_error(matrix, cancelled)?;
         let shape = (PRECISION_COUNT + matrix.ratings() as f64) / 2.0;
         *precision = gamma(shape, (PRECISION_COUNT + error) / 2.0, &mut generator(stream(2) as i64));
@@ -140,7 +144,7 @@ impl SideSampling<'_> {
     fn sample(
         &self,
         hyperparameters: &Hyperparameters,
-        sparse: &Sparse,
+        (sparse, interactions): (&Sparse, &Sparse),
         others: &PackedSide,
         rows: &mut Side,
     ) -> Result<(), Error> {
@@ -166,7 +170,7 @@ impl SideSampling<'_> {
         half.solve(rows, |row, prior: &mut Prior| {
             let expected = &mut prior.noise;
             match &hyperparameters.link {
-                Some((link, _)) => link.expect(sparse.row(row).0, expected),
+                Some((link, _)) => link.expect(interactions.row(row).0, expected),
                 None => expected.fill(0.0),
             }
             expected.iter_mut().zip(&centre).for_each(|(expected, &centre)| *expected += centre);
@@ -195,7 +199,7 @@ mod tests {
             let model = |links: bool| {
                 let (customers, movies) = (Side::zeros(140, 2).unwrap(), Side::zeros(110, 2).unwrap());
                 let model = Model { mean: 3.0, customers, movies, samples: 1, links: None, prior: None };
-                Sampler::new(&matrix, model, links, 42).unwrap()
+                Sampler::new((&matrix, &matrix), model, links, 42).unwrap()
             };
             let (with, without) = (model(true), model(false));
             assert_eq!((with.customers.link.is_some(), with.movies.link.is_some()), (true, is_linked));

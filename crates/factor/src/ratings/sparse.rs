@@ -41,6 +41,11 @@ impl Sparse {
         self.values.len()
     }
 
+    /// How many rows have at least one rating.
+    pub(crate) fn rated_rows(&self) -> usize {
+        (0..self.rows()).filter(|&row| self.count(row) > 0).count()
+    }
+
     /// Where a run of rows has its entries.
     fn entries(&self, rows: &Range<usize>) -> Range<usize> {
         self.starts[rows.start]..self.starts[rows.end]

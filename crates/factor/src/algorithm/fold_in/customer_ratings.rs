@@ -1,25 +1,28 @@
-//! The ratings that a customer is found by, and what each of them leaves to be explained.
+//! The ratings of a customer who is folded in, and their part of the right-hand side.
 
 use crate::error::Error;
 use crate::memory::try_room;
 
-/// Ratings, and what the model knows of their movies. Room for all of them is reserved before the first.
+/// The ratings of one customer, and what the model knows of the rated movies. Memory for all ratings is reserved before the
+/// first one is added.
 #[derive(Clone, Debug, Default)]
-pub struct Rated {
+pub struct CustomerRatings {
+    /// Length of each movie's vector.
     pub(super) factors: usize,
+    /// Length of each movie's links; 0 if the model has none.
     links: usize,
     ratings: Vec<f32>,
     biases: Vec<f32>,
-    /// Vectors one behind the other: of each movie its factors and, where the model has them, its links.
+    /// For each movie, its factors and then its links.
     vectors: Vec<f32>,
 }
 
-impl Rated {
-    /// Room for so many ratings of movies with so many factors, and with as many [`crate::Model::links`] or none, or
-    /// [`Error::OutOfMemory`].
-    pub fn with_room(ratings: usize, factors: usize, has_links: bool) -> Result<Rated, Error> {
+impl CustomerRatings {
+    /// Reserves memory for so many ratings of movies with `factors` factors and, with `has_links`, as many entries of
+    /// [`crate::Model::links`]. [`Error::OutOfMemory`] if the system refuses the memory.
+    pub fn with_capacity(ratings: usize, factors: usize, has_links: bool) -> Result<CustomerRatings, Error> {
         let links = if has_links { factors } else { 0 };
-        Ok(Rated {
+        Ok(CustomerRatings {
             factors,
             links,
             ratings: try_room(ratings)?,
@@ -28,13 +31,14 @@ impl Rated {
         })
     }
 
-    /// Bytes that so many take.
+    /// The memory that so many ratings take, in bytes.
     pub fn memory(ratings: usize, factors: usize, has_links: bool) -> usize {
         ratings * (2 + factors * (1 + usize::from(has_links))) * size_of::<f32>()
     }
 
-    /// Adds a rating in stars, which may be any number, of a movie of this bias, these factors and these links. What is missing
-    /// of a vector is zero. [`Error::OutOfMemory`] where there is no room for more than was reserved.
+    /// Adds a rating of a movie with this bias, these factors and these links. The rating is in stars and may be any number.
+    /// Missing entries of a vector are zero. [`Error::OutOfMemory`] if more memory is needed than was reserved, and the system
+    /// refuses it.
     pub fn push(
         &mut self,
         rating: f32,
@@ -42,11 +46,11 @@ impl Rated {
         factors: impl IntoIterator<Item = f32>,
         links: &[f32],
     ) -> Result<(), Error> {
-        let more = self.factors + self.links;
-        let failed = |_| Error::OutOfMemory { bytes: (more + 2) * size_of::<f32>() };
+        let entries = self.factors + self.links;
+        let failed = |_| Error::OutOfMemory { bytes: (entries + 2) * size_of::<f32>() };
         self.ratings.try_reserve(1).map_err(failed)?;
         self.biases.try_reserve(1).map_err(failed)?;
-        self.vectors.try_reserve(more).map_err(failed)?;
+        self.vectors.try_reserve(entries).map_err(failed)?;
         self.ratings.push(rating);
         self.biases.push(bias);
         let zeros = || std::iter::repeat(0.0);
@@ -60,12 +64,12 @@ impl Rated {
         self.ratings.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no ratings.
     pub fn is_empty(&self) -> bool {
         self.ratings.is_empty()
     }
 
-    /// Each rating, its movie's bias, factors and links.
+    /// For each rating: the rating, and the movie's bias, factors and links.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (f32, f32, &[f32], &[f32])> {
         let length = self.factors + self.links;
         let rows = self.ratings.iter().zip(&self.biases).enumerate();
@@ -76,20 +80,22 @@ impl Rated {
     }
 }
 
-/// A rating's part in the right-hand side: `(rating - mean - bias of the movie - offset) · [factors, 1] + weight · links`.
+/// How a rating enters the right-hand side of the customer's system: it adds `target · [factors, 1] + link_weight · links` of
+/// the movie, where the target is `rating - mean - movie's bias - customer_bias`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Targets {
+pub(in crate::algorithm) struct Targets {
     pub mean: f32,
-    pub offset: f64,
-    pub weight: f64,
+    /// The customer's bias, if it is known before the factors.
+    pub customer_bias: f64,
+    pub link_weight: f64,
 }
 
 impl Targets {
     pub fn of_mean(mean: f32) -> Targets {
-        Targets { mean, offset: 0.0, weight: 0.0 }
+        Targets { mean, customer_bias: 0.0, link_weight: 0.0 }
     }
 
     pub fn of(&self, rating: f32, bias: f32) -> f64 {
-        f64::from(rating) - f64::from(self.mean) - f64::from(bias) - self.offset
+        f64::from(rating) - f64::from(self.mean) - f64::from(bias) - self.customer_bias
     }
 }
