@@ -73,3 +73,6 @@ pub(super) fn json(text: &str) -> Result<Value, Error> {
         fields.into_iter().map(read).collect::<Result<serde_json::Map<_, _>, _>>().map(Value::Object)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! What holds for every algorithm, and what the tests of single algorithms share.
 
+mod links;
+
 use super::*;
-use crate::algorithm::parameter::ParameterRange;
 use crate::algorithm::training::Iteration;
 use crate::descent::RANGES;
 use serde_json::json;
@@ -36,115 +37,6 @@ fn bits(model: &crate::model::Model) -> Vec<u32> {
 fn train(algorithm: &Algorithm, matrix: &RatingMatrix, held_out: &Ratings) -> Result<Trained, Error> {
     let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
     algorithm.train(TrainingData::new(matrix, held_out), callbacks)
-}
-
-fn message(name: &str, params: Value) -> String {
-    Algorithm::parse(name, &params).unwrap_err().to_string()
-}
-
-#[test]
-fn parameters_come_back_as_they_went_in() {
-    for name in Algorithm::NAMES {
-        let default = Algorithm::parse(name, &json!({})).unwrap();
-        assert_eq!(default.name(), name);
-        assert_eq!(Algorithm::parse(name, &default.params()), Ok(default.clone()));
-        if name != "baseline" {
-            let other = Algorithm::parse(name, &json!({"factors": 7.0, "seed": -3})).unwrap();
-            assert_eq!((other.params()["factors"].as_u64(), other.seed()), (Some(7), Some(-3)));
-            assert_ne!(other, default);
-        }
-    }
-}
-
-#[test]
-fn what_is_wrong_is_named() {
-    assert_eq!(message("alz", json!({})), "there is no algorithm \"alz\"");
-    assert_eq!(message("als", json!([3])), "parameters must be a JSON object");
-    let unknown = message("als", json!({"facters": 3}));
-    assert!(unknown.starts_with("unknown parameter \"facters\", expected one of \"factors\", "), "{unknown}");
-    for (value, shown) in [
-        (json!("many"), "\"many\""),
-        (json!(null), "null"),
-        (json!([1]), "[1]"),
-        (json!({"a": 1}), "{\"a\":1}"),
-        (json!(true), "true"),
-        (json!("x".repeat(90)), &format!("\"{}...", "x".repeat(39))),
-    ] {
-        let expected = |range: &str| format!("must be a number {range}, not {shown}");
-        let factors = format!("factors {}", expected("from 1 to 1024"));
-        assert_eq!(message("als", json!({"factors": value})), factors);
-        let regularization = format!("regularization {}", expected("from 0 to 1000000"));
-        assert_eq!(message("als", json!({"regularization": value})), regularization);
-    }
-    for value in [json!(-1), json!(1.5), json!("Infinity"), json!("NaN"), json!(1e300)] {
-        let shown = value.as_str().map_or_else(|| value.to_string(), String::from);
-        let message = message("bpmf", json!({"samples": value}));
-        assert_eq!(message, format!("samples must be a whole number from 2 to 1000, not {shown}"));
-    }
-    // Numbers that JSON may have and no type has.
-    let text = |text: &str| Algorithm::parse_text("als", text).unwrap_err().to_string();
-    assert_eq!(
-        text(r#"{"seed": 7, "factors": 1e999}"#),
-        "factors must be a whole number from 1 to 1024, not Infinity"
-    );
-    assert_eq!(
-        text(r#"{"regularization": -1e999}"#),
-        "regularization must be from 0 to 1000000, not -Infinity"
-    );
-    assert_eq!(text("[3]"), "parameters must be a JSON object");
-    assert!(text(r#"{"factors": "#).starts_with("the parameters are not JSON: EOF"));
-    assert!(text(r#"{"factors": [1e999]}"#).starts_with("the parameters are not JSON: number out of range"));
-    let plain = Algorithm::parse_text("als", r#"{"factors": 7}"#).unwrap();
-    assert_eq!(plain, Algorithm::parse("als", &json!({"factors": 7})).unwrap());
-    assert_eq!(message("als", json!({"factors": 0})), "factors must be from 1 to 1024, not 0");
-    assert_eq!(message("svd", json!({"decay": 1.5})), "decay must be from 0 to 1, not 1.5");
-    assert_eq!(message("svd", json!({"decay": null})), "decay must be a number from 0 to 1, not null");
-    assert_eq!(message("svd", json!({"seed": 1.5})), "seed must be a whole number of 64 bits, not 1.5");
-    for number in ["NaN", "Infinity", "-Infinity"] {
-        assert_eq!(
-            message("svdpp", json!({"regularization": number})),
-            format!("regularization must be from 0 to 1000000, not {number}")
-        );
-    }
-    assert!(
-        message("baseline", json!({"kind": "best"})).starts_with("parameter kind: unknown variant \"best\"")
-    );
-}
-
-#[test]
-fn values_out_of_range_are_named() {
-    for name in Algorithm::NAMES {
-        for parameter in Algorithm::parse(name, &json!({})).unwrap().parameters() {
-            let (inside, outside) = match &parameter.range {
-                ParameterRange::Whole(range) => {
-                    let (low, high) = (*range.start(), *range.end());
-                    (vec![json!(low), json!(high)], vec![json!(low as i64 - 1), json!(high + 1)])
-                }
-                ParameterRange::Real(range) => {
-                    let (low, high) = (*range.start(), *range.end());
-                    let outside =
-                        vec![json!(low - 1e-9), json!(high * 1.001), json!("NaN"), json!("Infinity")];
-                    (vec![json!(low), json!(high)], outside)
-                }
-                ParameterRange::OneOf(words) => (words.iter().map(|word| json!(word)).collect(), vec![]),
-                ParameterRange::Any => (vec![parameter.default_value()], vec![]),
-            };
-            for value in inside {
-                let algorithm = Algorithm::parse(name, &json!({ parameter.name: value })).unwrap();
-                assert_eq!(algorithm.params()[parameter.name], value);
-            }
-            for value in outside {
-                let message = message(name, json!({ parameter.name: value }));
-                let start = format!("{} must be ", parameter.name);
-                let range = parameter.range.to_string();
-                assert!(message.starts_with(&start) && message.contains(&range), "{name}: {message}");
-            }
-        }
-    }
-    // Parameters that were not parsed are checked before training.
-    let wild = Algorithm::Svd(svd::Params { decay: f64::NAN, ..svd::Params::default() });
-    let error = train(&wild, &matrix(&[(0, 0, 3)], 1, 1), &Ratings::default()).unwrap_err();
-    assert_eq!(error.to_string(), "decay must be from 0 to 1, not NaN");
 }
 
 /// Every algorithm, with parameters of every kind, makes a finite model of the smallest data sets, and of data sets in which there
@@ -323,36 +215,6 @@ fn rows_without_ratings_are_zero() {
 }
 
 #[test]
-fn interactions_are_what_links_see() {
-    let (matrix, held_out) = ratings(300, 60);
-    // All interactions, which are those of the training and of the held-out ratings.
-    let mut known = held_out.clone();
-    for customer in 0..300 {
-        let (movies, values) = matrix.by_customer.row(customer);
-        movies.iter().zip(values).for_each(|(&movie, &value)| known.push(customer as u32, movie, value));
-    }
-    let interactions = &RatingMatrix::new(300, 60, &known, &GO).unwrap();
-    // Their values do not matter.
-    known.values.fill(1);
-    let values = &RatingMatrix::new(300, 60, &known, &GO).unwrap();
-    for algorithm in all() {
-        let trained = |interactions: &RatingMatrix| {
-            let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
-            let data = TrainingData { interactions, ..TrainingData::new(&matrix, &held_out) };
-            bits(&algorithm.train(data, callbacks).unwrap().model)
-        };
-        let with = trained(interactions);
-        assert_eq!(with == trained(&matrix), !algorithm.folds_in_links(), "{algorithm:?}");
-        assert!(with == trained(values), "{algorithm:?}");
-    }
-    let narrow = &RatingMatrix::new(300, 61, &known, &GO).unwrap();
-    let data = TrainingData { interactions: narrow, ..TrainingData::new(&matrix, &held_out) };
-    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
-    let refused = all()[0].train(data, callbacks).unwrap_err();
-    assert!(matches!(refused, Error::OutOfBounds { movie: 60, movies: 60, .. }), "{refused:?}");
-}
-
-#[test]
 fn every_algorithm_learns_more_than_the_mean() {
     let (matrix, held_out) = ratings(300, 60);
     let held_out_rmse = |algorithm: &Algorithm| {
@@ -450,70 +312,8 @@ fn samples_scatter_most_where_least_is_known() {
 }
 
 #[test]
-fn links_without_regularization_are_finite_and_learned() {
-    let (matrix, held_out) = ratings(300, 60);
-    // A customer and a movie more, without ratings.
-    let mut list = Ratings::default();
-    for customer in 0..300 {
-        let (movies, values) = matrix.by_customer.row(customer);
-        movies.iter().zip(values).for_each(|(&movie, &value)| list.push(customer as u32, movie, value));
-    }
-    let matrix = RatingMatrix::new(301, 61, &list, &GO).unwrap();
-    let algorithm = Algorithm::parse("svdpp", &json!({"factors": 4, "link_regularization": 0})).unwrap();
-    let model = train(&algorithm, &matrix, &held_out).unwrap().model;
-    let links = model.links.unwrap();
-    assert!(links.iter().all(|link| link.is_finite()));
-    assert!(links.row(60).iter().all(|&link| link == 0.0));
-    assert!(links.rows().into_iter().take(60).all(|row| row.iter().any(|&link| link != 0.0)));
-}
-
-/// Who rated what says nothing here: a few movies that some customers rated nearly all of, beside many customers who came once.
-#[test]
-fn links_do_no_harm_where_there_is_nothing_to_learn_from_them() {
-    let mut rng = crate::random::generator(7);
-    let (eager, once, movies) = (700, 2500, 60);
-    let mut normal =
-        |scale: f32| scale * rand_distr::Distribution::<f32>::sample(&rand_distr::StandardNormal, &mut rng);
-    let mut side =
-        |rows: usize| (0..rows).map(|_| [normal(0.6), normal(0.5), normal(0.45)]).collect::<Vec<_>>();
-    let (of_customers, of_movies) = (side(eager + once), side(movies));
-    let (mut kept, mut held) = (Ratings::default(), Ratings::default());
-    for (customer, p) in of_customers.iter().enumerate() {
-        for (movie, q) in of_movies.iter().enumerate() {
-            let chance = crate::random::hash((customer * movies + movie) as u64);
-            let rates = if customer < eager { chance % 100 < 84 } else { customer % movies == movie };
-            if rates {
-                let score = 3.5 + p[2] + q[2] + p[0] * q[0] + p[1] * q[1] + normal(0.8);
-                let list = if customer < eager && chance >> 32 & 7 == 0 { &mut held } else { &mut kept };
-                list.push(customer as u32, movie as u32, score.round().clamp(1.0, 5.0) as u8);
-            }
-        }
-    }
-    let matrix = RatingMatrix::new(eager + once, movies, &kept, &GO).unwrap();
-    let held_out_rmse = |name: &str, params: Value| {
-        let algorithm = Algorithm::parse(name, &params).unwrap();
-        train(&algorithm, &matrix, &held).unwrap().iteration.held_out_rmse.unwrap()
-    };
-    let unlinked = json!({"link_regularization": 1e6, "link_movies": false});
-    let (svdpp, plain) = (held_out_rmse("svdpp", json!({})), held_out_rmse("svdpp", unlinked));
-    assert!(svdpp < plain + 0.001, "svdpp {svdpp}, without links {plain}");
-    let (bpmf, plain) = (held_out_rmse("bpmf", json!({})), held_out_rmse("bpmf", json!({"links": false})));
-    assert!(bpmf < plain + 0.002, "bpmf {bpmf}, without links {plain}");
-    let (als, svd) = (held_out_rmse("als", json!({})), held_out_rmse("svd", json!({})));
-    assert!(bpmf < svdpp.min(als).min(svd) + 0.001, "bpmf {bpmf}, svdpp {svdpp}, als {als}, svd {svd}");
-}
-
-#[test]
-fn a_model_of_before_there_was_a_prior_count_keeps_its_own() {
-    let stored = json!({
-        "factors": 20, "iterations": 20, "regularization": 0.1, "bias_regularization": 0.017, "link_regularization": 4.0,
-        "link_movies": true, "tolerance": 0.0, "seed": 42,
-    });
-    let prior_count =
-        |params: &Value| Algorithm::parse("svdpp", params).unwrap().params()["prior_count"].as_f64();
-    assert_eq!(prior_count(&stored), Some(60.0));
-    let mut named = stored.clone();
-    named["prior_count"] = json!(7);
-    assert_eq!(prior_count(&named), Some(7.0));
-    assert_eq!(prior_count(&json!({"regularization": 0.1})), Some(200.0));
+fn parameters_are_checked_before_training() {
+    let wild = Algorithm::Svd(svd::Params { decay: f64::NAN, ..svd::Params::default() });
+    let error = train(&wild, &matrix(&[(0, 0, 3)], 1, 1), &Ratings::default()).unwrap_err();
+    assert_eq!(error.to_string(), "decay must be from 0 to 1, not NaN");
 }
