@@ -187,7 +187,7 @@ mod tests {
 
     static GO: AtomicBool = AtomicBool::new(false);
 
-    fn made(matrix: &RatingMatrix, kind: Kind) -> Trained {
+    fn trained(matrix: &RatingMatrix, kind: Kind) -> Trained {
         let held_out = Ratings::default();
         let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
         let params = Params { kind, ..Params::default() };
@@ -195,26 +195,26 @@ mod tests {
     }
 
     #[test]
-    fn few_ratings_move_a_bias_little() {
+    fn a_bias_of_few_ratings_is_near_zero() {
         let mut ratings = Ratings::default();
         for customer in 0..100 {
             ratings.push(customer, 0, 3);
         }
         ratings.push(0, 1, 5);
         let matrix = RatingMatrix::new(100, 3, &ratings, &GO).unwrap();
-        let model = made(&matrix, Kind::Biases).model;
+        let model = trained(&matrix, Kind::Biases).model;
         let mean = 305.0 / 101.0;
         assert!((model.mean - mean).abs() < 1e-6);
         assert!((model.movies.biases[1] - (5.0 - mean) / 26.0).abs() < 1e-6);
         assert_eq!(model.movies.biases[2], 0.0);
-        // Customer 50 gave the first movie, its 3 stars alone; customer 0 the other one 5, too.
+        // Customer 50 gave 3 stars to the first movie. Customer 0 also gave 5 stars to the second one.
         let first = (300.0 - 100.0 * mean) / 125.0;
         let only = (3.0 - mean - first) / 11.0;
         assert!((model.customers.biases[50] - only).abs() < 1e-6);
         let both = (3.0 - mean - first + 5.0 - mean - (5.0 - mean) / 26.0) / 12.0;
         assert!((model.customers.biases[0] - both).abs() < 1e-6);
         assert!((model.predict(50, 2) - (mean + only)).abs() < 1e-6);
-        // Of 6 ratings, 3 in the mean: drawn towards that as by 3 more.
+        // The mean of all 6 ratings is 3, and each movie has 3 more of them.
         let mut damped = [(1, 5.0), (5, 2.6), (0, 0.0)];
         damp_means(&mut damped, 3.0);
         let expected = [(5.0 + 9.0) / 4.0, (13.0 + 9.0) / 8.0, 3.0];
@@ -226,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn more_ratings_are_ranked_higher_however_few_they_are_more() {
+    fn one_more_rating_ranks_a_movie_higher() {
         let mut ratings = Ratings::default();
-        // Two movies have the same number, and what is rated more often is not liked better.
+        // Two movies have the same number of ratings. The mean rating does not depend on the number.
         for (movie, count) in [20_001, 20_002, 20_003, 20_003, 2, 0].into_iter().enumerate() {
             (0..count).for_each(|customer| ratings.push(customer, movie as u32, 3 + (customer % 2) as u8));
         }
         let matrix = RatingMatrix::new(20_003, 6, &ratings, &GO).unwrap();
-        let model = made(&matrix, Kind::Popularity).model;
+        let model = trained(&matrix, Kind::Popularity).model;
         let score = |movie: usize| model.score(0, movie);
         assert!(score(4) < score(0) && score(0) < score(1) && score(1) < score(2), "{}", model.movies.biases);
         assert_eq!(score(2), score(3));
@@ -241,25 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_the_mean_and_the_popular_come_first() {
+    fn the_mean_is_that_of_all_ratings_and_popular_movies_come_first() {
         let mut ratings = Ratings::default();
-        // The more often a movie was rated, the worse, but for the last.
+        // Movies with more ratings have a lower mean. The last one has no ratings.
         (0..40u32).for_each(|customer| ratings.push(customer, 0, 2));
         (0..10u32).for_each(|customer| ratings.push(customer, 1, 4));
         (0..2u32).for_each(|customer| ratings.push(customer, 2, 5));
         let matrix = RatingMatrix::new(40, 4, &ratings, &GO).unwrap();
-        let Trained { model, iteration, .. } = made(&matrix, Kind::Mean);
+        let Trained { model, iteration, .. } = trained(&matrix, Kind::Mean);
         let mean = 130.0 / 52.0;
         assert!((model.predict(3, 1) - mean).abs() < 1e-6);
         let error = (40.0 * 0.25 + 10.0 * 2.25 + 2.0 * 6.25) / 52.0f64;
         assert!((iteration.train_rmse - error.sqrt()).abs() < 1e-6);
-        let biases = made(&matrix, Kind::Popularity).model.movies.biases;
+        let biases = trained(&matrix, Kind::Popularity).model.movies.biases;
         assert!(biases[0] > biases[1] && biases[1] > biases[2] && biases[3] == 0.0, "{biases}");
-        let turned = |movie: u32| [5, 3, 1][movie as usize];
+        let stars = |movie: u32| [5, 3, 1][movie as usize];
         let mut liked = Ratings::default();
-        ratings.iter().for_each(|(customer, movie, _)| liked.push(customer, movie, turned(movie)));
+        ratings.iter().for_each(|(customer, movie, _)| liked.push(customer, movie, stars(movie)));
         let matrix = RatingMatrix::new(40, 4, &liked, &GO).unwrap();
-        let (popular, mean) = (made(&matrix, Kind::Popularity), made(&matrix, Kind::Mean));
+        let (popular, mean) = (trained(&matrix, Kind::Popularity), trained(&matrix, Kind::Mean));
         assert!(popular.iteration.train_rmse < mean.iteration.train_rmse / 3.0);
     }
 }

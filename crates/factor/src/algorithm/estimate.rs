@@ -92,7 +92,7 @@ mod tests {
             algorithm.estimate(size, &go).unwrap().as_secs_f64()
         };
         for name in ["als", "svd", "svdpp"] {
-            // Other tests run beside this one: no figure is exact.
+            // No time is exact, because other tests run at the same time.
             assert!(seconds(name, 10, 10_000_000) > seconds(name, 100, 10_000), "{name}");
         }
     }
@@ -121,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn the_work_is_what_the_steps_are() {
+    fn the_work_grows_as_the_steps_do() {
         let cases = [
-            // Most of it goes with the square of the factors, and all of it with the iterations.
+            // Most of the work grows with the square of the factors, and all of it with the iterations.
             ("als", json!({}), 100, 3.0..6.0, 1.9..2.0),
             ("als", json!({"implicit_weight": 1}), 100, 3.0..6.0, 1.9..2.0),
             ("als", json!({"cg_steps": 3}), 200, 1.7..2.0, 1.9..2.0),

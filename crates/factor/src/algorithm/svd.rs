@@ -176,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn training_ends_where_it_is_best() {
-        // Nothing but noise: what is learned of it helps nowhere else.
+    fn training_stops_at_the_lowest_error() {
+        // The ratings are noise, so the model overfits from the first epochs on.
         let stars = |c: u32, m: u32| 1 + ((c * 31 + m + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5;
         let pairs = (0..60u32).flat_map(|customer| (0..40u32).map(move |movie| (customer, movie)));
         let (held, kept): (Vec<_>, Vec<_>) =
@@ -185,8 +185,9 @@ mod tests {
         let (matrix, held_out) = (matrix(&kept, 60, 40), list(&held));
         let train = |tolerance: f64| {
             let mut curve = Vec::new();
-            let hear = &mut |iteration: Iteration| curve.push(iteration.held_out_rmse.unwrap());
-            (train(&matrix, &held_out, &Params { tolerance, ..quick() }, &GO, hear).unwrap(), curve)
+            let on_iteration = &mut |iteration: Iteration| curve.push(iteration.held_out_rmse.unwrap());
+            let params = Params { tolerance, ..quick() };
+            (train(&matrix, &held_out, &params, &GO, on_iteration).unwrap(), curve)
         };
         let (whole, curve) = train(0.0);
         assert_eq!((whole.iteration.number, curve.len()), (30, 30));
@@ -197,20 +198,20 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_is_named() {
+    fn a_divergence_is_an_error() {
         let matrix = matrix(&two_tastes(60, 50), 60, 50);
-        let mut heard = 0;
+        let mut completed = 0;
         let wild = Params { learning_rate: 0.3, decay: 1.0, factors: 50, ..quick() };
         let result =
-            train(&matrix, &Ratings::default(), &wild, &GO, &mut |iteration| heard = iteration.number);
-        assert_eq!(result.unwrap_err(), Error::Diverged { iteration: heard + 1 });
-        // No regularization is too strong, as a step's ends at zero.
+            train(&matrix, &Ratings::default(), &wild, &GO, &mut |iteration| completed = iteration.number);
+        assert_eq!(result.unwrap_err(), Error::Diverged { iteration: completed + 1 });
+        // No regularization is too strong, because that of one step shrinks a factor to zero at most.
         for regularization in [40.0, 1e6] {
             let strong = Params { regularization, bias_regularization: regularization, ..quick() };
             let model = train_all(&matrix, &strong).unwrap();
             let sides = [&model.customers, &model.movies];
-            let mut numbers = sides.iter().flat_map(|side| side.biases.iter().chain(&side.factors));
-            assert!(numbers.all(|number| number.abs() < 0.2), "{regularization}");
+            let mut entries = sides.iter().flat_map(|side| side.biases.iter().chain(&side.factors));
+            assert!(entries.all(|entry| entry.abs() < 0.2), "{regularization}");
         }
         let message = "training diverged in iteration 3: errors or factors grew beyond all bounds";
         assert_eq!(Error::Diverged { iteration: 3 }.to_string(), message);
@@ -246,7 +247,7 @@ mod tests {
             let params = Params { factors, iterations: 3, seed, ..Params::default() };
             let model = train_all(&matrix(&ratings, 8, 6), &params).unwrap();
             for side in [&model.customers, &model.movies] {
-                prop_assert!(side.biases.iter().chain(&side.factors).all(|number| number.abs() < 100.0));
+                prop_assert!(side.biases.iter().chain(&side.factors).all(|entry| entry.abs() < 100.0));
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn two_tastes(customers: u32, movies: u32) -> Vec<(u32, u32, u8)> {
 }
 
 /// Every bit of a model's biases and factors.
-fn bits(model: &crate::model::Model) -> Vec<u32> {
+pub(super) fn bits(model: &crate::model::Model) -> Vec<u32> {
     let entries = model.customers.factors.iter().chain(&model.movies.factors);
     let entries = entries.chain(&model.customers.biases).chain(&model.movies.biases);
     entries.map(|entry| entry.to_bits()).collect()
@@ -51,14 +51,14 @@ fn any_ratings_make_a_finite_model() {
     };
     let mut sets: Vec<Vec<(u32, u32, u8)>> = (1..=5).map(|stars| vec![(0, 0, stars)]).collect();
     for (customers, movies) in [(3, 4), (40, 30)] {
-        // All alike, but for one in the last.
+        // All ratings are equal, and in the last set all but one.
         sets.extend((1..=5).map(|stars| grid(customers, movies).map(|(c, m)| (c, m, stars)).collect()));
         sets.push(grid(customers, movies).map(|(c, m)| (c, m, if c + m == 0 { 1 } else { 4 })).collect());
-        // One customer, one movie, or customers and movies who meet in nothing.
+        // One customer, one movie, or no customer with more than one movie.
         sets.push(grid(1, 10 * movies).map(stars).collect());
         sets.push(grid(10 * customers, 1).map(stars).collect());
         sets.push((0..customers).map(|id| stars((id, id))).collect());
-        // A customer's and a movie's ratings have the same mean, which is that of all.
+        // The ratings of each customer and of each movie have the same mean.
         sets.push(
             grid(customers, movies / 2 * 2).map(|(c, m)| (c, m, 1 + 4 * ((c + m) % 2) as u8)).collect(),
         );
@@ -113,7 +113,7 @@ fn any_ratings_make_a_finite_model() {
                 let error = |value: u8| (f64::from(value) - matrix.mean()).powi(2);
                 (list.values.iter().map(|&value| error(value)).sum::<f64>() / list.len() as f64).sqrt()
             });
-            // Samples of what so few ratings leave open scatter; a decomposition takes missing ratings for what it centres by.
+            // With so few ratings, posterior samples differ widely. The decomposition takes missing ratings for average ones.
             let most = match *name {
                 "bpmf" => of_mean + 0.5,
                 "truncated_svd" => 5.0,
@@ -126,17 +126,17 @@ fn any_ratings_make_a_finite_model() {
     }
 }
 
-/// Two tastes, some kind customers, and moods that these do not explain.
+/// Training and held-out ratings: customers and movies of two tastes, customers with a positive bias, and noise.
 fn ratings(customers: u32, movies: u32) -> (RatingMatrix, Ratings) {
     let (mut kept, mut held) = (Ratings::default(), Ratings::default());
     for customer in 0..customers {
         for movie in 0..movies {
             let noise = crate::random::hash(u64::from(customer * movies + movie));
-            // Everybody rates what is to their taste, and some of the rest.
+            // Customers rate more movies of their own taste than others.
             let likes = customer % 2 == movie % 2;
             if noise % 10 < if likes { 6 } else { 3 } {
-                let kindness = u8::from(customer % 3 == 0);
-                let value = (if likes { 4 } else { 2 } + (noise >> 8) as u8 % 2 + kindness).min(5);
+                let bias = u8::from(customer % 3 == 0);
+                let value = (if likes { 4 } else { 2 } + (noise >> 8) as u8 % 2 + bias).min(5);
                 let list = if noise >> 16 & 7 == 0 { &mut held } else { &mut kept };
                 list.push(customer, movie, value);
             }
@@ -145,7 +145,7 @@ fn ratings(customers: u32, movies: u32) -> (RatingMatrix, Ratings) {
     (RatingMatrix::new(customers as usize, movies as usize, &kept, &GO).unwrap(), held)
 }
 
-/// Each algorithm, and what it offers, with parameters for a test.
+/// Each algorithm, with each of its variants, and with parameters for small data sets.
 fn all() -> Vec<Algorithm> {
     let params = [
         ("als", json!({"factors": 5, "iterations": 5, "implicit_weight": 0.5, "implicit_regularization": 1})),
@@ -234,7 +234,7 @@ fn every_algorithm_learns_more_than_the_mean() {
         let rmse = held_out_rmse(&algorithm);
         let most = match algorithm {
             Algorithm::Baseline(_) => mean,
-            // Missing ratings count as average there.
+            // The decomposition takes missing ratings for average ones.
             Algorithm::TruncatedSvd(_) => 0.95 * mean,
             _ => 0.8 * mean,
         };
@@ -243,7 +243,7 @@ fn every_algorithm_learns_more_than_the_mean() {
 }
 
 #[test]
-fn a_cancel_is_heard_before_and_in_the_middle() {
+fn training_stops_after_a_cancel_before_it_and_in_the_middle() {
     let (matrix, held_out) = ratings(300, 60);
     for algorithm in all() {
         for after in 0..4.min(algorithm.iterations()) {
@@ -271,7 +271,7 @@ fn memory_is_declared_for_every_algorithm() {
 }
 
 #[test]
-fn samples_scatter_most_where_least_is_known() {
+fn predictions_deviate_most_where_there_are_few_ratings() {
     let (matrix, _) = ratings(300, 60);
     let mut list = Ratings::default();
     for customer in 0..300 {
@@ -294,14 +294,14 @@ fn samples_scatter_most_where_least_is_known() {
     };
     let (few, many) = (mean(0..50), mean(50..300));
     assert!(few > 1.3 * many && many > 0.01, "{few} {many}");
-    // By hand, of one pair: parts are a root of the number of samples too small, twice.
+    // One deviation computed by hand. The parts of both rows are divided by the square root of the number of samples.
     let (p, q) = (model.customers.factors.row(60), model.movies.factors.row(7));
     let parts = p.iter().zip(&q).map(|(p, q)| p * q * 30.0).collect::<Vec<_>>();
     let parts = parts.chunks(5).map(|part| part.iter().sum::<f32>()).collect::<Vec<_>>();
     let mean = parts.iter().sum::<f32>() / 30.0;
     let variance = parts.iter().map(|part| (part - mean).powi(2)).sum::<f32>() / 29.0;
     assert!((model.deviation(60, 7).unwrap() - variance.sqrt()).abs() < 1e-4);
-    // Of those that it knows nothing of, and of other models, there is none.
+    // There is no deviation for customers without ratings, and in other models.
     assert_eq!(
         (model.deviation(300, 7), model.deviation(7, 60), model.deviation(999, 0)),
         (None, None, None)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::algorithm::tests::{GO, list, matrix, two_tastes};
+use crate::algorithm::tests::{GO, bits, list, matrix, two_tastes};
 use crate::algorithm::training::Iteration;
 use crate::model::metrics::Metrics;
 use crate::ratings::Ratings;
@@ -21,7 +21,7 @@ fn quick() -> Params {
     Params { bias_regularization: 0.01, ..light }
 }
 
-/// What a sweep minimises: squared errors and the weighted squares of all unknowns.
+/// The objective that a sweep minimises: the squared errors and the penalties of all rows.
 fn objective(matrix: &RatingMatrix, model: &Model, params: &Params) -> f64 {
     let mut sum = 0.0;
     for customer in 0..matrix.by_customer.rows() {
@@ -64,10 +64,10 @@ fn learns_what_is_there_to_learn() {
 }
 
 #[test]
-fn the_objective_never_rises_and_the_error_is_the_models_own() {
-    // Tastes are not all that makes ratings.
-    let mood = |c: u32, m: u32, v: u8| if (c * 5 + m * 13).is_multiple_of(4) { 3 } else { v };
-    let ratings = two_tastes(40, 30).into_iter().map(|(c, m, v)| (c, m, mood(c, m, v))).collect::<Vec<_>>();
+fn the_objective_never_rises_and_the_error_is_that_of_the_model() {
+    // A quarter of the ratings is not explained by tastes.
+    let noisy = |c: u32, m: u32, v: u8| if (c * 5 + m * 13).is_multiple_of(4) { 3 } else { v };
+    let ratings = two_tastes(40, 30).into_iter().map(|(c, m, v)| (c, m, noisy(c, m, v))).collect::<Vec<_>>();
     let matrix = matrix(&ratings, 40, 30);
     let mut before = f64::INFINITY;
     for iterations in 1..8 {
@@ -77,7 +77,7 @@ fn the_objective_never_rises_and_the_error_is_the_models_own() {
             .unwrap()
             .model;
         let now = objective(&matrix, &model, &params);
-        // But for what is rounded to bfloat16.
+        // The tolerance is for the rounding to bfloat16.
         assert!(now <= before * (1.0 + 1e-4), "{now} after {before}");
         before = now;
         let squares =
@@ -104,16 +104,14 @@ fn a_sampled_start_gives_the_same_bits_on_any_number_of_threads() {
         let params = Params { seed, iterations: 3, ..quick() };
         let (model, errors) = pool.install(|| {
             let mut errors = Vec::new();
-            let hear = &mut |iteration: Iteration| {
+            let on_iteration = &mut |iteration: Iteration| {
                 errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
             };
-            let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: hear };
+            let callbacks = &mut Callbacks { cancelled: &GO, on_iteration };
             let data = TrainingData::new(&matrix, &held_out);
             (train_from(sampled_from, data, &params, callbacks).unwrap().model, errors)
         });
-        let numbers = model.customers.factors.iter().chain(&model.movies.factors);
-        let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
-        (numbers.map(|number| number.to_bits()).collect::<Vec<_>>(), errors)
+        (bits(&model), errors)
     };
     for sampled_from in [usize::MAX, 0] {
         assert_eq!(bits(1, 42, sampled_from), bits(2, 42, sampled_from));
@@ -124,8 +122,8 @@ fn a_sampled_start_gives_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn training_ends_where_it_is_best() {
-    // Nothing but noise: what is learned of it helps nowhere else.
+fn training_stops_at_the_lowest_error() {
+    // The ratings are noise, so the model overfits from the first sweeps on.
     let stars = |c: u32, m: u32| 1 + ((c * 31 + m + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5;
     let pairs = (0..60u32).flat_map(|customer| (0..40u32).map(move |movie| (customer, movie)));
     let (held, kept): (Vec<_>, Vec<_>) =
@@ -143,15 +141,15 @@ fn training_ends_where_it_is_best() {
     let rise = curve.windows(2).position(|pair| pair[1] > pair[0]).unwrap();
     let (trained, shorter) = train(1e-9);
     assert_eq!((trained.iteration.number, shorter.len()), (rise + 1, rise + 2));
-    let judged = trained.model.evaluate(&held_out, &GO).unwrap().unwrap();
-    assert_eq!((Some(judged.rmse), judged.rmse), (trained.iteration.held_out_rmse, curve[rise]));
-    // A sweep that gains little is the last one, and is kept.
+    let metrics = trained.model.evaluate(&held_out, &GO).unwrap().unwrap();
+    assert_eq!((Some(metrics.rmse), metrics.rmse), (trained.iteration.held_out_rmse, curve[rise]));
+    // A sweep that lowers the error by too little is the last one, and its model is the result.
     let (trained, shorter) = train(1.0);
     assert_eq!((trained.iteration.number, shorter.len()), (if rise == 0 { 1 } else { 2 }, 2));
 }
 
 #[test]
-fn a_sample_is_a_good_start() {
+fn a_sampled_start_lowers_the_first_error() {
     let mut ratings = Vec::new();
     for customer in 0..2000u32 {
         let rated = (0..30u32).filter(|movie| (customer * 7 + movie * 3) % 5 != 0);
@@ -181,7 +179,7 @@ proptest! {
         let params = Params { factors, iterations: 3, seed, ..Params::default() };
         let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap().model;
         for side in [&model.customers, &model.movies] {
-            prop_assert!(side.biases.iter().chain(&side.factors).all(|number| number.abs() < 100.0));
+            prop_assert!(side.biases.iter().chain(&side.factors).all(|entry| entry.abs() < 100.0));
         }
     }
 }

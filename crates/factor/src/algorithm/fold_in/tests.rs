@@ -75,10 +75,10 @@ fn a_customer_trained_on_the_same_ratings_has_the_same_factors() {
             let rated = rated(&matrix, &model, customer, 25);
             let found = algorithm.fold_in(model.mean, &rated, &context, &mut go_on).unwrap();
             let (bias, trained) = model.customers.row(customer).unwrap();
-            let off = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
-            let off = off.fold((found.bias - bias).abs(), f32::max);
-            assert!(off < 1e-4, "{name} {params}: customer {customer} is off by {off}");
-            // What each rating adds is all there is.
+            let error = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
+            let error = error.fold((found.bias - bias).abs(), f32::max);
+            assert!(error < 1e-4, "{name} {params}: customer {customer} is off by {error}");
+            // The contributions add up to the product.
             for movie in 0..25 {
                 let vector = model.movies.factors.row(movie);
                 let sum = found.contributions(&rated, &vector.to_vec()).unwrap().iter().sum::<f64>();
@@ -89,7 +89,7 @@ fn a_customer_trained_on_the_same_ratings_has_the_same_factors() {
 }
 
 #[test]
-fn gradient_descent_goes_towards_what_is_found() {
+fn gradient_descent_approaches_the_result_of_fold_in() {
     let matrix = matrix();
     let long = json!({"factors": 2, "iterations": 400, "decay": 0.99, "regularization": 0.1});
     let (algorithm, model) = train("svd", long);
@@ -103,12 +103,12 @@ fn gradient_descent_goes_towards_what_is_found() {
 }
 
 #[test]
-fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
+fn a_customer_without_ratings_is_zero_and_undetermined_ones_are_refused() {
     let (algorithm, model) = train("als", json!({"factors": 4, "iterations": 2}));
     let none = CustomerRatings::with_capacity(0, 4, false).unwrap();
-    let nobody = algorithm.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
-    assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
-    assert!(nobody.contributions(&none, &[1.0; 4]).unwrap().is_empty());
+    let empty = algorithm.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
+    assert_eq!((empty.bias, &empty.factors[..]), (0.0, &[0.0; 4][..]));
+    assert!(empty.contributions(&none, &[1.0; 4]).unwrap().is_empty());
     let free = json!({"factors": 4, "regularization": 0.0, "bias_regularization": 0.0});
     let free = Algorithm::parse("als", &free).unwrap();
     let few = &rated(&matrix(), &model, 0, 2);
@@ -116,13 +116,13 @@ fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
         algorithm.fold_in(model.mean, few, &FoldInContext::Nothing, proceed).unwrap_err()
     };
     assert_eq!(fold_in(&free, &mut go_on), Error::Undetermined { ratings: 2 });
-    let nobody = free.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
-    assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
+    let empty = free.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
+    assert_eq!((empty.bias, &empty.factors[..]), (0.0, &[0.0; 4][..]));
     assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
 }
 
 #[test]
-fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
+fn a_customer_of_a_bayesian_model_is_near_the_mean_of_the_samples() {
     let matrix = matrix();
     for links in [true, false] {
         let params = json!({"factors": 3, "burn_in": 50, "samples": 400, "links": links});
@@ -143,14 +143,14 @@ fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
                 };
                 squares += f64::from(score(found.bias, row) - score(bias, trained)).powi(2);
                 count += 1.0;
-                // What is expected and what each rating adds is all there is.
+                // The expected part and the contributions add up to the product.
                 let vector = vector.to_vec();
                 let sum = found.contributions(&rated, &vector).unwrap().iter().sum::<f64>();
                 let sum = sum + found.expected(&rated, &vector).unwrap();
                 let product = row.dot(&model.movies.factors.row(movie));
                 assert!((sum - f64::from(product)).abs() < 1e-3, "{sum} {product}");
             }
-            // The layout is that of those who were trained.
+            // The vector has the layout of those of trained customers.
             for (part, of) in layout.sample_ranges().zip(layout.factor_ranges()) {
                 assert!((row[part.end - 1] - 1.0 / 20.0).abs() < 1e-6, "{}", row[part.end - 1]);
                 assert_eq!(part.start, of.start);
@@ -158,17 +158,17 @@ fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
             let deviations = layout.sample_ranges().map(|part| row[part.end - 2]).sum::<f32>();
             assert!(deviations.abs() < 1e-3, "{deviations}");
         }
-        let off = (squares / count).sqrt();
-        assert!(off < 0.05, "links {links}: predictions are off by {off}");
-        // Whoever rated nothing is not known.
+        let error = (squares / count).sqrt();
+        assert!(error < 0.05, "links {links}: predictions are off by {error}");
+        // A customer without ratings is zero.
         let none = CustomerRatings::with_capacity(0, model.movies.factors.ncols(), links).unwrap();
-        let nobody = algorithm.fold_in(model.mean, &none, &context, &mut go_on).unwrap();
-        assert!(nobody.bias == 0.0 && nobody.factors.iter().all(|&entry| entry == 0.0));
-        assert_eq!(nobody.expected(&none, &vec![1.0; nobody.factors.len()]), Ok(0.0));
+        let empty = algorithm.fold_in(model.mean, &none, &context, &mut go_on).unwrap();
+        assert!(empty.bias == 0.0 && empty.factors.iter().all(|&entry| entry == 0.0));
+        assert_eq!(empty.expected(&none, &vec![1.0; empty.factors.len()]), Ok(0.0));
         let few = rated(&matrix, &model, 0, 2);
         let stopped = algorithm.fold_in(model.mean, &few, &context, &mut || ControlFlow::Break(()));
         assert_eq!(stopped.unwrap_err(), Error::Cancelled);
-        // A model of before has no prior, and one of another size has not this one.
+        // A model of an older version has no prior, and a prior of another size does not fit.
         let refused = Error::NoFoldIn { algorithm: "bpmf" };
         let layout = SampleLayout::of_row_length(400, model.movies.factors.ncols());
         assert_eq!(algorithm.fold_in_context(layout, None), Err(refused.clone()));
@@ -181,7 +181,7 @@ fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
 }
 
 #[test]
-fn each_sample_is_solved_for_by_its_own_prior() {
+fn each_sample_is_solved_with_its_own_prior() {
     use faer::linalg::solvers::Solve;
     let algorithm = Algorithm::parse("bpmf", &json!({"factors": 2, "samples": 2})).unwrap();
     let layout = SampleLayout::new(2, 2);
@@ -191,7 +191,7 @@ fn each_sample_is_solved_for_by_its_own_prior() {
     ];
     let context = algorithm.fold_in_context(layout, Some(&prior.concat())).unwrap();
     let root = 2f32.sqrt();
-    // Two movies' factors and biases in both samples, less the biases' means; and their links.
+    // Two movies: a rating, a bias, the factors and the differences of the bias in both samples, and the links.
     let movies: [(f32, f32, [[f32; 2]; 2], [f32; 2], [[f32; 3]; 2]); 2] = [
         (5.0, 0.2, [[0.5, 1.0], [0.25, -1.0]], [0.1, -0.1], [[0.3, 0.1, 0.2], [0.1, 0.2, 0.4]]),
         (2.0, -0.3, [[-0.5, 0.75], [1.5, 0.5]], [-0.2, 0.2], [[0.5, -0.3, 0.0], [-0.2, 0.6, 0.1]]),

@@ -21,7 +21,7 @@ fn parameters_come_back_as_they_went_in() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_parameter_and_its_value() {
     assert_eq!(message("alz", json!({})), "there is no algorithm \"alz\"");
     assert_eq!(message("als", json!([3])), "parameters must be a JSON object");
     let unknown = message("als", json!({"facters": 3}));
@@ -45,7 +45,7 @@ fn what_is_wrong_is_named() {
         let message = message("bpmf", json!({"samples": value}));
         assert_eq!(message, format!("samples must be a whole number from 2 to 1000, not {shown}"));
     }
-    // Numbers that JSON may have and no type has.
+    // Numbers that JSON may have and no type can hold.
     let text = |text: &str| Algorithm::parse_text("als", text).unwrap_err().to_string();
     assert_eq!(
         text(r#"{"seed": 7, "factors": 1e999}"#),
@@ -108,7 +108,7 @@ fn values_out_of_range_are_named() {
 }
 
 #[test]
-fn a_model_of_before_there_was_a_prior_count_keeps_its_own() {
+fn models_stored_without_a_prior_count_had_60() {
     let stored = json!({
         "factors": 20, "iterations": 20, "regularization": 0.1, "bias_regularization": 0.017, "link_regularization": 4.0,
         "link_movies": true, "tolerance": 0.0, "seed": 42,

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 #[test]
 fn interactions_are_what_links_see() {
     let (matrix, held_out) = ratings(300, 60);
-    // All interactions, which are those of the training and of the held-out ratings.
+    // The interactions of the training ratings and of the held-out ratings.
     let mut known = held_out.clone();
     for customer in 0..300 {
         let (movies, values) = matrix.by_customer.row(customer);
         movies.iter().zip(values).for_each(|(&movie, &value)| known.push(customer as u32, movie, value));
     }
     let interactions = &RatingMatrix::new(300, 60, &known, &GO).unwrap();
-    // Their values do not matter.
+    // The same interactions with other values.
     known.values.fill(1);
     let values = &RatingMatrix::new(300, 60, &known, &GO).unwrap();
     for algorithm in all() {
@@ -41,7 +41,7 @@ fn interactions_are_what_links_see() {
 #[test]
 fn links_without_regularization_are_finite_and_learned() {
     let (matrix, held_out) = ratings(300, 60);
-    // A customer and a movie more, without ratings.
+    // One more customer and movie, without ratings.
     let mut list = Ratings::default();
     for customer in 0..300 {
         let (movies, values) = matrix.by_customer.row(customer);
@@ -56,7 +56,7 @@ fn links_without_regularization_are_finite_and_learned() {
     assert!(links.rows().into_iter().take(60).all(|row| row.iter().any(|&link| link != 0.0)));
 }
 
-/// Who rated what says nothing here: a few movies that some customers rated nearly all of, beside many customers who came once.
+/// In this data set, who rated what tells nothing: some customers rated nearly all of a few movies, and many others rated one.
 #[test]
 fn links_do_no_harm_where_there_is_nothing_to_learn_from_them() {
     let mut rng = crate::random::generator(7);

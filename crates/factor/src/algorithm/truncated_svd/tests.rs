@@ -22,13 +22,13 @@ fn train_until(
     super::decompose(TrainingData::new(matrix, held_out), params, callbacks)
 }
 
-/// What the factors add to a prediction: `U Σ Vᵀ`.
+/// The product of the factors of all customers and movies: `U Σ Vᵀ`.
 fn product(model: &Model) -> Array2<f64> {
     let (customers, movies) = (&model.customers.factors, &model.movies.factors);
     customers.mapv(f64::from).dot(&movies.mapv(f64::from).t())
 }
 
-/// The matrix that is decomposed, as the naive would write it down.
+/// The centred matrix in dense form.
 fn dense(matrix: &RatingMatrix, model: &Model) -> faer::Mat<f64> {
     let mut dense = faer::Mat::zeros(matrix.by_customer.rows(), matrix.by_movie.rows());
     for customer in 0..matrix.by_customer.rows() {
@@ -53,7 +53,7 @@ fn many(customers: u32, movies: u32) -> RatingMatrix {
     matrix(&ratings, customers as usize, movies as usize)
 }
 
-/// The lines of a fixture, by kind; `tests/data/truncated_svd.py` says how it was made.
+/// The lines of a fixture, by kind; `tests/data/truncated_svd.py` made them.
 fn fixture() -> BTreeMap<&'static str, Vec<(u32, u32, f64)>> {
     let mut kinds = BTreeMap::<_, Vec<_>>::new();
     let lines = include_str!("../../../tests/data/truncated_svd.csv").lines();
@@ -80,8 +80,8 @@ fn agrees_with_scikit_learn() {
         ] {
             let theirs = &fixture[&*format!("{kind}_{name}")];
             assert_eq!((theirs.len(), ours.len()), (8, 8));
-            for (&(number, _, theirs), ours) in theirs.iter().zip(ours) {
-                assert!((ours / theirs - 1.0).abs() < 1e-4, "{kind} {name} {number}: {ours}, not {theirs}");
+            for (&(index, _, theirs), ours) in theirs.iter().zip(ours) {
+                assert!((ours / theirs - 1.0).abs() < 1e-4, "{kind} {name} {index}: {ours}, not {theirs}");
             }
         }
         let ours = product(&trained.model);
@@ -89,11 +89,11 @@ fn agrees_with_scikit_learn() {
             let ours = ours[(customer as usize, movie as usize)];
             assert!((ours - theirs).abs() < 1e-4, "{customer} {movie}: {ours}, not {theirs}");
         }
-        // The signs, too, are theirs.
-        for &(number, movie, theirs) in &fixture["component"] {
-            let scale = singular.singular_values[number as usize].sqrt();
-            let ours = f64::from(trained.model.movies.factors[(movie as usize, number as usize)]) / scale;
-            assert!((ours - theirs).abs() < 1e-3, "component {number}, movie {movie}: {ours}, not {theirs}");
+        // The signs agree, too.
+        for &(index, movie, theirs) in &fixture["component"] {
+            let scale = singular.singular_values[index as usize].sqrt();
+            let ours = f64::from(trained.model.movies.factors[(movie as usize, index as usize)]) / scale;
+            assert!((ours - theirs).abs() < 1e-3, "component {index}, movie {movie}: {ours}, not {theirs}");
         }
     }
 }
@@ -113,10 +113,10 @@ proptest! {
         let dense = dense(&matrix, &model);
         let naive = dense.singular_values().unwrap();
         for (ours, naive) in singular.singular_values.iter().zip(&naive) {
-            // Differences of single-precision biases are rounded twice.
+            // The biases are rounded to single precision.
             prop_assert!((ours - naive).abs() <= 1e-4 * naive + 1e-5, "{ours}, not {naive}");
         }
-        // All of the matrix is there, so that every rating is predicted.
+        // With as many factors as the rank, the product is the whole matrix.
         let product = product(&model);
         for (place, entry) in product.indexed_iter() {
             prop_assert!((entry - dense[place]).abs() < 1e-4, "{entry}, not {}", dense[place]);
@@ -144,18 +144,18 @@ fn the_factors_are_orthogonal_and_as_long_as_the_root_of_their_singular_value() 
 }
 
 #[test]
-fn one_iteration_is_heard_of_and_the_errors_are_the_models_own() {
+fn one_iteration_is_reported_and_the_errors_are_those_of_the_model() {
     let matrix = many(60, 40);
     let mut held_out = Ratings::default();
     (0..60).for_each(|customer| held_out.push(customer, customer * 7 % 40, stars(customer, 3)));
-    let mut heard = Vec::new();
-    let hear = &mut |iteration: Iteration| heard.push((iteration.number, iteration.held_out_rmse));
-    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: hear };
+    let mut reported = Vec::new();
+    let on_iteration = &mut |iteration: Iteration| reported.push((iteration.number, iteration.held_out_rmse));
+    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration };
     let params = Params { factors: 4, ..Params::default() };
     let (Trained { model, iteration, .. }, _) =
         super::decompose(TrainingData::new(&matrix, &held_out), &params, callbacks).unwrap();
-    let judged = model.evaluate(&held_out, &GO).unwrap().unwrap();
-    assert_eq!(heard, [(1, Some(judged.rmse))]);
+    let metrics = model.evaluate(&held_out, &GO).unwrap().unwrap();
+    assert_eq!(reported, [(1, Some(metrics.rmse))]);
     let (dense, product) = (dense(&matrix, &model), product(&model));
     let mut squares = 0.0;
     for customer in 0..60 {
@@ -167,7 +167,7 @@ fn one_iteration_is_heard_of_and_the_errors_are_the_models_own() {
 }
 
 #[test]
-fn a_cancel_is_heard() {
+fn training_stops_soon_after_a_cancel() {
     let matrix = many(3000, 400);
     let params = Params { factors: 300, iterations: 100, ..Params::default() };
     for after in [0, 20, 90, 250] {
@@ -181,7 +181,7 @@ fn a_cancel_is_heard() {
             (result, ended.saturating_duration_since(set))
         });
         assert_eq!(result.unwrap_err(), Error::Cancelled);
-        // Much less than this, but for a machine that is busy.
+        // On an idle machine, it is much less.
         assert!(waited < Duration::from_secs(1), "{waited:?}");
     }
 }
@@ -195,7 +195,7 @@ fn one_customer_one_movie_and_nothing_to_learn() {
         (matrix(&[(2, 1, 4)], 5, 4), one.clone(), 4.0),
         (many_equal(), Params { factors: 3, center: Center::Biases, ..one.clone() }, 0.0),
         (many_equal(), Params { factors: 3, center: Center::Mean, ..one.clone() }, 0.0),
-        // Four rows of fours in each of four columns: of rank 1, with more factors than that.
+        // A 4 × 4 matrix of fours has rank 1, and there are more factors than that.
         (many_equal(), Params { factors: 4, ..one.clone() }, 16.0),
     ];
     for (matrix, params, largest) in cases {
@@ -208,7 +208,7 @@ fn one_customer_one_movie_and_nothing_to_learn() {
         for side in [&model.customers, &model.movies] {
             let from = if largest == 0.0 { 0 } else { 1 };
             assert!(side.factors.slice(s![.., from..]).iter().all(|&factor| factor == 0.0));
-            assert!(side.factors.iter().chain(&side.biases).all(|number| number.is_finite()));
+            assert!(side.factors.iter().chain(&side.biases).all(|entry| entry.is_finite()));
         }
     }
 }
