@@ -32,7 +32,7 @@ pub enum Error {
     },
     /// A rating is of a customer or movie that the matrix has no row for.
     #[error(
-        "there are ratings of customer {customer} or movie {movie} in a matrix of {customers} by {movies}"
+        "customer {customer} or movie {movie} is beyond a matrix of {customers} customers by {movies} movies"
     )]
     OutOfBounds {
         /// The customer.
@@ -62,7 +62,7 @@ pub enum Error {
     #[error("a dense decomposition did not converge")]
     NoConvergence,
     /// A Bayesian model was stored without its prior, which fold-in needs.
-    #[error("the model by {algorithm} was stored without the prior that customers are found by")]
+    #[error("the {algorithm} model was stored without the prior that fold-in needs")]
     NoFoldIn {
         /// The algorithm.
         algorithm: &'static str,

@@ -168,7 +168,7 @@ fn decompose(
     let (matrix, cancelled) = (data.matrix, callbacks.cancelled);
     let rank = matrix.by_customer.rated_rows().min(matrix.by_movie.rated_rows());
     if params.factors > rank {
-        let range = format!("at most {rank}, as so many customers or movies have ratings");
+        let range = format!("at most {rank} (the number of customers or movies with ratings)");
         return Err(Error::Parameter { name: "factors", value: params.factors.to_string(), range });
     }
     let mut training = TrainingLoop::new(data, callbacks, 1, 0.0)?;

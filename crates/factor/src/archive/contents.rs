@@ -205,7 +205,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Contents<'_>, ArchiveError> {
         Ok(())
     })?;
     if decoder.position() < bytes.len() {
-        return Err(invalid("something follows them"));
+        return Err(invalid("there are bytes after them"));
     }
     let (metadata, customers, movies) = (needed(metadata)?, needed(customers)?, needed(movies)?);
     Ok(Contents { metadata, customers, movies, prior: prior.flatten() })
@@ -216,14 +216,14 @@ fn invalid(what: &'static str) -> ArchiveError {
 }
 
 fn unknown() -> ArchiveError {
-    invalid("a field is not known")
+    invalid("a field is unknown")
 }
 
 /// Sets a field that has not been set yet.
 fn once<T>(field: &mut Option<T>, value: T) -> Result<(), ArchiveError> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(invalid("a field stands twice")),
+        Some(_) => Err(invalid("a field occurs twice")),
     }
 }
 
@@ -258,7 +258,7 @@ fn nullable<'a, T>(
 /// A copy of a text that may not be longer than this.
 fn text(text: &str, longest: usize) -> Result<String, ArchiveError> {
     if text.len() > longest {
-        return Err(invalid("a text is longer than any can be"));
+        return Err(invalid("a text is too long"));
     }
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| ArchiveError::OutOfMemory { bytes: text.len() })?;
@@ -322,7 +322,7 @@ fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<CurvePoint>, ArchiveError
     let mut curve = try_room(points as usize)?;
     for _ in 0..points {
         if decoder.array()? != Some(4) {
-            return Err(invalid("an iteration is not four numbers"));
+            return Err(invalid("an iteration does not have four values"));
         }
         let (number, train) = (decoder.u32()?, decoder.f64()?);
         curve.push((number, train, nullable(decoder, |decoder| decoder.f64())?, decoder.f64()?));

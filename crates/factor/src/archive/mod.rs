@@ -105,40 +105,46 @@ impl Archive {
         let ModelMetadata { name, train_on, hold_out, factors, samples, mean, .. } = &self.metadata;
         let ModelMetadata { train_rmse, probe_rmse, seconds, ratings, iterations, .. } = &self.metadata;
         if !self.metadata.curve.windows(2).all(|two| two[0].0 < two[1].0) {
-            return Err(ArchiveError::Invalid("its curve cannot be".into()));
+            return Err(ArchiveError::Invalid("the iterations of its curve do not ascend".into()));
         }
         let algorithm = self.algorithm()?;
         let layout = SampleLayout::new(*samples as usize, algorithm.factors());
         let prior = CustomerPrior::of(algorithm.factors());
         let prior_length = algorithm.is_bayesian().then(|| prior.length(layout.count()));
-        let is_finite = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
+        let measures = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let not_negative = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
         let summary =
             self.metadata.summary.as_ref().map(|text| serde_json::from_str::<serde::de::IgnoredAny>(text));
-        let what = match () {
-            () if name.is_empty() || name.contains('\0') => "its name",
-            () if !["train", "all"].contains(&train_on.as_str()) => "what it was trained on",
-            () if !(0.0..1.0).contains(hold_out) => "its held-out share",
-            () if *samples == 0 || (*samples > 1) != algorithm.is_bayesian() => "its samples",
-            () if layout.length() != *factors as usize => "its factors",
+        let wrong = match () {
+            () if name.is_empty() || name.contains('\0') => "its name is empty or has a NUL",
+            () if !["train", "all"].contains(&train_on.as_str()) => "it was trained on neither train nor all",
+            () if !(0.0..1.0).contains(hold_out) => "its held-out share is not from 0 to below 1",
+            () if *samples == 0 || (*samples > 1) != algorithm.is_bayesian() => {
+                "its algorithm does not have this number of samples"
+            }
+            () if layout.length() != *factors as usize => "its parameters have another number of factors",
             () if *factors > i32::MAX as u32
                 || *iterations > i32::MAX as u32
                 || *ratings > i64::MAX as u64 =>
             {
-                "its size"
+                "a number of factors, iterations or ratings is too large"
             }
-            () if is_finite.iter().any(|number| !number.is_finite())
-                || not_negative.iter().any(|number| *number < 0.0) =>
+            () if measures.iter().any(|measure| !measure.is_finite())
+                || not_negative.iter().any(|measure| *measure < 0.0) =>
             {
-                "its measures"
+                "an error or a time is negative or not finite"
             }
-            () if matches!(summary, Some(Err(_))) => "its summary",
-            () if self.customers.links.is_some() => "its customers",
-            () if self.prior.as_ref().is_some_and(|prior| Some(prior.len()) != prior_length) => "its prior",
-            () if self.metadata.curve.iter().any(|point| point.0 > i32::MAX as u32) => "its curve",
+            () if matches!(summary, Some(Err(_))) => "its summary is not JSON",
+            () if self.customers.links.is_some() => "its customers have links",
+            () if self.prior.as_ref().is_some_and(|prior| Some(prior.len()) != prior_length) => {
+                "its prior does not have the right length"
+            }
+            () if self.metadata.curve.iter().any(|point| point.0 > i32::MAX as u32) => {
+                "an iteration of its curve is too large"
+            }
             () => return Ok(()),
         };
-        Err(ArchiveError::Invalid(format!("{what} cannot be")))
+        Err(ArchiveError::Invalid(wrong.into()))
     }
 }
 
@@ -163,19 +169,19 @@ fn convert<T>(
 }
 
 /// A column whose length is not a multiple of four bytes.
-const ODD: &str = "columns of no whole numbers";
+const ODD: &str = "columns whose length is not a multiple of four bytes";
 
-fn wrong(of: &str, what: &str) -> ArchiveError {
+fn invalid_column(of: &str, what: &str) -> ArchiveError {
     ArchiveError::Invalid(format!("its {of} have {what}"))
 }
 
 /// The values of a column of floats. [`ArchiveError::Invalid`] if one of them is not finite.
 fn finite(bytes: &[u8], of: &str, cancelled: &AtomicBool) -> Result<Vec<f32>, ArchiveError> {
-    let words = words(bytes).ok_or_else(|| wrong(of, ODD))?;
+    let words = words(bytes).ok_or_else(|| invalid_column(of, ODD))?;
     let floats = convert(words, f32::from_le_bytes, cancelled)?;
     match floats.iter().all(|float| float.is_finite()) {
         true => Ok(floats),
-        false => Err(wrong(of, "numbers that are not finite")),
+        false => Err(invalid_column(of, "numbers that are not finite")),
     }
 }
 
@@ -187,7 +193,7 @@ impl Columns<'_> {
         factors: usize,
         cancelled: &AtomicBool,
     ) -> Result<ArchivedSide, ArchiveError> {
-        let wrong = |what: &str| wrong(side, what);
+        let wrong = |what: &str| invalid_column(side, what);
         let floats = |bytes: &[u8]| finite(bytes, side, cancelled);
         let ids = words(self.ids).ok_or_else(|| wrong(ODD))?;
         let ids = convert(ids, i32::from_le_bytes, cancelled)?;

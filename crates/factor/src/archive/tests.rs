@@ -36,7 +36,7 @@ fn archive() -> Archive {
     Archive { metadata, customers, movies, prior: None }
 }
 
-/// As whoever writes one by hand would.
+/// An archive with these contents and a header that fits them.
 fn sealed(contents: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(FORMAT.to_le_bytes());
@@ -58,7 +58,7 @@ fn what_is_written_is_read() {
     assert_eq!(Archive::decode(&bytes, &stop), Err(ArchiveError::Cancelled));
 }
 
-/// What the first version of the format's writer, serde_cbor, made of [`archive`].
+/// [`archive`] in format 1, as serde_cbor wrote it.
 const FIRST: &str = "
     6e6574666c69785f7265630a010000001362e9e9c401000000000000a36561626f7574af646e616d65674772c3b6c39f6569
     616c676f726974686d63616c7366706172616d736e7b22666163746f7273223a20327d68747261696e5f6f6e65747261696e
@@ -72,14 +72,14 @@ const FIRST: &str = "
     d48a46000000bf656c696e6b73500000803e0000803f0000803e00d48a46";
 
 #[test]
-fn what_the_first_version_wrote_is_read() {
+fn format_1_is_read() {
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
     let bytes = FIRST.replace([' ', '\n'], "").as_bytes().chunks(2).map(byte).collect::<Vec<_>>();
     assert_eq!(decode(&bytes).unwrap(), archive());
 }
 
 #[test]
-fn the_size_is_known_before() {
+fn the_size_is_known_before_it_is_written() {
     for (rows, factors, links) in [(0, 0, false), (1, 6, true), (6000, 3, true), (17_000, 1, false)] {
         let rows = |links: bool| ArchivedSide {
             ids: (1..=rows as i32).collect(),
@@ -121,7 +121,7 @@ fn bayesian() -> Archive {
 }
 
 #[test]
-fn the_prior_of_samples_goes_along() {
+fn the_prior_is_written_and_checked() {
     let archive = bayesian();
     let bytes = archive.encode(&GO).unwrap();
     assert_eq!(decode(&bytes).unwrap(), archive);
@@ -131,18 +131,24 @@ fn the_prior_of_samples_goes_along() {
         change(&mut archive);
         decode(&archive.encode(&GO).unwrap()).unwrap_err().to_string()
     };
-    assert_eq!(refused(|archive| archive.prior.as_mut().unwrap().truncate(9)), "its prior cannot be");
+    assert_eq!(
+        refused(|archive| archive.prior.as_mut().unwrap().truncate(9)),
+        "its prior does not have the right length"
+    );
     let infinite = |archive: &mut Archive| archive.prior.as_mut().unwrap()[3] = f32::INFINITY;
     assert_eq!(refused(infinite), "its priors have numbers that are not finite");
-    // Of a model that was trained before there was one, and of one that has no samples.
+    // An old Bayesian model has no prior, and another model must not have one.
     let without = Archive { prior: None, ..bayesian() };
     assert_eq!(decode(&without.encode(&GO).unwrap()).unwrap(), without);
     let other = Archive { prior: Some(vec![1.0]), ..self::archive() };
-    assert_eq!(decode(&other.encode(&GO).unwrap()).unwrap_err().to_string(), "its prior cannot be");
+    assert_eq!(
+        decode(&other.encode(&GO).unwrap()).unwrap_err().to_string(),
+        "its prior does not have the right length"
+    );
 }
 
 #[test]
-fn what_is_cut_or_changed_is_refused() {
+fn truncated_or_changed_archives_are_refused() {
     let bytes = archive().encode(&GO).unwrap();
     for length in 0..bytes.len() {
         let error = decode(&bytes[..length]).unwrap_err();
@@ -160,20 +166,29 @@ fn what_is_cut_or_changed_is_refused() {
 }
 
 #[test]
-fn what_contradicts_itself_is_refused() {
+fn impossible_values_are_refused() {
     let refused = |change: fn(&mut Archive)| {
         let mut archive = archive();
         change(&mut archive);
         decode(&archive.encode(&GO).unwrap()).unwrap_err().to_string()
     };
-    assert_eq!(refused(|archive| archive.metadata.name.clear()), "its name cannot be");
-    assert_eq!(refused(|archive| archive.metadata.samples = 3), "its samples cannot be");
-    assert_eq!(refused(|archive| archive.metadata.train_rmse = f64::NAN), "its measures cannot be");
-    assert_eq!(refused(|archive| archive.metadata.probe_rmse = Some(-0.1)), "its measures cannot be");
-    assert_eq!(refused(|archive| archive.metadata.summary = Some("{".into())), "its summary cannot be");
+    assert_eq!(refused(|archive| archive.metadata.name.clear()), "its name is empty or has a NUL");
+    assert_eq!(
+        refused(|archive| archive.metadata.samples = 3),
+        "its algorithm does not have this number of samples"
+    );
+    assert_eq!(
+        refused(|archive| archive.metadata.train_rmse = f64::NAN),
+        "an error or a time is negative or not finite"
+    );
+    assert_eq!(
+        refused(|archive| archive.metadata.probe_rmse = Some(-0.1)),
+        "an error or a time is negative or not finite"
+    );
+    assert_eq!(refused(|archive| archive.metadata.summary = Some("{".into())), "its summary is not JSON");
     let long = |archive: &mut Archive| archive.metadata.curve = vec![(1, 0.9, None, 0.1); LONGEST_CURVE + 1];
     assert!(refused(long).contains("more iterations than any training makes"));
-    assert!(refused(|archive| archive.metadata.params = " ".repeat(1 << 17)).contains("longer than any"));
+    assert!(refused(|archive| archive.metadata.params = " ".repeat(1 << 17)).contains("a text is too long"));
     assert!(refused(|archive| archive.metadata.algorithm = "magic".into()).contains("magic"));
     assert!(refused(|archive| archive.metadata.params = "{\"factors\": 0}".into()).contains("factors"));
     assert_eq!(
@@ -192,8 +207,8 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn claims_of_great_length_take_no_memory() {
-    // Maps, lists and strings of 2^62 elements, and lists in lists in lists.
+fn stated_lengths_take_no_memory() {
+    // Maps, lists and strings of 2^62 elements, and deeply nested lists.
     for claim in [0xbb, 0x9b, 0x5b, 0x7b] {
         let mut contents = vec![claim];
         contents.extend((1u64 << 62).to_be_bytes());

@@ -223,6 +223,6 @@ fn no_more_factors_than_customers_and_movies_have_ratings() {
     let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1), (1, 0, 1)], 5, 4);
     assert!(train(&matrix, &Params { factors: 2, ..Params::default() }).is_ok());
     let error = train(&matrix, &Params { factors: 3, ..Params::default() }).unwrap_err();
-    let (value, range) = ("3".into(), "at most 2, as so many customers or movies have ratings".into());
+    let (value, range) = ("3".into(), "at most 2 (the number of customers or movies with ratings)".into());
     assert_eq!(error, Error::Parameter { name: "factors", value, range });
 }
