@@ -124,7 +124,7 @@ impl Params {
         let sides = |customers: usize| {
             let rows = customers + movies;
             let implicit = if self.implicit_weight > 0.0 {
-                let learning = |rows, others| Implicit::learning(rows, others, self.factors);
+                let learning = |rows, others| Implicit::fit_memory(rows, others, self.factors);
                 Implicit::memory(customers, self.factors)
                     + Implicit::memory(movies, self.factors)
                     + learning(customers, movies).max(learning(movies, customers))
@@ -243,10 +243,10 @@ impl Sides {
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
         let Sides { model: Model { mean, customers, movies, links, .. }, packed_movies, implicit, .. } = self;
-        packed_movies.take(movies, cancelled)?;
+        packed_movies.pack(movies, cancelled)?;
         let mut told = implicit.as_mut().map(|(of_movies, _)| of_movies);
         if let Some(of_movies) = &mut told {
-            of_movies.learn(&matrix.by_movie, customers.factors.view(), cancelled)?;
+            of_movies.fit(&matrix.by_movie, customers.factors.view(), cancelled)?;
         }
         let half =
             SideSystems { side: "customer", sparse: &matrix.by_customer, others: packed_movies, mean: *mean };
@@ -265,10 +265,10 @@ impl Sides {
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
         let Sides { model: Model { mean, customers, movies, .. }, packed_customers, implicit, .. } = self;
-        packed_customers.take(customers, cancelled)?;
+        packed_customers.pack(customers, cancelled)?;
         let mut told = implicit.as_mut().map(|(_, of_customers)| of_customers);
         if let Some(of_customers) = &mut told {
-            of_customers.learn(&matrix.by_customer, movies.factors.view(), cancelled)?;
+            of_customers.fit(&matrix.by_customer, movies.factors.view(), cancelled)?;
         }
         let half =
             SideSystems { side: "movie", sparse: &matrix.by_movie, others: packed_customers, mean: *mean };
@@ -294,11 +294,11 @@ impl SideSystems<'_> {
     ) -> Result<f64, Error> {
         let SideSystems { side, sparse, others, mean } = *self;
         let precision = told.map(|told| &told.precision[..]);
-        let half = HalfSweep { side, sparse, others, mean, precision, steps: params.cg_steps, cancelled };
+        let half = HalfSweep { side, sparse, others, mean, precision, cg_steps: params.cg_steps, cancelled };
         half.solve(rows, |row, prior| {
             params.regularise(sparse.count(row), prior);
             if let Some(told) = told {
-                told.pull(sparse.row(row).0, &mut prior.pull[..params.factors]);
+                told.linear_term(sparse.row(row).0, &mut prior.linear[..params.factors]);
             }
         })
     }

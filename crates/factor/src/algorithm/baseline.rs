@@ -11,7 +11,7 @@ use crate::algorithm::run::{Course, Run, Size, Trained};
 pub use crate::algorithm::start::MOVIE_DAMPING;
 use crate::algorithm::start::{movie_bias, ratio};
 use crate::error::{Error, check};
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 use crate::model::{Model, Side};
 use crate::ratings::Ratings;
 use crate::ratings::builder::MatrixBuilder;
@@ -149,7 +149,7 @@ fn popularity(matrix: &RatingMatrix) -> Result<Model, Error> {
         squares += off * off * count;
     }
     let slope = f64::from(ratio(products, squares)).max(0.0);
-    let mut order: Vec<(usize, usize)> = try_room(matrix.by_movie.rows())?;
+    let mut order: Vec<(usize, usize)> = try_with_capacity(matrix.by_movie.rows())?;
     order.extend(rated().map(|movie| (matrix.by_movie.count(movie), movie)));
     order.sort_unstable();
     let mut below = None::<(usize, f32)>;

@@ -29,7 +29,7 @@ use crate::model::{Model, Side, cut};
 use crate::ratings::Ratings;
 use crate::ratings::builder::MatrixBuilder;
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::Turns;
+use crate::rows::RowChunks;
 
 /// How to train.
 ///
@@ -114,13 +114,13 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     let iterations = params.burn_in + params.samples;
     let mut course = Course::new(matrix, run, iterations, 0.0)?;
     let mut sampler = Sampler::new(matrix, start(matrix, params, cancelled)?, params.links, params.seed)?;
-    let mut kept = Kept::new(matrix, params, sampler.customers_links().is_some())?;
+    let mut kept = Kept::new(matrix, params, sampler.customer_link_vectors().is_some())?;
     let mut sums: Vec<f64> = try_vec(held_out.len())?;
     for number in 1..=iterations {
         let error = sampler.sweep(matrix, number, cancelled)?;
         let is_first = number <= params.burn_in + 1;
         let count = number.saturating_sub(params.burn_in).max(1) as f64;
-        let turns = Turns::of_length(params.factors);
+        let chunks = RowChunks::of_length(params.factors);
         let judge = |from: usize, sums: &mut [f64]| {
             let mut errors = Errors::default();
             for (rating, sum) in (from..).zip(sums) {
@@ -131,8 +131,8 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
             }
             errors
         };
-        let sums = turns.of_slice_mut(&mut sums, 1);
-        let errors = turns.reduce(sums, cancelled, Errors::default, judge, Errors::plus)?;
+        let sums = chunks.split_slice_mut(&mut sums, 1);
+        let errors = chunks.reduce(sums, cancelled, Errors::default, judge, Errors::plus)?;
         if number > params.burn_in {
             kept.keep(&sampler, number - params.burn_in - 1, cancelled)?;
         }
@@ -191,22 +191,26 @@ impl Kept {
         let sample = &sampler.model;
         let Kept { model: Model { customers, movies, samples, links, prior, .. }, factors } = self;
         if let Some(prior) = prior {
-            sampler.customers_prior(number, prior);
+            sampler.write_customer_prior(number, prior);
         }
-        if let (Some(to), Some(vectors)) = (links, sampler.customers_links()) {
-            let (turns, from) = (Turns::of_length(to.ncols()), number * (*factors + 2));
-            turns.visit(turns.of_mut(to).zip(turns.of(vectors)), cancelled, |_, (mut to, vectors)| {
-                to.slice_mut(s![.., from..from + vectors.ncols()]).assign(&vectors);
-                Ok(())
-            })?;
+        if let (Some(to), Some(vectors)) = (links, sampler.customer_link_vectors()) {
+            let (chunks, from) = (RowChunks::of_length(to.ncols()), number * (*factors + 2));
+            chunks.for_each(
+                chunks.split_mut(to).zip(chunks.split(vectors)),
+                cancelled,
+                |_, (mut to, vectors)| {
+                    to.slice_mut(s![.., from..from + vectors.ncols()]).assign(&vectors);
+                    Ok(())
+                },
+            )?;
         }
         let scale = 1.0 / (*samples as f32).sqrt();
         let (start, factors) = (number * (*factors + 2), *factors);
         for (to, from, bias, one) in [(customers, &sample.customers, 0, 1), (movies, &sample.movies, 1, 0)] {
-            let turns = Turns::of_length(to.factors.ncols());
-            let from = turns.of(&from.factors).zip(turns.of(&from.biases));
-            turns.visit(
-                turns.of_mut(&mut to.factors).zip(from),
+            let chunks = RowChunks::of_length(to.factors.ncols());
+            let from = chunks.split(&from.factors).zip(chunks.split(&from.biases));
+            chunks.for_each(
+                chunks.split_mut(&mut to.factors).zip(from),
                 cancelled,
                 |_, (mut to, (vectors, biases))| {
                     for ((mut to, vector), their_bias) in
@@ -230,9 +234,9 @@ impl Kept {
         let sides =
             [(&mut model.customers, &matrix.by_customer, 0), (&mut model.movies, &matrix.by_movie, 1)];
         for (side, sparse, bias) in sides {
-            let turns = Turns::of_length(side.factors.ncols());
-            let rows = turns.of_mut(&mut side.factors).zip(turns.of_mut(&mut side.biases));
-            turns.visit(rows, cancelled, |from, (mut vectors, means)| {
+            let chunks = RowChunks::of_length(side.factors.ncols());
+            let rows = chunks.split_mut(&mut side.factors).zip(chunks.split_mut(&mut side.biases));
+            chunks.for_each(rows, cancelled, |from, (mut vectors, means)| {
                 for (row, (mut vector, mean)) in (from..).zip(vectors.rows_mut().into_iter().zip(means)) {
                     if sparse.count(row) == 0 {
                         vector.fill(0.0);

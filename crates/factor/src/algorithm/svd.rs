@@ -9,7 +9,7 @@ use crate::algorithm::regularization::PRIOR_COUNT;
 use crate::algorithm::run::{Course, Run, Size, Trained};
 use crate::algorithm::start::start;
 use crate::descent::Strata;
-use crate::descent::kernel::Pace;
+use crate::descent::kernel::StepParams;
 use crate::error::Error;
 use crate::model::{Model, SCALE, Side};
 use crate::ratings::Ratings;
@@ -98,11 +98,11 @@ impl Params {
     }
 
     /// What the steps of an epoch, counted from 0, have in common.
-    fn pace(&self, mean: f32, epoch: usize) -> Pace {
-        Pace {
+    fn step_params(&self, mean: f32, epoch: usize) -> StepParams {
+        StepParams {
             factors: self.factors,
             mean,
-            rate: (self.learning_rate * self.decay.powf(epoch as f64)) as f32,
+            learning_rate: (self.learning_rate * self.decay.powf(epoch as f64)) as f32,
             regularization: self.regularization as f32,
             bias_regularization: self.bias_regularization as f32,
         }
@@ -118,7 +118,7 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
     params.check()?;
     let cancelled = run.cancelled;
     let mut course = Course::new(matrix, run, params.iterations, params.tolerance)?;
-    let instructions = InstructionSet::available()[0];
+    let instructions = InstructionSet::fastest();
     // Nothing is known of customers: their first steps make them differ.
     let movies = start(matrix, params.factors, params.seed, cancelled)?;
     let customers = Side::zeros(matrix.by_customer.rows(), params.factors)?;
@@ -126,9 +126,9 @@ pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Resul
         Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None };
     let mut strata = Strata::new(matrix, &model, PRIOR_COUNT, cancelled)?;
     loop {
-        let error = strata.epoch(instructions, params.pace(model.mean, course.number), cancelled)?;
+        let error = strata.epoch(instructions, params.step_params(model.mean, course.number), cancelled)?;
         let train_rmse = (error / matrix.ratings() as f64).sqrt();
-        let is_finite = strata.give(&mut model, cancelled)?;
+        let is_finite = strata.copy_to(&mut model, cancelled)?;
         // Any one rating predicted for all would be nearer. No number is in no range.
         let is_sane = (0.0..=f64::from(SCALE.1 - SCALE.0)).contains(&train_rmse);
         if !is_finite || !is_sane {

@@ -126,10 +126,10 @@ impl Params {
             + PackedSide::memory(customers + movies, self.factors);
         // Movies' vectors, those that the model is stored with, customers' vectors, and the learning of either.
         let of_movies = (1 + copies) * Link::memory(movies, self.factors);
-        let learning = Link::learning(customers, movies, self.factors);
+        let learning = Link::fit_memory(customers, movies, self.factors);
         let links = match self.link_movies {
             true => {
-                let learning = learning.max(Link::learning(movies, customers, self.factors));
+                let learning = learning.max(Link::fit_memory(movies, customers, self.factors));
                 of_movies + Link::memory(customers, self.factors) + learning
             }
             false => of_movies + learning,
@@ -201,7 +201,7 @@ impl Linked {
     ) -> Result<f64, Error> {
         let Linked { model: Model { mean, customers, movies, links, .. }, packed_movies, of_movies, .. } =
             self;
-        packed_movies.take(movies, cancelled)?;
+        packed_movies.pack(movies, cancelled)?;
         let half = LinkedSideSystems {
             side: "customer",
             sparse: &matrix.by_customer,
@@ -224,7 +224,7 @@ impl Linked {
     ) -> Result<f64, Error> {
         let Linked { model: Model { mean, customers, movies, .. }, packed_customers, of_customers, .. } =
             self;
-        packed_customers.take(customers, cancelled)?;
+        packed_customers.pack(customers, cancelled)?;
         let half = LinkedSideSystems {
             side: "movie",
             sparse: &matrix.by_movie,
@@ -269,19 +269,19 @@ impl LinkedSideSystems<'_> {
                     |ratings: usize| (ratings as f64 + params.prior_count) / (average + params.prior_count);
                 let (weight, factors) = (|ratings| weight(ratings) as f32, rows.factors.view());
                 let regularization = params.link_regularization;
-                link.learn((sparse, transpose), factors, weight, regularization, None, cancelled)?;
+                link.fit((sparse, transpose), factors, weight, regularization, None, cancelled)?;
                 Some(&*link)
             }
             link => link.map(|(link, _)| &*link),
         };
-        let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
+        let half = HalfSweep { side, sparse, others, mean, precision: None, cg_steps: 0, cancelled };
         half.solve(rows, |row, prior: &mut Prior| {
             prior.ridge = ridge(params.regularization, sparse.count(row), params.prior_count);
             prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), params.prior_count);
             if let Some(link) = link {
-                let pull = &mut prior.pull[..params.factors];
-                link.expect(sparse.row(row).0, pull);
-                pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
+                let linear = &mut prior.linear[..params.factors];
+                link.prior_mean(sparse.row(row).0, linear);
+                linear.iter_mut().for_each(|entry| *entry *= prior.ridge);
             }
         })
     }

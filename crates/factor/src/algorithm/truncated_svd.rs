@@ -24,7 +24,7 @@ use crate::ratings::Ratings;
 use crate::ratings::builder::MatrixBuilder;
 use crate::ratings::matrix::RatingMatrix;
 use crate::ratings::sparse::Sparse;
-use crate::rows::{Turns, sum};
+use crate::rows::{RowChunks, sum};
 
 #[cfg(test)]
 mod tests;
@@ -197,8 +197,8 @@ impl Centred<'_> {
         let mut tall = zeros((self.matrix.by_customer.rows(), width))?;
         let mut basis = zeros((self.matrix.by_movie.rows(), width))?;
         // A row's numbers are its own, whichever thread draws them.
-        let turns = Turns::of_length(width);
-        turns.visit(turns.of_mut(&mut tall), self.cancelled, |from, mut rows| {
+        let chunks = RowChunks::of_length(width);
+        chunks.for_each(chunks.split_mut(&mut tall), self.cancelled, |from, mut rows| {
             for (row, mut numbers) in (from as u64..).zip(rows.rows_mut()) {
                 let mut rng = generator(hash(params.seed as u64 ^ hash(row)) as i64);
                 numbers.iter_mut().for_each(|number| *number = StandardNormal.sample(&mut rng));
@@ -244,8 +244,8 @@ impl Centred<'_> {
             self.cancelled,
         )?;
         let flips = self.flips(&movies.factors)?;
-        let turns = Turns::of_length(factors);
-        turns.visit(turns.of_mut(&mut movies.factors), self.cancelled, |_, mut rows| {
+        let chunks = RowChunks::of_length(factors);
+        chunks.for_each(chunks.split_mut(&mut movies.factors), self.cancelled, |_, mut rows| {
             for mut row in rows.rows_mut() {
                 row.iter_mut().zip(&flips).for_each(|(entry, &flip)| *entry *= flip);
             }
@@ -268,7 +268,7 @@ impl Centred<'_> {
     /// Of each column -1 where its entry of largest size, the first one of several, is negative, and 1 elsewhere.
     fn flips(&self, factors: &Array2<f32>) -> Result<Vec<f32>, Error> {
         let columns = factors.ncols();
-        let turns = Turns::of_length(columns);
+        let chunks = RowChunks::of_length(columns);
         let larger = |largest: &mut f32, entry: f32| {
             if entry.abs() > largest.abs() {
                 *largest = entry;
@@ -284,7 +284,7 @@ impl Centred<'_> {
             all.iter_mut().zip(part).for_each(|(largest, entry)| larger(largest, entry));
         };
         let mut largest =
-            turns.sum(factors.nrows(), FLIP_PARTS, self.cancelled, || try_vec(columns), add, join)?;
+            chunks.sum(factors.nrows(), FLIP_PARTS, self.cancelled, || try_vec(columns), add, join)?;
         largest.iter_mut().for_each(|entry| *entry = if *entry < 0.0 { -1.0 } else { 1.0 });
         Ok(largest)
     }
@@ -296,8 +296,8 @@ impl Centred<'_> {
         left: &Array2<f64>,
         singular_values: Vec<f64>,
     ) -> Result<Spectrum, Error> {
-        let turns = Turns::of_length(tall.ncols());
-        let sum = turns.sum_columns(tall.dim(), self.cancelled, |sums, rows| {
+        let chunks = RowChunks::of_length(tall.ncols());
+        let sum = chunks.sum_columns(tall.dim(), self.cancelled, |sums, rows| {
             for row in tall.slice(s![rows, ..]).rows() {
                 sums.iter_mut().zip(row).for_each(|(sum, entry)| *sum += entry);
             }

@@ -8,7 +8,7 @@ use minicbor::encode::write::EndOfSlice;
 use minicbor::{Decoder, Encoder};
 
 use crate::archive::fields::{About, Archive, ArchiveError, Point, Rows, VALUES_PER_CHECK, go_on};
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 
 type EncodeError<W> = minicbor::encode::Error<<W as Write>::Error>;
 
@@ -310,7 +310,7 @@ fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<Point>, ArchiveError> {
     if points > (decoder.input().len() - decoder.position()) as u64 {
         return Err(invalid("the curve has fewer iterations than it states"));
     }
-    let mut curve = try_room(points as usize)?;
+    let mut curve = try_with_capacity(points as usize)?;
     for _ in 0..points {
         if decoder.array()? != Some(4) {
             return Err(invalid("an iteration is not four numbers"));

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use crate::algorithm::Algorithm;
 use crate::archive::contents::{Columns, Contents, Shape};
 use crate::archive::fields::{About, Archive, ArchiveError, FORMAT, Rows, VALUES_PER_CHECK, go_on};
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::samples::Samples;
 
@@ -155,7 +155,7 @@ fn numbers<T>(
     number: fn([u8; 4]) -> T,
     cancelled: &AtomicBool,
 ) -> Result<Vec<T>, ArchiveError> {
-    let mut numbers = try_room(words.len())?;
+    let mut numbers = try_with_capacity(words.len())?;
     for words in words.chunks(VALUES_PER_CHECK) {
         go_on(cancelled)?;
         numbers.extend(words.iter().copied().map(number));

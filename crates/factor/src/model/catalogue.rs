@@ -9,7 +9,7 @@ use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::error::{Error, check};
-use crate::memory::{Aligned, try_room, try_vec};
+use crate::memory::{Aligned, try_vec, try_with_capacity};
 use crate::model::Side;
 use crate::model::samples::{Samples, Spread};
 use crate::model::top_n::Best;
@@ -95,7 +95,7 @@ impl Catalogue {
 
     /// A movie's vector.
     pub fn vector(&self, movie: usize) -> Result<Vec<f32>, Error> {
-        let mut vector = try_room(self.factors)?;
+        let mut vector = try_with_capacity(self.factors)?;
         vector.extend(self.entries(movie));
         Ok(vector)
     }
@@ -108,8 +108,8 @@ impl Catalogue {
 
     /// Scores every movie: one number each.
     pub fn score(&self, taste: Taste<'_>) -> Result<Vec<f32>, Error> {
-        let instructions = InstructionSet::available()[0];
-        let mut scores = try_room(self.movies.next_multiple_of(BLOCK))?;
+        let instructions = InstructionSet::fastest();
+        let mut scores = try_with_capacity(self.movies.next_multiple_of(BLOCK))?;
         let mut sums = [[0.0; BLOCK]; 1];
         for block in 0..self.movies.div_ceil(BLOCK) {
             self.score_block(instructions, block, &[taste], &[f32::INFINITY], &mut sums);
@@ -146,7 +146,7 @@ impl Catalogue {
 
     /// [`Samples::deviation`] of a customer's vector and every movie's; 0 where there is none.
     pub fn deviations(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
-        let mut spreads = try_room(self.movies)?;
+        let mut spreads = try_with_capacity(self.movies)?;
         spreads.resize(self.movies, Spread::default());
         let mut products = self.sums()?;
         for part in self.samples.parts() {
@@ -190,8 +190,8 @@ impl Catalogue {
         is_left_out: impl Fn(usize, usize) -> bool + Sync,
         cancelled: &AtomicBool,
     ) -> Result<Vec<Vec<(i32, f32)>>, Error> {
-        let instructions = InstructionSet::available()[0];
-        let mut lists: Vec<Vec<(i32, f32)>> = try_room(rows.len())?;
+        let instructions = InstructionSet::fastest();
+        let mut lists: Vec<Vec<(i32, f32)>> = try_with_capacity(rows.len())?;
         lists.resize_with(rows.len(), Vec::new);
         let turns =
             lists.par_chunks_mut(CUSTOMERS_PER_CHECK).zip(rows.into_par_iter().step_by(CUSTOMERS_PER_CHECK));

@@ -17,7 +17,7 @@ use crate::model::metrics::{Errors, Metrics};
 use crate::model::samples::Samples;
 use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::{Turns, sum};
+use crate::rows::{RowChunks, sum};
 
 /// Ratings whose squared errors are summed up by one thread before the sums are added: the size decides the rounding.
 const RATINGS_PER_ERROR_SUM: usize = 16 * 1024;
@@ -67,9 +67,9 @@ impl Side {
     /// Takes over all numbers of another one of the same size.
     fn copy_from(&mut self, from: &Side, cancelled: &AtomicBool) -> Result<(), Error> {
         copy(&from.factors, &mut self.factors, cancelled)?;
-        let turns = Turns::of_length(1);
-        turns.visit(
-            turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)),
+        let chunks = RowChunks::of_length(1);
+        chunks.for_each(
+            chunks.split_mut(&mut self.biases).zip(chunks.split(&from.biases)),
             cancelled,
             |_, (mut to, from)| {
                 to.assign(&from);
@@ -140,9 +140,9 @@ impl Model {
 
     /// How well its predictions meet ratings, in rayon's current pool; none where there are no ratings.
     pub fn judge(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
-        let turns = Turns::of_length(self.movies.factors.ncols());
-        let columns = (turns.of_slice(&ratings.customers, 1), turns.of_slice(&ratings.movies, 1));
-        let columns = columns.0.zip(columns.1).zip(turns.of_slice(&ratings.values, 1));
+        let chunks = RowChunks::of_length(self.movies.factors.ncols());
+        let columns = (chunks.split_slice(&ratings.customers, 1), chunks.split_slice(&ratings.movies, 1));
+        let columns = columns.0.zip(columns.1).zip(chunks.split_slice(&ratings.values, 1));
         let judge = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
             let mut errors = Errors::default();
             for ((&customer, &movie), &value) in customers.iter().zip(movies).zip(values) {
@@ -150,7 +150,7 @@ impl Model {
             }
             errors
         };
-        let errors = turns.reduce(columns, cancelled, Errors::default, judge, Errors::plus)?;
+        let errors = chunks.reduce(columns, cancelled, Errors::default, judge, Errors::plus)?;
         Ok(errors.metrics())
     }
 
@@ -189,8 +189,8 @@ pub(crate) fn copy_links(
 
 /// Copies a matrix to another one of the same size, in rayon's current pool.
 fn copy(from: &Array2<f32>, to: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
-    let turns = Turns::of_length(from.ncols());
-    turns.visit(turns.of_mut(to).zip(turns.of(from)), cancelled, |_, (mut to, from)| {
+    let chunks = RowChunks::of_length(from.ncols());
+    chunks.for_each(chunks.split_mut(to).zip(chunks.split(from)), cancelled, |_, (mut to, from)| {
         to.assign(&from);
         Ok(())
     })

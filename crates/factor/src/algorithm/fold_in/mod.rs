@@ -16,7 +16,7 @@ use crate::algorithm::{Algorithm, baseline, truncated_svd};
 use crate::error::Error;
 use crate::linear::dense::RIDGE;
 use crate::linear::symmetric::{PANEL, add_products, factorise, solve};
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::samples::Samples;
 
@@ -126,7 +126,7 @@ impl FoldedIn {
         let product = |vector: &[f32]| {
             vector.iter().zip(shares).map(|(&entry, &share)| f64::from(entry) * share).sum::<f64>()
         };
-        let mut contributions = try_room(rated.len())?;
+        let mut contributions = try_with_capacity(rated.len())?;
         contributions.extend(rated.iter().map(|(rating, bias, factors, links)| {
             self.targets.of(rating, bias) * (product(factors) + last[0])
                 + self.targets.weight * product(links)
@@ -171,7 +171,7 @@ impl Algorithm {
             Algorithm::Bpmf(_) => {
                 let length = CustomerPrior::of(samples.factors()).length(samples.count());
                 let fitting = prior.filter(|prior| samples.count() > 1 && prior.len() == length);
-                let mut copy = try_room(length)?;
+                let mut copy = try_with_capacity(length)?;
                 copy.extend_from_slice(fitting.ok_or(Error::NoFoldIn { algorithm: self.name() })?);
                 Shared::Prior(samples, copy)
             }
@@ -326,7 +326,7 @@ impl FoldedIn {
             last[0] += target;
         }
         system.solve(&mut solution);
-        let mut factors = try_room(rated.factors)?;
+        let mut factors = try_with_capacity(rated.factors)?;
         factors.extend(solution[..rated.factors].iter().map(|&factor| factor as f32));
         Ok(FoldedIn { bias: solution[rated.factors] as f32, factors, system, targets })
     }

@@ -1,7 +1,7 @@
 //! The ratings that a customer is found by, and what each of them leaves to be explained.
 
 use crate::error::Error;
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 
 /// Ratings, and what the model knows of their movies. Room for all of them is reserved before the first.
 #[derive(Clone, Debug, Default)]
@@ -22,9 +22,9 @@ impl Rated {
         Ok(Rated {
             factors,
             links,
-            ratings: try_room(ratings)?,
-            biases: try_room(ratings)?,
-            vectors: try_room(ratings.saturating_mul(factors + links))?,
+            ratings: try_with_capacity(ratings)?,
+            biases: try_with_capacity(ratings)?,
+            vectors: try_with_capacity(ratings.saturating_mul(factors + links))?,
         })
     }
 
