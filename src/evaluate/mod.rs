@@ -133,7 +133,7 @@ fn has_learned_from(row: &model::ModelRow, probe: Digest) -> Result<Option<bool>
         SPARED.all(&[row.model_id.into()], |row| Ok((row.need::<String>(1, "model")?, row.get::<i64>(2))))?;
     Ok(match spared.first() {
         Some((train_on, _)) if train_on == "all" => Some(true),
-        Some((_, Some(digest))) if *digest == probe.number() => Some(false),
+        Some((_, Some(digest))) if *digest == probe.to_i64() => Some(false),
         _ => None,
     })
 }

@@ -47,7 +47,7 @@ pub struct JudgedBy {
 
 impl JudgedBy {
     pub fn of(judges: &Judges) -> JudgedBy {
-        JudgedBy { ratings: judges.ratings.len() as i64, digest: judges.digest.number() }
+        JudgedBy { ratings: judges.ratings.len() as i64, digest: judges.digest.to_i64() }
     }
 }
 

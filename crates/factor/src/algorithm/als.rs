@@ -82,10 +82,10 @@ impl Trainer for Params {
         let sides = |customers: usize| {
             let rows = customers + movies;
             let implicit = if self.implicit_weight > 0.0 {
-                let learning = |rows, others| Implicit::learning(rows, others, self.factors);
+                let fitting = |rows, others| Implicit::fit_memory(rows, others, self.factors);
                 Implicit::memory(customers, self.factors)
                     + Implicit::memory(movies, self.factors)
-                    + learning(customers, movies).max(learning(movies, customers))
+                    + fitting(customers, movies).max(fitting(movies, customers))
                     + copies * movies * self.factors * size_of::<f32>()
             } else {
                 0
@@ -242,10 +242,10 @@ impl<'a> Sides<'a> {
         let Sides { data: TrainingData { matrix, interactions, .. }, model, packed_movies, implicit, .. } =
             self;
         let Model { mean, customers, movies, links, .. } = model;
-        packed_movies.take(movies, cancelled)?;
+        packed_movies.pack(movies, cancelled)?;
         let mut of_movies = implicit.as_mut().map(|(of_movies, _)| of_movies);
         if let Some(of_movies) = &mut of_movies {
-            of_movies.learn(&interactions.by_movie, customers.factors.view(), cancelled)?;
+            of_movies.fit(&interactions.by_movie, customers.factors.view(), cancelled)?;
         }
         let systems = SideSystems {
             side: "customer",
@@ -267,10 +267,10 @@ impl<'a> Sides<'a> {
             data: TrainingData { matrix, interactions, .. }, model, packed_customers, implicit, ..
         } = self;
         let Model { mean, customers, movies, .. } = model;
-        packed_customers.take(customers, cancelled)?;
+        packed_customers.pack(customers, cancelled)?;
         let mut of_customers = implicit.as_mut().map(|(_, of_customers)| of_customers);
         if let Some(of_customers) = &mut of_customers {
-            of_customers.learn(&interactions.by_customer, movies.factors.view(), cancelled)?;
+            of_customers.fit(&interactions.by_customer, movies.factors.view(), cancelled)?;
         }
         let systems = SideSystems {
             side: "movie",
@@ -303,11 +303,11 @@ impl SideSystems<'_> {
     ) -> Result<f64, Error> {
         let SideSystems { side, sparse, interactions, others, mean } = *self;
         let precision = implicit.map(|implicit| &implicit.precision[..]);
-        let half = HalfSweep { side, sparse, others, mean, precision, steps: params.cg_steps, cancelled };
+        let half = HalfSweep { side, sparse, others, mean, precision, cg_steps: params.cg_steps, cancelled };
         half.solve(rows, |row, prior: &mut Prior| {
             (prior.ridge, prior.bias_ridge) = params.ridges(sparse.count(row));
             if let Some(implicit) = implicit {
-                implicit.pull(interactions.row(row).0, &mut prior.pull[..params.factors]);
+                implicit.linear_term(interactions.row(row).0, &mut prior.linear[..params.factors]);
             }
         })
     }

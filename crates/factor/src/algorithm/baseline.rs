@@ -17,7 +17,7 @@ use crate::algorithm::start::{movie_bias, ratio};
 use crate::algorithm::trainer::Trainer;
 use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
 use crate::error::{Error, check};
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 use crate::model::{Model, Side};
 use crate::ratings::matrix::RatingMatrix;
 
@@ -163,7 +163,7 @@ fn popularity(matrix: &RatingMatrix) -> Result<Model, Error> {
         squares += difference * difference * count;
     }
     let slope = f64::from(ratio(products, squares)).max(0.0);
-    let mut order: Vec<(usize, usize)> = try_room(matrix.by_movie.rows())?;
+    let mut order: Vec<(usize, usize)> = try_with_capacity(matrix.by_movie.rows())?;
     order.extend(rated().map(|movie| (matrix.by_movie.count(movie), movie)));
     order.sort_unstable();
     let mut previous = None::<(usize, f32)>;

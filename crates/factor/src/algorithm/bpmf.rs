@@ -34,7 +34,7 @@ use crate::model::metrics::Errors;
 use crate::model::sample_layout::SampleLayout;
 use crate::model::{Model, clamp};
 use crate::ratings::Ratings;
-use crate::rows::Turns;
+use crate::rows::RowChunks;
 
 parameters! {
     /// Length of each customer's and movie's vector in one sample.
@@ -107,7 +107,7 @@ impl Trainer for Params {
         let start = self.start_model(data, cancelled)?;
         let mut sampler = Sampler::new((matrix, interactions), start, self.links, self.seed)?;
         let layout = SampleLayout::new(self.samples, self.factors);
-        let has_links = sampler.customers_links().is_some();
+        let has_links = sampler.customer_link_vectors().is_some();
         let mut posterior_samples = PosteriorSamples::new(matrix, layout, has_links)?;
         // For each held-out rating, the sum of the predictions of all samples that were kept so far.
         let mut predictions: Vec<f64> = try_vec(held_out.len())?;
@@ -116,7 +116,7 @@ impl Trainer for Params {
             // Each sweep before the first kept one is evaluated alone.
             let is_first = sweep <= self.burn_in + 1;
             let count = sweep.saturating_sub(self.burn_in).max(1) as f64;
-            let turns = Turns::of_length(self.factors);
+            let chunks = RowChunks::of_length(self.factors);
             let evaluate = |from: usize, sums: &mut [f64]| {
                 let mut errors = Errors::default();
                 for (rating, sum) in (from..).zip(sums) {
@@ -127,8 +127,8 @@ impl Trainer for Params {
                 }
                 errors
             };
-            let sums = turns.of_slice_mut(&mut predictions, 1);
-            let errors = turns.reduce(sums, cancelled, Errors::default, evaluate, Errors::plus)?;
+            let sums = chunks.split_slice_mut(&mut predictions, 1);
+            let errors = chunks.reduce(sums, cancelled, Errors::default, evaluate, Errors::plus)?;
             if sweep > self.burn_in {
                 posterior_samples.keep(&sampler, sweep - self.burn_in - 1, cancelled)?;
             }

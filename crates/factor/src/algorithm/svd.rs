@@ -13,7 +13,7 @@ use crate::algorithm::start::start;
 use crate::algorithm::trainer::Trainer;
 use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
 use crate::descent::Strata;
-use crate::descent::kernel::Pace;
+use crate::descent::kernel::StepParams;
 use crate::error::Error;
 use crate::model::{Model, SCALE, Side};
 use crate::simd::InstructionSet;
@@ -72,7 +72,7 @@ impl Trainer for Params {
     fn train(&self, data: TrainingData<'_>, callbacks: &mut Callbacks<'_>) -> Result<Trained, Error> {
         let (matrix, cancelled) = (data.matrix, callbacks.cancelled);
         let mut training = TrainingLoop::new(data, callbacks, self.iterations, self.tolerance)?;
-        let instructions = InstructionSet::available()[0];
+        let instructions = InstructionSet::fastest();
         // Customers start from zero: their first steps make them differ, because the movies do.
         let movies = start(matrix, self.factors, self.seed, cancelled)?;
         let customers = Side::zeros(matrix.by_customer.rows(), self.factors)?;
@@ -80,9 +80,9 @@ impl Trainer for Params {
             Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None };
         let mut strata = Strata::new(matrix, &model, PRIOR_COUNT, cancelled)?;
         loop {
-            let pace = self.pace(model.mean, training.completed);
-            let squared_error = strata.epoch(instructions, pace, cancelled)?;
-            let is_finite = strata.give(&mut model, cancelled)?;
+            let step_params = self.step_params(model.mean, training.completed);
+            let squared_error = strata.epoch(instructions, step_params, cancelled)?;
+            let is_finite = strata.copy_to(&mut model, cancelled)?;
             // To predict the same rating for every pair would be better than a larger error. NaN is in no range.
             let widest = f64::from(SCALE.1 - SCALE.0);
             if !is_finite || !(0.0..=widest).contains(&training.train_rmse(squared_error)) {
@@ -111,11 +111,11 @@ impl FoldIn for Params {
 
 impl Params {
     /// What all steps of an epoch have in common. Epochs are counted from 0.
-    fn pace(&self, mean: f32, epoch: usize) -> Pace {
-        Pace {
+    fn step_params(&self, mean: f32, epoch: usize) -> StepParams {
+        StepParams {
             factors: self.factors,
             mean,
-            rate: (self.learning_rate * self.decay.powf(epoch as f64)) as f32,
+            learning_rate: (self.learning_rate * self.decay.powf(epoch as f64)) as f32,
             regularization: self.regularization as f32,
             bias_regularization: self.bias_regularization as f32,
         }

@@ -75,13 +75,13 @@ impl Trainer for Params {
             + PackedSide::memory(customers + movies, self.factors);
         // The links of movies and their copy in the model, the links of customers, and the regression of either.
         let of_movies = (1 + copies) * Link::memory(movies, self.factors);
-        let learning = Link::learning(customers, movies, self.factors);
+        let fitting = Link::fit_memory(customers, movies, self.factors);
         let links = match self.link_movies {
             true => {
-                let learning = learning.max(Link::learning(movies, customers, self.factors));
-                of_movies + Link::memory(customers, self.factors) + learning
+                let fitting = fitting.max(Link::fit_memory(movies, customers, self.factors));
+                of_movies + Link::memory(customers, self.factors) + fitting
             }
-            false => of_movies + learning,
+            false => of_movies + fitting,
         };
         factors + links + Scratch::memory(self.factors) * threads
     }
@@ -202,7 +202,7 @@ impl<'a> LinkedSides<'a> {
     ) -> Result<f64, Error> {
         let LinkedSides { data: TrainingData { matrix, interactions, .. }, model, .. } = self;
         let Model { mean, customers, movies, links, .. } = model;
-        self.packed_movies.take(movies, cancelled)?;
+        self.packed_movies.pack(movies, cancelled)?;
         let systems = LinkedSideSystems {
             side: "customer",
             sparse: &matrix.by_customer,
@@ -226,7 +226,7 @@ impl<'a> LinkedSides<'a> {
     ) -> Result<f64, Error> {
         let LinkedSides { data: TrainingData { matrix, interactions, .. }, model, .. } = self;
         let Model { mean, customers, movies, .. } = model;
-        self.packed_customers.take(customers, cancelled)?;
+        self.packed_customers.pack(customers, cancelled)?;
         let systems = LinkedSideSystems {
             side: "movie",
             sparse: &matrix.by_movie,
@@ -270,19 +270,19 @@ impl LinkedSideSystems<'_> {
                     |ratings: usize| (ratings as f64 + params.prior_count) / (average + params.prior_count);
                 let (weight, factors) = (|ratings| weight(ratings) as f32, rows.factors.view());
                 let (sides, lambda) = ((interactions, transposed_interactions), params.link_regularization);
-                link.learn(sides, factors, weight, lambda, None, cancelled)?;
+                link.fit(sides, factors, weight, lambda, None, cancelled)?;
                 Some(&*link)
             }
             // Rows that were not solved yet tell nothing of the links.
             link => link.map(|(link, _)| &*link),
         };
-        let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
+        let half = HalfSweep { side, sparse, others, mean, precision: None, cg_steps: 0, cancelled };
         half.solve(rows, |row, prior: &mut Prior| {
             (prior.ridge, prior.bias_ridge) = params.ridges(sparse.count(row));
             if let Some(link) = link {
-                let pull = &mut prior.pull[..params.factors];
-                link.expect(interactions.row(row).0, pull);
-                pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
+                let linear = &mut prior.linear[..params.factors];
+                link.prior_mean(interactions.row(row).0, linear);
+                linear.iter_mut().for_each(|entry| *entry *= prior.ridge);
             }
         })
     }

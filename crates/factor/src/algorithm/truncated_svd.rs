@@ -28,7 +28,7 @@ use crate::model::sample_layout::SampleLayout;
 use crate::model::{Model, Side};
 use crate::random::{generator, hash};
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::{Turns, sum};
+use crate::rows::{RowChunks, sum};
 
 #[cfg(test)]
 mod tests;
@@ -225,8 +225,8 @@ impl Centred<'_> {
         let mut tall = zeros((self.matrix.by_customer.rows(), width))?;
         let mut basis = zeros((self.matrix.by_movie.rows(), width))?;
         // Each row has a generator of its own, so that it does not matter which thread draws.
-        let turns = Turns::of_length(width);
-        turns.visit(turns.of_mut(&mut tall), self.cancelled, |from, mut rows| {
+        let chunks = RowChunks::of_length(width);
+        chunks.for_each(chunks.split_mut(&mut tall), self.cancelled, |from, mut rows| {
             for (row, mut entries) in (from as u64..).zip(rows.rows_mut()) {
                 let mut rng = generator(hash(params.seed as u64 ^ hash(row)) as i64);
                 entries.iter_mut().for_each(|entry| *entry = StandardNormal.sample(&mut rng));
@@ -272,8 +272,8 @@ impl Centred<'_> {
             self.cancelled,
         )?;
         let flips = self.flips(&movies.factors)?;
-        let turns = Turns::of_length(factors);
-        turns.visit(turns.of_mut(&mut movies.factors), self.cancelled, |_, mut rows| {
+        let chunks = RowChunks::of_length(factors);
+        chunks.for_each(chunks.split_mut(&mut movies.factors), self.cancelled, |_, mut rows| {
             for mut row in rows.rows_mut() {
                 row.iter_mut().zip(&flips).for_each(|(entry, &flip)| *entry *= flip);
             }
@@ -296,7 +296,7 @@ impl Centred<'_> {
     /// For each column, -1 if its entry of largest absolute value (the first one of several) is negative, and else 1.
     fn flips(&self, factors: &Array2<f32>) -> Result<Vec<f32>, Error> {
         let columns = factors.ncols();
-        let turns = Turns::of_length(columns);
+        let chunks = RowChunks::of_length(columns);
         let larger = |largest: &mut f32, entry: f32| {
             if entry.abs() > largest.abs() {
                 *largest = entry;
@@ -312,7 +312,7 @@ impl Centred<'_> {
             all.iter_mut().zip(part).for_each(|(largest, entry)| larger(largest, entry));
         };
         let mut largest =
-            turns.sum(factors.nrows(), FLIP_PARTS, self.cancelled, || try_vec(columns), add, join)?;
+            chunks.sum(factors.nrows(), FLIP_PARTS, self.cancelled, || try_vec(columns), add, join)?;
         largest.iter_mut().for_each(|entry| *entry = if *entry < 0.0 { -1.0 } else { 1.0 });
         Ok(largest)
     }
@@ -324,8 +324,8 @@ impl Centred<'_> {
         left: &Array2<f64>,
         singular_values: Vec<f64>,
     ) -> Result<SingularValues, Error> {
-        let turns = Turns::of_length(tall.ncols());
-        let sum = turns.sum_columns(tall.dim(), self.cancelled, |sums, rows| {
+        let chunks = RowChunks::of_length(tall.ncols());
+        let sum = chunks.sum_columns(tall.dim(), self.cancelled, |sums, rows| {
             for row in tall.slice(s![rows, ..]).rows() {
                 sums.iter_mut().zip(row).for_each(|(sum, entry)| *sum += entry);
             }

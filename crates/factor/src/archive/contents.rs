@@ -10,7 +10,7 @@ use minicbor::{Decoder, Encoder};
 use crate::archive::fields::{
     Archive, ArchiveError, ArchivedSide, CurvePoint, ModelMetadata, VALUES_PER_CHECK, check_cancelled,
 };
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 
 type EncodeError<W> = minicbor::encode::Error<<W as Write>::Error>;
 
@@ -70,7 +70,7 @@ pub(super) fn size(metadata: &ModelMetadata, sides: [ColumnLengths; 2], prior: O
     }
 }
 
-/// Writes the contents. `to` must have the length that [`size`] returns.
+/// Writes the contents. `to` must have the length that [`size`] rechunks.
 pub(super) fn encode(archive: &Archive, to: &mut [u8], cancelled: &AtomicBool) -> Result<(), ArchiveError> {
     let Archive { metadata, customers, movies, prior } = archive;
     let sides = [customers, movies];
@@ -319,7 +319,7 @@ fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<CurvePoint>, ArchiveError
     if points > (decoder.input().len() - decoder.position()) as u64 {
         return Err(invalid("the curve has fewer iterations than it states"));
     }
-    let mut curve = try_room(points as usize)?;
+    let mut curve = try_with_capacity(points as usize)?;
     for _ in 0..points {
         if decoder.array()? != Some(4) {
             return Err(invalid("an iteration does not have four values"));

@@ -15,7 +15,7 @@ use crate::archive::contents::{ColumnLengths, Columns, Contents};
 use crate::archive::fields::{
     Archive, ArchiveError, ArchivedSide, FORMAT, ModelMetadata, VALUES_PER_CHECK, check_cancelled,
 };
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::sample_layout::SampleLayout;
 
@@ -160,7 +160,7 @@ fn convert<T>(
     value: fn([u8; 4]) -> T,
     cancelled: &AtomicBool,
 ) -> Result<Vec<T>, ArchiveError> {
-    let mut values = try_room(words.len())?;
+    let mut values = try_with_capacity(words.len())?;
     for words in words.chunks(VALUES_PER_CHECK) {
         check_cancelled(cancelled)?;
         values.extend(words.iter().copied().map(value));

@@ -7,7 +7,7 @@ use ndarray::ArrayView1;
 use rayon::prelude::*;
 
 use crate::error::{Error, check};
-use crate::memory::{Aligned, try_room, try_vec};
+use crate::memory::{Aligned, try_vec, try_with_capacity};
 use crate::model::Side;
 use crate::model::sample_layout::{PredictionMoments, SampleLayout};
 use crate::model::scoring::{BLOCK, CustomerQuery, score_block};
@@ -82,7 +82,7 @@ impl Catalogue {
 
     /// A copy of a movie's vector.
     pub fn vector(&self, movie: usize) -> Result<Vec<f32>, Error> {
-        let mut vector = try_room(self.factors)?;
+        let mut vector = try_with_capacity(self.factors)?;
         vector.extend(self.entries(movie));
         Ok(vector)
     }
@@ -101,8 +101,8 @@ impl Catalogue {
 
     /// The score of every movie for one customer, not clamped to the scale.
     pub fn score(&self, query: CustomerQuery<'_>) -> Result<Vec<f32>, Error> {
-        let instructions = InstructionSet::available()[0];
-        let mut scores = try_room(self.movies.next_multiple_of(BLOCK))?;
+        let instructions = InstructionSet::fastest();
+        let mut scores = try_with_capacity(self.movies.next_multiple_of(BLOCK))?;
         let mut sums = [[0.0; BLOCK]; 1];
         for block in 0..self.movies.div_ceil(BLOCK) {
             score_block(instructions, self.block(block), &[query], &[f32::INFINITY], &mut sums);
@@ -139,7 +139,7 @@ impl Catalogue {
 
     /// [`SampleLayout::deviation`] of a customer's vector with the vector of every movie; 0 instead of `None`.
     pub fn deviations(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
-        let mut moments = try_room(self.movies)?;
+        let mut moments = try_with_capacity(self.movies)?;
         moments.resize(self.movies, PredictionMoments::default());
         let mut products = self.zeros()?;
         for range in self.layout.sample_ranges() {
@@ -184,8 +184,8 @@ impl Catalogue {
         is_left_out: impl Fn(usize, usize) -> bool + Sync,
         cancelled: &AtomicBool,
     ) -> Result<Vec<Vec<(i32, f32)>>, Error> {
-        let instructions = InstructionSet::available()[0];
-        let mut lists: Vec<Vec<(i32, f32)>> = try_room(rows.len())?;
+        let instructions = InstructionSet::fastest();
+        let mut lists: Vec<Vec<(i32, f32)>> = try_with_capacity(rows.len())?;
         lists.resize_with(rows.len(), Vec::new);
         let chunks =
             lists.par_chunks_mut(CUSTOMERS_PER_CHECK).zip(rows.into_par_iter().step_by(CUSTOMERS_PER_CHECK));

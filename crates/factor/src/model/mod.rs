@@ -18,7 +18,7 @@ use crate::model::metrics::{Errors, Metrics};
 use crate::model::sample_layout::SampleLayout;
 use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::{Turns, sum};
+use crate::rows::{RowChunks, sum};
 
 /// One thread adds up the squared errors of blocks of about this many ratings; then the sums of the blocks are added. The size
 /// decides the rounding.
@@ -70,9 +70,9 @@ impl Side {
     /// Copies all values of another side of the same size.
     fn copy_from(&mut self, from: &Side, cancelled: &AtomicBool) -> Result<(), Error> {
         copy(&from.factors, &mut self.factors, cancelled)?;
-        let turns = Turns::of_length(1);
-        turns.visit(
-            turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)),
+        let chunks = RowChunks::of_length(1);
+        chunks.for_each(
+            chunks.split_mut(&mut self.biases).zip(chunks.split(&from.biases)),
             cancelled,
             |_, (mut to, from)| {
                 to.assign(&from);
@@ -142,9 +142,9 @@ impl Model {
 
     /// The errors of its predictions on these ratings. `None` if there are no ratings. Runs in rayon's current pool.
     pub fn evaluate(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
-        let turns = Turns::of_length(self.movies.factors.ncols());
-        let columns = (turns.of_slice(&ratings.customers, 1), turns.of_slice(&ratings.movies, 1));
-        let columns = columns.0.zip(columns.1).zip(turns.of_slice(&ratings.values, 1));
+        let chunks = RowChunks::of_length(self.movies.factors.ncols());
+        let columns = (chunks.split_slice(&ratings.customers, 1), chunks.split_slice(&ratings.movies, 1));
+        let columns = columns.0.zip(columns.1).zip(chunks.split_slice(&ratings.values, 1));
         let evaluate = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
             let mut errors = Errors::default();
             for ((&customer, &movie), &value) in customers.iter().zip(movies).zip(values) {
@@ -152,7 +152,7 @@ impl Model {
             }
             errors
         };
-        let errors = turns.reduce(columns, cancelled, Errors::default, evaluate, Errors::plus)?;
+        let errors = chunks.reduce(columns, cancelled, Errors::default, evaluate, Errors::plus)?;
         Ok(errors.metrics())
     }
 
@@ -191,8 +191,8 @@ pub(crate) fn copy_links(
 
 /// Copies a matrix to another one of the same size. Runs in rayon's current pool.
 fn copy(from: &Array2<f32>, to: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
-    let turns = Turns::of_length(from.ncols());
-    turns.visit(turns.of_mut(to).zip(turns.of(from)), cancelled, |_, (mut to, from)| {
+    let chunks = RowChunks::of_length(from.ncols());
+    chunks.for_each(chunks.split_mut(to).zip(chunks.split(from)), cancelled, |_, (mut to, from)| {
         to.assign(&from);
         Ok(())
     })

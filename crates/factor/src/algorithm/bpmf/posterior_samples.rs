@@ -12,7 +12,7 @@ use crate::model::customer_prior::CustomerPrior;
 use crate::model::sample_layout::SampleLayout;
 use crate::model::{Model, Side};
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::Turns;
+use crate::rows::RowChunks;
 
 /// A model that is filled sample by sample. While it is filled, each sample has the whole bias of a row; at the end, the mean
 /// over all samples becomes the row's bias, and each sample keeps its difference from that mean.
@@ -47,24 +47,28 @@ impl PosteriorSamples {
         let PosteriorSamples { model: Model { customers, movies, links, prior, .. }, layout } = self;
         let start = layout.sample_range(sample).start;
         if let Some(prior) = prior {
-            sampler.customers_prior(sample, prior);
+            sampler.write_customer_prior(sample, prior);
         }
-        if let (Some(to), Some(vectors)) = (links, sampler.customers_links()) {
-            let turns = Turns::of_length(to.ncols());
-            turns.visit(turns.of_mut(to).zip(turns.of(vectors)), cancelled, |_, (mut to, vectors)| {
-                to.slice_mut(s![.., start..start + vectors.ncols()]).assign(&vectors);
-                Ok(())
-            })?;
+        if let (Some(to), Some(vectors)) = (links, sampler.customer_link_vectors()) {
+            let chunks = RowChunks::of_length(to.ncols());
+            chunks.for_each(
+                chunks.split_mut(to).zip(chunks.split(vectors)),
+                cancelled,
+                |_, (mut to, vectors)| {
+                    to.slice_mut(s![.., start..start + vectors.ncols()]).assign(&vectors);
+                    Ok(())
+                },
+            )?;
         }
         // The product of two rows is a sum over samples. With this scale, it is the mean of the samples' predictions.
         let scale = 1.0 / (layout.count() as f32).sqrt();
         let factors = layout.factors();
         let sides = [(customers, &sampler.model.customers, 0, 1), (movies, &sampler.model.movies, 1, 0)];
         for (to, from, bias_place, one_place) in sides {
-            let turns = Turns::of_length(to.factors.ncols());
-            let from = turns.of(&from.factors).zip(turns.of(&from.biases));
-            turns.visit(
-                turns.of_mut(&mut to.factors).zip(from),
+            let chunks = RowChunks::of_length(to.factors.ncols());
+            let from = chunks.split(&from.factors).zip(chunks.split(&from.biases));
+            chunks.for_each(
+                chunks.split_mut(&mut to.factors).zip(from),
                 cancelled,
                 |_, (mut to, (vectors, biases))| {
                     for ((mut to, vector), bias) in to.rows_mut().into_iter().zip(vectors.rows()).zip(biases)
@@ -88,9 +92,9 @@ impl PosteriorSamples {
         let sides =
             [(&mut model.customers, &matrix.by_customer, 0), (&mut model.movies, &matrix.by_movie, 1)];
         for (side, sparse, bias_place) in sides {
-            let turns = Turns::of_length(side.factors.ncols());
-            let rows = turns.of_mut(&mut side.factors).zip(turns.of_mut(&mut side.biases));
-            turns.visit(rows, cancelled, |from, (mut vectors, biases)| {
+            let chunks = RowChunks::of_length(side.factors.ncols());
+            let rows = chunks.split_mut(&mut side.factors).zip(chunks.split_mut(&mut side.biases));
+            chunks.for_each(rows, cancelled, |from, (mut vectors, biases)| {
                 for (row, (mut vector, bias)) in (from..).zip(vectors.rows_mut().into_iter().zip(biases)) {
                     if sparse.count(row) == 0 {
                         vector.fill(0.0);

@@ -6,7 +6,7 @@ use crate::algorithm::fold_in::customer_ratings::CustomerRatings;
 use crate::error::Error;
 use crate::linear::dense::RIDGE;
 use crate::linear::symmetric::{PANEL, add_products, factorise, solve};
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::sample_layout::SampleLayout;
 
@@ -39,7 +39,7 @@ pub(super) fn fold_in(
 ) -> Result<(f32, Vec<f32>, Systems), Error> {
     let mut factors = try_vec(layout.length())?;
     let unknowns = layout.factors() + 1;
-    let mut own_prior: Vec<f32> = try_room(prior.len())?;
+    let mut own_prior: Vec<f32> = try_with_capacity(prior.len())?;
     own_prior.extend_from_slice(prior);
     let mut systems = Systems {
         layout,

@@ -1,7 +1,7 @@
 //! What fold-in needs of the whole model, whichever customer is folded in.
 
 use crate::error::Error;
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::sample_layout::SampleLayout;
 
@@ -35,7 +35,7 @@ impl FoldInContext {
         let Some(prior) = prior.filter(|prior| layout.count() > 1 && prior.len() == length) else {
             return Ok(None);
         };
-        let mut copy = try_room(length)?;
+        let mut copy = try_with_capacity(length)?;
         copy.extend_from_slice(prior);
         Ok(Some(FoldInContext::Prior(layout, copy)))
     }

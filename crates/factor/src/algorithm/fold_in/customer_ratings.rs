@@ -1,7 +1,7 @@
 //! The ratings of a customer who is folded in, and their part of the right-hand side.
 
 use crate::error::Error;
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 
 /// The ratings of one customer, and what the model knows of the rated movies. Memory for all ratings is reserved before the
 /// first one is added.
@@ -25,9 +25,9 @@ impl CustomerRatings {
         Ok(CustomerRatings {
             factors,
             links,
-            ratings: try_room(ratings)?,
-            biases: try_room(ratings)?,
-            vectors: try_room(ratings.saturating_mul(factors + links))?,
+            ratings: try_with_capacity(ratings)?,
+            biases: try_with_capacity(ratings)?,
+            vectors: try_with_capacity(ratings.saturating_mul(factors + links))?,
         })
     }
 

@@ -5,7 +5,7 @@ use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
 use crate::error::Error;
 use crate::linear::dense::RIDGE;
 use crate::linear::symmetric::{PANEL, add_products, factorise, solve};
-use crate::memory::{try_room, try_vec};
+use crate::memory::{try_vec, try_with_capacity};
 use crate::model::sample_layout::SampleLayout;
 
 /// The result of a fold-in.
@@ -78,7 +78,7 @@ impl FoldedIn {
         let product = |vector: &[f32]| {
             vector.iter().zip(weights).map(|(&entry, &weight)| f64::from(entry) * weight).sum::<f64>()
         };
-        let mut contributions = try_room(ratings.len())?;
+        let mut contributions = try_with_capacity(ratings.len())?;
         contributions.extend(ratings.iter().map(|(rating, bias, factors, links)| {
             self.targets.of(rating, bias) * (product(factors) + bias_weight[0])
                 + self.targets.link_weight * product(links)
@@ -106,7 +106,7 @@ impl FoldedIn {
             last[0] += target;
         }
         system.solve(&mut solution);
-        let mut factors = try_room(ratings.factors)?;
+        let mut factors = try_with_capacity(ratings.factors)?;
         factors.extend(solution[..ratings.factors].iter().map(|&factor| factor as f32));
         Ok(FoldedIn { bias: solution[ratings.factors] as f32, factors, system, targets })
     }
