@@ -2,10 +2,8 @@
 
 #![allow(unsafe_code)] // vector registers
 
-use crate::simd::InstructionSet;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::vector::{Avx2, Avx512};
-use crate::simd::vector::{Portable, Vector};
+use crate::simd::vector::Vector;
+use crate::simd::{InstructionSet, Kernel};
 
 /// Movies of a block: a multiple of two registers of any instruction set.
 pub(super) const BLOCK: usize = 32;
@@ -34,93 +32,57 @@ pub(super) fn score_block<const ROWS: usize>(
     let queries: [CustomerQuery<'_>; ROWS] = std::array::from_fn(|row| queries[row.min(last)]);
     let thresholds: [f32; ROWS] = std::array::from_fn(|row| thresholds[row.min(last)]);
     assert!(queries.iter().all(|query| BLOCK * (query.factors.len() + 1) == movies.len()));
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `available` found the instruction set on this machine; the block is whole, and each customer has as many
-        // factors as its movies.
-        InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => unsafe {
-            score_avx512(movies, &queries, &thresholds, sums)
-        },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        InstructionSet::Avx2 => unsafe { score_avx2(movies, &queries, &thresholds, sums) },
-        // SAFETY: as above; every machine has this one.
-        InstructionSet::Portable => unsafe { score::<Portable, ROWS>(movies, &queries, &thresholds, sums) },
-    }
+    instructions.run(ScoreBlock { movies, queries, thresholds, sums })
 }
 
-/// # Safety
-///
-/// As for [`score`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn score_avx512<const ROWS: usize>(
-    movies: &[f32],
-    queries: &[CustomerQuery<'_>; ROWS],
-    thresholds: &[f32; ROWS],
-    sums: &mut [[f32; BLOCK]; ROWS],
-) -> [u32; ROWS] {
-    // SAFETY: as the caller promises.
-    unsafe { score::<Avx512, ROWS>(movies, queries, thresholds, sums) }
+/// The arguments of [`score_block`]. `movies` is a whole block, with as many factors as each query has.
+struct ScoreBlock<'a, 'b, const ROWS: usize> {
+    movies: &'a [f32],
+    queries: [CustomerQuery<'b>; ROWS],
+    thresholds: [f32; ROWS],
+    sums: &'a mut [[f32; BLOCK]; ROWS],
 }
 
-/// # Safety
-///
-/// As for [`score`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn score_avx2<const ROWS: usize>(
-    movies: &[f32],
-    queries: &[CustomerQuery<'_>; ROWS],
-    thresholds: &[f32; ROWS],
-    sums: &mut [[f32; BLOCK]; ROWS],
-) -> [u32; ROWS] {
-    // SAFETY: as the caller promises.
-    unsafe { score::<Avx2, ROWS>(movies, queries, thresholds, sums) }
-}
+impl<const ROWS: usize> Kernel for ScoreBlock<'_, '_, ROWS> {
+    type Output = [u32; ROWS];
 
-/// # Safety
-///
-/// The machine must have the instruction set of `V`. `movies` must be a whole block, with as many factors as each query has.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // so that the compiler keeps each sum in a register
-unsafe fn score<V: Vector, const ROWS: usize>(
-    movies: &[f32],
-    queries: &[CustomerQuery<'_>; ROWS],
-    thresholds: &[f32; ROWS],
-    sums: &mut [[f32; BLOCK]; ROWS],
-) -> [u32; ROWS] {
-    let factors = movies.len() / BLOCK - 1;
-    let mut above = [0; ROWS];
-    for left in (0..BLOCK).step_by(2 * V::LANES) {
-        // SAFETY: as the caller promises; two registers from `left` on are within a block's width.
-        unsafe {
-            let mut at = movies.as_ptr().add(left);
-            let biases = [V::load(at), V::load(at.add(V::LANES))];
-            let mut registers = [[V::splat(0.0); 2]; ROWS];
-            for row in 0..ROWS {
-                let base = V::splat(queries[row].base);
-                registers[row] = [biases[0].add(base), biases[1].add(base)];
-            }
-            for factor in 0..factors {
-                at = at.add(BLOCK);
-                let entries = [V::load(at), V::load(at.add(V::LANES))];
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // so that the compiler keeps each sum in a register
+    unsafe fn run<V: Vector>(self) -> [u32; ROWS] {
+        let ScoreBlock { movies, queries, thresholds, sums } = self;
+        let factors = movies.len() / BLOCK - 1;
+        let mut above = [0; ROWS];
+        for left in (0..BLOCK).step_by(2 * V::LANES) {
+            // SAFETY: the machine has the instruction set of `V`. Two registers from `left` on are within the width of the block, and
+            // each query has as many factors as the block.
+            unsafe {
+                let mut at = movies.as_ptr().add(left);
+                let biases = [V::load(at), V::load(at.add(V::LANES))];
+                let mut registers = [[V::splat(0.0); 2]; ROWS];
                 for row in 0..ROWS {
-                    let entry = V::splat(*queries[row].factors.as_ptr().add(factor));
+                    let base = V::splat(queries[row].base);
+                    registers[row] = [biases[0].add(base), biases[1].add(base)];
+                }
+                for factor in 0..factors {
+                    at = at.add(BLOCK);
+                    let entries = [V::load(at), V::load(at.add(V::LANES))];
+                    for row in 0..ROWS {
+                        let entry = V::splat(*queries[row].factors.as_ptr().add(factor));
+                        for half in 0..2 {
+                            registers[row][half] = registers[row][half].add_product(entry, entries[half]);
+                        }
+                    }
+                }
+                for row in 0..ROWS {
+                    let threshold = V::splat(thresholds[row]);
                     for half in 0..2 {
-                        registers[row][half] = registers[row][half].add_product(entry, entries[half]);
+                        let first = left + half * V::LANES;
+                        above[row] |= registers[row][half].above(threshold) << first;
+                        registers[row][half].store(sums[row].as_mut_ptr().add(first));
                     }
                 }
             }
-            for row in 0..ROWS {
-                let threshold = V::splat(thresholds[row]);
-                for half in 0..2 {
-                    let first = left + half * V::LANES;
-                    above[row] |= registers[row][half].above(threshold) << first;
-                    registers[row][half].store(sums[row].as_mut_ptr().add(first));
-                }
-            }
         }
+        above
     }
-    above
 }
