@@ -1,4 +1,4 @@
-//! The errors of this crate, but for those of reading an archive.
+//! The errors of this crate. [`crate::ArchiveError`] has those of reading an archive.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

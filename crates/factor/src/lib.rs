@@ -32,8 +32,9 @@
 //!
 //! Write `algorithm/foo.rs`; `algorithm/baseline.rs` is the shortest example. It has a table `parameters!`, `impl Trainer for
 //! Params` (memory, work, training) and `impl FoldIn for Params`. Then add `pub mod foo;` and the line `Foo = foo,` in
-//! `algorithm/mod.rs`, and cases to the list `all` in `algorithm/tests.rs`. Nothing else in this crate lists the algorithms;
-//! `pub use` below is for those who want to name `foo::Params`.
+//! `algorithm/mod.rs`, and cases to the list `all` in `algorithm/tests.rs`. Nothing else in this crate lists the algorithms.
+//! (`pub use` below is for callers who name `foo::Params`.) The test in `tests/parameters.rs` then asks for the SQL function
+//! `train_foo` and for its table of parameters in `docs/train.md`.
 
 mod algorithm;
 mod archive;

@@ -49,7 +49,8 @@ fn assert_range(case: &str, range: &ParameterRange, text: &str) {
         ParameterRange::OneOf(words) => {
             let mut listed = text.split(", ").map(|word| word.trim_matches(['`', '\''])).collect::<Vec<_>>();
             let mut words = words.to_vec();
-            (listed.sort_unstable(), words.sort_unstable());
+            listed.sort_unstable();
+            words.sort_unstable();
             assert_eq!(listed, words, "{case}");
         }
         ParameterRange::Any => assert_eq!(text, "", "{case}"),

@@ -161,7 +161,7 @@ impl FoldIn for Params {
 }
 
 impl Params {
-    /// The ridges of the factors and of the bias of a row with so many ratings.
+    /// The ridges of the factors and of the bias of a row with `ratings` ratings.
     fn ridges(&self, ratings: usize) -> (f32, f32) {
         let of = |regularization| ridge(regularization, ratings, self.prior_count);
         (of(self.regularization), of(self.bias_regularization))

@@ -43,7 +43,7 @@ parameters! {
     burn_in: usize = 20, 0..=1000;
     /// Sweeps whose samples are kept. The model has `samples · (factors + 2)` numbers per row.
     samples: usize = 50, 2..=1000;
-    /// Whether who rated what tells of the factors, as in `svdpp`.
+    /// Whether the model learns from who rated what, as in `svdpp`.
     links: bool = true;
     /// Seed of all random numbers.
     seed: i64 = 42;

@@ -51,8 +51,8 @@ fn work(trainer: &dyn Trainer, size: Size) -> f64 {
     trainer.work(size) + trainer.iterations() as f64 * evaluation
 }
 
-/// A matrix with at most about `most` ratings. Each customer has as many ratings as in a matrix of this size, and each movie
-/// about as many, but there are fewer customers and movies.
+/// A smaller matrix than one of this size, with at most about `most` ratings. It has fewer customers and movies, but each of them
+/// has about the same number of ratings.
 fn artificial_matrix(size: Size, most: usize, cancelled: &AtomicBool) -> Result<RatingMatrix, Error> {
     let Size { customers, movies, ratings, .. } = size;
     let (customers, movies) = (customers.max(1), movies.max(1));
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// By which factor the work grows with `more` times as many factors, iterations, and rows.
+    /// The factors by which the work grows if the number of factors, iterations, or rows is multiplied by `more`.
     fn growth(name: &str, params: serde_json::Value, factors: usize, more: usize) -> [f64; 3] {
         let iterations = if name == "bpmf" { "samples" } else { "iterations" };
         let work_of = |factors: usize, count: usize, rows: usize| {

@@ -47,7 +47,7 @@ parameters! {
     prior_count: f64 = 200.0, 0.0..=1e6;
     /// λ of the links, as a multiple of the penalty λ · (n + `prior_count`) of a row with an average number of ratings.
     link_regularization: f64 = 3.0, 0.0..=1e6;
-    /// Whether movies have links, too: who rated a movie then tells of its factors. In Koren's model only customers have links.
+    /// Whether movies have links, too: who rated a movie then says something about its factors. In Koren's model only customers have links.
     link_movies: bool = true;
     /// Training stops when a sweep lowers the RMSE by less than this, as in `als`; 0: never.
     tolerance: f64 = 0.0, 0.0..=1.0;
@@ -147,7 +147,7 @@ impl FoldIn for Params {
 }
 
 impl Params {
-    /// The ridges of the factors and of the bias of a row with so many ratings.
+    /// The ridges of the factors and of the bias of a row with `ratings` ratings.
     fn ridges(&self, ratings: usize) -> (f32, f32) {
         let of = |regularization| ridge(regularization, ratings, self.prior_count);
         (of(self.regularization), of(self.bias_regularization))
@@ -273,7 +273,7 @@ impl LinkedSideSystems<'_> {
                 link.fit(sides, factors, weight, lambda, None, cancelled)?;
                 Some(&*link)
             }
-            // Rows that were not solved yet tell nothing of the links.
+            // Rows that were not solved yet are zero, so nothing can be learned from them.
             link => link.map(|(link, _)| &*link),
         };
         let half = HalfSweep { side, sparse, others, mean, precision: None, cg_steps: 0, cancelled };

@@ -20,7 +20,7 @@ pub(crate) trait Trainer: Parameters + FoldIn {
     /// The seed of its random numbers. `None` if it uses no random numbers.
     fn seed(&self) -> Option<i64>;
 
-    /// The peak of the memory that training takes, in bytes, beside the rating matrix and the held-out ratings.
+    /// The peak of the memory that training takes, in bytes. The rating matrix and the held-out ratings are not included.
     fn memory(&self, size: Size) -> usize;
 
     /// How long training takes, in multiplications. What is slower than a multiplication counts as several (see

@@ -32,8 +32,9 @@ pub struct TrainingData<'a> {
     /// The ratings that the model is fitted to.
     pub matrix: &'a RatingMatrix,
     /// Who rated what, as implicit feedback: the links of `svdpp` and `bpmf` and the implicit term of `als` read which entries
-    /// this matrix has, and ignore their values. It has as many customers and movies as `matrix`. By default it is `matrix`
-    /// itself.
+    /// this matrix has, and ignore their values. By default it is `matrix` itself. Another one must have the same numbers of
+    /// customers and movies. It should have no entries of customers and movies without a rating in `matrix`, because their factors
+    /// are zero, and the links would be fitted to these zeros. [`crate::Algorithm::memory`] does not count it.
     pub interactions: &'a RatingMatrix,
     /// Ratings to evaluate each iteration on. They are not trained on. May be empty.
     pub held_out: &'a Ratings,
@@ -60,7 +61,7 @@ impl<'a> TrainingData<'a> {
     }
 }
 
-/// How a training can be stopped, and who is told of its progress.
+/// The caller's side of a running training: how to stop it, and what to call after each iteration.
 pub struct Callbacks<'a> {
     /// Set it to `true` in another thread to stop the training with [`Error::Cancelled`]. It is checked several times a second.
     pub cancelled: &'a AtomicBool,

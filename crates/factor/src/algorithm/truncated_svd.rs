@@ -254,7 +254,7 @@ impl Centred<'_> {
         self.by_customer(&basis, &mut tall)?;
         let r = orthonormalize(tall.view_mut(), self.cancelled)?;
         let Singular { mut left, mut values, mut right } = singular_values(&r, self.cancelled)?;
-        // A singular value that is zero but for rounding would be scaled to meaningless factors.
+        // A singular value this small is zero except for rounding. Its factors would be meaningless.
         let largest = values.first().copied().unwrap_or(0.0);
         let noise = largest * f64::EPSILON * tall.nrows().max(basis.nrows()) as f64;
         values.iter_mut().filter(|value| **value <= noise).for_each(|value| *value = 0.0);

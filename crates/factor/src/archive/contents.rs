@@ -40,7 +40,7 @@ pub(super) struct ColumnLengths([Option<usize>; 4]);
 const COLUMNS: [&str; 4] = ["ids", "biases", "factors", "links"];
 
 impl ColumnLengths {
-    /// Columns of so many values of four bytes each.
+    /// Columns with these numbers of values, of four bytes each.
     pub fn of_counts(ids: usize, biases: usize, factors: usize, links: Option<usize>) -> ColumnLengths {
         let counts = [Some(ids), Some(biases), Some(factors), links];
         ColumnLengths(counts.map(|count| Some(count?.saturating_mul(size_of::<f32>()))))

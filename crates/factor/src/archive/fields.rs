@@ -13,7 +13,7 @@ pub const FORMAT: u32 = 2;
 /// Why an archive could not be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchiveError {
-    /// The bytes are not an archive: they begin with something else than [`super::MAGIC`].
+    /// The bytes are not an archive: their first bytes are not those of one.
     #[error("its first bytes are not those of an exported model")]
     Foreign,
     /// The archive was written by a later version of this crate.

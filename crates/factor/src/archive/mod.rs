@@ -3,7 +3,8 @@
 //!
 //! An archive begins with [`MAGIC`], the version of the format (u32), the CRC-32 of the contents (u32) and their length in bytes
 //! (u64), all little-endian. The contents follow in CBOR (RFC 8949): a map of the fields of [`Archive`], in which each column is a
-//! byte string of little-endian values. To read an archive takes little more memory than its size, whatever lengths it states.
+//! byte string of little-endian values. To read an archive takes little more memory than its size, even if it states larger
+//! lengths.
 
 mod contents;
 pub(crate) mod fields;
@@ -24,8 +25,8 @@ pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
 const HEADER: usize = MAGIC.len() + 4 + 4 + 8;
 
 impl Archive {
-    /// The exact size in bytes of an archive with so many customers and movies, and so many values in the prior. It is known before
-    /// any of them is read from the database.
+    /// The exact size in bytes of an archive, from the numbers of customers, movies, and values of the prior. So the size is known
+    /// before the vectors are read from the database.
     pub fn size(
         metadata: &ModelMetadata,
         customers: usize,

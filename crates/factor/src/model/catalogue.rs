@@ -19,7 +19,7 @@ const TOGETHER: usize = 6;
 /// Customers that a block of movies is scored for while it is in the first-level cache, between two checks of the cancel flag.
 const CUSTOMERS_PER_CHECK: usize = 48;
 
-/// The biases and vectors of movies, which are counted from 0. They are stored in blocks of [`BLOCK`] movies: first the biases of
+/// The biases and vectors of movies, which are counted from 0. They are stored in blocks of 32 movies: first the biases of
 /// all movies of a block, then their first factors, then their second factors, and so on. So a register holds the same factor of
 /// several movies, and its lanes need not be added up.
 ///
@@ -34,7 +34,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reserves memory for so many movies, whose vectors have this layout. A movie's score is -∞ until [`Catalogue::set`] is called
+    /// Reserves memory for `movies` movies whose vectors have this layout. A movie's score is -∞ until [`Catalogue::set`] is called
     /// for it, so it is never among the best. [`Error::OutOfMemory`] if the system refuses the memory.
     pub fn empty(movies: usize, layout: SampleLayout) -> Result<Catalogue, Error> {
         let factors = layout.length();
@@ -45,7 +45,7 @@ impl Catalogue {
         Ok(Catalogue { movies, factors, layout, data })
     }
 
-    /// The memory that so many movies take, in bytes.
+    /// The memory that `movies` movies with vectors of `factors` entries take, in bytes.
     pub fn memory(movies: usize, factors: usize) -> usize {
         movies.div_ceil(BLOCK) * BLOCK * (factors + 1) * size_of::<f32>()
     }

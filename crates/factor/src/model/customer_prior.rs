@@ -14,7 +14,7 @@ pub(crate) struct CustomerPrior {
 }
 
 impl CustomerPrior {
-    /// The layout for samples of so many factors.
+    /// The layout for samples of `factors` factors.
     pub fn of(factors: usize) -> CustomerPrior {
         CustomerPrior { unknowns: factors + 1 }
     }
@@ -24,12 +24,12 @@ impl CustomerPrior {
         self.unknowns.saturating_mul(self.unknowns + 3) / 2
     }
 
-    /// How many entries so many samples have.
+    /// How many entries `samples` samples have.
     pub fn length(self, samples: usize) -> usize {
         samples.saturating_mul(self.sample_length())
     }
 
-    /// Zeros for so many samples.
+    /// Zeros for `samples` samples.
     pub fn zeros(self, samples: usize) -> Result<Vec<f32>, Error> {
         try_vec(self.length(samples))
     }

@@ -37,10 +37,10 @@ pub struct Model {
     /// How many posterior samples are side by side in the factors of a Bayesian model (see [`SampleLayout`]). 1 in any other
     /// model.
     pub samples: usize,
-    /// The links of movies (movies × row length of [`Side::factors`]), which [`crate::Algorithm::fold_in`] needs: what it says about
-    /// a customer to have rated this movie, whatever the rating. `None` if the model does not learn from who rated what. In a
-    /// Bayesian model, a row has the layout of [`Side::factors`]; the part of a sample is the vector that is added to the
-    /// customer's factors, the number that is added to the bias, and a 0.
+    /// The links of movies (movies × row length of [`Side::factors`]), which [`crate::Algorithm::fold_in`] needs. A movie's link is
+    /// what the model learns about a customer from the fact that the customer rated the movie. `None` if the model does not learn
+    /// from who rated what. In a Bayesian model, a row has the layout of [`Side::factors`]: each sample has the vector that is added
+    /// to the customer's factors, the number that is added to the bias, and a 0.
     pub links: Option<Array2<f32>>,
     /// The prior of all customers in each sample of a Bayesian model, which [`crate::Algorithm::fold_in`] needs. For each sample:
     /// the mean of the factors and the bias (factors + 1 numbers), and the upper triangle of their precision matrix, row by row,
@@ -61,7 +61,7 @@ pub struct Side {
 pub const SCALE: (f32, f32) = (1.0, 5.0);
 
 impl Side {
-    /// So many rows of zeros. [`Error::OutOfMemory`] if the system refuses the memory.
+    /// `rows` rows of zeros, with `factors` factors each. [`Error::OutOfMemory`] if the system refuses the memory.
     pub fn zeros(rows: usize, factors: usize) -> Result<Side, Error> {
         // If the product saturates, no machine has that much memory.
         Side::new(try_vec(rows)?, try_vec(rows.saturating_mul(factors))?, factors)
@@ -81,7 +81,7 @@ impl Side {
         )
     }
 
-    /// Makes a side of biases and of as many vectors of `factors` entries, one after the other.
+    /// Makes a side from biases, and from the vectors of all rows one after the other, of `factors` entries each.
     pub(crate) fn new(biases: Vec<f32>, vectors: Vec<f32>, factors: usize) -> Result<Side, Error> {
         let bytes = vectors.len() * size_of::<f32>();
         let vectors = Array2::from_shape_vec((biases.len(), factors), vectors);

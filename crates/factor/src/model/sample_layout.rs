@@ -3,8 +3,8 @@
 //!
 //! The part of each sample is `[p, b_u, 1] / √count` in a customer's row and `[q, 1, b_i] / √count` in a movie's row: the
 //! factors, and two entries for biases. So the product of a customer's and a movie's row is the mean of the samples'
-//! predictions, without two terms that the model has beside the rows: the mean of all ratings, and for each row the mean of its
-//! bias over all samples. To compare two rows of the same side, use the factors alone.
+//! predictions, without two terms that the model stores elsewhere: the mean of all ratings, and for each row the mean of its bias
+//! over all samples ([`crate::Side::biases`]). To compare two rows of the same side, use the factors alone.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub struct SampleLayout {
     factors: usize,
 }
 
-/// Entries of a sample beside its factors.
+/// Entries of a sample that are not factors.
 const BIASES: usize = 2;
 
 impl SampleLayout {
@@ -27,8 +27,8 @@ impl SampleLayout {
         SampleLayout { count: count.max(1), factors }
     }
 
-    /// The layout of rows that have `length` entries in all. If the length cannot be divided into samples, the rows are taken for
-    /// one vector of factors.
+    /// The layout of rows that have `length` entries in all. If the length cannot be divided into samples, a row is one
+    /// vector of factors.
     pub fn of_row_length(count: usize, length: usize) -> SampleLayout {
         match length.checked_div(count) {
             Some(each) if count > 1 && each >= BIASES && length.is_multiple_of(count) => {

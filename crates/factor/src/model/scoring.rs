@@ -17,7 +17,7 @@ pub struct CustomerQuery<'a> {
     pub factors: &'a [f32],
 }
 
-/// Scores the movies of a block for some customers, at most as many as `sums` has rows. `movies` has [`BLOCK`] biases, and then
+/// Scores the movies of a block for at most `ROWS` customers, and writes the scores to `sums`. `movies` has [`BLOCK`] biases, and then
 /// [`BLOCK`] entries for each factor. Returns for each customer a bit mask of the movies whose score is above the customer's
 /// threshold; the lowest bit is that of the first movie.
 pub(super) fn score_block<const ROWS: usize>(

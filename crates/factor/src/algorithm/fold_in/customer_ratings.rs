@@ -18,8 +18,8 @@ pub struct CustomerRatings {
 }
 
 impl CustomerRatings {
-    /// Reserves memory for so many ratings of movies with `factors` factors and, with `has_links`, as many entries of
-    /// [`crate::Model::links`]. [`Error::OutOfMemory`] if the system refuses the memory.
+    /// Reserves memory for `ratings` ratings of movies that have `factors` factors. With `has_links`, each movie also has `factors`
+    /// entries of [`crate::Model::links`]. [`Error::OutOfMemory`] if the system refuses the memory.
     pub fn with_capacity(ratings: usize, factors: usize, has_links: bool) -> Result<CustomerRatings, Error> {
         let links = if has_links { factors } else { 0 };
         Ok(CustomerRatings {
@@ -31,7 +31,7 @@ impl CustomerRatings {
         })
     }
 
-    /// The memory that so many ratings take, in bytes.
+    /// The memory that `ratings` ratings take, in bytes.
     pub fn memory(ratings: usize, factors: usize, has_links: bool) -> usize {
         ratings * (2 + factors * (1 + usize::from(has_links))) * size_of::<f32>()
     }

@@ -46,7 +46,7 @@ impl System {
 }
 
 impl FoldedIn {
-    /// The most memory that a fold-in takes beside the customer's ratings, in bytes.
+    /// The most memory that a fold-in takes, in bytes. The customer's ratings are not included.
     pub fn memory(layout: SampleLayout) -> usize {
         match layout.count() {
             1 => {
