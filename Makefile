@@ -1,4 +1,5 @@
-# Each target calls one script. DATA=/path/to/netflix makes the demo use real files; FOR=600 fuzzes ten minutes a target.
+# Each target calls one script. With DATA=/path/to/netflix the demo uses real files. With FOR=600 each fuzz target runs for ten
+# minutes.
 
 demo:
 	@scripts/demo.sh run "$(DATA)"
@@ -12,14 +13,14 @@ demo-stop:
 test:
 	@scripts/test.sh
 
-# Interrupts loads in many more ways and moments than `make test` does; some ten minutes.
+# Interrupts more loads at more moments than `make test` does. Takes about ten minutes.
 test-faults:
 	@FAULTS=$${FAULTS:-36} SERVE_SECONDS=$${SERVE_SECONDS:-60} scripts/test.sh faults
 
 check:
 	@scripts/test.sh check
 
-# Full size: 40 GB of disk, three quarters of an hour.
+# At full size. Needs 40 GB of disk and three quarters of an hour.
 bench:
 	@benches/load.sh
 	@benches/train.sh

@@ -1,9 +1,9 @@
-"""How late a statement hears of a timeout, whatever it is at: prints a row of a table in Markdown for each of its phases.
+"""Measures the delay with which a statement stops after a timeout. Prints a row of a table in Markdown for each phase.
 
 usage: cancels.py SOCKET_FOLDER PORT DATABASE RATINGS STATEMENT MOMENTS
 
-The statement runs to its end twice, and is then ended at so many moments, evenly over the time that the second run took; another
-session watches netflix_progress meanwhile. All of it is rolled back.
+The statement first runs to its end twice. Then it runs MOMENTS times, each time with another timeout. The timeouts are spread
+evenly over the time of the second run. Another session watches netflix_progress to know the phase. All runs are rolled back.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ class Session:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
 
     def ask(self, sql):
-        """The lines that came back."""
+        """Runs a statement and returns the lines that psql printed."""
         self.psql.stdin.write(sql + ";\n\\echo end of answer\n")
         lines = []
         while (line := self.psql.stdout.readline().rstrip("\n")) != "end of answer":
@@ -32,7 +32,7 @@ class Session:
 
 
 class Watch(threading.Thread):
-    """Notes what phase there is, and since when."""
+    """Records which phase was seen at which time."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -54,7 +54,7 @@ class Watch(threading.Thread):
 
 
 def run(session, timeout):
-    """When it began and ended, and whether it came to its end."""
+    """Runs the statement. Returns when it began and ended, and whether it ended before the timeout."""
     session.ask(f"BEGIN; SET LOCAL client_min_messages = error; SET LOCAL statement_timeout = {timeout}")
     began = time.monotonic()
     answer = session.ask(statement)
@@ -79,7 +79,7 @@ for moment in range(int(moments)):
     watch.is_over = True
     watch.join()
     over = ended - began - timeout / 1000
-    # One that ends by itself, but not before it should have been ended, has not heard.
+    # A run that ended by itself, but after the timeout, did not react to the timeout. Its delay counts, too.
     if not is_done or over > 0:
         late.setdefault(watch.at(began + timeout / 1000), []).append(over)
 for phase, times in late.items():

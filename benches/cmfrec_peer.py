@@ -1,8 +1,8 @@
-"""Trains cmfrec's ALS on a file of `customer movie rating` lines and judges it on another.
+"""Trains cmfrec's ALS on a file of `customer movie rating` lines and measures its RMSE on another file.
 
 usage: cmfrec_peer.py TRAIN TEST FACTORS SWEEPS LAMBDA THREADS cholesky|cg
 
-Prints seconds of training, reading apart, and the RMSE of predictions cut to 1 to 5.
+Prints the seconds of training, without reading the files, and the RMSE of predictions limited to 1 to 5.
 """
 
 import sys

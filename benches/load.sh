@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# How long netflix_load takes from raw files to indexed, constrained tables, beside PostgreSQL's own COPY of the same rows
-# ready-made and already keyed, and its keys built after it: the floor for any loader that goes through SQL. And how long one
-# rating takes in a warehouse of that size, by add_rating and by ratings_load, beside a plain INSERT.
+# Measures how long netflix_load takes from raw files to tables with indexes and constraints. The peer is PostgreSQL's own COPY of
+# the same rows, which already have their keys, and then the building of keys and foreign keys. No loader that goes through SQL can
+# be faster than this peer. Also measures how long one rating takes in a warehouse of that size, by add_rating, by ratings_load and
+# by a plain INSERT.
 #
-# usage: load.sh [RATINGS ...]     default: 1000000 10000000 100480507, the last one the Prize's own size
+# usage: load.sh [RATINGS ...]     default: 1000000 10000000 100480507; the last one is the size of the Prize's data set
 #
 #   WORKERS=2       background workers         BENCH=/var/tmp/netflix_rec_bench    folder for samples and cluster
 #
-# The whole set needs 40 GB of disk. Prints a table in Markdown; README.md keeps what it printed.
+# The full size needs 40 GB of disk. Prints a table in Markdown. README.md has the table that it printed last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh
@@ -37,7 +38,7 @@ measure() {
         query postgres "CREATE DATABASE $name"
     done
     query loaded "CREATE EXTENSION netflix_rec"
-    # Both begin with the files in memory and nothing left to write.
+    # Both begin with the files in the system's cache and with no dirty pages left to write.
     cat "$sample"/*.txt "$sample"/*/*.txt >/dev/null
     query postgres CHECKPOINT
     sync
@@ -58,7 +59,7 @@ measure() {
                               SELECT customer_key, 3, 20050505, 4, false FROM dim_customer WHERE customer_id = %d ON CONFLICT DO NOTHING"
     query loaded "DELETE FROM fact_ratings WHERE customer_key > (SELECT last_customer_key FROM load_run ORDER BY run_id LIMIT 1)"
 
-    # The rows as the peer's script has them: keyed, in the same order.
+    # The rows for the peer: with their keys, in the same order.
     query loaded "COPY (SELECT rating_key, customer_key, movie_key, date_key, rating FROM fact_ratings ORDER BY rating_key) TO STDOUT (FORMAT csv)" >"$dir/fact.csv"
     query postgres "DROP DATABASE loaded"
     cat "$dir/fact.csv" >/dev/null
@@ -79,7 +80,8 @@ measure() {
         "$peer" "$copy" "$keys" "$foreign" "$(calculate "$load / $peer")"
 }
 
-# single RATINGS NAME STATEMENT: notes how long the statement takes for each of 200 new customers (%d), after ten others.
+# single RATINGS NAME STATEMENT: measures the statement for each of 200 new customers (%d), after ten that are not counted. Appends
+# a row of the second table to $dir/singles.
 single() {
     python3 - "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/singles" <<'PYTHON'
 import subprocess, sys, time
@@ -101,7 +103,7 @@ print(f"| {ratings} | {name} | {times[len(times) // 2]:.2f} | {times[len(times) 
 PYTHON
 }
 
-# How long statements take, one after another, each a transaction.
+# seconds STATEMENT ...: runs the statements in order, each in a transaction of its own, and prints how long all took.
 seconds() {
     local started statement
     started=$(now)
@@ -109,7 +111,7 @@ seconds() {
     calculate "$(now) - $started"
 }
 
-# Writes how long each phase took, and the most memory that all processes of the load had together beyond shared memory.
+# Writes to $dir/phases how long each phase took, and the peak of the anonymous memory of all the load's processes together.
 watch_load() {
     python3 - "$(socket_dir "$dir")" "$socket_port" >"$dir/phases" <<'PYTHON'
 import re, subprocess, sys, time

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Test RMSE of every algorithm on MovieLens 100K's own five folds, trained in the database, beside what one would use otherwise.
+# Measures the test RMSE of every algorithm, trained in the database, and of peers, on the five folds that come with MovieLens 100K.
 #
 # usage: movielens.sh ML100K_FOLDER        PEERS="cmfrec cmfrec_implicit surprise_svd surprise_svdpp myfm myfm_links smurff_links", or none
 #
-# The folder holds u1.base, u1.test, …, u5.test (https://grouplens.org/datasets/movielens/100k). Each fold's test ratings are
-# the probe of a database of its own. Where there are several parameters to choose from, each fold takes those of the lowest RMSE on a
-# fifth held out of its own training ratings, and the seconds are those of choosing, too. Peers are chosen for in the same way, and
-# stand there at the defaults of their documentation, too.
+# The folder has u1.base, u1.test, …, u5.test (https://grouplens.org/datasets/movielens/100k). Each fold has a database of its own,
+# in which its test ratings are the probe. If a row has several sets of parameters, each fold holds out a fifth of its training
+# ratings, and uses the set with the lowest RMSE on them. The seconds include this choice. The peers' parameters are chosen in the
+# same way, and each peer is also measured with the defaults of its documentation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -f "${1:-}/u1.base" ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -14,7 +14,7 @@ movielens=$(cd "$1" && pwd)
 peers=${PEERS-cmfrec cmfrec_implicit surprise_svd surprise_svdpp myfm myfm_links smurff_links}
 . benches/warehouse.sh
 
-# name|algorithm|parameters, or several to choose from
+# name|algorithm|parameters, or several sets of parameters with `or` between them
 trainings='mean|baseline|{"kind": "mean"}
 biases|baseline|{}
 truncated SVD|truncated_svd|{"factors": 10}
@@ -50,14 +50,15 @@ main() {
     [ -n "$peers" ] || return 0
     install_peers
     local peer
-    # What they say on the way is for when they fail.
+    # A peer's messages are shown only if it fails.
     for peer in $peers; do
         "$dir/movielens/bin/python3" benches/movielens_peers.py "$movielens" "$peer" 2>"$dir/movielens.log" ||
             { tail -n 20 "$dir/movielens.log" >&2; exit 1; }
     done
 }
 
-# Which of several parameters a fold's own training ratings speak for.
+# choose FOLD ALGORITHM PARAMETERS: sets `choice` to the set with the lowest RMSE on a fifth held out of the fold's training
+# ratings.
 choose() {
     local rest=$3 lowest=9 version rmse
     choice=$3

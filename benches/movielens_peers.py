@@ -1,10 +1,10 @@
 """Test RMSE of a peer on MovieLens 100K's five folds, as rows of benches/movielens.sh's table.
 
-usage: movielens_peers.py ML100K_FOLDER PEER     of the names in CHOICES
+usage: movielens_peers.py ML100K_FOLDER PEER     PEER is a key of CHOICES
 
-The first row is at the defaults of the peer's documentation. Where there are other choices, a second row has the one of them, within each
-fold, that has the lowest RMSE on a fifth held out of that fold's training ratings. Predictions are cut to 1 to 5; where a peer
-predicts no number, the mean stands in.
+The first row is with the defaults of the peer's documentation. If there are other choices, there is a second row: each fold holds out
+a fifth of its training ratings and uses the choice with the lowest RMSE on them. Predictions are limited to 1 to 5. If a peer's
+prediction is not a number, the mean is used instead.
 """
 
 import os
@@ -73,7 +73,7 @@ def one_hot(numbers, size):
 
 
 def links(rows, columns, shape):
-    """Which others each row meets: 1 / sqrt(n) for each of its n."""
+    """A row of links for each customer, or each movie: 1 / sqrt(n) for each of the n on the other side."""
     counts = np.bincount(rows, minlength=shape[0])
     return scipy.sparse.csr_matrix((1 / np.sqrt(counts[rows]), (rows, columns)), shape=shape)
 
@@ -96,7 +96,7 @@ def myfm(train, test):
 
 
 def myfm_links(train, test, rank=10):
-    """As the library's own benchmark of SVD++ has both sides: ids and links, in blocks of their own."""
+    """With ids and links of both sides, in relation blocks, as in the library's own benchmark of SVD++."""
     import myfm as library
 
     blocks = [scipy.sparse.hstack([scipy.sparse.identity(len(rows.indptr) - 1), rows], format="csr") for rows in sides(train)]
@@ -115,7 +115,7 @@ def myfm_links(train, test, rank=10):
 
 
 def smurff_links(train, test, rank=10):
-    """Macau, with links as the side information of both."""
+    """Macau, with links as the side information of customers and of movies."""
     import smurff
 
     session = smurff.TrainSession(priors=["macau", "macau"], num_latent=rank, burnin=51, nsamples=461, seed=1, num_threads=1, verbose=0)
@@ -131,7 +131,7 @@ def smurff_links(train, test, rank=10):
     return mean + np.array([predicted[pair] for pair in zip(test.customer, test.movie)])
 
 
-# What each is tried with; first, what it is by default.
+# The parameters to try for each peer. The first are its defaults.
 CHOICES = {
     "cmfrec": [{}, {"lambda_": 0.08}, {"lambda_": 0.1}, {"k": 10, "lambda_": 0.08}, {"k": 10, "lambda_": 0.1}],
     "cmfrec_implicit": [{}, {"lambda_": 0.08}, {"lambda_": 0.1}, {"k": 10, "lambda_": 0.08}, {"k": 10, "lambda_": 0.1}],

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# How long recommendations take from a trained model: one after the other through one session, the first in a new session,
-# by two sessions at once beside what one would write in SQL or ask pgvector, and for all customers; and what memory.
+# Measures the time and memory of recommendations from a trained model: one after the other in one session; the first in a new
+# session; in two sessions at once; and for all customers. The peers are plain SQL and pgvector.
 #
-# usage: serve.sh [RATINGS]     default: 100480507, the Prize's own size
+# usage: serve.sh [RATINGS]     default: 100480507, the size of the Prize's data set
 #
 #   FACTORS=50    SECONDS_EACH=20    CALLS=1000000    PGVECTOR=(folder of pgvector's source)    BENCH=/var/tmp/netflix_rec_bench
 #
-# Calls are for customers at random, one in PostgreSQL's shared buffers or in the system's cache as often as chance has it. The
-# whole set needs 25 GB of disk. CALLS are made through one session at the end, to see that it does not grow; 0 for none.
-# Prints tables in Markdown; README.md keeps what they were.
+# Calls are for random customers, whose rows may be in PostgreSQL's shared buffers, in the system's cache, or in neither. The full
+# size needs 25 GB of disk. At the end, one session makes CALLS calls, to show whether its memory grows; with CALLS=0 it makes none.
+# Prints tables in Markdown. README.md has the tables that it printed last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh
@@ -28,7 +28,7 @@ main() {
     query served "CREATE EXTENSION netflix_rec"
     PGOPTIONS="-c client_min_messages=warning" query served "SELECT FROM netflix_load('$(sample "$ratings")')"
     PGOPTIONS="-c client_min_messages=warning" query served "SELECT FROM train_als(factors => $factors, iterations => 2, regularization => 0.045)"
-    # As autovacuum would, in its time.
+    # Autovacuum would do this later.
     query served "VACUUM ANALYZE"
     query postgres CHECKPOINT
     customers=$(query served "SELECT max(customer_key) FROM dim_customer")
@@ -63,12 +63,12 @@ SELECT * FROM explain(:c, :m);"
     cancels_table
 }
 
-# hammer NAME SESSIONS MODE SCRIPT: prints a row. Latencies are pgbench's own, of each call.
+# hammer NAME SESSIONS MODE SCRIPT: prints a row of the table. The latencies are those that pgbench logs for each call.
 hammer() {
     local count
-    # A key at random, and the id that belongs to it: the lookup is a part of what is measured.
+    # A random key, and the id of this customer. The lookup of the id is part of the measured time.
     { printf '\\set k random(1, %s)\n' "$customers"; printf '%s\n' "${4//:c/(SELECT customer_id FROM dim_customer WHERE customer_key = :k)}"; } >"$work/script.sql"
-    # Once for the caches.
+    # A first run fills the caches.
     bench -n -M "$3" -c "$2" -j "$2" -T 2 -f "$work/script.sql" >/dev/null
     rm -f "$work"/log.*
     bench -n -M "$3" -c "$2" -j "$2" -T "$seconds" -l --log-prefix="$work/log" -f "$work/script.sql" >"$work/out"
@@ -81,20 +81,20 @@ hammer() {
 
 bench() { PGUSER=postgres "$dir/pg$("$PG_CONFIG" --bindir)/pgbench" -h "$(socket_dir "$dir")" -p "$socket_port" "$@" served; }
 
-# The factors where other ways to the same lists want them.
+# Copies the factors to a table for pgvector.
 other_ways() {
     [ -n "${PGVECTOR:-}" ] || return 0
     say "building pgvector"
     make -C "$PGVECTOR" OPTFLAGS="-march=native" PG_CONFIG="$PGRX_PG_CONFIG_PATH" >"$dir/pgvector.log" 2>&1
     make -C "$PGVECTOR" install PG_CONFIG="$PGRX_PG_CONFIG_PATH" >>"$dir/pgvector.log" 2>&1
     query served "CREATE EXTENSION vector"
-    # Movies' biases ride along as one more entry, whose factor is 1.
+    # The movie's bias is one more element of its vector. In the customer's vector, this element is 1.
     query served "CREATE TABLE movie_vector AS SELECT movie_key, (factors || bias)::vector($((factors + 1))) AS v FROM movie_factors WHERE model_id = model_id()"
     query served "ALTER TABLE movie_vector ALTER v SET STORAGE PLAIN"
     query served "VACUUM ANALYZE movie_vector"
 }
 
-# The same list, by a sum over both arrays.
+# The query for the same list in plain SQL: a sum of products over both arrays.
 in_sql() {
     cat <<SQL
 WITH c AS MATERIALIZED (SELECT customer_key, bias, factors FROM customer_factors WHERE customer_key = :k AND model_id = model_id())
@@ -118,7 +118,7 @@ JOIN dim_movie m USING (movie_key) ORDER BY score;
 SQL
 }
 
-# The first recommendation of a session, its connection not counted; the memory of that session before and after.
+# Measures the first recommendation of a session, without connecting, and how much it adds to the session's memory.
 first_calls() {
     python3 - "$(socket_dir "$dir")" "$socket_port" "$customers" <<'PYTHON'
 import random, re, statistics, subprocess, sys
@@ -177,7 +177,7 @@ for call in ("recommend_all(10)", "recommend_all(10, remove_seen => false)"):
 PYTHON
 }
 
-# Does a session grow that answers all day?
+# Shows whether the memory of a session grows over many calls.
 many_calls() {
     python3 - "$(socket_dir "$dir")" "$socket_port" "$customers" "$calls" <<'PYTHON'
 import re, subprocess, sys, time
@@ -192,7 +192,7 @@ pid = ask("SELECT pg_backend_pid();")
 anonymous = lambda: int(re.search(r"RssAnon:\s*(\d+)", open(f"/proc/{pid}/status").read())[1]) / 1024
 parts, sizes, started = 10, [], time.time()
 for part in range(parts):
-    # A statement of its own each thousand, as a day's use is of many.
+    # Each statement makes a thousand calls, so that there are many statements, as over a day.
     for _ in range(int(calls) // parts // 1000):
         ask(f"SELECT count(*) FROM (SELECT customer_id FROM dim_customer WHERE customer_key IN (SELECT 1 + (random() * ({customers} - 1))::int FROM generate_series(1, 1000))) c, LATERAL recommend(c.customer_id, 10);")
     sizes.append(anonymous())

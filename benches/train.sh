@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# How long training takes, from the rows in the table to the model in the table, and how good the model is after each
-# iteration; beside LIBMF and cmfrec on the same ratings, which begin with them in memory and leave the model there; and how
-# late a training hears that it shall end.
+# Measures how long training takes, from the rows in the table to the model in the table, and the errors after each iteration. The
+# peers are LIBMF and cmfrec on the same ratings. They begin with the ratings in memory, and leave the model in memory. Also
+# measures the delay with which a training stops after a timeout.
 #
-# usage: train.sh [RATINGS ...]     default: 10000000 100480507, the last one the Prize's own size
+# usage: train.sh [RATINGS ...]     default: 10000000 100480507; the last one is the size of the Prize's data set
 #
 #   FACTORS=50    REGULARIZATION=0.045    SWEEPS=6    THREADS=(all cores)    PEERS="libmf cmfrec"    BENCH=/var/tmp/netflix_rec_bench
 #
-# cmfrec, which takes minutes a sweep at full size, is measured on up to ten million ratings, as are the algorithms that learn
-# from who rated what. The whole set needs 25 GB of disk. Prints tables in Markdown; README.md keeps what they were.
+# At full size, cmfrec takes minutes per sweep. So cmfrec, and the algorithms that also learn from which movies a customer rated,
+# are measured on up to ten million ratings only. The full size needs 25 GB of disk. Prints tables in Markdown. README.md has the
+# tables that it printed last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . benches/warehouse.sh
@@ -67,7 +68,7 @@ measure() {
     fi
     if [ -n "$peers" ]; then
         local columns="customer_key - 1, movie_key - 1, rating"
-        # As they come, by movie: LIBMF shuffles them, and cmfrec's matrix has its own order.
+        # In the order of the table, by movie. This does not matter: LIBMF shuffles the ratings, and cmfrec builds a matrix.
         query trained "\\copy (SELECT $columns FROM fact_ratings WHERE NOT is_probe) TO '$dir/train.txt' (DELIMITER ' ')"
         query trained "\\copy (SELECT $columns FROM fact_ratings WHERE is_probe) TO '$dir/probe.txt' (DELIMITER ' ')"
         run_peers "$ratings" >>"$dir/peers.md"
@@ -76,7 +77,7 @@ measure() {
     query postgres "DROP DATABASE trained"
 }
 
-# Trains, listens to its notices, and prints a row of the first table.
+# Trains, reads the training's notices, and prints a row of the first table.
 watch_training() {
     python3 - "$(socket_dir "$dir")" "$socket_port" "$1" "$2" "$3" "$4" "$threads" <<'PYTHON'
 import json, os, re, subprocess, sys, threading, time
@@ -113,7 +114,7 @@ for line in psql.stdout:
         marks["written"] = now
     elif line.startswith("done|"):
         (trained, version), marks["done"] = map(int, line.split("|")[1:]), now
-        # To more than the tenth of a second that notices tell.
+        # The training curve is more precise than the notices, which give tenths of a second.
         psql.stdin.write(f"SELECT 'ended', seconds FROM training_curve('{algorithm}', {version}) ORDER BY iteration;\n\\q\n")
     elif line.startswith("ended|"):
         ended.append(float(line.split("|")[1]))
@@ -147,7 +148,7 @@ build_peers() {
     esac
 }
 
-# Prints rows of the second table.
+# Prints rows of the table of peers.
 run_peers() {
     local ratings=$1 peer solver seconds rmse
     for peer in $peers; do

@@ -1,10 +1,10 @@
-# What the benchmarks share, to be sourced: the extension's release build on a private server, samples, and a clock.
+# What the benchmarks share: the extension's release build on a private server, samples, and a clock. They source this file.
 
 dir=${BENCH:-/var/tmp/netflix_rec_bench}
 . scripts/toolchain.sh
 . scripts/cluster.sh
 
-# Builds all and starts an empty cluster, which ends with the script.
+# Builds everything and starts an empty cluster, which is stopped at the end of the script.
 start_warehouse() {
     local pg_config
     mkdir -p -m 755 "$dir"
@@ -23,7 +23,7 @@ start_warehouse() {
         "$(query postgres 'SHOW server_version')"
 }
 
-# The folder of a sample of this many ratings, which is made the first time.
+# sample RATINGS: prints the folder of a sample with this many ratings. The first call makes the sample.
 sample() {
     local folder=$dir/sample_$1
     if [ ! -d "$folder" ]; then
@@ -35,7 +35,8 @@ sample() {
     echo "$folder"
 }
 
-# cancels DATABASE RATINGS STATEMENT MOMENTS: notes how late the statement hears of a timeout, for `cancels_table` to show.
+# cancels DATABASE RATINGS STATEMENT MOMENTS: measures the delay with which the statement stops after a timeout. `cancels_table`
+# prints the results.
 cancels() {
     PGOPTIONS="-c netflix_rec.memory_limit=16GB -c netflix_rec.max_memory=16GB -c netflix_rec.threads=${threads:-0}" python3 benches/cancels.py "$(socket_dir "$dir")" "$socket_port" "$@" >>"$dir/cancels.md"
 }

@@ -1,19 +1,19 @@
-# A PostgreSQL of one's own: sourced by the other scripts. Needs PG_CONFIG.
+# A private PostgreSQL: an installation and a cluster in a folder. The other scripts source this file. Needs PG_CONFIG.
 #
-# PostgreSQL finds its files by the place its program lies in. A copy of the program in a folder of our own, with links
-# to everything else, is an installation that extensions go into without root and without touching the system's.
+# PostgreSQL finds its files relative to its program. So a folder with a copy of the program, and with links to everything else, is
+# an installation of its own: extensions can be installed there without root, and the system's installation stays unchanged.
 #
 #   DIR/pg        the installation        DIR/data      the cluster
-#   DIR/          the socket              DIR/log       what the server says
+#   DIR/          the socket              DIR/log       the server's log
 
 fail() { printf '\nnetflix_rec: %s\n' "$*" >&2; exit 1; }
 
-# What the caller's shell says of other servers is not meant for this one.
+# Settings of the caller's shell for other servers must not apply to this one.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS PGPASSFILE
 socket_port=5432
 READ_ALL=
 
-# private_postgres DIR: makes DIR/pg. Prints the path of its pg_config.
+# private_postgres DIR: makes the installation DIR/pg. Prints the path of its pg_config.
 private_postgres() {
     local to=$1/pg bin share lib include
     bin=$("$PG_CONFIG" --bindir) share=$("$PG_CONFIG" --sharedir)
@@ -22,7 +22,7 @@ private_postgres() {
         stop_cluster "$1"
         rm -rf "$to"
         mkdir -p "$to$bin" "$to$share/extension" "$to$lib" "$to$(dirname "$include")"
-        # Those that look for files by their own place are copied; the rest are linked.
+        # Programs that find files relative to themselves are copied. The others are linked.
         local program
         for program in postgres initdb pg_ctl pg_config; do cp "$bin/$program" "$to$bin/"; done
         ln -s -t "$to$bin" "$bin"/* 2>/dev/null || true
@@ -34,9 +34,8 @@ private_postgres() {
     echo "$to$bin/pg_config"
 }
 
-# as_server COMMAND: runs it as the user the server runs as: PostgreSQL refuses root. With READ_ALL=1, that user may
-# read any file, as root may who asked for it; no more than read. (Without no_setuid_fixup, access(2) would say that
-# it may not.)
+# as_server COMMAND: runs the command as the server's user, because PostgreSQL refuses to run as root. With READ_ALL=1, this user
+# may read every file, as root may, but not write it. (Without no_setuid_fixup, access(2) would report that it may not read.)
 as_server() {
     local as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
     if [ "$(id -u)" -ne 0 ]; then
@@ -49,27 +48,27 @@ as_server() {
     fi
 }
 
-# read_all FOLDER: from now on, the server's user may read every file, as it may not read this folder otherwise. Says
-# so; leaves it where root itself may not do that, as in some containers.
+# read_all FOLDER: from now on, lets the server's user read every file, because it has no permission to read this folder. Prints
+# that it does so. Does nothing if root may not grant this, as in some containers.
 read_all() {
     READ_ALL=1
     if [ "$(id -u)" -eq 0 ] && as_server true 2>/dev/null; then
-        echo "user postgres may not read $1: the server is let read every file of the machine" >&2
+        echo "user postgres may not read $1, so the server gets permission to read every file of this machine" >&2
     else
         READ_ALL=
     fi
 }
 
-# start_cluster DIR [SETTING ...]: starts the cluster in DIR, which is made if there is none. Other users cannot
-# reach its socket; it takes no TCP port.
+# start_cluster DIR [SETTING ...]: starts the cluster in DIR, and creates it first if there is none. Other users cannot connect to
+# its socket, and it opens no TCP port.
 start_cluster() {
     local dir=$1 bin setting
     shift
     bin=$dir/pg$("$PG_CONFIG" --bindir)
     [ "$(id -u)" -ne 0 ] || chown postgres "$dir"
     chmod 700 "$dir"
-    as_server test -x "$bin/initdb" || fail "user postgres, whom the server runs as, cannot reach $dir:
-clone the repository to a folder that all users may enter, or work as an ordinary user"
+    as_server test -x "$bin/initdb" || fail "the server runs as user postgres, which cannot enter $dir:
+clone the repository to a folder that all users may enter, or run this as an ordinary user"
     if [ ! -f "$dir/data/PG_VERSION" ]; then
         rm -rf "$dir/data"
         (cd / && as_server "$bin/initdb" -D "$dir/data" -U postgres -A trust --encoding=UTF8 --no-locale >/dev/null)
@@ -85,8 +84,8 @@ clone the repository to a folder that all users may enter, or work as an ordinar
     fi
     if [ -n "$READ_ALL" ] && is_running "$dir" && ! reads_all "$dir"; then stop_cluster "$dir"; fi
     if ! is_running "$dir"; then
-        # A backtrace is for a panic; the server's errors come as plain as elsewhere. That the server is not reached
-        # from elsewhere is said here, too: initdb may have been interrupted before its settings were written.
+        # RUST_BACKTRACE is unset so that errors look the same as on other servers. The settings for connections are
+        # given here again, because an interruption after initdb may have kept them out of postgresql.conf.
         (cd / && as_server env -u RUST_BACKTRACE "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 120 \
             -o "-c unix_socket_directories='$(socket_dir "$dir")' -c unix_socket_permissions=0700 \
                 -c port=$socket_port -c listen_addresses=''" start >/dev/null) || {
@@ -100,21 +99,22 @@ is_running() { # is_running DIR
     (cd / && as_server "$1/pg$("$PG_CONFIG" --bindir)/pg_ctl" -D "$1/data" status >/dev/null)
 }
 
-reads_all() { # reads_all DIR: whether the server that runs there has the capability; it is the only one it can have
+reads_all() { # reads_all DIR: whether the running server has the capability to read every file, the only one it can have
     ! grep -q '^CapEff:[[:space:]]*0*$' "/proc/$(head -n 1 "$1/data/postmaster.pid")/status"
 }
 
-# stop_cluster DIR
+# stop_cluster DIR: stops the cluster in DIR, if it runs.
 stop_cluster() {
     local dir=$1
     local program
     [ -f "$dir/data/postmaster.pid" ] || return 0
-    # The copy's own: the PostgreSQL it was made of may be gone.
+    # The pg_ctl of the copy, because the PostgreSQL that it was copied from may be gone.
     program=$(find "$dir/pg" -name pg_ctl -type f | head -n 1)
     [ -z "$program" ] || (cd / && as_server "$program" -D "$dir/data" -m fast -w stop >/dev/null) || true
 }
 
-# socket_dir DIR: where the cluster's socket is: in DIR, but that a socket's path has room for 107 bytes only.
+# socket_dir DIR: prints the folder of the cluster's socket. It is DIR, unless that is too long: a socket's path has at most 107
+# bytes.
 socket_dir() {
     local dir=$1 short
     if [ ${#dir} -le 85 ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job from end to end, on a private PostgreSQL in .demo: load, train, evaluate, recommend.
+# The demo: loads ratings, trains, evaluates and recommends, on a private PostgreSQL in .demo.
 #
 # usage: demo.sh [run [DATA]] | psql | stop
 set -euo pipefail
@@ -13,7 +13,7 @@ connect() {
     "$(dirname "$PG_CONFIG")/psql" -X -h "$(socket_dir "$demo")" -p "$socket_port" -U postgres "$@"
 }
 
-# can_server_read FOLDER: whether the server's user may read the files there that a load reads.
+# can_server_read FOLDER: whether the server's user may read the files in this folder that a load reads.
 can_server_read() {
     as_server test -r "$1" -a -x "$1" && [ -z "$(as_server find -L "$1" -maxdepth 4 \( -name training_set \
         -o -name 'mv_*' -o -name 'combined_data_*' -o -name 'movie_titles.*' -o -name probe.txt -o -name qualifying.txt \
@@ -28,9 +28,9 @@ installed_sql() {
 run() {
     local data=${1:-} database=sample
     if [ -n "$data" ]; then
-        [ -d "$data" ] || { echo "demo: DATA is no folder: $data" >&2; exit 1; }
+        [ -d "$data" ] || { echo "demo: DATA is not a folder: $data" >&2; exit 1; }
         data=$(realpath "$data")
-        # One warehouse for each data set: ids of different sets do not mean the same customers.
+        # Each data set has a warehouse of its own, because an id is not the same customer in different sets.
         database=data_$(printf %s "$data" | cksum | cut -d ' ' -f 1)
     fi
     . scripts/toolchain.sh
@@ -39,7 +39,7 @@ run() {
     as_server test -x "$demo" || read_all "$demo"
     private_postgres "$demo" >/dev/null
 
-    say "building the extension (some minutes at first)"
+    say "building the extension (the first time, this takes some minutes)"
     pgrx_home "$demo/pgrx" "$PG_CONFIG"
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$PG_FEATURE" \
         --out-dir "$demo/pg" >"$demo/build.log" 2>&1 || { tail -n 40 "$demo/build.log" >&2; exit 1; }
@@ -47,11 +47,11 @@ run() {
     [ -z "$data" ] || can_server_read "$data" || read_all "$data"
     say "starting PostgreSQL in $demo"
     start_cluster "$demo" "shared_buffers = 512MB" "maintenance_work_mem = 512MB"
-    # What the databases were made with; that PostgreSQL itself was brought up to date does not matter.
+    # The databases are created anew if the extension's SQL has changed. An update of PostgreSQL does not matter.
     local sql
     sql=$(installed_sql | cksum)
     if [ -f "$demo/database" ] && [ "$sql" != "$(cat "$demo/made_with" 2>/dev/null)" ]; then
-        say "the extension's tables or functions have changed: the demo's databases are made anew"
+        say "the extension's tables or functions have changed, so the demo's databases are created anew"
         connect -d postgres -Atc "SELECT format('DROP DATABASE %I WITH (FORCE);', datname) FROM pg_database
                                   WHERE datname = 'sample' OR datname LIKE 'data\_%'" |
             connect -q -d postgres -v ON_ERROR_STOP=1
@@ -77,12 +77,12 @@ run() {
 
     say "load, train, evaluate, recommend"
     connect -d "$database" -v ON_ERROR_STOP=1 -q -v data="$data" --echo-queries <scripts/demo.sql
-    say "make psql opens a session here, make demo-stop stops the server"
+    say "make psql opens a session in this database, make demo-stop stops the server"
 }
 
-# For the commands that install nothing.
+# Finds the demo's cluster, for commands that install nothing.
 on_cluster() {
-    [ -d "$demo/pg" ] || { echo "there is no demo here yet: make demo" >&2; exit 1; }
+    [ -d "$demo/pg" ] || { echo "there is no demo yet; start it with make demo" >&2; exit 1; }
     PG_CONFIG=$(find "$demo/pg" -name pg_config -type f | head -n 1)
     PG_CONFIG=${PG_CONFIG#"$demo/pg"}
     . scripts/cluster.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Throws random bytes at what prize-format reads, and stops at the first input that breaks it.
+# Feeds random bytes to the readers of prize-format, and stops at the first input on which one fails.
 #
-# usage: fuzz.sh [SECONDS [TARGET ...]]    seconds for each target, 60 where not given; targets: lines text archive unit
+# usage: fuzz.sh [SECONDS [TARGET ...]]    seconds for each target, 60 by default; targets: lines text archive unit
 set -euo pipefail
 cd "$(dirname "$0")/../crates/prize-format"
 
@@ -16,7 +16,7 @@ main() {
     if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
         cargo install --quiet cargo-fuzz --version "=$version" --locked --root "$tools"
     fi
-    # Every try writes files: in memory, where there is such a place.
+    # Each run writes files. They are in memory if there is /dev/shm.
     TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
     export TMPDIR
     trap 'rm -rf "$TMPDIR"' EXIT
@@ -26,12 +26,12 @@ main() {
         options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1)
         dictionary=fuzz/${target/lines/text}.dict
         [ ! -f "$dictionary" ] || options+=(-dict="$dictionary")
-        # There is no unsafe code here to sanitize; and so stable Rust will do, and tries are many.
+        # The crate has no unsafe code, so it needs no sanitizer. Without it, stable Rust is enough, and runs are faster.
         cargo fuzz run --sanitizer none "$target" -- "${options[@]}"
     done
 }
 
-# A small sample in all its layouts, in the forms that the targets take.
+# Writes the seed inputs: a small sample in each layout, with the first bytes that the target expects.
 plant_seeds() {
     local corpus=fuzz/corpus sample=$TMPDIR/sample layout style
     mkdir -p "$corpus"/{lines,text,archive,unit}
@@ -57,11 +57,11 @@ plant_seeds() {
         { printf '\1' && cat "$files/qualifying.txt" "$files/movie_titles.csv"; } >"$corpus/lines/others$style"
         { printf 't' && cat "$sample/tar$style/training_set.tar"; } >"$corpus/archive/tar$style"
     done
-    # A first line about as long as one may be.
+    # A first line of about the greatest length allowed.
     { printf '\0\xef\xbb\xbf' && head -c 4095 /dev/zero | tr '\0' 1 && printf ':\n5,3,2005-09-06\n'; } >"$corpus/lines/long"
     { printf 'z' && cat "$sample/tar--gzip/training_set.tar.gz"; } >"$corpus/archive/packed"
     { printf 'g' && cat "$sample/combined--gzip/combined_data_1.txt.gz"; } >"$corpus/archive/text"
-    # Long names as GNU tar and as POSIX write them.
+    # Long names in the formats of GNU tar and of POSIX.
     local long
     long=$(printf 'long/%.0s' {1..30})
     mkdir -p "$sample/$long"

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# All checks and tests, on PostgreSQL clusters of their own in a throw-away folder.
+# Runs all checks and tests, on private PostgreSQL clusters in a throw-away folder.
 #
 # usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs clients
 #
-# `check` is the first four. FAULTS=n has the stage faults interrupt loads n times at random moments; 9, if not said.
-# SERVE_SECONDS=n has it ask for recommendations so long while models come and go; 15, if not said.
+#   check            the first four stages
+#   FAULTS=n         the stage faults interrupts loads n times at random moments; 9 by default
+#   SERVE_SECONDS=n  the stage faults asks for recommendations for n seconds while models are deployed and dropped; 15 by default
 #
-# Closes with a line `N passed, N failed`. The folder is always the same, as its name stands in expected answers.
+# The last line is `N passed, N failed`. The folder is always the same, because its name is in expected answers.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 umask 022
@@ -25,7 +26,7 @@ main() {
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
-    # Not before: what stands in a folder of somebody else's must not be run.
+    # Not earlier, because the folder might have belonged to another user, whose programs must not be run.
     trap 'stop_cluster "$dir"' EXIT
     trap 'exit 130' INT TERM
     for stage in "${stages[@]}"; do
@@ -43,13 +44,13 @@ start_over() {
     if [ -e "$dir" ]; then
         local owner
         owner=$(stat -c %U "$dir")
-        # As root, programs in it are run as postgres: another's must not be among them.
+        # If this runs as root, it runs programs in this folder as postgres. They must not be another user's.
         [ "$owner" = "$(id -un)" ] || [ "$(id -u):$owner" = 0:postgres ] || fail "$dir belongs to $owner"
         stop_cluster "$dir"
         rm -rf "$dir"
     fi
     mkdir -m 755 "$dir"
-    # All builds see one PostgreSQL, so that they share what they compile.
+    # All builds use one PostgreSQL, so that they share compiled code.
     test_pg_config=$(private_postgres "$dir")
     pgrx_home "$PWD/target/pgrx" "$test_pg_config"
     export PGRX_PG_CONFIG_PATH=$test_pg_config
@@ -62,7 +63,7 @@ count() { # count WHAT STATUS: one check
     if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1" >&2; fi
 }
 
-# cargo_tests COMMAND: runs it, shows what it prints, and adds up what its tests say.
+# cargo_tests COMMAND: runs the command, shows its output, and adds up the passed and failed tests.
 cargo_tests() {
     local log status tests
     log=$(mktemp)
@@ -71,7 +72,7 @@ cargo_tests() {
     tests=$(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p' "$log" | awk '{p+=$1; f+=$2} END {print p+0, f+0}')
     passed=$((passed + ${tests% *}))
     failed=$((failed + ${tests#* }))
-    # A build that fails runs no test.
+    # If the build failed, no test was run, and the build counts as a failed one.
     if [ "$status" -ne 0 ] && [ "${tests#* }" -eq 0 ]; then count "$*" 1; fi
     rm -f "$log"
 }
@@ -82,7 +83,8 @@ fmt() {
     count fmt $?
 }
 
-# What a client may be told is ASCII, whatever its encoding; comments and tests may say more, and the made-up titles are data.
+# Texts that go to a client must be ASCII, because the client may have any encoding. Other characters may occur in comments, in
+# tests, and in the sample's titles, which are data.
 ascii() {
     say "texts in ASCII"
     local found
@@ -122,11 +124,11 @@ pg_test() {
         mkdir -p "$dir/pg_test"
         chown postgres "$dir/pg_test"
     fi
-    # They share their tables.
+    # The tests share the tables, so they run one at a time.
     RUST_TEST_THREADS=1 cargo_tests cargo pgrx test "$PG_FEATURE" "${features[@]}" "${as_user[@]}" --pgdata "$dir/pg_test/data" 9>&-
 }
 
-# The extension in the throw-away installation, the cluster, and the data to load.
+# Installs the extension into the throw-away installation, writes the data sets, and starts the cluster.
 prepare_server() {
     [ ! -f "$dir/data/postmaster.pid" ] || return 0
     say "installing the extension on a throw-away cluster"
@@ -138,8 +140,8 @@ prepare_server() {
     tests/regress/fixtures.sh "$dir/fixtures" "$PWD/target/debug/prize-sample" || return 1
     chmod -R a+rX "$dir/fixtures"
     chmod 000 "$dir"/fixtures/unreadable/*
-    # A server that is left behind must not hold the lock; a test that waits for another's lock must fail.
-    # On any machine, tests may use as many threads.
+    # The server does not inherit the script's lock (9>&-), because it may outlive the script. With lock_timeout, a test
+    # that waits for another session's lock fails. With thread_limit, tests have the same number of threads on any machine.
     start_cluster "$dir" "shared_buffers = 128MB" "fsync = off" "lock_timeout = 30s" "netflix_rec.thread_limit = 8" 9>&-
 }
 
@@ -166,7 +168,7 @@ regress() {
     rm -f "$log"
 }
 
-# What pg_dump writes, pg_restore makes the same warehouse of.
+# A warehouse that pg_restore makes from a dump is the same as the dumped one.
 dump() {
     prepare_server
     count "throw-away cluster" $?
@@ -175,7 +177,7 @@ dump() {
     count "dump and restore" $?
 }
 
-# A standby, and a server after a crash, hold what the primary did.
+# A standby, and a server after a crash, have the same tables as the primary.
 replica() {
     prepare_server
     count "throw-away cluster" $?
@@ -184,7 +186,7 @@ replica() {
     count "standby and crash recovery" $?
 }
 
-# The server is started again, with the library preloaded in each way, and as it was.
+# Restarts the server with each way to preload the library, and then with its former settings.
 settings() {
     prepare_server
     count "throw-away cluster" $?
@@ -193,26 +195,26 @@ settings() {
     count "settings" $?
 }
 
-# What interrupts a load does no harm. The server is killed and started again; it must not hold the lock either. Who asks for
-# recommendations meanwhile is told nothing wrong.
+# Interrupted loads can be finished, and recommendations are right while models change. The tests kill the server and start it
+# again. This server must not hold the script's lock either.
 faults() {
     prepare_server
     count "throw-away cluster" $?
-    say "loads that are killed, stopped or short of disk"
+    say "loads that are killed or stopped, or run out of disk"
     tests/faults/load.sh "$dir/fixtures" "$dir" "${FAULTS:-9}" 9>&-
     count "loads go on after faults" $?
     say "recommendations while models come and go"
     tests/faults/serve.sh "$dir" "${SERVE_SECONDS:-15}" 9>&-
-    count "recommendations are whole while models come and go" $?
-    say "what is heard while threads compute"
+    count "recommendations are complete while models come and go" $?
+    say "interrupts while threads compute"
     tests/faults/interrupts.sh "$dir" 9>&-
-    count "a backend hears what it must while threads compute" $?
-    say "memory that the system refuses"
+    count "a backend notices interrupts while threads compute" $?
+    say "calls while the system refuses memory"
     tests/faults/memory.sh "$dir" 9>&-
-    count "no backend aborts for want of memory" $?
+    count "no backend aborts for lack of memory" $?
 }
 
-# Every ```sql block of the README and the docs is run, in the order it stands in, a database for each file.
+# Runs the ```sql blocks of the README and of each page of the docs, in order. Each file has a database of its own.
 docs() {
     prepare_server
     count "throw-away cluster" $?
@@ -237,14 +239,14 @@ docs() {
         count "$file" $status
         [ $status -eq 0 ] || tail -n 5 "$dir/$database.out" >&2
     done
-    # The answer that the README opens with. (Its last digits are the processor's.)
+    # Checks the answer at the top of the README. (Its last digits depend on the processor.)
     local answer
     answer=$($psql -d docs_readme -c "$(sed -n 's/^=# //p' README.md)" | rounded)
     [ -n "$answer" ] && [ "$answer" = "$(sed -n '/^=# /,/^```$/p' README.md | sed '1d;$d' | rounded)" ]
     count "the README's answer" $?
 }
 
-# Drivers, as applications have them.
+# Tests calls through the drivers that applications use.
 clients() {
     prepare_server
     count "throw-away cluster" $?

@@ -1,7 +1,7 @@
-# What a build needs: sourced by the other scripts, it installs what is missing and says so.
+# Installs whatever a build needs and is missing, and prints what it installs. The other scripts source this file.
 #
-# Sets PG_CONFIG and PG_FEATURE (pg15, say), and puts cargo-pgrx on PATH. PG_CONFIG may be given.
-# cargo-pgrx is kept apart from any that is installed already, and so are its settings.
+# Sets PG_CONFIG, unless it is set, and PG_FEATURE (for example pg15), and puts cargo-pgrx on PATH. This cargo-pgrx and its settings
+# are separate from any that is already installed.
 
 pgrx_version=0.18.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/netflix_rec
@@ -13,7 +13,7 @@ apt_update() {
     if [ "$(id -u)" -eq 0 ]; then apt-get update -qq; else sudo apt-get update -qq; fi
 }
 
-# Debian packages that are missing, installed by apt-get as root or through sudo.
+# apt_install PACKAGE ...: installs the missing Debian packages, by apt-get as root or through sudo.
 apt_install() {
     local missing=() package
     for package in "$@"; do
@@ -22,7 +22,7 @@ apt_install() {
     [ ${#missing[@]} -gt 0 ] || return 0
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || fail "please have root run: apt-get install ${missing[*]}"
+        command -v sudo >/dev/null || fail "root permission is needed; as root, run: apt-get install ${missing[*]}"
         root=(sudo)
     fi
     say "installing Debian packages: ${missing[*]}"
@@ -47,7 +47,7 @@ find_pg_config() {
 
 install_packages() {
     if ! command -v apt-get >/dev/null; then
-        [ -n "${PG_CONFIG:-}" ] || fail "this is no Debian: install PostgreSQL 14 to 18 with its server headers,
+        [ -n "${PG_CONFIG:-}" ] || fail "this is not Debian: install PostgreSQL 14 to 18 with its server headers,
 clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
         return
     fi
@@ -55,7 +55,7 @@ clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
     [ -n "${PG_CONFIG:-}" ] || PG_CONFIG=$(find_pg_config)
     if [ -z "$PG_CONFIG" ]; then
         local version
-        # A fresh container has no list of what there is.
+        # A new container has no package lists yet.
         [ -n "$(apt-cache pkgnames postgresql-server-dev- 2>/dev/null)" ] || apt_update
         for version in 15 18 17 16 14; do
             apt-cache show "postgresql-server-dev-$version" >/dev/null 2>&1 || continue
@@ -63,7 +63,7 @@ clang, pkg-config and OpenSSL's headers, and give PG_CONFIG=/path/to/pg_config"
             break
         done
         PG_CONFIG=$(find_pg_config)
-        [ -n "$PG_CONFIG" ] || fail "no PostgreSQL from 14 to 18 is to be had: give PG_CONFIG=/path/to/pg_config"
+        [ -n "$PG_CONFIG" ] || fail "no package of PostgreSQL 14 to 18 was found: give PG_CONFIG=/path/to/pg_config"
     fi
 }
 
@@ -71,14 +71,14 @@ install_cargo_pgrx() {
     export PATH="$cache/cargo-pgrx-$pgrx_version/bin:$HOME/.cargo/bin:$PATH"
     command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs"
     [ "$(cargo pgrx --version 2>/dev/null)" = "cargo-pgrx $pgrx_version" ] && return
-    say "building cargo-pgrx $pgrx_version into $cache (some minutes, once)"
-    # It only drives the build: optimising it would take longer than it saves.
+    say "building cargo-pgrx $pgrx_version into $cache (only once; this takes some minutes)"
+    # Built without optimization, because cargo-pgrx only starts the builds: optimizing it takes longer than it saves.
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet cargo-pgrx --version "=$pgrx_version" --locked --debug \
         --root "$cache/cargo-pgrx-$pgrx_version"
 }
 
-# pgrx_home DIR PG_CONFIG: gives cargo-pgrx settings of its own in DIR, with this one PostgreSQL. The file is
-# left alone where nothing changes, as its date decides whether PostgreSQL's bindings are generated anew.
+# pgrx_home DIR PG_CONFIG: gives cargo-pgrx settings of its own in DIR, with this PostgreSQL only. The file is not
+# rewritten if nothing changes, because cargo generates PostgreSQL's bindings anew when its date changes.
 pgrx_home() {
     local settings
     settings=$(printf '[configs]\n%s = "%s"\n' "$PG_FEATURE" "$2")

@@ -1,10 +1,10 @@
 -- explore: statistics of the ratings, ready for charts, and a check of the warehouse.
 --
--- Where all columns asked for stand in the dimensions, the ratings are not read: PostgreSQL leaves a LEFT JOIN out that
--- adds neither rows nor columns. They are grouped by customer_id and movie_id, not by the keys, as a condition on the
--- id is then known before the grouping: one customer's rows are found by the index.
+-- If all selected columns are in the dimensions, PostgreSQL does not read the ratings, because it removes a LEFT JOIN that adds
+-- neither rows nor columns. Ratings are grouped by customer_id and movie_id, not by the keys, so that a condition on the id is
+-- applied before the grouping: then the index finds the rows of one customer.
 
--- Names mean PostgreSQL's own, whatever stands in the extension's schema.
+-- Unqualified names must mean PostgreSQL's own objects, whatever is in the extension's schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- statistics -----------------------------------------------------------------------------------------------------
@@ -16,11 +16,12 @@ FROM generate_series(1, 5) AS s (rating)
 LEFT JOIN (SELECT rating, count(*) AS rating_count FROM @extschema@.fact_ratings GROUP BY rating) AS f USING (rating);
 COMMENT ON VIEW @extschema@.rating_distribution IS 'How often each rating was given';
 COMMENT ON COLUMN @extschema@.rating_distribution.rating IS '1 to 5 stars';
-COMMENT ON COLUMN @extschema@.rating_distribution.rating_count IS 'How many ratings are of so many stars';
+COMMENT ON COLUMN @extschema@.rating_distribution.rating_count IS 'Number of ratings with so many stars';
 COMMENT ON COLUMN @extschema@.rating_distribution.share IS
-    'Their share of all, 0 to 1; NULL where there is none at all';
+    'Their share of all ratings, 0 to 1; NULL if there are no ratings';
 
--- The months before the first rating and after the last are those where the sum so far is nothing, or all before them.
+-- The WHERE clause removes the months before the first rating, where the sum so far is NULL, and those after the last rating,
+-- where the sum was complete before them.
 CREATE VIEW @extschema@.ratings_by_month AS
 SELECT year, month, first_day, rating_count, rating_mean, customers, cumulative_count
 FROM (
@@ -35,15 +36,15 @@ FROM (
                FROM @extschema@.fact_ratings GROUP BY date_key / 100) AS f USING (month_key)
 ) AS months
 WHERE cumulative_count > 0 AND cumulative_count - rating_count < total_count;
-COMMENT ON VIEW @extschema@.ratings_by_month IS 'Ratings of each month from the first rated in to the last';
+COMMENT ON VIEW @extschema@.ratings_by_month IS 'Ratings of each month, from the first month with ratings to the last';
 COMMENT ON COLUMN @extschema@.ratings_by_month.year IS 'Year';
 COMMENT ON COLUMN @extschema@.ratings_by_month.month IS 'Month of the year, 1 to 12';
 COMMENT ON COLUMN @extschema@.ratings_by_month.first_day IS 'First day of the month';
-COMMENT ON COLUMN @extschema@.ratings_by_month.rating_count IS 'How many ratings were given in it';
-COMMENT ON COLUMN @extschema@.ratings_by_month.rating_mean IS 'Mean of these ratings; NULL where there is none';
-COMMENT ON COLUMN @extschema@.ratings_by_month.customers IS 'How many customers gave them; costs a sort of all ratings';
+COMMENT ON COLUMN @extschema@.ratings_by_month.rating_count IS 'Number of ratings in the month';
+COMMENT ON COLUMN @extschema@.ratings_by_month.rating_mean IS 'Mean of these ratings; NULL if there are none';
+COMMENT ON COLUMN @extschema@.ratings_by_month.customers IS 'Number of customers who gave them; costs a sort of all ratings';
 COMMENT ON COLUMN @extschema@.ratings_by_month.cumulative_count IS
-    'How many ratings were given by the end of the month';
+    'Number of ratings until the end of the month';
 
 CREATE VIEW @extschema@.movie_statistics AS
 SELECT m.movie_id, m.title, m.release_year, m.rating_count, m.rating_mean, f.rating_stddev,
@@ -65,25 +66,25 @@ LEFT JOIN (
            count(*) FILTER (WHERE f.rating = 5) AS stars_5
     FROM @extschema@.fact_ratings AS f JOIN @extschema@.dim_movie AS d USING (movie_key) GROUP BY d.movie_id
 ) AS f USING (movie_id);
-COMMENT ON VIEW @extschema@.movie_statistics IS 'How each movie was rated';
+COMMENT ON VIEW @extschema@.movie_statistics IS 'Statistics of each movie''s ratings';
 COMMENT ON COLUMN @extschema@.movie_statistics.movie_id IS 'The data set''s own id';
-COMMENT ON COLUMN @extschema@.movie_statistics.title IS 'Title; NULL where unknown';
-COMMENT ON COLUMN @extschema@.movie_statistics.release_year IS 'Year of release; NULL where unknown';
-COMMENT ON COLUMN @extschema@.movie_statistics.rating_count IS 'How many ratings it has, the probe''s included';
-COMMENT ON COLUMN @extschema@.movie_statistics.rating_mean IS 'Mean of these ratings; NULL where there is none';
+COMMENT ON COLUMN @extschema@.movie_statistics.title IS 'Title; NULL if unknown';
+COMMENT ON COLUMN @extschema@.movie_statistics.release_year IS 'Year of release; NULL if unknown';
+COMMENT ON COLUMN @extschema@.movie_statistics.rating_count IS 'Number of its ratings, including those of the probe';
+COMMENT ON COLUMN @extschema@.movie_statistics.rating_mean IS 'Mean of these ratings; NULL if there are none';
 COMMENT ON COLUMN @extschema@.movie_statistics.rating_stddev IS
-    'Population standard deviation of these ratings; NULL where there is none';
-COMMENT ON COLUMN @extschema@.movie_statistics.stars_1 IS 'How many of them are 1';
-COMMENT ON COLUMN @extschema@.movie_statistics.stars_2 IS 'How many of them are 2';
-COMMENT ON COLUMN @extschema@.movie_statistics.stars_3 IS 'How many of them are 3';
-COMMENT ON COLUMN @extschema@.movie_statistics.stars_4 IS 'How many of them are 4';
-COMMENT ON COLUMN @extschema@.movie_statistics.stars_5 IS 'How many of them are 5';
-COMMENT ON COLUMN @extschema@.movie_statistics.first_rated_on IS 'Day of the first of them';
-COMMENT ON COLUMN @extschema@.movie_statistics.last_rated_on IS 'Day of the last of them';
+    'Population standard deviation of these ratings; NULL if there are none';
+COMMENT ON COLUMN @extschema@.movie_statistics.stars_1 IS 'Number of ratings that are 1';
+COMMENT ON COLUMN @extschema@.movie_statistics.stars_2 IS 'Number of ratings that are 2';
+COMMENT ON COLUMN @extschema@.movie_statistics.stars_3 IS 'Number of ratings that are 3';
+COMMENT ON COLUMN @extschema@.movie_statistics.stars_4 IS 'Number of ratings that are 4';
+COMMENT ON COLUMN @extschema@.movie_statistics.stars_5 IS 'Number of ratings that are 5';
+COMMENT ON COLUMN @extschema@.movie_statistics.first_rated_on IS 'Day of the first rating';
+COMMENT ON COLUMN @extschema@.movie_statistics.last_rated_on IS 'Day of the last rating';
 COMMENT ON COLUMN @extschema@.movie_statistics.damped_mean IS
-    'Mean drawn to that of all ratings, as if 25 of these were its own: (sum of its ratings + 25 * mean of all) / (rating_count + 25)';
+    'Mean with 25 average ratings added: (sum of its ratings + 25 * mean of all ratings) / (rating_count + 25)';
 COMMENT ON COLUMN @extschema@.movie_statistics.popularity_rank IS
-    'Place by rating_count, 1 for the movie with the most; equal counts share a place';
+    'Rank by rating_count, 1 for the most; movies with equal counts have the same rank';
 
 CREATE VIEW @extschema@.customer_statistics AS
 SELECT c.customer_id, c.rating_count, c.rating_mean, f.rating_stddev,
@@ -98,26 +99,26 @@ LEFT JOIN (
            count(*) FILTER (WHERE f.rating = 5) AS stars_5, count(DISTINCT f.date_key) AS active_days
     FROM @extschema@.fact_ratings AS f JOIN @extschema@.dim_customer AS d USING (customer_key) GROUP BY d.customer_id
 ) AS f USING (customer_id);
-COMMENT ON VIEW @extschema@.customer_statistics IS 'How each customer rated';
+COMMENT ON VIEW @extschema@.customer_statistics IS 'Statistics of each customer''s ratings';
 COMMENT ON COLUMN @extschema@.customer_statistics.customer_id IS 'The data set''s own id';
 COMMENT ON COLUMN @extschema@.customer_statistics.rating_count IS
-    'How many ratings the customer gave, the probe''s included';
-COMMENT ON COLUMN @extschema@.customer_statistics.rating_mean IS 'Mean of these ratings; NULL where there is none';
+    'Number of the customer''s ratings, including those of the probe';
+COMMENT ON COLUMN @extschema@.customer_statistics.rating_mean IS 'Mean of these ratings; NULL if there are none';
 COMMENT ON COLUMN @extschema@.customer_statistics.rating_stddev IS
-    'Population standard deviation of these ratings; NULL where there is none';
-COMMENT ON COLUMN @extschema@.customer_statistics.stars_1 IS 'How many of them are 1';
-COMMENT ON COLUMN @extschema@.customer_statistics.stars_2 IS 'How many of them are 2';
-COMMENT ON COLUMN @extschema@.customer_statistics.stars_3 IS 'How many of them are 3';
-COMMENT ON COLUMN @extschema@.customer_statistics.stars_4 IS 'How many of them are 4';
-COMMENT ON COLUMN @extschema@.customer_statistics.stars_5 IS 'How many of them are 5';
-COMMENT ON COLUMN @extschema@.customer_statistics.first_rated_on IS 'Day of the first of them';
-COMMENT ON COLUMN @extschema@.customer_statistics.last_rated_on IS 'Day of the last of them';
+    'Population standard deviation of these ratings; NULL if there are none';
+COMMENT ON COLUMN @extschema@.customer_statistics.stars_1 IS 'Number of ratings that are 1';
+COMMENT ON COLUMN @extschema@.customer_statistics.stars_2 IS 'Number of ratings that are 2';
+COMMENT ON COLUMN @extschema@.customer_statistics.stars_3 IS 'Number of ratings that are 3';
+COMMENT ON COLUMN @extschema@.customer_statistics.stars_4 IS 'Number of ratings that are 4';
+COMMENT ON COLUMN @extschema@.customer_statistics.stars_5 IS 'Number of ratings that are 5';
+COMMENT ON COLUMN @extschema@.customer_statistics.first_rated_on IS 'Day of the first rating';
+COMMENT ON COLUMN @extschema@.customer_statistics.last_rated_on IS 'Day of the last rating';
 COMMENT ON COLUMN @extschema@.customer_statistics.active_days IS
-    'How many days they were given on';
+    'Number of days on which the customer rated';
 
 -- normalization --------------------------------------------------------------------------------------------------
 
--- A customer whose ratings are all the same is at the mean with each of them: 0, not NULL.
+-- If a customer's ratings are all the same, each of them is at the mean: the z-score is 0, not NULL.
 CREATE VIEW @extschema@.normalized_ratings AS
 SELECT c.customer_id, m.movie_id, f.rating,
        f.rating - (SELECT sum(rating_count * rating_mean) / sum(rating_count) FROM @extschema@.dim_movie
@@ -134,15 +135,15 @@ LEFT JOIN (
     FROM @extschema@.fact_ratings AS f JOIN @extschema@.dim_customer AS d USING (customer_key) GROUP BY d.customer_id
 ) AS s USING (customer_id);
 COMMENT ON VIEW @extschema@.normalized_ratings IS
-    'Ratings less the mean of all, of their customer and of their movie; the means are of all ratings, the probe''s included';
+    'Each rating minus the mean of all, of its customer and of its movie; the means include the ratings of the probe';
 COMMENT ON COLUMN @extschema@.normalized_ratings.customer_id IS 'Who rated';
 COMMENT ON COLUMN @extschema@.normalized_ratings.movie_id IS 'What was rated';
 COMMENT ON COLUMN @extschema@.normalized_ratings.rating IS '1 to 5 stars';
-COMMENT ON COLUMN @extschema@.normalized_ratings.minus_global_mean IS 'The rating less the mean of all ratings';
-COMMENT ON COLUMN @extschema@.normalized_ratings.minus_customer_mean IS 'The rating less the mean of the customer''s';
-COMMENT ON COLUMN @extschema@.normalized_ratings.minus_movie_mean IS 'The rating less the mean of the movie''s';
+COMMENT ON COLUMN @extschema@.normalized_ratings.minus_global_mean IS 'The rating minus the mean of all ratings';
+COMMENT ON COLUMN @extschema@.normalized_ratings.minus_customer_mean IS 'The rating minus the mean of the customer''s ratings';
+COMMENT ON COLUMN @extschema@.normalized_ratings.minus_movie_mean IS 'The rating minus the mean of the movie''s ratings';
 COMMENT ON COLUMN @extschema@.normalized_ratings.z_score IS
-    'minus_customer_mean divided by the population standard deviation of the customer''s ratings; 0 where these are all the same';
+    'minus_customer_mean divided by the population standard deviation of the customer''s ratings; 0 if these are all the same';
 COMMENT ON COLUMN @extschema@.normalized_ratings.is_probe IS 'Whether probe.txt names the pair';
 
 CREATE VIEW @extschema@.movie_bias AS
@@ -156,12 +157,12 @@ FROM (
                FROM @extschema@.fact_ratings WHERE NOT is_probe GROUP BY movie_key) AS f USING (movie_key)
 ) AS movies;
 COMMENT ON VIEW @extschema@.movie_bias IS
-    'How much better than the mean each movie is liked, by all ratings but the probe''s (Koren 2010, "Factor in the neighbors", section 2.1)';
+    'How much better than the mean each movie is liked, by all ratings except the probe''s (Koren 2010, "Factor in the neighbors", section 2.1)';
 COMMENT ON COLUMN @extschema@.movie_bias.movie_id IS 'The data set''s own id';
-COMMENT ON COLUMN @extschema@.movie_bias.train_count IS 'How many ratings it has, without the probe''s';
-COMMENT ON COLUMN @extschema@.movie_bias.global_mean IS 'Mean of all ratings but the probe''s, the same in every row';
+COMMENT ON COLUMN @extschema@.movie_bias.train_count IS 'Number of its ratings, without those of the probe';
+COMMENT ON COLUMN @extschema@.movie_bias.global_mean IS 'Mean of all ratings except the probe''s; the same in every row';
 COMMENT ON COLUMN @extschema@.movie_bias.bias IS
-    'Sum of (rating - global_mean) over its ratings, divided by (train_count + 25); 0 where it has none';
+    'Sum of (rating - global_mean) over its ratings, divided by (train_count + 25); 0 if it has none';
 
 CREATE VIEW @extschema@.customer_bias AS
 SELECT c.customer_id, coalesce(f.train_count, 0) AS train_count, coalesce(f.bias, 0) AS bias
@@ -177,14 +178,14 @@ LEFT JOIN (
     GROUP BY d.customer_id
 ) AS f USING (customer_id);
 COMMENT ON VIEW @extschema@.customer_bias IS
-    'How much kinder than usual each customer rates, by all ratings but the probe''s (Koren 2010, "Factor in the neighbors", section 2.1)';
+    'How much higher than the mean each customer rates, by all ratings except the probe''s (Koren 2010, "Factor in the neighbors", section 2.1)';
 COMMENT ON COLUMN @extschema@.customer_bias.customer_id IS 'The data set''s own id';
-COMMENT ON COLUMN @extschema@.customer_bias.train_count IS 'How many ratings the customer gave, without the probe''s';
+COMMENT ON COLUMN @extschema@.customer_bias.train_count IS 'Number of the customer''s ratings, without those of the probe';
 COMMENT ON COLUMN @extschema@.customer_bias.bias IS
-    'Sum of (rating - global mean - movie''s bias) over these ratings, divided by (train_count + 10); 0 where there is none';
+    'Sum of (rating - global mean - movie''s bias) over these ratings, divided by (train_count + 10); 0 if there are none';
 
--- A role sees through a view what it may see of the tables, no more. (PostgreSQL 14 cannot: there, what row-level
--- security hides in a table shows in its views.)
+-- Through a view, a role sees only what it may see in the tables. (PostgreSQL 14 cannot do this: there, views show the rows that
+-- row-level security hides in the tables.)
 DO $$
 DECLARE
     view_name text;
@@ -200,7 +201,7 @@ END $$;
 
 -- data quality ---------------------------------------------------------------------------------------------------
 
--- Reads fact_ratings twice, by movie and by customer, each time with all that can be asked of it on the way.
+-- Reads fact_ratings twice, grouped by movie and by customer, and computes everything it needs in these two passes.
 CREATE FUNCTION @extschema@.data_quality()
 RETURNS TABLE (check_name text, status text, value bigint, detail text)
 LANGUAGE sql STABLE
@@ -278,7 +279,7 @@ WITH by_movie AS (
       AND ARRAY[pg_get_indexdef(indexrelid, 1, true), pg_get_indexdef(indexrelid, 2, true)]
           @> ARRAY['customer_key', 'movie_key']
 ), repeated AS (
-    -- The ratings are not read where the index vouches for them.
+    -- If the index is valid and unique, there are no duplicates, and the ratings are not read.
     SELECT coalesce(sum(times - 1), 0) AS ratings
     FROM (SELECT count(*) AS times FROM @extschema@.fact_ratings
           WHERE (SELECT name FROM unique_index) IS NULL
@@ -370,6 +371,6 @@ WHERE c.applies
 ORDER BY c.place;
 END;
 COMMENT ON FUNCTION @extschema@.data_quality() IS
-    'Checks the warehouse, a row a check: status is ok, warning (worth a look) or failed (the warehouse contradicts itself)';
+    'Checks the warehouse, one row per check: status is ok, warning (look at it) or failed (the warehouse contradicts itself)';
 
 SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,11 +1,12 @@
--- What roles need, to be run by a superuser in each database that has the extension: psql -v schema=public -f grants.sql.
--- Functions run with the rights of whoever calls them; these grants are all it takes. Roles are the whole server's: those that are
--- there already are taken as they are.
+-- Makes three roles with the privileges that the extension's functions need. A superuser runs it in each database that has the
+-- extension: psql -v schema=public -f grants.sql
+-- Functions run with the rights of their caller, so these grants are all that is needed. Roles belong to the whole server: those that
+-- exist already stay as they are.
 SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_reader') AS netflix_lacks_reader,
        NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_trainer') AS netflix_lacks_trainer,
        NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'netflix_loader') AS netflix_lacks_loader \gset
 
--- Asks: recommendations, evaluations, the views.
+-- May ask for recommendations, evaluate, and read the views.
 \if :netflix_lacks_reader
 CREATE ROLE netflix_reader NOLOGIN;
 \endif
@@ -17,7 +18,7 @@ GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer,
     :"schema".rating_distribution, :"schema".ratings_by_month, :"schema".movie_statistics, :"schema".customer_statistics,
     :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias TO netflix_reader;
 
--- Also trains, deploys, drops, imports and refreshes models.
+-- May also train, deploy, drop, import and refresh models.
 \if :netflix_lacks_trainer
 CREATE ROLE netflix_trainer NOLOGIN IN ROLE netflix_reader;
 \endif
@@ -25,8 +26,8 @@ GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO n
 GRANT INSERT ON :"schema".model_version, :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
 GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;
 
--- Also loads ratings, from a query of its own, and from files below the folder that netflix_rec.data_directory names. (To load others
--- it would take the right to read every file of the server: GRANT pg_read_server_files TO netflix_loader.)
+-- May also load ratings, from a query, and from files below the folder that netflix_rec.data_directory names. (To load other files, it
+-- would need the right to read every file of the server: GRANT pg_read_server_files TO netflix_loader.)
 \if :netflix_lacks_loader
 CREATE ROLE netflix_loader NOLOGIN IN ROLE netflix_reader;
 \endif

@@ -1,5 +1,5 @@
--- The warehouse of netflix_rec. Every table lives in the schema chosen at CREATE EXTENSION. The extension reads and writes
--- their pages itself, so they are heap tables whatever default_table_access_method says.
+-- The warehouse of netflix_rec, in the schema that CREATE EXTENSION names. The extension reads and writes the tables' pages
+-- itself, so they are heap tables, whatever default_table_access_method says.
 
 -- load: the star schema ------------------------------------------------------------------------------------------
 
@@ -41,15 +41,15 @@ CREATE TABLE dim_movie (
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
 ) USING heap;
-COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file and those that were rated or are to be';
-COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key, dense from 1, in the order of movie_id within a load';
+COMMENT ON TABLE dim_movie IS 'Movies: those of the titles file, and those that have ratings or qualifying pairs';
+COMMENT ON COLUMN dim_movie.movie_key IS 'Surrogate key: consecutive from 1, in the order of movie_id within a load';
 COMMENT ON COLUMN dim_movie.movie_id IS 'The data set''s own id';
-COMMENT ON COLUMN dim_movie.title IS 'Title, as the last titles file has it that knows the movie; NULL where none does';
-COMMENT ON COLUMN dim_movie.release_year IS 'Year of release; NULL where unknown';
-COMMENT ON COLUMN dim_movie.rating_count IS 'How many ratings it has, the probe''s included';
-COMMENT ON COLUMN dim_movie.rating_mean IS 'Mean of these ratings; NULL where there is none';
-COMMENT ON COLUMN dim_movie.first_rated_on IS 'Day of the first of these ratings';
-COMMENT ON COLUMN dim_movie.last_rated_on IS 'Day of the last of these ratings';
+COMMENT ON COLUMN dim_movie.title IS 'Title, from the last titles file that names the movie; NULL if none does';
+COMMENT ON COLUMN dim_movie.release_year IS 'Year of release; NULL if unknown';
+COMMENT ON COLUMN dim_movie.rating_count IS 'Number of its ratings, including those of the probe';
+COMMENT ON COLUMN dim_movie.rating_mean IS 'Mean of these ratings; NULL if there are none';
+COMMENT ON COLUMN dim_movie.first_rated_on IS 'Day of the first of these ratings; NULL if there are none';
+COMMENT ON COLUMN dim_movie.last_rated_on IS 'Day of the last of these ratings; NULL if there are none';
 
 CREATE TABLE dim_customer (
     customer_key    int PRIMARY KEY CHECK (customer_key > 0),
@@ -60,16 +60,16 @@ CREATE TABLE dim_customer (
     last_rated_on   date,
     CHECK ((rating_count = 0) = (rating_mean IS NULL))
 ) USING heap;
-COMMENT ON TABLE dim_customer IS 'Customers: those who rated and those of the qualifying set';
-COMMENT ON COLUMN dim_customer.customer_key IS 'Surrogate key, dense from 1, in the order of customer_id within a load';
+COMMENT ON TABLE dim_customer IS 'Customers: those who have ratings, and those of the qualifying set';
+COMMENT ON COLUMN dim_customer.customer_key IS 'Surrogate key: consecutive from 1, in the order of customer_id within a load';
 COMMENT ON COLUMN dim_customer.customer_id IS 'The data set''s own id';
-COMMENT ON COLUMN dim_customer.rating_count IS 'How many ratings the customer gave, the probe''s included';
-COMMENT ON COLUMN dim_customer.rating_mean IS 'Mean of these ratings; NULL where there is none';
-COMMENT ON COLUMN dim_customer.first_rated_on IS 'Day of the first of these ratings';
-COMMENT ON COLUMN dim_customer.last_rated_on IS 'Day of the last of these ratings';
+COMMENT ON COLUMN dim_customer.rating_count IS 'Number of the customer''s ratings, including those of the probe';
+COMMENT ON COLUMN dim_customer.rating_mean IS 'Mean of these ratings; NULL if there are none';
+COMMENT ON COLUMN dim_customer.first_rated_on IS 'Day of the first of these ratings; NULL if there are none';
+COMMENT ON COLUMN dim_customer.last_rated_on IS 'Day of the last of these ratings; NULL if there are none';
 
--- A key is the row of a model's matrix, so keys stay dense: the next one is the greatest there is, and 1. These sequences
--- remember the keys of rows that were deleted, because a key must never mean another customer or movie than it did before.
+-- A key is a row of a model's matrix, so keys are consecutive: the next key is the greatest key plus 1. These sequences remember
+-- the keys of deleted rows, because a key must never mean another customer or movie than before.
 CREATE SEQUENCE dim_movie_movie_key_seq AS int OWNED BY dim_movie.movie_key;
 CREATE SEQUENCE dim_customer_customer_key_seq AS int OWNED BY dim_customer.customer_key;
 COMMENT ON SEQUENCE dim_movie_movie_key_seq IS 'Greatest movie_key of a row that was deleted or whose key was changed';
@@ -85,12 +85,12 @@ CREATE TABLE fact_ratings (
     UNIQUE (customer_key, movie_key)
 ) USING heap;
 COMMENT ON TABLE fact_ratings IS 'Ratings: one row for each movie that a customer rated';
-COMMENT ON COLUMN fact_ratings.rating_key IS 'Surrogate key: by movie and customer within a load; the next number for a row that is inserted without one';
+COMMENT ON COLUMN fact_ratings.rating_key IS 'Surrogate key: in the order of movie and customer within a load; the default is the next number';
 COMMENT ON COLUMN fact_ratings.customer_key IS 'Who rated';
 COMMENT ON COLUMN fact_ratings.movie_key IS 'What was rated';
 COMMENT ON COLUMN fact_ratings.date_key IS 'When, as the number yyyymmdd';
 COMMENT ON COLUMN fact_ratings.rating IS '1 to 5 stars';
-COMMENT ON COLUMN fact_ratings.is_probe IS 'Whether probe.txt names the pair: such ratings are held out from training';
+COMMENT ON COLUMN fact_ratings.is_probe IS 'Whether probe.txt names the pair: training leaves these ratings out';
 
 CREATE TABLE qualifying (
     customer_key  int NOT NULL REFERENCES dim_customer,
@@ -104,8 +104,8 @@ COMMENT ON TABLE qualifying IS 'The Prize''s test set: pairs whose ratings were 
 COMMENT ON COLUMN qualifying.customer_key IS 'Who rated';
 COMMENT ON COLUMN qualifying.movie_key IS 'What was rated';
 COMMENT ON COLUMN qualifying.date_key IS 'When, as the number yyyymmdd';
-COMMENT ON COLUMN qualifying.rating IS 'The withheld rating, where judging.txt has told it';
-COMMENT ON COLUMN qualifying.subset IS '''quiz'': the leaderboard was made of these pairs; ''test'': these decided who won; NULL where judging.txt has not told it';
+COMMENT ON COLUMN qualifying.rating IS 'The withheld rating; NULL until judging.txt is loaded';
+COMMENT ON COLUMN qualifying.subset IS '''quiz'': these pairs made the leaderboard; ''test'': these pairs decided who won; NULL until judging.txt is loaded';
 
 -- load: the ledger -----------------------------------------------------------------------------------------------
 
@@ -132,40 +132,40 @@ CREATE TABLE load_run (
     last_movie_key    int,
     CHECK ((status = 'loading') = (finished_at IS NULL))
 ) USING heap;
--- One load at a time: another begins when this one is completed or abandoned.
+-- One load at a time: another one can begin when this one is completed or abandoned.
 CREATE UNIQUE INDEX load_run_unfinished ON load_run ((true)) WHERE status = 'loading';
-COMMENT ON TABLE load_run IS 'Loads: one row for each that found something to load and each that completed';
+COMMENT ON TABLE load_run IS 'Loads: one row for each load that found something to load, or that completed';
 COMMENT ON COLUMN load_run.run_id IS 'Number of the load';
-COMMENT ON COLUMN load_run.path IS 'The folder that is loaded; NULL for the ratings of a query';
-COMMENT ON COLUMN load_run.status IS '''loading'': under way, or interrupted, and then to be finished by the same call again; ''completed''; ''abandoned'': given up, and its ratings removed';
+COMMENT ON COLUMN load_run.path IS 'The folder that was loaded; NULL if the ratings came from a query';
+COMMENT ON COLUMN load_run.status IS '''loading'': running, or interrupted until the same call goes on with it; ''completed''; ''abandoned'': given up, its ratings were deleted';
 COMMENT ON COLUMN load_run.started_at IS 'When it began';
 COMMENT ON COLUMN load_run.finished_at IS 'When it was completed or abandoned';
 COMMENT ON COLUMN load_run.loaded_by IS 'The role that began it';
-COMMENT ON COLUMN load_run.files IS 'Files read, each member of an archive counted as one';
-COMMENT ON COLUMN load_run.ratings_read IS 'Ratings in these files';
-COMMENT ON COLUMN load_run.ratings_loaded IS 'Ratings among them that are new';
-COMMENT ON COLUMN load_run.duplicates IS 'Ratings left out because the customer had rated the movie already';
-COMMENT ON COLUMN load_run.rejected IS 'Lines that could not be used, and duplicates that say otherwise than the first';
-COMMENT ON COLUMN load_run.first_rating_key IS 'Key of its first rating, as it was planned';
-COMMENT ON COLUMN load_run.ratings_planned IS 'Ratings that were new when it was planned; their keys are this many';
+COMMENT ON COLUMN load_run.files IS 'Number of files read; each member of an archive counts as one';
+COMMENT ON COLUMN load_run.ratings_read IS 'Number of ratings in these files';
+COMMENT ON COLUMN load_run.ratings_loaded IS 'Number of new ratings among them';
+COMMENT ON COLUMN load_run.duplicates IS 'Number of ratings left out because the customer had already rated the movie';
+COMMENT ON COLUMN load_run.rejected IS 'Number of lines that could not be used, and of duplicates with another rating or date than the first';
+COMMENT ON COLUMN load_run.first_rating_key IS 'Key that was planned for its first rating';
+COMMENT ON COLUMN load_run.ratings_planned IS 'Number of ratings that were new when it was planned, and so the number of keys that it reserved';
 COMMENT ON COLUMN load_run.is_first IS 'Whether fact_ratings was empty when it began';
-COMMENT ON COLUMN load_run.customers IS 'Customers that the warehouse then held';
-COMMENT ON COLUMN load_run.movies IS 'Movies that the warehouse then held';
-COMMENT ON COLUMN load_run.probe_pairs IS 'Ratings of the probe that the warehouse then held';
-COMMENT ON COLUMN load_run.qualifying_pairs IS 'Qualifying pairs that the warehouse then held';
-COMMENT ON COLUMN load_run.last_customer_key IS 'Greatest customer_key that there then was';
-COMMENT ON COLUMN load_run.last_movie_key IS 'Greatest movie_key that there then was';
+COMMENT ON COLUMN load_run.customers IS 'Number of customers in the warehouse after the load';
+COMMENT ON COLUMN load_run.movies IS 'Number of movies in the warehouse after the load';
+COMMENT ON COLUMN load_run.probe_pairs IS 'Number of the probe''s ratings in the warehouse after the load';
+COMMENT ON COLUMN load_run.qualifying_pairs IS 'Number of qualifying pairs in the warehouse after the load';
+COMMENT ON COLUMN load_run.last_customer_key IS 'Greatest customer_key after the load';
+COMMENT ON COLUMN load_run.last_movie_key IS 'Greatest movie_key after the load';
 
--- Written and read by the owner alone: netflix_load_abandon removes what it says, with the owner's rights.
+-- Only the owner writes and reads it, because netflix_load_abandon deletes the ratings that it lists with the owner's rights.
 CREATE TABLE load_inserted (
-    run_id         bigint PRIMARY KEY REFERENCES load_run ON DELETE CASCADE,
-    rating_keys    int8multirange NOT NULL DEFAULT '{}',
-    indexes_aside  oid[] NOT NULL DEFAULT '{}'
+    run_id            bigint PRIMARY KEY REFERENCES load_run ON DELETE CASCADE,
+    rating_keys       int8multirange NOT NULL DEFAULT '{}',
+    disabled_indexes  oid[] NOT NULL DEFAULT '{}'
 ) USING heap;
-COMMENT ON TABLE load_inserted IS 'What the unfinished load has done to fact_ratings';
+COMMENT ON TABLE load_inserted IS 'What the unfinished load has changed in fact_ratings';
 COMMENT ON COLUMN load_inserted.run_id IS 'The load';
 COMMENT ON COLUMN load_inserted.rating_keys IS 'Keys of the ratings that it has inserted so far';
-COMMENT ON COLUMN load_inserted.indexes_aside IS 'Indexes that are not maintained until the load is completed, because it fills an empty table';
+COMMENT ON COLUMN load_inserted.disabled_indexes IS 'Indexes that are disabled until the load is completed, because it fills an empty table';
 
 CREATE TABLE load_file (
     run_id    bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
@@ -182,19 +182,19 @@ CREATE TABLE load_file (
     state     text NOT NULL CHECK (state IN ('read', 'loaded')),
     PRIMARY KEY (run_id, file_no)
 ) USING heap;
-COMMENT ON TABLE load_file IS 'Files of the loads';
+COMMENT ON TABLE load_file IS 'Files that the loads have read';
 COMMENT ON COLUMN load_file.run_id IS 'The load that read it';
-COMMENT ON COLUMN load_file.file_no IS 'Its place in the order of reading, from 1';
-COMMENT ON COLUMN load_file.kind IS 'What it is for';
-COMMENT ON COLUMN load_file.path IS 'The file';
-COMMENT ON COLUMN load_file.member IS 'Its name in the file, where that is an archive';
-COMMENT ON COLUMN load_file.position IS 'Where in the file it begins, unpacked';
-COMMENT ON COLUMN load_file.bytes IS 'Its size, unpacked';
-COMMENT ON COLUMN load_file.modified IS 'When the file was last changed, in microseconds since 1970';
-COMMENT ON COLUMN load_file.checksum IS 'CRC-32 of its bytes, unpacked';
-COMMENT ON COLUMN load_file.records IS 'Lines that hold a title, a rating or a pair';
-COMMENT ON COLUMN load_file.rejected IS 'Lines that could not be used, and duplicates that say otherwise than the first';
-COMMENT ON COLUMN load_file.state IS '''read'': looked through, but not all of it is in yet; ''loaded''';
+COMMENT ON COLUMN load_file.file_no IS 'Its number in the order of reading, from 1';
+COMMENT ON COLUMN load_file.kind IS 'What the file holds';
+COMMENT ON COLUMN load_file.path IS 'Path of the file, or of the archive that holds it';
+COMMENT ON COLUMN load_file.member IS 'Its name in the archive; NULL if it is not in one';
+COMMENT ON COLUMN load_file.position IS 'Where it begins in the unpacked archive, in bytes';
+COMMENT ON COLUMN load_file.bytes IS 'Its unpacked size in bytes';
+COMMENT ON COLUMN load_file.modified IS 'When the file was last changed, in microseconds since 1970-01-01 UTC';
+COMMENT ON COLUMN load_file.checksum IS 'CRC-32 of its unpacked bytes';
+COMMENT ON COLUMN load_file.records IS 'Number of lines that hold a title, a rating or a pair';
+COMMENT ON COLUMN load_file.rejected IS 'Number of lines that could not be used, and of duplicates with another rating or date than the first';
+COMMENT ON COLUMN load_file.state IS '''read'': the file was read, but not all of it is loaded; ''loaded'': all of it is loaded';
 
 CREATE TABLE load_unit (
     run_id            bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
@@ -205,13 +205,13 @@ CREATE TABLE load_unit (
     plan              bytea NOT NULL,
     PRIMARY KEY (run_id, unit_no)
 ) USING heap;
-COMMENT ON TABLE load_unit IS 'What a load has yet to do: a unit''s row goes with the transaction that loads its ratings';
+COMMENT ON TABLE load_unit IS 'What a load has left to do: the transaction that loads a unit''s ratings deletes its row';
 COMMENT ON COLUMN load_unit.run_id IS 'The load';
-COMMENT ON COLUMN load_unit.unit_no IS 'Counted within the load, from 1';
-COMMENT ON COLUMN load_unit.ratings IS 'How many ratings it will load';
-COMMENT ON COLUMN load_unit.first_rating_key IS 'Key that the load''s first rating would have; the keys of this unit''s count on from it';
-COMMENT ON COLUMN load_unit.files IS 'Numbers of the files it reads; none for the qualifying set';
-COMMENT ON COLUMN load_unit.plan IS 'Where in these files the ratings stand, packed';
+COMMENT ON COLUMN load_unit.unit_no IS 'Number within the load, from 1';
+COMMENT ON COLUMN load_unit.ratings IS 'Number of ratings in the unit';
+COMMENT ON COLUMN load_unit.first_rating_key IS 'Key that the load''s first rating would have; the unit counts its own keys from it';
+COMMENT ON COLUMN load_unit.files IS 'Numbers of the files that it reads; empty for the qualifying set';
+COMMENT ON COLUMN load_unit.plan IS 'Where the ratings are in these files, packed';
 
 CREATE TABLE load_reject (
     run_id     bigint NOT NULL REFERENCES load_run ON DELETE CASCADE,
@@ -223,12 +223,12 @@ CREATE TABLE load_reject (
     PRIMARY KEY (run_id, reject_no),
     FOREIGN KEY (run_id, file_no) REFERENCES load_file ON DELETE CASCADE
 ) USING heap;
-COMMENT ON TABLE load_reject IS 'Lines that could not be used, the first of each load';
-COMMENT ON COLUMN load_reject.run_id IS 'The load that met it';
-COMMENT ON COLUMN load_reject.reject_no IS 'Counted within the load, from 1';
-COMMENT ON COLUMN load_reject.file_no IS 'Its file; NULL where the ratings came from a query';
-COMMENT ON COLUMN load_reject.line IS 'Its number in the file, or among the query''s rows, from 1';
-COMMENT ON COLUMN load_reject.text IS 'The line, shortened where it is long';
+COMMENT ON TABLE load_reject IS 'The first lines of each load that could not be used';
+COMMENT ON COLUMN load_reject.run_id IS 'The load that read it';
+COMMENT ON COLUMN load_reject.reject_no IS 'Number within the load, from 1';
+COMMENT ON COLUMN load_reject.file_no IS 'Its file; NULL if the ratings came from a query';
+COMMENT ON COLUMN load_reject.line IS 'Its number in the file, or among the rows of the query, from 1';
+COMMENT ON COLUMN load_reject.text IS 'The line, shortened if it is long';
 COMMENT ON COLUMN load_reject.reason IS 'What is wrong with it';
 
 -- train: models and their factors --------------------------------------------------------------------------------
@@ -262,28 +262,28 @@ CREATE TABLE model (
 CREATE UNIQUE INDEX model_deployed ON model (name) WHERE is_deployed;
 COMMENT ON TABLE model IS 'Models: one row for each version of each name';
 COMMENT ON COLUMN model.model_id IS 'Key of this version''s factors';
-COMMENT ON COLUMN model.name IS 'The name it was trained under';
-COMMENT ON COLUMN model.version IS 'Counted within the name, from 1';
-COMMENT ON COLUMN model.algorithm IS 'How it was trained';
-COMMENT ON COLUMN model.params IS 'With which parameters';
-COMMENT ON COLUMN model.train_on IS '''train'': on the ratings that are not of the probe; ''all'': on those, too';
-COMMENT ON COLUMN model.hold_out IS 'Share of these held out, to judge iterations by';
+COMMENT ON COLUMN model.name IS 'Name of the model';
+COMMENT ON COLUMN model.version IS 'Number within the name, from 1';
+COMMENT ON COLUMN model.algorithm IS 'Algorithm that trained it';
+COMMENT ON COLUMN model.params IS 'Parameters of the algorithm';
+COMMENT ON COLUMN model.train_on IS '''train'': trained on all ratings except the probe''s; ''all'': trained on the probe, too';
+COMMENT ON COLUMN model.hold_out IS 'Share of these ratings that was held out, to judge iterations by';
 COMMENT ON COLUMN model.is_deployed IS 'Whether this version answers for its name';
 COMMENT ON COLUMN model.factors IS 'Length of each factor vector';
-COMMENT ON COLUMN model.samples IS 'Samples that stand side by side in each vector, if it is a Bayesian model; 1 otherwise';
+COMMENT ON COLUMN model.samples IS 'Number of samples in each vector of a Bayesian model, one after the other; 1 for other models';
 COMMENT ON COLUMN model.global_mean IS 'Mean of the ratings trained on';
-COMMENT ON COLUMN model.ratings IS 'How many ratings it was trained on';
-COMMENT ON COLUMN model.iterations IS 'How many iterations were made';
+COMMENT ON COLUMN model.ratings IS 'Number of ratings it was trained on';
+COMMENT ON COLUMN model.iterations IS 'Number of iterations';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on these ratings after the last iteration';
-COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL where there is none or it was trained on, too';
-COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the ratings held out; NULL where none were';
-COMMENT ON COLUMN model.judged_ratings IS 'How many ratings it was judged by and not trained on: those of the probe or, where there is none, those held out';
-COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: models with the same one were judged by the same ratings';
-COMMENT ON COLUMN model.summary IS 'What else the algorithm found: singular values and the variance they explain';
-COMMENT ON COLUMN model.prior IS 'What a Bayesian model expects of every customer in each sample, to find customers by: means of factors and bias, and the upper triangle of their precision matrix as a share of the precision of ratings';
-COMMENT ON COLUMN model.elapsed IS 'How long training took, reading and writing included';
-COMMENT ON COLUMN model.trained_at IS 'When';
-COMMENT ON COLUMN model.trained_by IS 'By which role';
+COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL if there is no probe, or if the model was trained on it';
+COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the held-out ratings; NULL if none were held out';
+COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that it was judged by, and not trained on: the probe; or the held-out ratings, if there is no probe or it was trained on';
+COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: two models with the same digest were judged by the same ratings';
+COMMENT ON COLUMN model.summary IS 'Further results: singular values, and the variance that they explain';
+COMMENT ON COLUMN model.prior IS 'Gaussian prior of a customer in each sample of a Bayesian model, to fold customers in: means of the factors and the bias, and the upper triangle of their precision matrix, divided by the precision of ratings';
+COMMENT ON COLUMN model.elapsed IS 'Time of the training, including reading and writing';
+COMMENT ON COLUMN model.trained_at IS 'When it was trained';
+COMMENT ON COLUMN model.trained_by IS 'Role that trained it';
 
 CREATE TABLE model_version (
     name      text NOT NULL,
@@ -291,10 +291,10 @@ CREATE TABLE model_version (
     model_id  int NOT NULL,
     PRIMARY KEY (name, version)
 ) USING heap;
-COMMENT ON TABLE model_version IS 'Versions that there are or were, dropped ones included: a number is never given twice';
-COMMENT ON COLUMN model_version.name IS 'The name';
-COMMENT ON COLUMN model_version.version IS 'Counted within the name, from 1';
-COMMENT ON COLUMN model_version.model_id IS 'The model; where none is named, the deployed one answers whose name has the least';
+COMMENT ON TABLE model_version IS 'All versions, including dropped ones, because a number is never used again';
+COMMENT ON COLUMN model_version.name IS 'Name of the model';
+COMMENT ON COLUMN model_version.version IS 'Number within the name, from 1';
+COMMENT ON COLUMN model_version.model_id IS 'The version''s model_id. If no model is named, the deployed one answers whose name has the least model_id here';
 
 CREATE TABLE model_iteration (
     model_id       int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -304,12 +304,12 @@ CREATE TABLE model_iteration (
     seconds        double precision NOT NULL,
     PRIMARY KEY (model_id, iteration)
 ) USING heap;
-COMMENT ON TABLE model_iteration IS 'How each iteration of a training went';
+COMMENT ON TABLE model_iteration IS 'Errors and time of each iteration of a training';
 COMMENT ON COLUMN model_iteration.model_id IS 'The model';
-COMMENT ON COLUMN model_iteration.iteration IS 'Counted from 1';
-COMMENT ON COLUMN model_iteration.train_rmse IS 'RMSE on the ratings trained on';
-COMMENT ON COLUMN model_iteration.held_out_rmse IS 'RMSE on the ratings held out or, where none are, on the probe';
-COMMENT ON COLUMN model_iteration.seconds IS 'From the start of the first iteration to the end of this one';
+COMMENT ON COLUMN model_iteration.iteration IS 'Number of the iteration, from 1';
+COMMENT ON COLUMN model_iteration.train_rmse IS 'RMSE on the training ratings';
+COMMENT ON COLUMN model_iteration.held_out_rmse IS 'RMSE on the held-out ratings, or on the probe if none were held out';
+COMMENT ON COLUMN model_iteration.seconds IS 'Seconds from the start of the first iteration to the end of this one';
 
 CREATE TABLE model_deployment (
     deployment_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -317,11 +317,11 @@ CREATE TABLE model_deployment (
     deployed_at    timestamptz NOT NULL DEFAULT now(),
     deployed_by    name NOT NULL DEFAULT current_user
 ) USING heap;
-COMMENT ON TABLE model_deployment IS 'When which version came to answer for its name: what rollback_model goes back by';
-COMMENT ON COLUMN model_deployment.deployment_id IS 'Counted from 1; of two, the greater is the later';
-COMMENT ON COLUMN model_deployment.model_id IS 'The version';
-COMMENT ON COLUMN model_deployment.deployed_at IS 'When';
-COMMENT ON COLUMN model_deployment.deployed_by IS 'By which role';
+COMMENT ON TABLE model_deployment IS 'History of deployments, which rollback_model goes back through';
+COMMENT ON COLUMN model_deployment.deployment_id IS 'Number of the deployment, from 1; the later one is greater';
+COMMENT ON COLUMN model_deployment.model_id IS 'The version that was deployed';
+COMMENT ON COLUMN model_deployment.deployed_at IS 'When it was deployed';
+COMMENT ON COLUMN model_deployment.deployed_by IS 'Role that deployed it';
 
 CREATE TABLE customer_factors (
     model_id      int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -330,11 +330,11 @@ CREATE TABLE customer_factors (
     factors       real[] NOT NULL,
     PRIMARY KEY (model_id, customer_key)
 ) USING heap;
-COMMENT ON TABLE customer_factors IS 'What each model learned of each customer';
+COMMENT ON TABLE customer_factors IS 'Bias and factors of each customer in each model';
 COMMENT ON COLUMN customer_factors.model_id IS 'The model';
 COMMENT ON COLUMN customer_factors.customer_key IS 'The customer';
-COMMENT ON COLUMN customer_factors.bias IS 'How much kinder than the mean the customer rates';
-COMMENT ON COLUMN customer_factors.factors IS 'The customer''s taste: its product with a movie''s factors adds to the prediction';
+COMMENT ON COLUMN customer_factors.bias IS 'How much higher than the mean the customer rates';
+COMMENT ON COLUMN customer_factors.factors IS 'Factors: their dot product with a movie''s factors is a part of the prediction';
 
 CREATE TABLE movie_factors (
     model_id   int NOT NULL REFERENCES model ON DELETE CASCADE,
@@ -344,34 +344,34 @@ CREATE TABLE movie_factors (
     links      real[],
     PRIMARY KEY (model_id, movie_key)
 ) USING heap;
-COMMENT ON TABLE movie_factors IS 'What each model learned of each movie';
+COMMENT ON TABLE movie_factors IS 'Bias and factors of each movie in each model';
 COMMENT ON COLUMN movie_factors.model_id IS 'The model';
 COMMENT ON COLUMN movie_factors.movie_key IS 'The movie';
 COMMENT ON COLUMN movie_factors.bias IS 'How much better than the mean the movie is liked';
-COMMENT ON COLUMN movie_factors.factors IS 'The movie''s character: its product with a customer''s factors adds to the prediction';
-COMMENT ON COLUMN movie_factors.links IS 'What it tells of those who rated it, whatever their ratings; NULL where the model does not learn from that';
+COMMENT ON COLUMN movie_factors.factors IS 'Factors: their dot product with a customer''s factors is a part of the prediction';
+COMMENT ON COLUMN movie_factors.links IS 'Link: what the fact that a customer rated the movie tells about the customer''s factors; NULL if the model has no links';
 
--- pglz finds nothing in random mantissas, and tries for as long as writing them takes.
+-- pglz cannot compress random mantissas, and trying takes as long as writing them.
 ALTER TABLE customer_factors ALTER COLUMN factors SET STORAGE EXTERNAL;
 ALTER TABLE movie_factors ALTER COLUMN factors SET STORAGE EXTERNAL, ALTER COLUMN links SET STORAGE EXTERNAL;
 
--- restore: keys and foreign keys that are put away meanwhile ------------------------------------------------------
+-- restore: keys and foreign keys that are dropped until the end of a restore --------------------------------------
 
 CREATE TABLE restore_constraint (
     place            int PRIMARY KEY,
     table_name       name NOT NULL,
     constraint_name  name NOT NULL,
-    -- Keys and foreign keys alone, because the owner adds what stands here.
+    -- Only keys and foreign keys, because netflix_restore_end executes this text with the rights of its caller, the owner.
     definition       text NOT NULL CHECK (definition ~
         '^((PRIMARY KEY|UNIQUE) \([^();]*\)|FOREIGN KEY \([^();]*\) REFERENCES [^();]*\([^();]*\)( ON DELETE CASCADE)?)$')
 ) USING heap;
-COMMENT ON TABLE restore_constraint IS 'Constraints that netflix_restore_begin has dropped and netflix_restore_end adds again; empty otherwise';
-COMMENT ON COLUMN restore_constraint.place IS 'Order in which they are added: keys before foreign keys';
+COMMENT ON TABLE restore_constraint IS 'Constraints that netflix_restore_begin has dropped and netflix_restore_end adds again; empty at other times';
+COMMENT ON COLUMN restore_constraint.place IS 'Number in the order in which the constraints are added: keys before foreign keys';
 COMMENT ON COLUMN restore_constraint.table_name IS 'The table';
 COMMENT ON COLUMN restore_constraint.constraint_name IS 'Name of the constraint';
-COMMENT ON COLUMN restore_constraint.definition IS 'What stands behind its name in ALTER TABLE ... ADD CONSTRAINT';
+COMMENT ON COLUMN restore_constraint.definition IS 'Text after its name in ALTER TABLE ... ADD CONSTRAINT';
 
--- Without this, pg_dump would leave the rows behind.
+-- Without this, pg_dump would not dump the rows.
 SELECT pg_catalog.pg_extension_config_dump('dim_date', '');
 SELECT pg_catalog.pg_extension_config_dump('dim_movie', '');
 SELECT pg_catalog.pg_extension_config_dump('dim_customer', '');

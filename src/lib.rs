@@ -1,26 +1,34 @@
 //! `netflix_rec`: the Netflix Prize data as a star schema in PostgreSQL, and a recommender trained and served there.
 //!
-//! Each capability is a folder; `pg` is what they share of PostgreSQL; what they compute stands in the crates.
+//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `serve`, `progress`. They use `warehouse`, the
+//! extension's own tables; that uses `storage`, which reads and writes any table below SQL; and all use `pg`, glue to PostgreSQL.
+//! Arrows point down only. What is computed stands in the crates.
 
 use pgrx::prelude::*;
 
 mod evaluate;
 mod load;
+mod models;
 mod pg;
+mod progress;
 mod restore;
 mod serve;
+mod storage;
 mod train;
+mod warehouse;
 
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/progress.sql", name = "progress", requires = [progress::netflix_progress]);
 extension_sql_file!(
     "../sql/load.sql",
     name = "load",
-    requires = [load::netflix_progress, load::guard::refuse_while_keys_are_aside, load::guard::retire_keys]
+    requires = ["schema", load::guard::refuse_while_indexes_are_disabled, load::guard::retire_keys]
 );
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
-extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train, train::model_id]);
+extension_sql_file!("../sql/models.sql", name = "models", requires = ["schema"]);
+extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema", serve::cache::movies_changed]);
 extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 
@@ -28,9 +36,10 @@ extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 #[pg_guard]
 #[allow(non_snake_case)]
 extern "C-unwind" fn _PG_init() {
-    pg::ballast::take();
+    pg::error_reserve::fill();
     pg::guc::register();
-    pg::worker::define(load::work);
+    pg::worker::register(load::work);
+    pg::progress::register([&load::PHASES[..], &train::PHASES, &[&models::write::WRITING_MODEL]].concat());
 }
 
 /// What `cargo pgrx test` asks of the crate.

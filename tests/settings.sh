@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What preloading the library gives, in each of its ways: settings that are known, and checked, before the first call; a server
-# that starts, loads and trains. And what others see of a load's workers meanwhile.
+# Tests each way to preload the library: settings are known and checked before the first call, and the server starts, loads and
+# trains. Also tests what other sessions see of a load's workers.
 #
 # usage: settings.sh FIXTURES DIR
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is started again, and runs at the
-# end as it did before. Needs PG_CONFIG.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. The test restarts its server. At the end the
+# server runs with its former settings. Needs PG_CONFIG.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2
@@ -15,7 +15,7 @@ bin=$dir/pg$("$PG_CONFIG" --bindir)
 export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=settings
 export PGOPTIONS="-c client_min_messages=warning"
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-# ask QUERY ...: asks each in one session.
+# ask QUERY ...: runs all queries in one session.
 ask() {
     local queries=() query
     for query in "$@"; do queries+=(-c "$query"); done
@@ -33,10 +33,10 @@ main() {
     unknown
     for_sessions
     for_the_server
-    printf 'settings are known where the library is preloaded\n'
+    printf 'settings are known if the library is preloaded\n'
 }
 
-# As it was, whatever happened.
+# Restores the server's settings, also after a failure.
 clean_up() {
     PGDATABASE=postgres ask "ALTER SYSTEM RESET ALL" >/dev/null || true
     restart || true
@@ -52,11 +52,11 @@ restart() {
 
 reload() {
     ask "SELECT pg_reload_conf()" >/dev/null
-    # The next sessions are the postmaster's children: it must have read the file.
+    # New sessions inherit the settings of the postmaster, so it must have read the file first.
     sleep 0.5
 }
 
-# Without: why one preloads.
+# The library is not preloaded: settings are unknown, or not checked.
 unknown() {
     says "SHOW" "$(ask "SHOW netflix_rec.max_memory")" 'unrecognized configuration parameter "netflix_rec.max_memory"'
     says "ALTER SYSTEM" "$(ask "ALTER SYSTEM SET netflix_rec.memory_limit = '3GB'")" 'unrecognized configuration parameter'
@@ -64,21 +64,21 @@ unknown() {
     ask "ALTER ROLE settings_reader RESET ALL"
 }
 
-# session_preload_libraries, which takes no restart.
+# session_preload_libraries, which needs no restart.
 for_sessions() {
     ask "ALTER SYSTEM SET session_preload_libraries = 'netflix_rec'"
     reload
     preloaded
     ask "ALTER SYSTEM RESET ALL"
     reload
-    # Of one database.
+    # For one database.
     ask "ALTER DATABASE settings SET session_preload_libraries = 'netflix_rec'"
     preloaded
     ask "ALTER SYSTEM RESET ALL" "ALTER DATABASE settings RESET ALL"
     reload
 }
 
-# What holds with the library preloaded.
+# The same for each way to preload the library.
 preloaded() {
     ask "ALTER SYSTEM SET netflix_rec.memory_limit = '3GB'"
     reload
@@ -94,7 +94,7 @@ preloaded() {
     ask "ALTER ROLE settings_reader RESET ALL"
 }
 
-# shared_preload_libraries. A load, meanwhile, is seen from outside.
+# shared_preload_libraries. Other sessions watch a load.
 for_the_server() {
     ask "ALTER SYSTEM SET shared_preload_libraries = 'netflix_rec'" "ALTER SYSTEM SET max_worker_processes = 5" \
         "ALTER SYSTEM SET netflix_rec.thread_limit = 64"
@@ -112,15 +112,15 @@ for_the_server() {
     while kill -0 $load 2>/dev/null; do ask "SELECT watch()" >/dev/null; done
     wait $load || true
     is "the load" "$(cat "$work/answer")" completed
-    is "workers beside two that are left to others" "$(ask "SELECT max(workers) FROM most")" 3
-    # One that starts has none yet.
+    is "workers, of which two are left to others" "$(ask "SELECT max(workers) FROM most")" 3
+    # A worker that is just starting has no state yet.
     is "what workers do" "$(ask "SELECT DISTINCT state, substr(query, 1, 32) FROM seen WHERE state IS NOT NULL")" \
         "active|SELECT status FROM netflix_load("
     [ "$(ask "SELECT count(DISTINCT progress) FROM seen")" -ge 2 ] || wrong "no progress was seen"
     is "phases" "$(ask "SELECT DISTINCT progress FROM seen WHERE progress NOT IN ('reading files', 'loading ratings', 'building indexes', 'finishing')")" ""
     is "elapsed" "$(ask "SELECT max(elapsed) BETWEEN interval '0' AND interval '2 min' FROM seen")" t
     is "training" "$(ask "SELECT version FROM train_als(factors => 2, iterations => 1)")" 1
-    is "asking" "$(ask "SELECT count(*) FROM recommend((SELECT min(customer_id) FROM dim_customer), 3)")" 3
+    is "recommending" "$(ask "SELECT count(*) FROM recommend((SELECT min(customer_id) FROM dim_customer), 3)")" 3
 }
 
 main "$@"

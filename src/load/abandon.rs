@@ -1,51 +1,53 @@
-//! Gives up a load that was interrupted: `netflix_load_abandon`.
-
-use pgrx::pg_sys::BuiltinOid;
+//! Gives up an interrupted load: `netflix_load_abandon`.
 
 use super::error::LoadError;
-use super::guard::OwnWork;
+use super::guard::OwnWrites;
 use super::ledger::{self, Run};
-use super::{LOCKED, dimensions};
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{Error, catalog, index, interrupt, query, unfinished};
+use super::{counts, locks};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{self, catalog, interrupt, lock, query, role, transaction};
+use crate::storage::indexes;
+use crate::storage::scan::scan;
+use crate::warehouse::tables::{CUSTOMER_FACTORS, FACT_RATINGS, MODEL, MOVIE_FACTORS, STAR_SCHEMA};
+use crate::warehouse::unfinished;
 
-/// What was given up.
+/// The load that was given up.
 pub struct Abandoned {
     pub run_id: i64,
     pub path: Option<String>,
-    /// Ratings that it had inserted, and that are gone now.
+    /// How many ratings it had inserted, which are deleted now.
     pub ratings_removed: i64,
 }
 
-/// Removes the ratings that the unfinished load has inserted, and enters that it is given up. What earlier loads brought
-/// stays, and so do models. A role that may insert ratings may not delete any: that is done as the tables' owner.
+/// Deletes the ratings that the unfinished load has inserted, and marks it as abandoned. Ratings of earlier loads stay, and so do
+/// models. The role needs no privilege to delete ratings: they are deleted with the owner's rights.
 pub fn abandon() -> Result<Abandoned, LoadError> {
     unfinished::refuse_restore("netflix_load_abandon")?;
-    if !catalog::try_lock_load()? {
+    if !lock::try_lock_extension()? {
         return Err(LoadError::running());
     }
-    LOCKED.iter().try_for_each(|table| catalog::lock_writers(table))?;
+    locks::lock_writers()?;
     let run = ledger::unfinished()?.ok_or(LoadError::NothingUnfinished)?;
-    refuse_foreign()?;
-    let _own_work = OwnWork::begin();
-    let aside = index::aside("fact_ratings", &run.indexes_aside)?;
-    let ratings_removed = query::as_owner("fact_ratings", || {
-        // With its keys aside, nobody else could insert ratings.
-        let removed = match aside.is_empty() {
+    refuse_user_code()?;
+    let _own_writes = OwnWrites::allow();
+    let disabled = indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?;
+    let ratings_removed = role::as_owner(FACT_RATINGS.name, || {
+        // With its indexes disabled, nobody else could insert ratings.
+        let removed = match disabled.is_empty() {
             true => delete(&run),
             false => empty(&run),
         };
-        for index in aside {
+        for index in disabled {
             interrupt::check();
-            index::rebuild(index);
+            indexes::rebuild(index);
         }
         removed
     })??;
-    // Somebody may have changed what the load had inserted.
-    dimensions::recount(&[])?;
+    // Users may have changed ratings that the load had inserted.
+    counts::recount(&[])?;
     let Run { run_id, path, .. } = run;
     query::run("DELETE FROM @extschema@.load_unit WHERE run_id = $1", &[run_id.into()])?;
-    ledger::forget_inserted(run_id)?;
+    ledger::delete_inserted(run_id)?;
     query::run(
         "UPDATE @extschema@.load_run SET status = 'abandoned', finished_at = clock_timestamp(), ratings_loaded = 0
          WHERE run_id = $1",
@@ -54,15 +56,15 @@ pub fn abandon() -> Result<Abandoned, LoadError> {
     Ok(Abandoned { run_id, path, ratings_removed })
 }
 
-/// Refuses where a trigger of somebody else's, or a foreign key that refers to our rows, would run code with the owner's
-/// rights, unless the caller has these.
-fn refuse_foreign() -> Result<(), LoadError> {
+/// Refuses if a user's trigger, or a user's foreign key to our rows, would run code with the owner's rights. A caller who has these
+/// rights anyway may go on.
+fn refuse_user_code() -> Result<(), LoadError> {
     let mut oids = Vec::new();
-    for table in LOCKED {
-        oids.push(catalog::table(table)?);
+    for table in STAR_SCHEMA {
+        oids.push(catalog::relation(table.name)?);
     }
     let found = query::select(
-        Seen::Now,
+        Snapshot::Latest,
         "SELECT found.what, found.of::regclass::text FROM pg_class c, LATERAL (
              SELECT format('trigger %I', tgname), c.oid FROM pg_trigger t
              WHERE tgrelid = c.oid AND NOT tgisinternal
@@ -79,12 +81,12 @@ fn refuse_foreign() -> Result<(), LoadError> {
          WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1",
         &[oids.into()],
         |row| {
-            let text = |column| row.get::<String>(column)?.ok_or(Error::Null("pg_class"));
+            let text = |column| row.get::<String>(column)?.ok_or(pg::Error::Null("pg_class"));
             Ok((text(1)?, text(2)?))
         },
     )?;
     match found.into_iter().next() {
-        Some((what, table)) => Err(LoadError::Foreign { what, table }),
+        Some((what, table)) => Err(LoadError::UserCode { what, table }),
         None => Ok(()),
     }
 }
@@ -104,26 +106,26 @@ fn delete(run: &Run) -> Result<i64, LoadError> {
     Ok(removed)
 }
 
-/// Empties fact_ratings at once; and the whole star schema, where no other load brought any of it and no model or table of
-/// the user's refers to it.
+/// Truncates fact_ratings. Truncates the whole star schema if no other load has brought any of it, and if no model and no user's table
+/// refers to it.
 fn empty(run: &Run) -> Result<i64, LoadError> {
     let mut ratings = 0;
-    let column = Column { name: "rating_key", type_oid: BuiltinOid::INT8OID };
-    scan("fact_ratings", &[column], Seen::Now, |_| {
+    scan(&FACT_RATINGS, &["rating_key"], Snapshot::Latest, |_| {
         ratings += 1;
         Ok::<_, LoadError>(())
     })?;
-    catalog::lock_writers("model")?;
+    lock::lock_writers(MODEL.name)?;
     let is_all = query::select_one::<bool>(
-        Seen::Now,
+        Snapshot::Latest,
         "SELECT NOT EXISTS (SELECT FROM @extschema@.model)
                 AND NOT EXISTS (SELECT FROM @extschema@.load_run WHERE run_id <> $1 AND status <> 'abandoned')",
         &[run.run_id.into()],
     )?;
-    let all = "TRUNCATE ONLY @extschema@.fact_ratings, ONLY @extschema@.qualifying, ONLY @extschema@.dim_customer,
-                        ONLY @extschema@.dim_movie, ONLY @extschema@.dim_date, ONLY @extschema@.customer_factors,
-                        ONLY @extschema@.movie_factors RESTART IDENTITY";
-    if is_all != Some(true) || query::attempt(|| query::run(all, &[]))?.is_err() {
+    let mut all = STAR_SCHEMA.to_vec();
+    all.extend([&CUSTOMER_FACTORS, &MOVIE_FACTORS]);
+    let all = all.into_iter().map(|table| format!("ONLY @extschema@.{}", table.name)).collect::<Vec<_>>();
+    let all = format!("TRUNCATE {} RESTART IDENTITY", all.join(", "));
+    if is_all != Some(true) || transaction::in_subtransaction(|| query::run(&all, &[]))?.is_err() {
         query::run("TRUNCATE ONLY @extschema@.fact_ratings", &[])?;
     }
     Ok(ratings)

@@ -1,25 +1,26 @@
-//! One rating, as an application has it: `add_rating`.
+//! Adds one rating, or changes it: `add_rating`.
 
 use pgrx::datum::Date;
 use prize_format::IdSet;
 
-use super::dimensions::{CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::few::{self, Rating};
-use super::ledger;
-use crate::pg::scan::Seen;
+use super::insert_few::{self, Rating};
+use super::keys::Keys;
+use super::{ledger, locks};
+use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, query};
+use crate::warehouse::dimension::{Dimension, Key};
 
-/// What became of the rating.
+/// The outcome.
 pub struct Added {
     pub rating_key: i64,
     /// `added`, `changed` or `unchanged`.
     pub action: &'static str,
-    /// The rating that it took the place of.
+    /// The rating that it replaced.
     pub previous_rating: Option<i16>,
 }
 
-/// Adds a rating of a movie that is there, or changes it where the customer has rated the movie before.
+/// Adds a rating of a movie that exists. If the customer has rated the movie before, changes that rating.
 pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Result<Added, LoadError> {
     let one = |id: i64, name| {
         let mut ids = IdSet::default();
@@ -39,10 +40,11 @@ pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Resu
     };
     let day = Some(rated_on).filter(|_| is_finite).and_then(day).ok_or(LoadError::Day)?;
 
-    few::lock()?;
-    let movie_key = Keys::of(&MOVIES, &movie)?.get(movie_id as u32).ok_or(LoadError::NoMovie(movie_id))?;
-    few::need_days(&[day])?;
-    let customers = few::need(&CUSTOMERS, &customer)?;
+    locks::lock_rows()?;
+    let movie_key =
+        Keys::look_up(Dimension::Movie, &movie)?.get(movie_id as u32).ok_or(LoadError::NoMovie(movie_id))?;
+    insert_few::ensure_days(&[day])?;
+    let customers = insert_few::ensure_members(Dimension::Customer, &customer)?;
     let customer_key = customers.get(customer_id as u32).ok_or(Error::Null("customer_key"))?;
     let new = Rating {
         customer_key,
@@ -51,33 +53,33 @@ pub fn add(customer_id: i64, movie_id: i64, rating: f64, rated_on: Date) -> Resu
         rating: rating as i16,
         is_probe: false,
     };
-    // Between the insert that finds the pair and the change, somebody may delete it.
+    // Another session may delete the pair between the insert that finds it and the change.
     const TRIES: usize = 3;
     for _ in 0..TRIES {
-        if let Some(&(rating_key, _)) = few::insert(&[Rating { ..new }])?.first() {
+        if let Some(&(rating_key, _)) = insert_few::insert(&[Rating { ..new }])?.first() {
             return Ok(Added { rating_key, action: "added", previous_rating: None });
         }
         if let Some(changed) = change(&new)? {
             return Ok(changed);
         }
     }
-    Err(LoadError::Order)
+    Err(LoadError::LedgerChanged)
 }
 
-/// Changes a rating, if it is there.
+/// Changes a rating, if it exists.
 fn change(new: &Rating) -> Result<Option<Added>, LoadError> {
     let old = query::run_rows(
         "SELECT rating_key, rating, date_key FROM @extschema@.fact_ratings
          WHERE customer_key = $1 AND movie_key = $2 FOR NO KEY UPDATE",
-        &[new.customer_key.into(), new.movie_key.into()],
+        &[new.customer_key.0.into(), new.movie_key.0.into()],
         |row| match (row.get::<i64>(1)?, row.get::<i16>(2)?, row.get::<i32>(3)?) {
             (Some(key), Some(rating), Some(day)) => Ok((key, rating, day)),
             _ => Err(Error::Null("fact_ratings")),
         },
     )?;
     let Some(&(rating_key, rating, date_key)) = old.first() else { return Ok(None) };
-    // What an unfinished load has inserted is in no count yet, and would go if the load was given up.
-    let is_counted = !ledger::give_away(rating_key)?;
+    // A rating that an unfinished load has inserted is in no count yet, and netflix_load_abandon would delete it.
+    let is_counted = !ledger::disown(rating_key)?;
     let done = |action| Ok(Some(Added { rating_key, action, previous_rating: Some(rating) }));
     if (rating, date_key) == (new.rating, new.date_key) {
         return done("unchanged");
@@ -89,27 +91,29 @@ fn change(new: &Rating) -> Result<Option<Added>, LoadError> {
     if !is_counted {
         return done("changed");
     }
-    let members =
-        [("dim_customer", "customer_key", new.customer_key), ("dim_movie", "movie_key", new.movie_key)];
-    for (table, key, value) in members {
+    let members = [(Dimension::Customer, new.customer_key), (Dimension::Movie, new.movie_key)];
+    for (dimension, member) in members {
         let update = format!(
             "UPDATE @extschema@.{table}
              SET rating_mean = least(greatest((round(rating_mean * rating_count) + $2) / rating_count, 1), 5)
-             WHERE {key} = $1 AND rating_count > 0"
+             WHERE {key} = $1 AND rating_count > 0",
+            table = dimension.table().name,
+            key = dimension.key()
         );
-        query::run(&update, &[value.into(), f64::from(new.rating - rating).into()])?;
+        query::run(&update, &[member.0.into(), f64::from(new.rating - rating).into()])?;
         if date_key != new.date_key {
-            change_days(table, key, value, date_key, new.date_key)?;
+            change_days(dimension, member, date_key, new.date_key)?;
         }
     }
     done("changed")
 }
 
-/// Mends a customer's or movie's first and last day. Where the old day was one of them, only its other ratings tell what is
-/// first or last now: for a movie, that reads all ratings.
-fn change_days(table: &str, key: &str, value: i32, old: i32, new: i32) -> Result<(), LoadError> {
+/// Updates the first and last day of a customer or movie. If the old day was one of them, all ratings of the customer or movie are
+/// read; for a movie, these are all ratings there are.
+fn change_days(dimension: Dimension, member: Key, old: i32, new: i32) -> Result<(), LoadError> {
+    let (table, key, value) = (dimension.table().name, dimension.key(), member.0);
     let was_end = query::select_one::<bool>(
-        Seen::Now,
+        Snapshot::Latest,
         &format!(
             "SELECT coalesce(m.first_rated_on = d.date AND $2 > $3 OR m.last_rated_on = d.date AND $2 < $3, false)
              FROM @extschema@.{table} m, @extschema@.dim_date d WHERE m.{key} = $1 AND d.date_key = $3"

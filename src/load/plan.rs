@@ -1,120 +1,100 @@
-//! The first phase: reads all files and writes down what there is to do.
+//! The first step of a load: reads all files, and records in the ledger what there is to do.
 
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
-use pgrx::notice;
-use pgrx::pg_sys::BuiltinOid;
-use prize_format::{ContentCheck, Folder, Known, Limits, Progress, Rating, Survey, TextFile};
+use pgrx::{notice, warning};
+use prize_format::{Folder, Limits, LoadedRatings, Notice, Progress, Rating, Survey, Watch};
 
-use super::dimensions::{self, CUSTOMERS, Keys, MOVIES};
 use super::error::LoadError;
-use super::ledger::Run;
-use super::order::Watch;
-use super::{allowed, ledger};
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::worker::{self, Board};
-use crate::pg::{self, Error, guc, index, interrupt, query};
+use super::keys::Keys;
+use super::{calendar, file_access, ledger, rating_keys, resume};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::worker::{self, OnProgress, WorkCounter};
+use crate::pg::{self, guc, memory, query, threads};
+use crate::storage::indexes;
+use crate::storage::scan::scan;
+use crate::warehouse;
+use crate::warehouse::dimension::Dimension;
+use crate::warehouse::ratings;
+use crate::warehouse::tables::FACT_RATINGS;
 
-/// About how many ratings are loaded, and committed, at a time.
-const RATINGS_A_UNIT: u64 = 400_000;
+/// About how many ratings are inserted and committed together.
+const RATINGS_PER_UNIT: u64 = 400_000;
 
-/// About how many of the ratings that are there already are looked at in one go: eight bytes each.
-const KNOWN_AT_A_TIME: i64 = 64 << 20;
+/// About how many of the ratings in the warehouse are compared with the files at a time: each takes eight bytes.
+const KNOWN_PER_PART: i64 = 64 << 20;
 
-/// Plans a load, or looks whether one that is planned can go on.
+/// Plans a load, or checks that the interrupted one can go on.
 pub fn plan(
     path: &str,
     max_rejects: Option<u64>,
     threads: usize,
-    board: &Board,
-    watch: Watch<'_>,
+    counter: &WorkCounter,
+    on_progress: OnProgress<'_>,
 ) -> Result<(), LoadError> {
     worker::transaction(|| match ledger::unfinished()? {
         Some(run) => {
             match run.path.as_deref() == Some(path) {
-                true => check_files(&run)?,
-                false => move_files(&run, path)?,
+                true => resume::check_files(&run)?,
+                false => resume::move_files(&run, path)?,
             }
-            match index::aside("fact_ratings", &run.indexes_aside)?.is_empty() {
-                true => ledger::move_taken_keys(&run),
-                // Nobody else could write.
+            match indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?.is_empty() {
+                true => ledger::replace_taken_keys(run.run_id, run.ratings_planned),
+                // The triggers have refused all writes of others.
                 false => Ok(()),
             }
         }
-        None => {
-            begin(path, Limits { rejects: max_rejects, memory: guc::max_memory() }, threads, board, watch)
-        }
+        None => begin(
+            path,
+            Limits { rejects: max_rejects, memory: guc::max_memory() },
+            threads,
+            counter,
+            on_progress,
+        ),
     })
 }
 
+/// Plans a new load.
 fn begin(
     path: &str,
     limits: Limits,
     threads: usize,
-    board: &Board,
-    watch: Watch<'_>,
+    counter: &WorkCounter,
+    on_progress: OnProgress<'_>,
 ) -> Result<(), LoadError> {
-    let is_empty = ledger::is_empty("fact_ratings")?;
+    let is_empty = ratings::is_empty()?;
     let folder = open(path, is_empty)?;
-    let mut on_threads =
-        |work: &(dyn Fn(&prize_format::Watch<'_>) -> Result<(), prize_format::Error> + Sync)| {
-            let job = |stop: &std::sync::atomic::AtomicBool, say: &mut (dyn FnMut(Progress) + Send)| {
-                let say = std::sync::Mutex::new(say);
-                let said = |progress| {
-                    // Whoever finds another telling goes on with its work.
-                    if let Ok(mut say) = say.try_lock() {
-                        say(progress);
-                    }
-                };
-                work(&prize_format::Watch { stop, said: &said })
-            };
-            interrupt::run(threads, job, |progress: Progress| {
-                board.set(progress.bytes, progress.total);
-                watch(board);
-            })?
-            .map_err(LoadError::from)
-        };
-    let survey = std::sync::Mutex::new(None);
-    on_threads(&|watch| {
-        let taken = Survey::take(&folder, limits, watch)?;
-        *survey.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(taken);
-        Ok(())
-    })?;
-    let survey = survey.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut survey = survey.ok_or(LoadError::Order)?;
-    super::tell(&survey.notices);
+    let mut work = OnThreads { threads, counter, on_progress };
+    let mut survey = work.run(|watch| Survey::take(&folder, limits, watch))?;
+    report_notices(&survey.notices);
 
-    let (customers, movies) = (Keys::read(&CUSTOMERS)?, Keys::read(&MOVIES)?);
+    let (customers, movies) = (Keys::read(Dimension::Customer)?, Keys::read(Dimension::Movie)?);
     let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
     for (part, ratings) in parts {
-        pg::require_memory("loading", survey.memory + 8 * ratings as usize)?;
-        let known = std::sync::Mutex::new(match is_empty {
-            true => Known::default(),
-            false => known(&customers, &movies, &part, &survey)?,
-        });
-        let shared = std::sync::Mutex::new(&mut survey);
-        on_threads(&|watch| {
-            let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let mut survey = shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            survey.leave_out_duplicates(&mut known, part.clone(), limits, watch)
-        })?;
+        memory::require("loading", survey.memory + 8 * ratings as usize)?;
+        let mut loaded = match is_empty {
+            true => LoadedRatings::default(),
+            false => loaded_ratings(&customers, &movies, &part, &survey)?,
+        };
+        work.run(|watch| survey.leave_out_duplicates(&mut loaded, part, limits, watch))?;
     }
 
-    dimensions::write_calendar(survey.days)?;
+    calendar::add_years(survey.days)?;
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
-    let replaced = movies.retitle(&survey.titles)?;
+    let replaced = movies.update_titles(&survey.titles)?;
     if replaced > 0 {
-        notice!("titles or years of movies that the titles file has replaced: {replaced}");
+        notice!("movies whose title or year the titles file has replaced: {replaced}");
     }
-    let units = survey.units(RATINGS_A_UNIT);
+    let units = survey.units(RATINGS_PER_UNIT);
     let is_first = is_empty && !units.is_empty();
-    let first_rating_key = ledger::next_rating_key(is_empty)?;
-    // Last of all, as it locks readers out until this is committed.
-    let indexes_aside = if is_first { index::set_aside("fact_ratings")? } else { Vec::new() };
-    ledger::begin(&ledger::Plan {
+    let first_rating_key = rating_keys::next(is_empty)?;
+    // Late, because it locks readers out until this transaction commits.
+    let disabled_indexes = if is_first { indexes::disable(&FACT_RATINGS)? } else { Vec::new() };
+    ledger::begin(&ledger::NewRun {
         path: Some(path),
         files: &survey.files,
         rejects: &survey.rejects.kept,
@@ -125,72 +105,97 @@ fn begin(
         rejected: survey.rejects.count,
         first_rating_key,
         is_first,
-        indexes_aside: &indexes_aside,
+        disabled_indexes: &disabled_indexes,
         is_completed: false,
     })?;
-    ledger::reserve_rating_keys(first_rating_key, survey.ratings() - survey.duplicates())
+    rating_keys::reserve(first_rating_key, survey.ratings() - survey.duplicates())
 }
 
-/// Opens a folder. The first load needs ratings: without, most likely the path is wrong. A later one may bring anything else.
+/// Work of prize-format on a thread pool, while this thread reports the progress.
+struct OnThreads<'a> {
+    threads: usize,
+    counter: &'a WorkCounter,
+    on_progress: OnProgress<'a>,
+}
+
+impl OnThreads<'_> {
+    fn run<T: Send>(
+        &mut self,
+        work: impl FnOnce(&Watch<'_>) -> Result<T, prize_format::Error> + Send,
+    ) -> Result<T, LoadError> {
+        let job = |stop: &AtomicBool, report: &mut (dyn FnMut(Progress) + Send)| {
+            let report = Mutex::new(report);
+            let on_progress = |progress| {
+                // A thread does not wait while another one reports.
+                if let Ok(mut report) = report.try_lock() {
+                    report(progress);
+                }
+            };
+            work(&Watch { stop, on_progress: &on_progress })
+        };
+        let done = threads::run(self.threads, job, |progress: Progress| {
+            self.counter.set(progress.bytes, progress.total);
+            (self.on_progress)(self.counter);
+        })?;
+        Ok(done?)
+    }
+}
+
+/// Opens a folder. The first load needs rating files, because a folder without them is most likely the wrong path. A later load may
+/// bring other files only.
 pub fn open(path: &str, is_first: bool) -> Result<Folder, LoadError> {
-    let (path, below) = (Path::new(path), allowed::below()?);
-    let open = if is_first { Folder::open_below } else { Folder::open_more };
+    let (path, below) = (Path::new(path), file_access::below()?);
+    let open = if is_first { Folder::open_below } else { Folder::open_partial };
     Ok(open(path, below.as_deref())?)
 }
 
-/// Divides the movies, by id, so that of no part more ratings are loaded than can be looked at in one go. Gives the
-/// parts, each with how many there are.
+/// Divides the movie ids into ranges, so that the ratings in the warehouse of one range fit into memory. Returns each range with the
+/// number of these ratings.
 fn parts(is_empty: bool) -> Result<Vec<(RangeInclusive<u32>, i64)>, LoadError> {
     let mut parts = vec![(0..=u32::MAX, 0)];
     if is_empty {
         return Ok(parts);
     }
     let query = "SELECT movie_id, rating_count FROM @extschema@.dim_movie ORDER BY movie_id";
-    query::each(Seen::Now, query, &[], |row| {
+    query::for_each_row(Snapshot::Latest, query, &[], |row| {
         let (movie_id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
-        let Some((part, held)) = parts.last_mut() else { return Ok(()) };
-        if *held > 0 && *held + ratings > KNOWN_AT_A_TIME {
+        let Some((part, sum)) = parts.last_mut() else { return Ok(()) };
+        if *sum > 0 && *sum + ratings > KNOWN_PER_PART {
             *part = *part.start()..=movie_id - 1;
             parts.push((movie_id..=u32::MAX, ratings));
         } else {
-            *held += ratings;
+            *sum += ratings;
         }
         Ok(())
     })?;
     Ok(parts)
 }
 
-/// Reads the ratings of these movies that are there already, as far as the survey has any for the movie.
-fn known(
+/// Reads the ratings in the warehouse of these movies, as far as the files have ratings of the movie, too.
+fn loaded_ratings(
     customers: &Keys,
     movies: &Keys,
     part: &RangeInclusive<u32>,
     survey: &Survey,
-) -> Result<Known, LoadError> {
-    let (customer_ids, movie_ids) = (customers.ids()?, movies.ids()?);
+) -> Result<LoadedRatings, LoadError> {
+    let (customer_ids, movie_ids) = (customers.ids_by_key()?, movies.ids_by_key()?);
     let is_wanted = |id: &u32| part.contains(id) && survey.has_ratings_of(*id);
     let movie_ids = movie_ids.into_iter().map(|id| if is_wanted(&id) { id } else { 0 }).collect::<Vec<_>>();
-    let mut known = Known::default();
-    query::each(
-        Seen::Now,
+    let mut loaded = LoadedRatings::default();
+    query::for_each_row(
+        Snapshot::Latest,
         "SELECT movie_id, rating_count FROM @extschema@.dim_movie WHERE rating_count > 0",
         &[],
         |row| {
             let (id, ratings) = (row.get::<i32>(1)?.unwrap_or(0) as u32, row.get::<i64>(2)?.unwrap_or(0));
             if is_wanted(&id) {
-                known.reserve(id, ratings as usize).map_err(|_| Error::OutOfMemory)?;
+                loaded.reserve(id, ratings as usize).map_err(|_| pg::Error::OutOfMemory)?;
             }
             Ok(())
         },
     )?;
-    let column = |name, type_oid| Column { name, type_oid };
-    let columns = [
-        column("customer_key", BuiltinOid::INT4OID),
-        column("movie_key", BuiltinOid::INT4OID),
-        column("date_key", BuiltinOid::INT4OID),
-        column("rating", BuiltinOid::INT2OID),
-    ];
-    scan("fact_ratings", &columns, Seen::Now, |row| {
+    let columns = ["customer_key", "movie_key", "date_key", "rating"];
+    scan(&FACT_RATINGS, &columns, Snapshot::Latest, |row| {
         let id = |ids: &[u32], key: i32| ids.get(key as usize).copied().unwrap_or(0);
         let movie_id = id(&movie_ids, row.int4(1));
         if movie_id == 0 {
@@ -201,70 +206,19 @@ fn known(
             customer_id: id(&customer_ids, row.int4(0)),
             rating: row.int2(3) as u8,
             date: prize_format::Date::new(day / 10_000, day / 100 % 100, day % 100)
-                .ok_or(Error::Damaged { table: "fact_ratings", key: row.int4(0) })?,
+                .ok_or(warehouse::Error::Damaged { table: FACT_RATINGS.name, key: row.int4(0) })?,
         };
-        Ok(known.add(movie_id, rating)?)
+        Ok(loaded.add(movie_id, rating)?)
     })?;
-    Ok(known)
+    Ok(loaded)
 }
 
-/// Looks whether the files that are needed still are the ones that were read. One that was touched, but holds the same,
-/// will do.
-fn check_files(run: &Run) -> Result<(), LoadError> {
-    let files = ledger::files(run.run_id)?;
-    let left = ledger::files_left(run.run_id)?;
-    let mut content = ContentCheck::default();
-    let mut dated = None::<(&TextFile, Option<i64>)>;
-    let gone = |error: prize_format::Error| match error {
-        prize_format::Error::Io { path, source } if source.kind() == ErrorKind::NotFound => {
-            LoadError::FileGone { file: path.to_string_lossy().into_owned() }
-        }
-        error => error.into(),
-    };
-    for place in left {
-        interrupt::check();
-        let file = &files[place];
-        // The members of an archive follow each other.
-        let modified = match dated {
-            Some((last, modified)) if last.path == file.path => modified,
-            _ => prize_format::modified(file).map_err(gone)?,
-        };
-        dated = Some((file, modified));
-        if modified != file.modified {
-            content.run(file, &go_on)?;
-            ledger::touched(run.run_id, place, modified)?;
+/// Reports what a folder holds that was not read.
+pub fn report_notices(notices: &[Notice]) {
+    for found in notices {
+        match found.is_loss() {
+            true => warning!("{found}"),
+            false => notice!("{found}"),
         }
     }
-    Ok(())
-}
-
-/// Goes on with files that were moved or copied to another folder, where all of them are there, and hold what they held.
-fn move_files(run: &Run, to: &str) -> Result<(), LoadError> {
-    let from = run.path.clone().unwrap_or_default();
-    let refused = || LoadError::Unfinished { path: from.clone() };
-    let mut files = ledger::files(run.run_id)?;
-    if files.is_empty() {
-        return Err(refused());
-    }
-    let mut content = ContentCheck::default();
-    for file in &mut files {
-        interrupt::check();
-        let name = file.path.strip_prefix(&from).map_err(|_| refused())?;
-        file.path = Path::new(to).join(name);
-        match content.run(file, &go_on).and_then(|()| prize_format::modified(file)) {
-            Ok(modified) => file.modified = modified,
-            Err(prize_format::Error::Io { .. } | prize_format::Error::Changed { .. }) => {
-                return Err(refused());
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    ledger::moved(run.run_id, to, &files)?;
-    notice!("going on with the load of \"{from}\" that was interrupted: \"{to}\" holds the same files");
-    Ok(())
-}
-
-fn go_on() -> Result<(), prize_format::Error> {
-    interrupt::check();
-    Ok(())
 }

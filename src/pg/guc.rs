@@ -1,8 +1,9 @@
-//! Settings: for each one static, one range, one sentence.
+//! The extension's settings.
 //!
-//! What anybody may set and takes memory or threads has a ceiling that only an administrator sets. SET refuses what is above it;
-//! what stands elsewhere (in postgresql.conf, with a role or database, in a connection's options) is taken for the ceiling itself,
-//! as one cannot tell there in which order the two are read.
+//! A setting that takes memory or threads, and that every role may change, has a ceiling that only superusers may change. SET
+//! refuses a value above the ceiling. A value from another source (postgresql.conf, ALTER ROLE, ALTER DATABASE, a connection's
+//! options) is accepted, because PostgreSQL may read it before it reads the ceiling. When the setting is used, the ceiling
+//! counts in place of such a value.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 
@@ -19,23 +20,23 @@ static QUICK_INDEX_BUILD: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static DATA_DIRECTORY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
-/// The machine's memory, where the system does not tell.
-const USUAL_MEMORY: u64 = 8 << 30;
+/// The memory, in bytes, that is assumed if the system does not say how much there is.
+const ASSUMED_MEMORY: u64 = 8 << 30;
 
-/// Makes the settings known to the server.
+/// Defines the settings, when the library is loaded.
 pub fn register() {
-    // Half of the memory is what administrators let one call have, unless they say otherwise, and a quarter is what one takes.
-    let memory = (machine::memory().unwrap_or(USUAL_MEMORY) >> 20).min(i32::MAX as u64) as i32;
-    // SAFETY: called once, as the library is loaded, before the server or anybody else knows of the two.
+    // By default, the ceiling is half of the memory, and a call may use a quarter of it.
+    let memory = (machine::memory().unwrap_or(ASSUMED_MEMORY) >> 20).min(i32::MAX as u64) as i32;
+    // SAFETY: called once, when the library is loaded, before PostgreSQL or another function reads the two.
     unsafe {
         *MEMORY_LIMIT.as_ptr() = (memory / 2).max(1);
         *MAX_MEMORY.as_ptr() = (memory / 4).max(1);
     }
-    // The ceilings first: what is above them is looked at by them.
+    // The ceilings are defined first, because the check hooks of the other settings read them.
     GucRegistry::define_int_guc(
         c"netflix_rec.memory_limit",
-        c"The most memory that anybody may set netflix_rec.max_memory and netflix_rec.cache_memory to.",
-        c"Half of the machine's or its control group's memory, unless set.",
+        c"Ceiling of netflix_rec.max_memory and netflix_rec.cache_memory.",
+        c"The default is half of the memory of the machine or of the server's control group.",
         &MEMORY_LIMIT,
         1,
         i32::MAX,
@@ -44,7 +45,7 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"netflix_rec.thread_limit",
-        c"The most threads that anybody may set netflix_rec.threads to, and workers that a load may have; 0 for one on each core.",
+        c"Ceiling of netflix_rec.threads and of the number of workers of a load; 0 means the number of cores.",
         c"",
         &THREAD_LIMIT,
         0,
@@ -52,12 +53,12 @@ pub fn register() {
         GucContext::Suset,
         GucFlags::default(),
     );
-    // SAFETY: the hooks are guarded.
+    // SAFETY: the hooks are functions with `pg_guard`.
     unsafe {
         GucRegistry::define_int_guc_with_hooks(
             c"netflix_rec.threads",
-            c"Threads that a training or recommend_all may use; 0 for one on each core.",
-            c"The result does not depend on it. More than netflix_rec.thread_limit are not used.",
+            c"Number of threads that a training or recommend_all uses; 0 means the number of cores.",
+            c"The result does not depend on this number. A value above netflix_rec.thread_limit has the effect of that limit.",
             &THREADS,
             0,
             1024,
@@ -69,8 +70,9 @@ pub fn register() {
         );
         GucRegistry::define_int_guc_with_hooks(
             c"netflix_rec.max_memory",
-            c"Memory that one call (a load, training, evaluation, recommend_all) may take beyond shared_buffers; more is refused.",
-            c"A quarter of the machine's or its control group's memory, unless set. More than netflix_rec.memory_limit is not used.",
+            c"Memory that one call may use in addition to shared_buffers; a call that needs more is refused.",
+            c"It applies to loads, trainings, evaluations and recommend_all. The default is a quarter of the memory of the \
+              machine or of the server's control group. A value above netflix_rec.memory_limit has the effect of that limit.",
             &MAX_MEMORY,
             1,
             i32::MAX,
@@ -82,8 +84,8 @@ pub fn register() {
         );
         GucRegistry::define_int_guc_with_hooks(
             c"netflix_rec.cache_memory",
-            c"Memory that a backend keeps movies' factors in between recommendations; a model that would need more is read anew each time.",
-            c"More than netflix_rec.memory_limit is not used.",
+            c"Memory in which a session caches movies' factors; a model that needs more is not cached but read by each call.",
+            c"A value above netflix_rec.memory_limit has the effect of that limit.",
             &CACHE_MEMORY,
             0,
             i32::MAX,
@@ -95,8 +97,8 @@ pub fn register() {
         );
         GucRegistry::define_string_guc_with_hooks(
             c"netflix_rec.data_directory",
-            c"Folder of the server below which every role may have files loaded that may write the tables.",
-            c"Unset, only roles with the privileges of pg_read_server_files may load files.",
+            c"Folder on the server; every role that may write to the tables can load files below it.",
+            c"If it is empty, only roles with the privileges of pg_read_server_files may load files.",
             &DATA_DIRECTORY,
             GucContext::Suset,
             GucFlags::default(),
@@ -107,21 +109,21 @@ pub fn register() {
     }
     GucRegistry::define_string_guc(
         c"netflix_rec.default_model",
-        c"The model that is meant where none is named; unset, the deployed one that was trained last.",
-        c"",
+        c"Name of the model that answers if a call names none.",
+        c"If it is empty, the deployed model whose name was trained first answers.",
         &DEFAULT_MODEL,
         GucContext::Userset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"netflix_rec.quick_index_build",
-        c"Whether the first load builds the indexes of fact_ratings itself, several times as fast as REINDEX.",
-        c"Off, PostgreSQL builds them.",
+        c"Builds the indexes of fact_ratings by the extension's own code, which is several times as fast as REINDEX.",
+        c"If it is off, PostgreSQL builds them. It concerns the first load only; the indexes are the same.",
         &QUICK_INDEX_BUILD,
         GucContext::Suset,
         GucFlags::default(),
     );
-    // SAFETY: a C string that lives for ever; called once, as the library is loaded.
+    // SAFETY: a static C string; called once, when the library is loaded.
     unsafe {
         #[cfg(feature = "pg14")]
         pg_sys::EmitWarningsOnPlaceholders(c"netflix_rec".as_ptr());
@@ -130,58 +132,58 @@ pub fn register() {
     }
 }
 
-/// Refuses SET of more threads than the ceiling.
+/// Refuses a SET of `threads` above the ceiling.
 #[pg_guard]
 unsafe extern "C-unwind" fn check_threads(
     new: *mut c_int,
     _extra: *mut *mut c_void,
     source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: the server hands over the new value.
+    // SAFETY: PostgreSQL passes the new value.
     let (threads, limit) = (unsafe { *new }, thread_limit());
-    let is_good = source != pg_sys::GucSource::PGC_S_SESSION || threads as usize <= limit;
-    if !is_good {
+    let is_accepted = source != pg_sys::GucSource::PGC_S_SESSION || threads as usize <= limit;
+    if !is_accepted {
         refuse(&format!("netflix_rec.thread_limit allows {limit}."));
     }
-    is_good
+    is_accepted
 }
 
-/// Refuses SET of more memory than the ceiling.
+/// Refuses a SET of `max_memory` or `cache_memory` above the ceiling.
 #[pg_guard]
 unsafe extern "C-unwind" fn check_memory(
     new: *mut c_int,
     _extra: *mut *mut c_void,
     source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: the server hands over the new value.
+    // SAFETY: PostgreSQL passes the new value.
     let (memory, limit) = (unsafe { *new }, MEMORY_LIMIT.get());
-    let is_good = source != pg_sys::GucSource::PGC_S_SESSION || memory <= limit;
-    if !is_good {
+    let is_accepted = source != pg_sys::GucSource::PGC_S_SESSION || memory <= limit;
+    if !is_accepted {
         refuse(&format!("netflix_rec.memory_limit allows {limit} MB."));
     }
-    is_good
+    is_accepted
 }
 
-/// A path is looked up by every process of the server, each in a folder of its own.
+/// Refuses a relative path, because each process of the server may have another working directory.
 #[pg_guard]
 unsafe extern "C-unwind" fn check_data_directory(
     new: *mut *mut std::ffi::c_char,
     _extra: *mut *mut c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: the server hands over the new value, a C string where it is not null.
+    // SAFETY: PostgreSQL passes the new value, a C string or null.
     let path = unsafe { if (*new).is_null() { c"" } else { CStr::from_ptr(*new) } }.to_bytes();
-    let is_good = path.is_empty() || (path[0] == b'/' && path.len() < pg_sys::MAXPGPATH as usize);
-    if !is_good {
+    let is_accepted = path.is_empty() || (path[0] == b'/' && path.len() < pg_sys::MAXPGPATH as usize);
+    if !is_accepted {
         refuse("It must be an absolute path, shorter than 1024 bytes.");
     }
-    is_good
+    is_accepted
 }
 
-/// Says why a value is refused.
+/// Sets the detail of the error with which PostgreSQL refuses a value.
 fn refuse(why: &str) {
     let why = CString::new(why).unwrap_or_default();
-    // SAFETY: a copy in the server's memory, which it looks at when the hook has returned.
+    // SAFETY: a copy in PostgreSQL's memory, which it reads after the hook has returned.
     unsafe { pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(why.as_ptr()) };
 }
 
@@ -189,7 +191,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// How many threads a call may use at the most, whatever it asks for.
+/// The greatest number of threads that a call may use.
 pub fn thread_limit() -> usize {
     match THREAD_LIMIT.get() {
         0 => cores(),
@@ -197,7 +199,7 @@ pub fn thread_limit() -> usize {
     }
 }
 
-/// How many threads to train on.
+/// The number of threads that a call uses.
 pub fn threads() -> usize {
     let threads = match THREADS.get() {
         0 => cores(),
@@ -206,31 +208,31 @@ pub fn threads() -> usize {
     threads.min(thread_limit())
 }
 
-/// How many background workers a load may have: two of the server's are left to others, such as parallel queries and logical
-/// replication.
-pub fn most_workers() -> usize {
-    // SAFETY: set once, as the server starts.
+/// The greatest number of background workers that a load may have. Two of the server's are left to others, such as parallel
+/// queries and logical replication.
+pub fn max_workers() -> usize {
+    // SAFETY: set once, when the server starts.
     let all = unsafe { pg_sys::max_worker_processes };
     thread_limit().min((all.max(3) - 2) as usize)
 }
 
-/// How many bytes a call may take.
+/// The memory that a call may use, in bytes.
 pub fn max_memory() -> usize {
     (max_memory_mb() as usize) << 20
 }
 
-/// The same in megabytes.
+/// The memory that a call may use, in megabytes.
 pub fn max_memory_mb() -> i32 {
     MAX_MEMORY.get().min(MEMORY_LIMIT.get())
 }
 
-/// The most that it may be, in megabytes.
+/// The ceiling of `max_memory` and `cache_memory`, in megabytes.
 pub fn memory_limit_mb() -> i32 {
     MEMORY_LIMIT.get()
 }
 
-/// What a call that needs more than `max_memory` is told to do.
-pub fn raise_memory() -> &'static str {
+/// The hint for a call that needs more than `max_memory`, without a full stop.
+pub fn raise_memory_hint() -> &'static str {
     if MAX_MEMORY.get() < MEMORY_LIMIT.get() {
         "Raise netflix_rec.max_memory"
     } else {
@@ -238,23 +240,24 @@ pub fn raise_memory() -> &'static str {
     }
 }
 
-/// How many bytes of factors a backend may keep between calls.
+/// The size of the cache of factors in a backend, in bytes.
 pub fn cache_memory() -> usize {
     (CACHE_MEMORY.get().min(MEMORY_LIMIT.get()) as usize) << 20
 }
 
-/// Whether indexes are built by the extension and not by PostgreSQL.
+/// Whether the extension, and not PostgreSQL, builds indexes.
 pub fn quick_index_build() -> bool {
     QUICK_INDEX_BUILD.get()
 }
 
-/// The model meant where none is named, if one is set.
+/// `netflix_rec.default_model`; `None` if it is empty.
 pub fn default_model() -> Option<String> {
     let name = DEFAULT_MODEL.get()?.into_string().ok()?;
     (!name.is_empty()).then_some(name)
 }
 
-/// The folder below which files may be loaded without the privileges of `pg_read_server_files`, if one is set.
+/// `netflix_rec.data_directory`: the folder below which files may be loaded without the privileges of `pg_read_server_files`;
+/// `None` if it is empty.
 pub fn data_directory() -> Option<CString> {
     DATA_DIRECTORY.get().filter(|path| !path.is_empty())
 }
@@ -275,19 +278,19 @@ mod tests {
         set("threads", "9");
         assert_eq!((threads(), thread_limit()), (9, 9));
         set("thread_limit", "1");
-        assert_eq!((threads(), thread_limit(), most_workers()), (1, 1, 1));
-        // SAFETY: set once, as the server starts.
+        assert_eq!((threads(), thread_limit(), max_workers()), (1, 1, 1));
+        // SAFETY: set once, when the server starts.
         let all = unsafe { pg_sys::max_worker_processes } as usize;
         set("thread_limit", "1024");
-        assert_eq!(most_workers(), all - 2);
+        assert_eq!(max_workers(), all - 2);
 
         set("memory_limit", "1000MB");
         set("max_memory", "900MB");
         set("cache_memory", "800MB");
         assert_eq!((max_memory(), cache_memory()), (900 << 20, 800 << 20));
-        assert_eq!(raise_memory(), "Raise netflix_rec.max_memory");
+        assert_eq!(raise_memory_hint(), "Raise netflix_rec.max_memory");
         set("memory_limit", "700MB");
         assert_eq!((max_memory(), cache_memory()), (700 << 20, 700 << 20));
-        assert!(raise_memory().contains("netflix_rec.memory_limit"));
+        assert!(raise_memory_hint().contains("netflix_rec.memory_limit"));
     }
 }

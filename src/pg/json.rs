@@ -1,4 +1,5 @@
-//! Arguments of type jsonb. pgrx's own type panics on what JSON of PostgreSQL's can say and Rust's numbers cannot, 1e999 for one.
+//! Arguments of type jsonb. pgrx's own type panics on numbers that PostgreSQL's jsonb can hold and Rust's number types cannot,
+//! such as 1e999.
 
 use std::ffi::CStr;
 
@@ -9,7 +10,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use pgrx::{FromDatum, direct_function_call, pg_sys};
 
-/// A jsonb value as text, to be parsed by whoever knows what it is for.
+/// A jsonb value as text. The caller parses it.
 pub struct JsonText(pub String);
 
 impl FromDatum for JsonText {
@@ -21,7 +22,7 @@ impl FromDatum for JsonText {
         if is_null {
             return None;
         }
-        // SAFETY: a jsonb, which is unpacked where it has to be; its text is copied, and goes with the memory context.
+        // SAFETY: a jsonb, which is detoasted if necessary. Its text is copied; the memory context frees the original.
         unsafe {
             let unpacked = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
             let text = direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(unpacked.into())])?;
@@ -30,10 +31,11 @@ impl FromDatum for JsonText {
     }
 }
 
-// SAFETY: read by `from_polymorphic_datum` above, as its type is jsonb.
+// SAFETY: `from_polymorphic_datum` above reads it, because its type is jsonb.
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> JsonText {
-        // SAFETY: as the caller promises, an argument of this type; one that may be NULL is asked for as such.
+        // SAFETY: as the caller promises, an argument of this type. An argument that may be NULL has type `Nullable` or
+        // `Option`.
         unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or_else(|| JsonText("null".into()))
     }
 
@@ -43,7 +45,7 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonText {
     }
 }
 
-// SAFETY: it is a jsonb in SQL, and read as one.
+// SAFETY: its SQL type is jsonb, and it is read as jsonb.
 unsafe impl SqlTranslatable for JsonText {
     const TYPE_IDENT: &'static str = "netflix_rec::pg::json::JsonText";
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;

@@ -1,9 +1,22 @@
-//! Lists that grow with the data: where the system refuses memory they give [`Error::OutOfMemory`], while `Vec`'s own
-//! methods abort the process.
+//! Memory limits and fallible allocation. A long call checks how much memory it needs before it starts. If the system refuses
+//! memory, these functions return [`Error::OutOfMemory`], whereas `Vec`'s own methods abort the process.
 
-use super::Error;
+use super::{Error, guc};
 
-/// Adds an element.
+/// Checks that the bytes that a long call needs do not exceed `netflix_rec.max_memory`; [`Error::MemoryLimit`] otherwise.
+/// `what` is the subject of the error's message.
+pub fn require(what: &'static str, needed: usize) -> Result<(), Error> {
+    pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
+    check(what, needed)
+}
+
+/// The same check without a debug message, for a call that finds while it runs that it needs more.
+pub fn check(what: &'static str, needed: usize) -> Result<(), Error> {
+    let limit = guc::max_memory();
+    if needed > limit { Err(Error::MemoryLimit { what, needed, limit }) } else { Ok(()) }
+}
+
+/// Appends an element to a list.
 #[inline]
 pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), Error> {
     if list.len() == list.capacity() {
@@ -13,19 +26,19 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds copies of all elements of a slice.
+/// Appends copies of all elements of a slice to a list.
 pub fn extend<T: Copy>(list: &mut Vec<T>, elements: &[T]) -> Result<(), Error> {
     list.try_reserve(elements.len())?;
     list.extend_from_slice(elements);
     Ok(())
 }
 
-/// A list of all that an iterator gives.
+/// A list of all items of an iterator.
 pub fn collect<T>(elements: impl IntoIterator<Item = T>) -> Result<Vec<T>, Error> {
     try_collect(elements.into_iter().map(Ok))
 }
 
-/// The same for an iterator that may give an error.
+/// A list of all items of an iterator, or the first error among them.
 pub fn try_collect<T, E: From<Error>>(elements: impl IntoIterator<Item = Result<T, E>>) -> Result<Vec<T>, E> {
     let elements = elements.into_iter();
     let mut list = Vec::new();
@@ -36,7 +49,7 @@ pub fn try_collect<T, E: From<Error>>(elements: impl IntoIterator<Item = Result<
     Ok(list)
 }
 
-/// A list of so many equal elements.
+/// A list of `count` copies of an element.
 pub fn filled<T: Clone>(element: T, count: usize) -> Result<Vec<T>, Error> {
     let mut list = Vec::new();
     list.try_reserve_exact(count)?;

@@ -1,4 +1,4 @@
-//! Queries of the extension's own that are asked again and again: planned once in a backend.
+//! The extension's own queries that run often: each backend plans them once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,16 +8,16 @@ use std::marker::PhantomData;
 use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, IntoDatum, PgLogLevel, Spi, pg_sys};
 
+use super::spi::{self, Arguments};
 use super::{Error, catalog, memory, report};
 
-/// A query that returns rows. It names the extension's tables `@extschema@.table`, as [`super::query`]'s do, and runs in
-/// functions whose search_path holds pg_catalog alone. It sees what the calling statement sees.
+/// A query that returns rows. It names the extension's tables `@extschema@.table`, as in [`super::query`], and runs in
+/// functions whose search_path is pg_catalog only. It uses the calling statement's snapshot.
 ///
-/// Who asks is checked each time, privileges and row-level security alike: it is the plan that is kept, and that only as
-/// long as it holds.
+/// Only the plan is cached, as long as it is valid. PostgreSQL checks the role's privileges and row-level security at each run.
 pub struct Prepared(pub &'static str);
 
-/// A plan, and the schema that the extension was in when it was made.
+/// A plan, and the name that the extension's schema had when the plan was made.
 struct Plan {
     schema: String,
     plan: pg_sys::SPIPlanPtr,
@@ -27,21 +27,21 @@ thread_local! {
     static PLANS: RefCell<HashMap<&'static str, Plan>> = RefCell::default();
 }
 
-/// A row that came back.
+/// A row that a query returned.
 pub struct Row<'a> {
     tuple: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
-    of: PhantomData<&'a ()>,
+    lifetime: PhantomData<&'a ()>,
 }
 
 impl Row<'_> {
-    /// A column's value, counted from 1; `None` where it is NULL. Raises an error where somebody gave the column another type.
+    /// The value of a column, counted from 1; `None` if it is NULL. Raises an error if somebody has changed the column's type.
     pub fn get<T: FromDatum + IntoDatum>(&self, column: i32) -> Option<T> {
         let mut is_null = false;
-        // SAFETY: a row of the query's and its descriptor, both there until its last row was handed on.
+        // SAFETY: a row of the query and its descriptor, which both live while `each` runs.
         unsafe {
             if pg_sys::SPI_gettypeid(self.descriptor, column) != T::type_oid() {
-                let undo = "Give the column the type back that CREATE EXTENSION made it with.".into();
+                let undo = "Change the column back to the type that CREATE EXTENSION gave it.".into();
                 let altered = Error::Altered { table: "(queried)", column: column.to_string(), undo };
                 report(altered).report(PgLogLevel::ERROR);
             }
@@ -50,87 +50,71 @@ impl Row<'_> {
         }
     }
 
-    /// A column's value that cannot be NULL in a table as the extension makes it.
+    /// The value of a column that must not be NULL; an error if it is.
     pub fn need<T: FromDatum + IntoDatum>(&self, column: i32, table: &'static str) -> Result<T, Error> {
         self.get(column).ok_or(Error::Null(table))
     }
 
-    /// An array's numbers; none where the array is NULL, an error where one of them is.
+    /// The elements of an array; an empty list if the array is NULL, an error if an element is NULL.
     pub fn floats(&self, column: i32, table: &'static str) -> Result<Vec<f32>, Error> {
-        let numbers = self.get::<Vec<Option<f32>>>(column).unwrap_or_default();
-        numbers.into_iter().collect::<Option<_>>().ok_or(Error::Null(table))
+        let elements = self.get::<Vec<Option<f32>>>(column).unwrap_or_default();
+        elements.into_iter().collect::<Option<_>>().ok_or(Error::Null(table))
     }
 }
 
 impl Prepared {
-    /// Runs it and hands on each of its rows.
-    pub fn each(
+    /// Runs the query and calls `each` with each row.
+    pub fn each<E: From<Error> + From<pgrx::spi::Error>>(
         &self,
         args: &[DatumWithOid<'_>],
-        mut each: impl FnMut(Row<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let datum = |arg: &DatumWithOid<'_>| arg.datum().map_or(pg_sys::Datum::null(), |d| d.sans_lifetime());
-        let mut values = args.iter().map(datum).collect::<Vec<_>>();
-        let null = |arg: &DatumWithOid<'_>| if arg.datum().is_none() { b'n' } else { b' ' };
-        let nulls = args.iter().map(|arg| null(arg) as std::ffi::c_char).collect::<Vec<_>>();
+        mut each: impl FnMut(Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Arguments { types, mut values, nulls } = Arguments::new(args);
         let schema = catalog::schema()?.quoted;
         Spi::connect(|_| {
-            let plan = self.plan(&schema, args)?;
-            // SAFETY: a plan that is kept; as many values as it has parameters, which outlive the call. To be read only, it
-            // sees by the active snapshot. What it returns is this connection's to look at, until it is freed here.
+            let plan = self.plan(&schema, types)?;
+            // SAFETY: a plan that SPI keeps, and as many values as it has parameters, which outlive the call. A read-only
+            // execution uses the active snapshot. A `Row` returns copies only.
             unsafe {
                 let code = pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), true, 0);
                 Spi::check_status(code)?;
-                let (table, rows) = (pg_sys::SPI_tuptable, pg_sys::SPI_processed as usize);
-                if table.is_null() {
-                    return Ok(());
-                }
-                let handed_on = (0..rows).try_for_each(|row| {
-                    each(Row {
-                        tuple: *(*table).vals.add(row),
-                        descriptor: (*table).tupdesc,
-                        of: PhantomData,
-                    })
-                });
-                pg_sys::SPI_freetuptable(table);
-                handed_on
+                spi::take_rows(|tuple, descriptor| each(Row { tuple, descriptor, lifetime: PhantomData }))
             }
         })
     }
 
-    /// Something made of each of its rows.
+    /// Runs the query and collects what `each` returns for each row.
     pub fn all<T>(
         &self,
         args: &[DatumWithOid<'_>],
-        mut make: impl FnMut(Row<'_>) -> Result<T, Error>,
+        mut each: impl FnMut(Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut all = Vec::new();
-        self.each(args, |row| memory::push(&mut all, make(row)?))?;
+        self.each(args, |row| memory::push(&mut all, each(row)?))?;
         Ok(all)
     }
 
-    /// The first column of its first row, if there is one that is not NULL.
+    /// Runs the query and returns the first value of the first column that is not NULL.
     pub fn one<T: FromDatum + IntoDatum>(&self, args: &[DatumWithOid<'_>]) -> Result<Option<T>, Error> {
         let mut found = None;
         self.each(args, |row| {
             found = found.take().or_else(|| row.get(1));
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         Ok(found)
     }
 
-    /// The plan, made where there is none yet or the extension was moved or made anew in another schema.
-    fn plan(&self, schema: &str, args: &[DatumWithOid<'_>]) -> Result<pg_sys::SPIPlanPtr, Error> {
-        let known = PLANS.with_borrow(|plans| {
+    /// The cached plan. The query is planned again if the extension's schema was renamed.
+    fn plan(&self, schema: &str, mut types: Vec<pg_sys::Oid>) -> Result<pg_sys::SPIPlanPtr, Error> {
+        let cached = PLANS.with_borrow(|plans| {
             plans.get(self.0).filter(|plan| plan.schema == schema).map(|plan| plan.plan)
         });
-        if let Some(plan) = known {
+        if let Some(plan) = cached {
             return Ok(plan);
         }
         let text = CString::new(self.0.replace("@extschema@", schema)).map_err(|_| Error::Null("query"))?;
-        let mut types = args.iter().map(DatumWithOid::oid).collect::<Vec<_>>();
-        // SAFETY: a C string and as many types as the query has parameters, connected to SPI. A plan that is kept is the
-        // backend's until it is freed.
+        // SAFETY: a C string and as many types as the query has parameters, connected to SPI. A plan that SPI keeps lives until
+        // it is freed.
         let plan = unsafe {
             let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
             if plan.is_null() {
@@ -140,11 +124,11 @@ impl Prepared {
             pg_sys::SPI_keepplan(plan);
             plan
         };
-        let plan_of = Plan { schema: schema.into(), plan };
-        let before = PLANS.with_borrow_mut(|plans| plans.insert(self.0, plan_of));
-        if let Some(before) = before {
-            // SAFETY: it was kept, and nobody else knows it.
-            unsafe { pg_sys::SPI_freeplan(before.plan) };
+        let new = Plan { schema: schema.into(), plan };
+        let old = PLANS.with_borrow_mut(|plans| plans.insert(self.0, new));
+        if let Some(old) = old {
+            // SAFETY: the list held the only pointer to it.
+            unsafe { pg_sys::SPI_freeplan(old.plan) };
         }
         Ok(plan)
     }
@@ -154,7 +138,7 @@ impl Prepared {
 #[pgrx::pg_schema]
 mod tests {
     use super::*;
-    use crate::pg::query;
+    use crate::pg::snapshot;
     use pgrx::prelude::*;
 
     #[pg_test]
@@ -168,7 +152,7 @@ mod tests {
         assert_eq!(titles(0), []);
         Spi::run("INSERT INTO dim_movie VALUES (1, 7, 'A', 2000, 0), (2, 9, NULL, 2000, 0)").unwrap();
         assert_eq!(titles(0), []);
-        query::now(|| {
+        snapshot::with_latest(|| {
             assert_eq!(titles(0), [(7, Some("A".to_owned())), (9, None)]);
             assert_eq!(titles(8), [(9, None)]);
             assert_eq!(MOVIES.one::<i32>(&[8.into()]).unwrap(), Some(9));
@@ -180,7 +164,7 @@ mod tests {
     #[pg_test]
     fn another_schema_makes_another_plan() {
         static MOVIES: Prepared = Prepared("SELECT count(*) FROM @extschema@.dim_movie");
-        let count = || query::now(|| MOVIES.one::<i64>(&[]).unwrap());
+        let count = || snapshot::with_latest(|| MOVIES.one::<i64>(&[]).unwrap());
         assert_eq!(count(), Some(0));
         Spi::run("INSERT INTO dim_movie VALUES (1, 7, 'A', 2000, 0)").unwrap();
         let schema = catalog::schema().unwrap().quoted;

@@ -1,50 +1,34 @@
-//! How far long work is, shown to other sessions by way of the server's own progress slots.
+//! The progress of long work, in the progress parameters that PostgreSQL keeps for each backend in shared memory. Other
+//! sessions can read them.
 
 use std::ffi::{CStr, c_int};
+use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-/// What a backend is at. The numbers stand in shared memory that another version of the library may read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(i64)]
-pub enum Phase {
-    ReadingFiles = 1,
-    LoadingRatings = 2,
-    BuildingIndexes = 3,
-    Finishing = 4,
-    ReadingRatings = 5,
-    Training = 6,
-    WritingModel = 7,
+/// A phase of long work.
+#[derive(Debug)]
+pub struct Phase {
+    /// Identifies the phase in shared memory. Another version of the library may read it, so an id never changes its meaning.
+    pub id: i64,
+    /// The name that `netflix_progress` shows.
+    pub name: &'static str,
+    /// The unit of [`Progress::update`]'s `done` and `total`.
+    pub unit: &'static str,
 }
 
-impl Phase {
-    const ALL: [Phase; 7] = [
-        Phase::ReadingFiles,
-        Phase::LoadingRatings,
-        Phase::BuildingIndexes,
-        Phase::Finishing,
-        Phase::ReadingRatings,
-        Phase::Training,
-        Phase::WritingModel,
-    ];
+/// The phases of all capabilities.
+static PHASES: OnceLock<Vec<&'static Phase>> = OnceLock::new();
 
-    /// What it is called in `netflix_progress`, and what it counts.
-    pub fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Phase::ReadingFiles => ("reading files", "bytes"),
-            Phase::LoadingRatings => ("loading ratings", "bytes"),
-            Phase::BuildingIndexes => ("building indexes", "tasks"),
-            Phase::Finishing => ("finishing", "tasks"),
-            Phase::ReadingRatings => ("reading ratings", "ratings"),
-            Phase::Training => ("training", "iterations"),
-            Phase::WritingModel => ("writing the model", "rows"),
-        }
-    }
+/// Registers the phases of all capabilities, when the library is loaded.
+pub fn register(phases: Vec<&'static Phase>) {
+    PHASES.get_or_init(|| phases);
 }
 
-/// A command number that PostgreSQL does not use: its own views pass over it.
+/// The progress command of this extension. PostgreSQL does not use this value, so its own views skip it.
 const COMMAND: pg_sys::ProgressCommandType::Type = 0x6e66_6c78;
 
+// Indexes of the progress parameters.
 const PHASE: c_int = 0;
 const DONE: c_int = 1;
 const TOTAL: c_int = 2;
@@ -52,37 +36,37 @@ const ROWS: c_int = 3;
 const STARTED: c_int = 4;
 const WAITING_FOR: c_int = 5;
 
-/// Work whose progress is shown, until dropped.
-pub struct Shown;
+/// Publishes the progress of this backend's work until dropped.
+pub struct Progress;
 
-impl Shown {
-    /// Begins to show, in the phase that the work begins with.
-    pub fn start(first: Phase) -> Shown {
-        // SAFETY: writes to this backend's own slot.
+impl Progress {
+    /// Starts with the first phase of the work.
+    pub fn start(first: &Phase) -> Progress {
+        // SAFETY: writes this backend's own parameters.
         unsafe { pg_sys::pgstat_progress_start_command(COMMAND, pg_sys::InvalidOid) };
-        let shown = Shown;
-        shown.enter(first);
-        shown
+        let progress = Progress;
+        progress.enter(first);
+        progress
     }
 
-    /// Enters a phase, in which nothing is done yet.
-    pub fn enter(&self, phase: Phase) {
+    /// Starts a phase.
+    pub fn enter(&self, phase: &Phase) {
         // SAFETY: as above.
         unsafe {
             pg_sys::pgstat_progress_update_param(STARTED, pg_sys::GetCurrentTimestamp());
-            pg_sys::pgstat_progress_update_param(PHASE, phase as i64);
+            pg_sys::pgstat_progress_update_param(PHASE, phase.id);
         }
         self.waiting_for(None);
         self.update(0, 0, 0);
     }
 
-    /// Shows for which process the work waits, if for any.
+    /// Sets the process that the work waits for; `None` if it does not wait.
     pub fn waiting_for(&self, pid: Option<i32>) {
         // SAFETY: as above.
         unsafe { pg_sys::pgstat_progress_update_param(WAITING_FOR, pid.unwrap_or(0).into()) };
     }
 
-    /// Shows how far the phase is.
+    /// Sets how much of the phase is done and how much there is in all, in the phase's unit, and how many rows are done.
     pub fn update(&self, done: u64, total: u64, rows: u64) {
         // SAFETY: as above.
         unsafe {
@@ -93,20 +77,20 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for Progress {
     fn drop(&mut self) {
-        // SAFETY: as above. (After an error the server has done so itself.)
+        // SAFETY: as above. (After an error, PostgreSQL has already ended the command.)
         unsafe { pg_sys::pgstat_progress_end_command() };
     }
 }
 
-/// The same as `pg_stat_progress_copy` shows it: for a worker that fills a table.
-pub struct ShownAsCopy;
+/// Publishes the progress of a worker that fills a table, in `pg_stat_progress_copy`, until dropped.
+pub struct CopyProgress;
 
-impl ShownAsCopy {
-    /// Begins to show, of so many bytes that all workers read together.
-    pub fn start(table: pg_sys::Oid, total: u64) -> ShownAsCopy {
-        // SAFETY: writes to this backend's own slot.
+impl CopyProgress {
+    /// Starts to publish. `total` is how many bytes all workers together read.
+    pub fn start(table: pg_sys::Oid, total: u64) -> CopyProgress {
+        // SAFETY: writes this backend's own parameters.
         unsafe {
             let command = pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY;
             pg_sys::pgstat_progress_start_command(command, table);
@@ -116,10 +100,10 @@ impl ShownAsCopy {
             let file = i64::from(pg_sys::PROGRESS_COPY_TYPE_FILE);
             pg_sys::pgstat_progress_update_param(pg_sys::PROGRESS_COPY_TYPE as c_int, file);
         }
-        ShownAsCopy
+        CopyProgress
     }
 
-    /// Shows what this worker has done.
+    /// Sets how many bytes and rows this worker has done.
     pub fn update(&self, bytes: u64, rows: u64) {
         // SAFETY: as above.
         unsafe {
@@ -135,66 +119,61 @@ impl ShownAsCopy {
     }
 }
 
-impl Drop for ShownAsCopy {
+impl Drop for CopyProgress {
     fn drop(&mut self) {
         // SAFETY: as above.
         unsafe { pg_sys::pgstat_progress_end_command() };
     }
 }
 
-/// What another session sees of one.
-pub struct Entry {
+/// The progress of a backend's work, as another session sees it.
+pub struct ProgressEntry {
     pub pid: i32,
     pub role: Option<String>,
-    /// Whether it is a load.
-    pub is_load: bool,
-    pub phase: &'static str,
-    pub unit: &'static str,
+    pub phase: &'static Phase,
     pub done: i64,
     pub total: i64,
     pub rows: i64,
     /// Seconds since the phase began.
     pub elapsed: f64,
-    /// The process that the work waits for.
+    /// The process that the work waits for, if it waits.
     pub waiting_for: Option<i32>,
 }
 
-/// All work that is shown in this database and that the current role may see: its own, or anybody's with the
-/// privileges of `pg_read_all_stats`.
-pub fn entries() -> Vec<Entry> {
+/// The work in this database that the current role may see: that of roles whose privileges it has. With the privileges of
+/// `pg_read_all_stats`, it sees all work.
+pub fn entries() -> Vec<ProgressEntry> {
     let mut entries = Vec::new();
-    // SAFETY: the server copies all slots into memory of this backend's before the first is looked at; the pointers it
-    // gives, null where there is none, are into that copy.
+    // SAFETY: PostgreSQL copies the entries of all backends into this backend's memory before the first one is read. The
+    // pointers that it returns, which may be null, point into that copy.
     unsafe {
         let reads_all =
             pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS));
         let now = pg_sys::GetCurrentTimestamp();
-        for number in 1..=pg_sys::pgstat_fetch_stat_numbackends() {
+        for index in 1..=pg_sys::pgstat_fetch_stat_numbackends() {
             #[cfg(any(feature = "pg14", feature = "pg15"))]
-            let slot = pg_sys::pgstat_fetch_stat_local_beentry(number);
+            let backend = pg_sys::pgstat_fetch_stat_local_beentry(index);
             #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-            let slot = pg_sys::pgstat_get_local_beentry_by_index(number);
-            let Some(slot) = slot.as_ref() else { continue };
-            let slot = &slot.backendStatus;
-            let is_shown = slot.st_progress_command == COMMAND && slot.st_databaseid == pg_sys::MyDatabaseId;
-            if !is_shown || !(reads_all || pg_sys::has_privs_of_role(pg_sys::GetUserId(), slot.st_userid)) {
+            let backend = pg_sys::pgstat_get_local_beentry_by_index(index);
+            let Some(backend) = backend.as_ref() else { continue };
+            let backend = &backend.backendStatus;
+            let is_shown =
+                backend.st_progress_command == COMMAND && backend.st_databaseid == pg_sys::MyDatabaseId;
+            if !is_shown || !(reads_all || pg_sys::has_privs_of_role(pg_sys::GetUserId(), backend.st_userid))
+            {
                 continue;
             }
-            let param = |number: c_int| slot.st_progress_param[number as usize];
-            // A slot that was just taken has no phase yet, and one of another version's may have one that is unknown here.
-            let Some(phase) = Phase::ALL.into_iter().find(|&phase| phase as i64 == param(PHASE)) else {
-                continue;
-            };
-            let is_load = (phase as i64) < Phase::ReadingRatings as i64;
-            let (phase, unit) = phase.names();
-            let role = pg_sys::GetUserNameFromId(slot.st_userid, true);
+            let param = |index: c_int| backend.st_progress_param[index as usize];
+            // Work that has just started has no phase yet. Another version of the library may have a phase that is unknown
+            // here.
+            let phase = PHASES.get().into_iter().flatten().find(|phase| phase.id == param(PHASE));
+            let Some(phase) = phase else { continue };
+            let role = pg_sys::GetUserNameFromId(backend.st_userid, true);
             let role = (!role.is_null()).then(|| CStr::from_ptr(role).to_string_lossy().into_owned());
-            entries.push(Entry {
-                pid: slot.st_procpid,
+            entries.push(ProgressEntry {
+                pid: backend.st_procpid,
                 role,
-                is_load,
                 phase,
-                unit,
                 done: param(DONE),
                 total: param(TOTAL),
                 rows: param(ROWS),
@@ -212,23 +191,30 @@ mod tests {
     use super::*;
     use pgrx::prelude::*;
 
-    /// What is shown of this backend.
-    fn shown() -> Option<Entry> {
-        // SAFETY: forgets the copy of all slots, so that the next look makes a new one.
+    /// The entry of this backend.
+    fn own_entry() -> Option<ProgressEntry> {
+        // SAFETY: drops the copy of all entries, so that the next call makes a new one.
         unsafe { pg_sys::pgstat_clear_snapshot() };
         entries().into_iter().find(|entry| entry.pid == std::process::id() as i32)
     }
 
     #[pg_test]
-    fn work_is_known_for_what_it_is_from_its_beginning() {
-        assert!(shown().is_none());
-        for (first, is_load) in [(Phase::ReadingFiles, true), (Phase::ReadingRatings, false)] {
-            let progress = Shown::start(first);
-            let entry = shown().unwrap();
-            assert_eq!((entry.phase, entry.is_load), (first.names().0, is_load));
+    fn work_has_an_entry_from_its_beginning_to_its_end() {
+        assert!(own_entry().is_none());
+        for first in PHASES.get().unwrap() {
+            let progress = Progress::start(first);
+            let entry = own_entry().unwrap();
+            assert_eq!((entry.phase.name, entry.phase.unit), (first.name, first.unit));
             assert!(entry.elapsed < 60.0, "{} s", entry.elapsed);
             drop(progress);
-            assert!(shown().is_none());
+            assert!(own_entry().is_none());
         }
+    }
+
+    #[pg_test]
+    fn phases_have_different_ids() {
+        let mut ids = PHASES.get().unwrap().iter().map(|phase| phase.id).collect::<Vec<_>>();
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
     }
 }

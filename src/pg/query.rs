@@ -1,24 +1,22 @@
-//! The extension's own queries and statements. They name its tables `@extschema@.table` and run in functions whose
-//! search_path holds pg_catalog alone: nothing that a user puts into any other schema is ever taken for ours.
+//! The extension's own queries and statements.
+//!
+//! They name its tables `@extschema@.table`. They run in functions whose search_path holds pg_catalog only, so an object that a
+//! user creates in another schema is never used by mistake.
 
-use std::ffi::{CString, c_int};
-use std::panic::AssertUnwindSafe;
+use std::ffi::CString;
 use std::ptr;
 
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::spi::{SpiClient, SpiCursor, SpiHeapTupleData};
-use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, PgTryBuilder, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
 
-use super::scan::Seen;
+use super::snapshot::{self, Snapshot};
+use super::spi::{self, Arguments, ROWS_PER_FETCH};
 use super::{Error, catalog, interrupt, memory};
 
-/// Rows fetched at a time.
-const BATCH: i64 = 1000;
-
-/// Runs a query and makes something of each of its rows.
+/// Runs a query and collects what `each` returns for each row.
 pub fn select<T>(
-    seen: Seen,
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
     mut each: impl FnMut(SpiHeapTupleData<'_>) -> Result<T, Error>,
@@ -26,154 +24,55 @@ pub fn select<T>(
     let query = qualify(query)?;
     let mut all = Vec::new();
     Spi::connect(|client| {
-        let mut cursor = match seen {
-            Seen::ByStatement => open(client, &query, args, true)?,
-            Seen::ByTransaction => open(client, &query, args, false)?,
+        let mut cursor = match snapshot {
+            Snapshot::Statement => open(client, &query, args, true)?,
+            Snapshot::Transaction => open(client, &query, args, false)?,
             // The cursor keeps the snapshot as long as it needs it.
-            Seen::Now => now(|| open(client, &query, args, true))?,
+            Snapshot::Latest => snapshot::with_latest(|| open(client, &query, args, true))?,
         };
         loop {
-            let rows = cursor.fetch(BATCH)?;
+            let rows = cursor.fetch(ROWS_PER_FETCH)?;
             if rows.is_empty() {
                 return Ok(all);
             }
             for row in rows {
                 memory::push(&mut all, each(row)?)?;
             }
-            // SAFETY: the rows just fetched, of which all that is kept was copied; nobody looks at them again.
-            unsafe {
-                pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable);
-                pg_sys::SPI_tuptable = ptr::null_mut();
-            }
+            // SAFETY: the rows just fetched. `each` has copied what it keeps, and nobody reads them again.
+            unsafe { pg_sys::SPI_freetuptable(pg_sys::SPI_tuptable) };
             interrupt::check();
         }
     })
 }
 
-/// Does something that sees what is there now, whatever the calling statement saw as it began: what another transaction
-/// committed while this one waited for a lock.
-pub fn now<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: the snapshot is pushed and popped here; an error of the server's, on its way, unwinds the stack of snapshots
-    // with the transaction.
-    unsafe {
-        pg_sys::CommandCounterIncrement();
-        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-        let done = work();
-        pg_sys::PopActiveSnapshot();
-        done
-    }
-}
-
-/// Does something in a subtransaction. An error of the server's undoes what was done in it and is given as its message, but
-/// for one that ends the statement.
-pub fn attempt<T, E>(work: impl FnOnce() -> Result<T, E>) -> Result<Result<T, String>, E> {
-    let work = AssertUnwindSafe(work);
-    // SAFETY: on the backend's thread, in a transaction. The subtransaction is ended in either way below, and what it changed
-    // of the current memory context and resource owner is put back, as PL/pgSQL does it.
-    unsafe {
-        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
-        pg_sys::BeginInternalSubTransaction(ptr::null());
-        pg_sys::MemoryContextSwitchTo(context);
-        let end = move |is_done: bool| {
-            match is_done {
-                true => pg_sys::ReleaseCurrentSubTransaction(),
-                false => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
-            }
-            pg_sys::MemoryContextSwitchTo(context);
-            pg_sys::CurrentResourceOwner = owner;
-        };
-        PgTryBuilder::new(move || {
-            let done = { work }.0();
-            end(done.is_ok());
-            done.map(Ok)
-        })
-        .catch_others(|error| match error {
-            CaughtError::PostgresError(report)
-                if report.sql_error_code() != PgSqlErrorCode::ERRCODE_QUERY_CANCELED =>
-            {
-                end(false);
-                Ok(Err(report.message().into()))
-            }
-            error => error.rethrow(),
-        })
-        .execute()
-    }
-}
-
-/// Does something with the search_path that the extension's own queries must have, for a function that cannot have it
-/// from its beginning to its end.
-pub fn pinned<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: C strings; the setting goes back to what it was, here or, after an error, as its transaction ends.
-    unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        let done = work();
-        pg_sys::AtEOXact_GUC(true, level);
-        done
-    }
-}
-
-/// Does something as the owner of one of the extension's tables, with the search_path that this needs: what a function
-/// promises to roles that lack the privilege.
-pub fn as_owner<T>(table: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
-    /// Restores the role, however the work ends.
-    struct Role(pg_sys::Oid, c_int);
-    impl Drop for Role {
-        fn drop(&mut self) {
-            // SAFETY: what stood there before.
-            unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
-        }
-    }
-    let oid = catalog::table(table)?;
-    // SAFETY: plain look-ups, and a change of role that is undone below, as PostgreSQL's own maintenance commands make it.
-    unsafe {
-        let mut caller = Role(pg_sys::InvalidOid, 0);
-        pg_sys::GetUserIdAndSecContext(&raw mut caller.0, &raw mut caller.1);
-        let relation = pg_sys::relation_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let owner = (*(*relation).rd_rel).relowner;
-        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        let context = caller.1 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int;
-        pg_sys::SetUserIdAndSecContext(owner, context);
-        Ok(pinned(work))
-    }
-}
-
-/// Runs a query and hands on each of its rows.
-pub fn each(
-    seen: Seen,
+/// Runs a query and calls `each` with each row.
+pub fn for_each_row(
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
     each: impl FnMut(SpiHeapTupleData<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // A list of nothings takes no memory.
-    select(seen, query, args, each).map(drop)
+    // A list of `()` takes no memory.
+    select(snapshot, query, args, each).map(drop)
 }
 
-/// The first column of a query's first row, if there is one.
+/// The first column of a query's first row; `None` if that is NULL or there is no row.
 pub fn select_one<T: FromDatum + IntoDatum>(
-    seen: Seen,
+    snapshot: Snapshot,
     query: &str,
     args: &[DatumWithOid<'_>],
 ) -> Result<Option<T>, Error> {
-    let rows = select(seen, query, args, |row| Ok(row.get::<T>(1)?))?;
+    let rows = select(snapshot, query, args, |row| Ok(row.get::<T>(1)?))?;
     Ok(rows.into_iter().next().flatten())
 }
 
-/// Runs a statement that changes something.
+/// Runs a statement that writes.
 pub fn run(statement: &str, args: &[DatumWithOid<'_>]) -> Result<(), Error> {
     Ok(Spi::run_with_args(&qualify(statement)?, args)?)
 }
 
-/// Runs a statement that changes something and returns rows: the first column of the first, if there is one.
+/// Runs a statement that writes and returns rows. Returns the first column of the first row; `None` if that is NULL or there is
+/// no row.
 pub fn run_one<T: FromDatum + IntoDatum>(
     statement: &str,
     args: &[DatumWithOid<'_>],
@@ -185,7 +84,7 @@ pub fn run_one<T: FromDatum + IntoDatum>(
     })
 }
 
-/// Runs a statement that changes something, and makes something of each of the few rows that it returns.
+/// Runs a statement that writes and returns a few rows. Collects what `each` returns for each row.
 pub fn run_rows<T>(
     statement: &str,
     args: &[DatumWithOid<'_>],
@@ -197,41 +96,37 @@ pub fn run_rows<T>(
     })
 }
 
-/// A cursor that sees by the active snapshot, which is the calling statement's unless another was pushed; or by a new one
-/// of the transaction's. (pgrx's own assigns a transaction id where it takes a new snapshot, which reading does not need and
-/// a standby cannot; and where the transaction has one, it takes a new snapshot always: a stable function would see another
-/// state at each row of the statement that calls it.)
+/// Opens a cursor that uses the active snapshot, or a new snapshot of the transaction. The active snapshot is that of the
+/// calling statement unless another one was pushed.
+///
+/// pgrx's own function is not used for two reasons. For a new snapshot it assigns a transaction id, which a query does not need
+/// and a standby cannot assign. And once the transaction has an id, it always takes a new snapshot, so a stable function would
+/// see a different state for each row of the statement that calls it.
 fn open<'conn>(
     client: &SpiClient<'conn>,
     query: &str,
     args: &[DatumWithOid<'_>],
-    by_active_snapshot: bool,
+    use_active_snapshot: bool,
 ) -> Result<SpiCursor<'conn>, Error> {
     let query = CString::new(query).map_err(|_| Error::Null("query"))?;
-    let mut types = args.iter().map(DatumWithOid::oid).collect::<Vec<_>>();
-    let datum = |arg: &DatumWithOid<'_>| arg.datum().map_or(pg_sys::Datum::null(), |d| d.sans_lifetime());
-    let mut datums = args.iter().map(datum).collect::<Vec<_>>();
-    let null = |arg: &DatumWithOid<'_>| if arg.datum().is_none() { b'n' } else { b' ' };
-    let nulls = args.iter().map(|arg| null(arg) as std::ffi::c_char).collect::<Vec<_>>();
-    // SAFETY: a valid C string and three lists of one length, all of which outlive the call; the portal that comes
-    // back, never null, keeps its own name.
-    let name = unsafe {
+    let mut arguments = Arguments::new(args);
+    // SAFETY: a valid C string and three lists of one length, all of which outlive the call; the portal is never null.
+    unsafe {
         let portal = pg_sys::SPI_cursor_open_with_args(
             ptr::null(),
             query.as_ptr(),
             args.len() as i32,
-            types.as_mut_ptr(),
-            datums.as_mut_ptr(),
-            nulls.as_ptr(),
-            by_active_snapshot,
+            arguments.types.as_mut_ptr(),
+            arguments.values.as_mut_ptr(),
+            arguments.nulls.as_mut_ptr(),
+            use_active_snapshot,
             0,
         );
-        std::ffi::CStr::from_ptr((*portal).name).to_string_lossy().into_owned()
-    };
-    Ok(client.find_cursor(&name)?)
+        spi::cursor(client, portal)
+    }
 }
 
-/// Puts the name of the extension's schema into a query.
+/// Replaces `@extschema@` in a query with the name of the extension's schema.
 fn qualify(query: &str) -> Result<String, Error> {
     Ok(query.replace("@extschema@", &catalog::schema()?.quoted))
 }
@@ -246,27 +141,27 @@ mod tests {
     fn rows_come_in_order_however_many() {
         for rows in [0, 1, 999, 1000, 1001, 2500] {
             let query = "SELECT n, 'row ' || n FROM generate_series(1, $1) AS n";
-            for seen in [Seen::ByStatement, Seen::Now] {
-                let all = select(seen, query, &[rows.into()], |row| {
+            for snapshot in [Snapshot::Statement, Snapshot::Latest] {
+                let all = select(snapshot, query, &[rows.into()], |row| {
                     Ok((row.get::<i32>(1)?.unwrap(), row.get::<String>(2)?.unwrap()))
                 });
                 let wanted = (1..=rows).map(|n| (n, format!("row {n}"))).collect::<Vec<_>>();
                 assert_eq!(all.unwrap(), wanted);
             }
         }
-        assert_eq!(select_one::<i32>(Seen::Now, "SELECT 1 WHERE false", &[]).unwrap(), None);
-        assert_eq!(select_one::<i32>(Seen::ByStatement, "SELECT $1", &[None::<i32>.into()]).unwrap(), None);
+        assert_eq!(select_one::<i32>(Snapshot::Latest, "SELECT 1 WHERE false", &[]).unwrap(), None);
+        assert_eq!(select_one::<i32>(Snapshot::Statement, "SELECT $1", &[None::<i32>.into()]).unwrap(), None);
     }
 
     #[pg_test]
     fn a_statement_does_not_see_what_it_changes() {
-        let count = |seen| {
+        let count = |snapshot| {
             let query = "SELECT count(*) FROM @extschema@.dim_movie";
-            select_one::<i64>(seen, query, &[]).unwrap().unwrap()
+            select_one::<i64>(snapshot, query, &[]).unwrap().unwrap()
         };
         run("INSERT INTO @extschema@.dim_movie VALUES (1, 1, 'A', 2000, 0)", &[]).unwrap();
         let delete = "DELETE FROM @extschema@.dim_movie WHERE movie_key = $1 RETURNING title";
         assert_eq!(run_one::<String>(delete, &[2.into()]).unwrap(), None);
-        assert_eq!((count(Seen::ByStatement), count(Seen::Now)), (0, 1));
+        assert_eq!((count(Snapshot::Statement), count(Snapshot::Latest)), (0, 1));
     }
 }

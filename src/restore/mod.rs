@@ -1,14 +1,16 @@
 //! Restores of a dump at full size: `netflix_restore_begin`, `netflix_restore_end`.
 //!
-//! A dump holds the extension's rows, but not its tables: CREATE EXTENSION makes these, with their keys and foreign keys. Rows
-//! that are copied into them are checked one by one, and a parallel restore copies a table before the one it refers to. So
-//! the constraints are put away before the restore, and built when all rows are there.
+//! A dump holds the extension's rows, but not its tables: CREATE EXTENSION makes these, with their keys and foreign keys. These would
+//! be checked for each row that pg_restore copies, and a parallel restore may copy a table before the one it refers to. So the
+//! constraints are dropped before the restore, and created again when all rows are there.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::scan::Seen;
-use crate::pg::{self, Error, Report, catalog, interrupt, query, report, unfinished};
+use crate::pg::error::{hinted, wrap_errors};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{self, Diagnostics, Error, Report, interrupt, query, report, transaction};
+use crate::warehouse::{self, unfinished};
 
 /// What the caller may get wrong.
 #[derive(Debug, thiserror::Error)]
@@ -18,48 +20,43 @@ enum RestoreError {
     #[error("no restore was begun")]
     NotBegun,
     #[error(transparent)]
-    Pg(#[from] Error),
+    Warehouse(#[from] warehouse::Error),
 }
+
+wrap_errors!(RestoreError::Warehouse, Error);
 
 impl Report for RestoreError {
-    fn code(&self) -> PgSqlErrorCode {
+    fn diagnostics(&self) -> Diagnostics {
+        let not_in_state = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
         match self {
-            RestoreError::NotEmpty(_) | RestoreError::NotBegun => {
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
-            RestoreError::Pg(error) => error.code(),
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            RestoreError::NotEmpty(_) => {
-                Some("Restore into a database where CREATE EXTENSION has just made the tables.".into())
-            }
+            RestoreError::NotEmpty(_) => hinted(
+                not_in_state,
+                "Restore into a database where CREATE EXTENSION has just made the tables.",
+            ),
             RestoreError::NotBegun => {
-                Some("SELECT netflix_restore_begin(); comes first, then pg_restore.".into())
+                hinted(not_in_state, "SELECT netflix_restore_begin(); comes first, then pg_restore.")
             }
-            RestoreError::Pg(error) => error.hint(),
+            RestoreError::Warehouse(error) => error.diagnostics(),
         }
     }
 }
 
-/// Puts away the keys and foreign keys of all tables of the extension, which must be empty, until `netflix_restore_end`.
+/// Drops the keys and foreign keys of all tables of the extension, which must be empty. `netflix_restore_end` creates them again.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_restore_begin() -> Result<(), ErrorReport> {
     begin().map_err(report)
 }
 
-/// Builds the keys and foreign keys that `netflix_restore_begin` has put away, and analyzes the tables. A row that breaks one
-/// is an error, and leaves all as it was.
+/// Creates the keys and foreign keys that `netflix_restore_begin` has dropped, and analyzes the tables. If a row violates one of them,
+/// the call fails and changes nothing.
 #[pg_extern]
 #[search_path(pg_catalog, pg_temp)]
 fn netflix_restore_end() -> Result<(), ErrorReport> {
     end().map_err(report)
 }
 
-/// A key or a foreign key, put away.
+/// A key or foreign key that was dropped.
 struct Constraint {
     table: String,
     name: String,
@@ -67,13 +64,13 @@ struct Constraint {
 }
 
 fn begin() -> Result<(), RestoreError> {
-    catalog::require_writable(c"netflix_restore_begin()");
+    transaction::require_writable(c"netflix_restore_begin()");
     if unfinished::restore()? {
         return Ok(());
     }
     for table in tables()? {
         let query = format!("SELECT EXISTS (SELECT FROM @extschema@.{table})");
-        if query::select_one::<bool>(Seen::Now, &query, &[])? == Some(true) {
+        if query::select_one::<bool>(Snapshot::Latest, &query, &[])? == Some(true) {
             return Err(RestoreError::NotEmpty(table));
         }
     }
@@ -87,7 +84,7 @@ fn begin() -> Result<(), RestoreError> {
          WHERE e.extname = 'netflix_rec' AND c.contype IN ('p', 'u', 'f') AND r.relname <> 'restore_constraint'",
         &[],
     )?;
-    // Foreign keys first: they need the keys that they refer to.
+    // Foreign keys first, because they depend on the keys that they refer to.
     for Constraint { table, name, .. } in constraints()?.into_iter().rev() {
         query::run(&format!("ALTER TABLE @extschema@.{table} DROP CONSTRAINT {name}"), &[])?;
     }
@@ -95,7 +92,7 @@ fn begin() -> Result<(), RestoreError> {
 }
 
 fn end() -> Result<(), RestoreError> {
-    catalog::require_writable(c"netflix_restore_end()");
+    transaction::require_writable(c"netflix_restore_end()");
     let constraints = constraints()?;
     if constraints.is_empty() {
         return Err(RestoreError::NotBegun);
@@ -113,20 +110,22 @@ fn end() -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// The constraints that are put away, in the order to build them; their names quoted.
+/// The dropped constraints, in the order to create them; names are quoted.
 fn constraints() -> Result<Vec<Constraint>, Error> {
     let query = "SELECT quote_ident(table_name), quote_ident(constraint_name), definition
                  FROM @extschema@.restore_constraint ORDER BY place";
-    query::select(Seen::Now, query, &[], |row| {
+    query::select(Snapshot::Latest, query, &[], |row| {
         let text = |column| row.get::<String>(column)?.ok_or(Error::Null("restore_constraint"));
         Ok(Constraint { table: text(1)?, name: text(2)?, definition: text(3)? })
     })
 }
 
-/// The names, quoted, of the tables whose rows a dump holds.
+/// The tables whose rows a dump holds; names are quoted.
 fn tables() -> Result<Vec<String>, Error> {
     let query = "SELECT quote_ident(r.relname)
                  FROM pg_extension e CROSS JOIN unnest(e.extconfig) AS config (oid) JOIN pg_class r ON r.oid = config.oid
                  WHERE e.extname = 'netflix_rec' AND r.relkind = 'r' ORDER BY r.relname";
-    query::select(Seen::Now, query, &[], |row| row.get::<String>(1)?.ok_or(pg::Error::Null("pg_class")))
+    query::select(Snapshot::Latest, query, &[], |row| {
+        row.get::<String>(1)?.ok_or(pg::Error::Null("pg_class"))
+    })
 }

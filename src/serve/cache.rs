@@ -1,5 +1,5 @@
-//! Models' movies, kept in the backend between calls: until models are dropped or movies change, until others need the room,
-//! and until `DISCARD ALL`.
+//! The movies of models, which a backend caches between calls. They are dropped from the cache when models are dropped, when movies
+//! change, when the cache is full, and by `DISCARD ALL`.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -8,50 +8,48 @@ use factor::{Algorithm, Catalogue, Shared};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::models::{ModelRow, read};
 use crate::pg::catalog::{self, Privilege};
-use crate::pg::model::changes::{self, Marker, View};
-use crate::pg::model::{self, ModelRow};
+use crate::pg::invalidation::{self, SnapshotId};
 use crate::pg::prepared::Prepared;
-use crate::pg::scan::{Column, Seen, scan};
-use crate::pg::{self, Error, allocator, guc, interrupt, memory, report};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{allocator, discard, guc, interrupt, memory, report};
+use crate::storage::scan::scan;
+use crate::warehouse::Error;
+use crate::warehouse::dimension::{Dimension, Key};
 
-/// A model's movies, numbered by their ids' order, so that of two with one score the smaller number is the smaller id.
+/// A model's movies. Their indices follow the order of their ids: of two movies with the same score, the smaller id comes first.
 pub struct Movies {
     pub catalogue: Catalogue,
-    /// Each movie's key; of all movies there were, those that the model does not know among them.
-    keys: Vec<i32>,
+    /// The key of each movie, by index. Movies that the model does not know are among them.
+    keys: Vec<Key>,
     is_known: Vec<bool>,
-    /// Each key's movie, and [`NOBODY`] where there is none; from key 1 on.
-    numbers: Vec<u32>,
+    /// The index of each movie by row, that is key less 1; [`NO_MOVIE`] for a key that no movie has.
+    indices: Vec<u32>,
     norms: OnceCell<Vec<f32>>,
     shared: OnceCell<Shared>,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NO_MOVIE: u32 = u32::MAX;
 
 impl Movies {
     /// A movie's key.
-    pub fn key(&self, movie: usize) -> i32 {
+    pub fn key(&self, movie: usize) -> Key {
         self.keys[movie]
     }
 
-    /// All keys, by number.
-    pub fn keys(&self) -> &[i32] {
+    /// All keys, by index.
+    pub fn keys(&self) -> &[Key] {
         &self.keys
     }
 
-    /// The movie of a key, whether the model knows it or not.
-    pub fn number_of_any(&self, key: i32) -> Option<usize> {
-        let number = *self.numbers.get((key as usize).checked_sub(1)?)?;
-        (number != NOBODY).then_some(number as usize)
+    /// The index of the movie with this key, if the model knows it.
+    pub fn index(&self, key: Key) -> Option<usize> {
+        let index = self.indices.get(key.row().index()).copied().filter(|&index| index != NO_MOVIE)? as usize;
+        self.is_known[index].then_some(index)
     }
 
-    /// The movie of a key, where the model knows it.
-    pub fn number(&self, key: i32) -> Option<usize> {
-        self.number_of_any(key).filter(|&number| self.is_known[number])
-    }
-
-    /// The length of every movie's factors, by number.
+    /// The Euclidean norm of each movie's factors, by index.
     pub fn norms(&self) -> Result<&[f32], Error> {
         if let Some(norms) = self.norms.get() {
             return Ok(norms);
@@ -60,13 +58,13 @@ impl Movies {
         Ok(self.norms.get_or_init(|| norms))
     }
 
-    /// Every movie that the model knows.
+    /// The indices of the movies that the model knows.
     pub fn known(&self) -> impl Iterator<Item = usize> {
-        self.is_known.iter().enumerate().filter(|(_, known)| **known).map(|(number, _)| number)
+        self.is_known.iter().enumerate().filter(|(_, known)| **known).map(|(index, _)| index)
     }
 
-    /// What an algorithm has to know of all movies to fold a customer in.
-    pub fn shared(&self, row: &ModelRow, algorithm: &Algorithm) -> Result<&Shared, Error> {
+    /// What the algorithm computes from all movies once, to fold any customer in.
+    pub fn shared(&self, model: &ModelRow, algorithm: &Algorithm) -> Result<&Shared, Error> {
         static LINKS: Prepared = Prepared(
             "SELECT links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL ORDER BY movie_key",
         );
@@ -75,13 +73,13 @@ impl Movies {
         }
         static PRIOR: Prepared = Prepared("SELECT prior FROM @extschema@.model WHERE model_id = $1");
         let mut prior = Vec::new();
-        if row.samples > 1 {
-            PRIOR.each(&[row.model_id.into()], |row| {
+        if model.samples > 1 {
+            PRIOR.each(&[model.model_id.into()], |row| {
                 prior = row.floats(1, "model")?;
-                Ok(())
+                Ok::<_, Error>(())
             })?;
         }
-        let mut shared = algorithm.shared(row.layout(), Some(&prior))?;
+        let mut shared = algorithm.shared(model.layout(), Some(&prior))?;
         match shared {
             Shared::Nothing | Shared::Prior(..) => {}
             Shared::Squares(_) => {
@@ -89,75 +87,78 @@ impl Movies {
                     shared.add(&self.catalogue.vector(movie)?);
                 }
             }
-            Shared::Products(_) => LINKS.each(&[row.model_id.into()], |row| {
+            Shared::Products(_) => LINKS.each(&[model.model_id.into()], |row| {
                 interrupt::check();
                 shared.add(&row.floats(1, "movie_factors")?);
-                Ok(())
+                Ok::<_, Error>(())
             })?,
         }
         Ok(self.shared.get_or_init(|| shared))
     }
 }
 
+/// The table for which invalidation messages are sent.
+const MODELS: &str = "model";
+
 /// A model's movies in the cache.
 struct Entry {
     model_id: i32,
     trained_at: i64,
     bytes: usize,
-    /// What the statement that read them saw, where others may see otherwise.
-    view: Option<View>,
+    /// The snapshot of the statement that read them, if other statements may see something else.
+    snapshot: Option<SnapshotId>,
     movies: Rc<Movies>,
 }
 
 thread_local! {
-    /// Those used last at the end.
+    /// The one that was used last is at the end.
     static ENTRIES: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A model's movies: those kept, or else read now.
-pub fn movies(row: &ModelRow) -> Result<Rc<Movies>, Error> {
-    // Asked each time: who reads may have changed since they were kept.
+/// A model's movies, from the cache or, if they are not in it, from the tables.
+pub fn movies(model: &ModelRow) -> Result<Rc<Movies>, Error> {
+    // At each call, because the role may be another than when they were cached.
     catalog::require("movie_factors", &[Privilege::Select])?;
     catalog::require("dim_movie", &[Privilege::Select])?;
-    if changes::have_come(at_end_of_transaction) {
+    if invalidation::were_received(MODELS, at_end_of_transaction) {
         ENTRIES.with_borrow_mut(Vec::clear);
     }
-    let kept = ENTRIES.with_borrow_mut(|entries| {
+    let cached = ENTRIES.with_borrow_mut(|entries| {
         // The setting may have been lowered since.
         make_room(entries, 0);
-        let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (row.model_id, row.trained_at);
+        let is_it = |entry: &Entry| (entry.model_id, entry.trained_at) == (model.model_id, model.trained_at);
         let at = entries.iter().position(is_it)?;
         let entry = entries.remove(at);
-        if entry.view.is_some_and(|view| view != View::of_statement()) {
+        if entry.snapshot.is_some_and(|snapshot| snapshot != SnapshotId::of_statement()) {
             return None;
         }
         let movies = Rc::clone(&entry.movies);
         entries.push(entry);
         Some(movies)
     });
-    if let Some(movies) = kept {
+    if let Some(movies) = cached {
         return Ok(movies);
     }
-    let (movies, bytes) = read(row)?;
+    let (movies, bytes) = read_movies(model)?;
     let movies = Rc::new(movies);
     if bytes <= guc::cache_memory() {
-        Marker::set()?;
-        let (model_id, trained_at, view) = (row.model_id, row.trained_at, View::if_unsettled());
+        discard::set_marker()?;
+        let (model_id, trained_at, snapshot) = (model.model_id, model.trained_at, SnapshotId::if_outdated());
         ENTRIES.with_borrow_mut(|entries| {
             make_room(entries, bytes);
-            entries.push(Entry { model_id, trained_at, bytes, view, movies: Rc::clone(&movies) });
+            entries.push(Entry { model_id, trained_at, bytes, snapshot, movies: Rc::clone(&movies) });
         });
     }
     Ok(movies)
 }
 
-/// Drops what holds for one transaction only, what the setting has no more room for, and all where plans were discarded.
+/// Drops what is valid in this transaction only, and what exceeds the setting; drops everything if plans were discarded.
 fn at_end_of_transaction(is_all_discarded: bool) {
-    // Nothing is borrowed, and nothing gone, where a transaction ends; but here nothing may panic.
+    // Nothing is borrowed when a transaction ends. But if it were, this callback must not panic.
     let _ = ENTRIES.try_with(|entries| {
         if let Ok(mut entries) = entries.try_borrow_mut() {
             let before = entries.len();
-            entries.retain(|entry| entry.view.is_none() && !is_all_discarded);
+            entries.retain(|entry| entry.snapshot.is_none() && !is_all_discarded);
             make_room(&mut entries, 0);
             if entries.len() < before {
                 allocator::trim();
@@ -166,16 +167,16 @@ fn at_end_of_transaction(is_all_discarded: bool) {
     });
 }
 
-/// What statements that change movies or their factors run: every session reads them anew.
+/// The trigger of statements that change movies or their factors: every session reads them again.
 #[pg_trigger]
 fn movies_changed<'a>(
     _: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, ErrorReport> {
-    changes::tell().map_err(report)?;
+    invalidation::send(MODELS).map_err(report)?;
     Ok(None)
 }
 
-/// Drops those used longest ago, until there is room for so many bytes.
+/// Drops the entries that were used least recently, until there is room for so many bytes.
 fn make_room(entries: &mut Vec<Entry>, bytes: usize) {
     let limit = guc::cache_memory();
     while !entries.is_empty() && entries.iter().map(|entry| entry.bytes).sum::<usize>() + bytes > limit {
@@ -183,38 +184,36 @@ fn make_room(entries: &mut Vec<Entry>, bytes: usize) {
     }
 }
 
-fn read(row: &ModelRow) -> Result<(Movies, usize), Error> {
-    let mut ids = Vec::new();
-    let column = |name| Column { name, type_oid: pgrx::pg_sys::BuiltinOid::INT4OID };
-    scan("dim_movie", &[column("movie_key"), column("movie_id")], Seen::ByStatement, |row| {
-        memory::push(&mut ids, (row.int4(1), row.int4(0)))
+fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
+    let mut movies = Vec::new();
+    let dimension = Dimension::Movie;
+    scan(dimension.table(), &[dimension.key(), dimension.id()], Snapshot::Statement, |row| {
+        memory::push(&mut movies, (row.int4(1), Key(row.int4(0))))
     })?;
-    ids.sort_unstable();
-    let keys = memory::collect(ids.into_iter().map(|(_, key)| key))?;
-    let highest = keys.iter().copied().max().unwrap_or(0) as usize;
-    // With what some calls will add: the norms, and what all movies share, at most.
-    let per_movie = size_of::<i32>() + size_of::<bool>() + size_of::<f32>();
-    let bytes = Catalogue::memory(keys.len(), row.factors)
-        + Shared::memory(row.layout())
+    movies.sort_unstable();
+    let keys = memory::collect(movies.into_iter().map(|(_, key)| key))?;
+    let rows = keys.iter().max().map_or(0, |key| key.0) as usize;
+    // Included is what some calls will add later: the norms, and at most what all customers share.
+    let per_movie = size_of::<Key>() + size_of::<bool>() + size_of::<f32>();
+    let bytes = Catalogue::memory(keys.len(), model.factors)
+        + Shared::memory(model.layout())
         + keys.len() * per_movie
-        + highest * size_of::<u32>();
-    pg::require_memory("recommending", bytes)?;
-    let mut numbers = memory::filled(NOBODY, highest)?;
-    keys.iter().enumerate().for_each(|(number, &key)| numbers[key as usize - 1] = number as u32);
-    let mut catalogue = Catalogue::empty(keys.len(), row.layout())?;
+        + rows * size_of::<u32>();
+    memory::require("recommending", bytes)?;
+    let mut indices = memory::filled(NO_MOVIE, rows)?;
+    keys.iter().enumerate().for_each(|(index, key)| indices[key.row().index()] = index as u32);
+    let mut catalogue = Catalogue::empty(keys.len(), model.layout())?;
     let mut is_known = memory::filled(false, keys.len())?;
-    model::read(row, "movie_factors", None, |key, bias, factors| {
-        if let Some(&number) = numbers.get((key as usize).wrapping_sub(1)).filter(|number| **number != NOBODY)
-        {
-            catalogue.set(number as usize, bias, factors);
-            is_known[number as usize] = true;
+    read::each_row(model, dimension, None, |key, bias, factors| {
+        let index = indices.get(key.row().index()).copied().filter(|&index| index != NO_MOVIE);
+        if let Some(index) = index {
+            catalogue.set(index as usize, bias, factors);
+            is_known[index as usize] = true;
         }
-        Ok(())
+        Ok::<_, Error>(())
     })?;
-    Ok((
-        Movies { catalogue, keys, is_known, numbers, norms: OnceCell::new(), shared: OnceCell::new() },
-        bytes,
-    ))
+    let (norms, shared) = (OnceCell::new(), OnceCell::new());
+    Ok((Movies { catalogue, keys, is_known, indices, norms, shared }, bytes))
 }
 
 #[cfg(any(test, feature = "pg_test"))]

@@ -1,23 +1,23 @@
-//! What is like what, and who would like a movie: `similar_movies`, `similar_customers`, `recommend_users`.
+//! Which movies or customers are similar, and who would like a movie: `similar_movies`, `similar_customers`, `recommend_users`.
 
 use factor::Best;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::model::{self, ModelRow};
-use crate::pg::prepared::Prepared;
-use crate::pg::{self, Error, memory, report, unfinished};
-
 use super::cache;
-use super::customer::customer_key;
 use super::error::ServeError;
-use super::filter::{Filter, ids_of, mask};
-use super::recommend::checked;
+use super::filter::{Filter, mask};
+use super::recommend::checked_n;
+use crate::models::{self, ModelRow, read};
+use crate::pg::prepared::Prepared;
+use crate::pg::{Error, memory, report};
+use crate::warehouse::dimension::{Dimension, Id, Key};
+use crate::warehouse::unfinished;
 
-/// The movies whose factors point most nearly where a movie's do: similarity is the cosine between them, from -1 to 1.
+/// The movies that are most similar to a movie: by the cosine between their factors, from -1 to 1.
 ///
-/// Of a movie that is NULL, or that the model does not know, there are none.
+/// A movie that is NULL, or that the model does not know, returns no rows.
 #[pg_extern(stable, support = movies_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_movies(
@@ -42,8 +42,7 @@ fn similar_movies(
     ErrorReport,
 > {
     let Some(movie_id) = movie_id else { return Ok(TableIterator::empty()) };
-    let exclude_movie_ids = ids_of(exclude_movie_ids).map_err(report)?;
-    let filter = Filter { min_year, max_year, exclude_movie_ids, min_ratings };
+    let filter = Filter::new(min_year, max_year, exclude_movie_ids, min_ratings).map_err(report)?;
     Ok(TableIterator::new(movies_like(movie_id, n, model, &filter).map_err(report)?))
 }
 
@@ -53,25 +52,24 @@ fn movies_like(
     name: Option<&str>,
     filter: &Filter,
 ) -> Result<Vec<(i32, i32, Option<String>, Option<i16>, f32)>, ServeError> {
-    let n = checked(n)?;
-    let row = with_factors(name)?;
-    let movies = cache::movies(&row)?;
-    let Some(this) = super::movie_key(movie_id)?.and_then(|key| movies.number(key)) else {
-        return Ok(Vec::new());
-    };
+    let n = checked_n(n)?;
+    let model = with_factors(name)?;
+    let movies = cache::movies(&model)?;
+    let this = Dimension::Movie.key_of(movie_id)?.and_then(|key| movies.index(key));
+    let Some(this) = this else { return Ok(Vec::new()) };
     let products = movies.catalogue.products(&movies.catalogue.vector(this)?)?;
     let norms = movies.norms()?;
-    let ranking = |n: usize, excluded: &[i32]| {
+    let ranking = |n: usize, excluded: &[Key]| {
         let mask = mask(&movies, &[excluded])?;
         let mut best = Best::new(n, norms.len())?;
-        for number in movies.known().filter(|&number| number != this && !mask[number]) {
-            // Nothing points nowhere.
-            if let Some(cosine) = cosine(products[number], norms[this], norms[number]) {
-                best.push(number as i32, cosine);
+        for movie in movies.known().filter(|&movie| movie != this && !mask[movie]) {
+            // A vector of zeros has no direction.
+            if let Some(cosine) = cosine(products[movie], norms[this], norms[movie]) {
+                best.push(movie as i32, cosine);
             }
         }
         let best = best.into_sorted().into_iter();
-        Ok(memory::collect(best.map(|(number, cosine)| (movies.key(number as usize), cosine)))?)
+        Ok(memory::collect(best.map(|(movie, cosine)| (movies.key(movie as usize), cosine)))?)
     };
     let ranked = (1..).zip(filter.best(n, ranking)?);
     Ok(memory::collect(ranked.map(|(rank, best)| (rank, best.id, best.title, best.year, best.score)))?)
@@ -81,9 +79,9 @@ fn cosine(product: f32, one: f32, other: f32) -> Option<f32> {
     (one > 0.0 && other > 0.0).then(|| (product / (one * other)).clamp(-1.0, 1.0))
 }
 
-/// The customers whose factors point most nearly where a customer's do: similarity is the cosine between them.
+/// The customers who are most similar to a customer: by the cosine between their factors, from -1 to 1.
 ///
-/// Of a customer that is NULL, or that the model does not know, there are none. Reads all customers' factors.
+/// A customer that is NULL, or that the model does not know, returns no rows. Reads the factors of all customers.
 #[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn similar_customers(
@@ -103,24 +101,24 @@ fn customers_like(
     n: Option<i64>,
     name: Option<&str>,
 ) -> Result<Vec<(i32, i32, f32)>, ServeError> {
-    let n = checked(n)?;
-    let row = with_factors(name)?;
-    let Some(this) = customer_key(customer_id)? else { return Ok(Vec::new()) };
-    let Some((_, factors)) = model::read_row(&row, "customer_factors", this)? else { return Ok(Vec::new()) };
+    let n = checked_n(n)?;
+    let model = with_factors(name)?;
+    let Some(this) = Dimension::Customer.key_of(customer_id)? else { return Ok(Vec::new()) };
+    let Some((_, factors)) = read::row(&model, Dimension::Customer, this)? else { return Ok(Vec::new()) };
     let customers = customers()?;
-    let layout = row.layout();
+    let layout = model.layout();
     let norm = layout.product(&factors, &factors).sqrt();
     let mut best = Best::new(n, customers.len())?;
-    model::read(&row, "customer_factors", None, |key, _, others| {
-        // Rows are read as slices.
+    read::each_row(&model, Dimension::Customer, None, |key, _, others| {
+        // The factors that are read are contiguous.
         let others = others.to_slice().unwrap_or_default();
         let (product, other) = (layout.product(&factors, others), layout.product(others, others).sqrt());
         if let Some(cosine) = cosine(product, norm, other).filter(|_| key != this)
-            && let Some(id) = id_of(&customers, key)
+            && let Some(Id(id)) = id_of(&customers, key)
         {
             best.push(id, cosine);
         }
-        Ok(())
+        Ok::<_, ServeError>(())
     })?;
     let best = best.into_sorted().into_iter().enumerate();
     Ok(memory::collect(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)))?)
@@ -128,7 +126,7 @@ fn customers_like(
 
 /// The customers who would like a movie best, of those that the model knows and who have not rated it yet.
 ///
-/// Of a movie that is NULL, or that the model does not know, there are none. Reads all customers' factors.
+/// A movie that is NULL, or that the model does not know, returns no rows. Reads the factors of all customers.
 #[pg_extern(stable, support = customers_by_second_argument)]
 #[search_path(pg_catalog, pg_temp)]
 fn recommend_users(
@@ -145,8 +143,8 @@ fn recommend_users(
     Ok(TableIterator::new(best))
 }
 
-/// Customers asked about at a time.
-const ASKED: usize = 1000;
+/// Customers whose ratings one query looks up.
+const CUSTOMERS_PER_QUERY: usize = 1000;
 
 fn customers_for(
     movie_id: i64,
@@ -157,34 +155,36 @@ fn customers_for(
     static RATED: Prepared = Prepared(
         "SELECT customer_key FROM @extschema@.fact_ratings WHERE movie_key = $1 AND customer_key = ANY ($2::int[])",
     );
-    let n = checked(n)?;
-    let row = model::find(name, None)?;
+    let n = checked_n(n)?;
+    let model = models::find(name, None)?;
     unfinished::warn_of_first()?;
-    let Some(movie_key) = super::movie_key(movie_id)? else { return Ok(Vec::new()) };
-    let Some((bias, factors)) = model::read_row(&row, "movie_factors", movie_key)? else {
+    let Some(movie) = Dimension::Movie.key_of(movie_id)? else { return Ok(Vec::new()) };
+    let Some((bias, factors)) = read::row(&model, Dimension::Movie, movie)? else {
         return Ok(Vec::new());
     };
+    let movie_key = movie;
     let movie = (bias, ndarray::ArrayView1::from(&factors));
     let customers = customers()?;
     let mut scored = Vec::new();
-    model::read(&row, "customer_factors", None, |key, bias, factors| match id_of(&customers, key) {
-        Some(id) => {
-            memory::push(&mut scored, (factor::score(row.global_mean, (bias, factors), movie), id, key))
+    read::each_row(&model, Dimension::Customer, None, |key, bias, factors| {
+        if let Some(id) = id_of(&customers, key) {
+            let score = factor::score(model.global_mean, (bias, factors), movie);
+            memory::push(&mut scored, (score, id, key))?;
         }
-        None => Ok(()),
+        Ok::<_, ServeError>(())
     })?;
     scored.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
     let mut best = Vec::new();
-    // Those who would like a movie best are often those who have rated it: asked for as far down as it takes.
-    for asked in scored.chunks(ASKED) {
-        let keys = asked.iter().map(|&(.., key)| key).collect::<Vec<_>>();
-        let args = [DatumWithOid::from(movie_key), keys.into()];
+    // Customers who would like a movie best have often rated it. So their ratings are looked up, until enough customers remain.
+    for asked in scored.chunks(CUSTOMERS_PER_QUERY) {
+        let keys = asked.iter().map(|&(.., Key(key))| key).collect::<Vec<_>>();
+        let args = [DatumWithOid::from(movie_key.0), keys.into()];
         let mut rated = match remove_seen {
-            true => RATED.all(&args, |row| row.need::<i32>(1, "fact_ratings"))?,
+            true => RATED.all(&args, |row| Ok(Key(row.need(1, "fact_ratings")?)))?,
             false => Vec::new(),
         };
         rated.sort_unstable();
-        for &(score, id, key) in asked {
+        for &(score, Id(id), key) in asked {
             if best.len() == n {
                 return Ok(best);
             }
@@ -199,21 +199,18 @@ fn customers_for(
 
 /// The model, if it has factors to compare.
 fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
-    let row = model::find(name, None)?;
-    if row.factors == 0 { Err(ServeError::NoFactors) } else { Ok(row) }
+    let model = models::find(name, None)?;
+    if model.factors == 0 { Err(ServeError::NoFactors) } else { Ok(model) }
 }
 
-/// Each customer's id, by key; room for them, and for a score each, is asked for.
-fn customers() -> Result<Vec<(i32, i32)>, Error> {
-    let customers = model::highest("customer")?;
-    pg::require_memory(
-        "ranking customers",
-        customers * (size_of::<(i32, i32)>() + size_of::<(f32, i32, i32)>()),
-    )?;
-    model::ids("customer")
+/// Key and id of all customers, by key. Declares the memory for them, and for a score of each.
+fn customers() -> Result<Vec<(Key, Id)>, Error> {
+    let bytes = size_of::<(Key, Id)>() + size_of::<(f32, Id, Key)>();
+    memory::require("ranking customers", Dimension::Customer.rows()? * bytes)?;
+    Dimension::Customer.members()
 }
 
 /// The id of a key.
-fn id_of(customers: &[(i32, i32)], key: i32) -> Option<i32> {
+fn id_of(customers: &[(Key, Id)], key: Key) -> Option<Id> {
     customers.binary_search_by_key(&key, |&(key, _)| key).ok().map(|at| customers[at].1)
 }

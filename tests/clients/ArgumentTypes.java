@@ -1,7 +1,7 @@
 import java.math.BigDecimal;
 import java.sql.*;
 
-/** Calls with arguments as JDBC binds them: int, long, float, double and BigDecimal, and arrays of each. Environment: URL. */
+/** Tests calls with arguments of each type that JDBC binds: each must return the same as with literals. Environment: URL. */
 public class ArgumentTypes {
     private static Connection connection;
     private static int calls = 0;

@@ -1,5 +1,5 @@
-"""Calls with arguments in each of the types that Python's drivers bind them in: each call gives what the same call with literals
-gives. Environment: PGHOST, PGPORT, PGUSER, PGDATABASE."""
+"""Tests calls with arguments of each type that Python's drivers bind: each call must return the same as with literals.
+Environment: PGHOST, PGPORT, PGUSER, PGDATABASE."""
 
 import asyncio
 import datetime
@@ -13,12 +13,12 @@ import psycopg2.extras
 import sqlalchemy
 
 WHOLE = [42, 2**40]
-# One whose ratings the other calls do not depend on.
+# A customer on whose ratings the other calls do not depend.
 OTHER = 2**31 - 1
 DAY = datetime.date(2005, 12, 31)
 
-# A call with {} for each argument, and lists of arguments; those of a list must all give one answer. Python's int is bound as
-# smallint, integer or bigint, whichever is wide enough; float as double precision; Decimal as numeric.
+# Each call with {} in place of each argument, and the arguments to try. Drivers bind Python's int as the narrowest of smallint,
+# integer and bigint that holds it, float as double precision, and Decimal as numeric.
 CALLS = [
     ("SELECT array_agg(movie_id ORDER BY rank) FROM recommend({}, {}, NULL, true, {}, {}, {}, {})",
      [(42, 5, 1900, 2100, [1, 2], 1)]),
@@ -117,7 +117,7 @@ def main():
                         ("asyncpg", asyncio.run(run_asyncpg()))]:
         assert len(found) == len(expected), name
         for (call, arguments, answer), (_, _, wanted) in zip(found, expected):
-            # The first call of add_rating changes the rating, those after it find it as they want it.
+            # The calls with literals have stored this rating. So each later call finds it unchanged.
             if "add_rating" in call:
                 assert answer == "unchanged", (name, call, arguments, answer)
             else:

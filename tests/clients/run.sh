@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every driver's example in docs/serve.md runs as it stands there, and lists what psql lists; and every call works with its
-# arguments bound in each of the types that drivers bind them in.
+# Tests that every driver's example in docs/serve.md runs as it is printed there, and prints the same list as psql. Also tests every
+# call with its arguments bound as each of the types that drivers use.
 #
 # usage: run.sh FIXTURES FOLDER    with PGHOST, PGPORT and PGUSER of a server that has the extension
 #
-# FOLDER is for what is made on the way. Drivers are Debian's; JDBC knows no sockets but TCP's, which socat lends it.
+# FOLDER is for temporary files. The drivers are Debian's. JDBC can connect only by TCP, so socat gives it a port.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 page=$here/../../docs/serve.md
@@ -25,7 +25,7 @@ port=$((20000 + $$ % 20000))
 socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" "UNIX-CONNECT:$PGHOST/.s.PGSQL.$PGPORT" &
 trap 'kill %1' EXIT
 
-# blocks LANGUAGE: writes the page's blocks of it, each into a file of its own, and prints their names.
+# blocks LANGUAGE: writes each code block of the page in this language to a file, and prints the files' names.
 blocks() {
     awk -v folder="$folder" -v language="$1" '
         $0 == "```" language { inside = 1; name = folder "/" language (++number); printf "" > name; print name; next }
@@ -36,7 +36,7 @@ blocks() {
 check() { # check WHAT PRINTED
     [ "$2" = "$wanted" ] || fail "$1 prints:
 $2
-where psql prints:
+but psql prints:
 $wanted"
 }
 
@@ -52,7 +52,7 @@ for block in $(blocks java); do
     check "$block (JDBC)" "$(URL="jdbc:postgresql://127.0.0.1:$port/clients" java -cp $jdbc "$folder/java/Recommend.java")"
     count=$((count + 1))
 done
-[ "$count" -eq 5 ] || fail "docs/serve.md has $count examples of drivers"
+[ "$count" -eq 5 ] || fail "docs/serve.md has $count examples for drivers, not 5"
 
 /usr/bin/python3 "$here/argument_types.py"
 URL="jdbc:postgresql://127.0.0.1:$port/clients" java -cp $jdbc "$here/ArgumentTypes.java"

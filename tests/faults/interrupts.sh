@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a backend hears while threads compute for it: that its client or the postmaster is gone, that it shall log its memory,
-# that it is to end. And that training has no transaction id before it writes, and goes on with fewer threads.
+# Tests that a backend notices interrupts while its threads compute: a lost client, a dead postmaster, a request to log its memory,
+# and a request to end. Also tests that training has no transaction id before it writes, and that it goes on with fewer threads.
 #
 # usage: interrupts.sh DIR
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its postmaster is killed and started
-# again, and runs at the end. Needs PG_CONFIG.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. The test kills its postmaster and starts it
+# again. The server runs at the end. Needs PG_CONFIG.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1
@@ -15,7 +15,7 @@ export PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABAS
 ask() { psql -X -q -At -v ON_ERROR_STOP=1 -c "$1"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# A training that takes minutes where nobody stops it: 27,000 ratings, a thousand sweeps of 256 factors.
+# A training that takes minutes if nobody stops it: 27,000 ratings, 256 factors, 1,000 iterations.
 long="SELECT FROM train_als('long', factors => 256, iterations => 1000, deploy => true)"
 
 main() {
@@ -34,10 +34,10 @@ SQL
     ended
     few_threads
     orphaned
-    [ "$(ask "SELECT count(*) FROM model WHERE name = 'long'")" = 0 ] || wrong "a training that was stopped left a model"
+    [ "$(ask "SELECT count(*) FROM model WHERE name = 'long'")" = 0 ] || wrong "a stopped training left a model behind"
 }
 
-# Starts a training in the background and waits until its threads compute. Sets client and backend to the two processes.
+# Starts a training in the background and waits until its threads compute. Sets `client` and `backend` to the two process ids.
 train_long() { # train_long SETTING
     PGOPTIONS="-c client_min_messages=error -c application_name=trainer -c netflix_rec.threads=2 $1" \
         psql -X -q -c "$long" >"$dir/interrupts.out" 2>&1 &
@@ -53,7 +53,7 @@ train_long() { # train_long SETTING
     wrong "the training did not begin"
 }
 
-# Whether the backend is gone within so many tenths of a second.
+# Waits until the backend has ended, at most this many tenths of a second. Succeeds if it has.
 gone() { # gone TENTHS
     local try
     for ((try = 0; try < $1; try++)); do
@@ -69,7 +69,7 @@ lost_client() {
         wrong "training has a transaction id before it writes"
     kill -9 "$client"
     wait "$client" 2>/dev/null || true
-    gone 20 || wrong "the backend goes on training 2 s after its client is gone"
+    gone 20 || wrong "the backend still trains 2 s after its client was killed"
     printf 'the backend ends with its client\n'
 }
 
@@ -83,24 +83,25 @@ logged_memory() {
         sleep 0.1
     done
     tail -n +"$((before + 1))" "$dir/log" | grep -q "logging memory contexts of PID $backend" ||
-        wrong "a backend that trains does not log its memory contexts within 2 s"
+        wrong "a training backend does not log its memory contexts within 2 s"
     [ "$(ask "SELECT count(*) FROM netflix_progress WHERE pid = $backend AND phase = 'training'")" = 1 ] ||
-        wrong "a backend that logged its memory contexts does not go on training"
+        wrong "after logging its memory contexts, the backend does not go on training"
     printf 'the backend logs its memory contexts while it trains\n'
 }
 
 ended() {
     [ "$(ask "SELECT pg_terminate_backend($backend)")" = t ]
-    gone 10 || wrong "the backend goes on training 1 s after it was to end"
+    gone 10 || wrong "the backend still trains 1 s after pg_terminate_backend"
     wait "$client" 2>/dev/null || true
-    printf 'the backend ends when it is told to\n'
+    printf 'the backend ends on pg_terminate_backend\n'
 }
 
-# Address space for a few threads of 256: the training goes on with those, says so, and finds the same model.
+# Limits the address space, so that only a few of 256 threads can be started. The training goes on with these, says so, and the
+# model is the same.
 few_threads() {
     cat >"$dir/limit.sh" <<'SH'
 #!/bin/sh
-# limit.sh PID MEGABYTES: how much more address space a process may take.
+# limit.sh PID MEGABYTES: lets the address space of a process grow by this much at most.
 size=$(awk '/^VmSize/ {print $2}' "/proc/$1/status")
 prlimit --pid "$1" --as="$((size * 1024 + $2 * 1048576)):"
 SH
@@ -121,7 +122,7 @@ SELECT 'same', (SELECT array_agg(factors ORDER BY customer_key) FROM customer_fa
 SQL
     grep -q '^WARNING: *could start [0-9]* of 256 threads only' "$dir/interrupts.out" && grep -q '^same|t' "$dir/interrupts.out" || {
         cat "$dir/interrupts.out" >&2
-        wrong "a training that gets few threads does not go on with them"
+        wrong "a training that gets only a few threads does not go on"
     }
     printf 'a training goes on with the threads that could be started\n'
 }
@@ -134,9 +135,9 @@ orphaned() {
         [ -d "/proc/$backend" ] || break
         sleep 0.1
     done
-    [ ! -d "/proc/$backend" ] || wrong "the backend goes on training 4 s after the postmaster is gone"
+    [ ! -d "/proc/$backend" ] || wrong "the backend still trains 4 s after the postmaster was killed"
     wait "$client" 2>/dev/null || true
-    # What is left of the old server's shared memory goes with its last process.
+    # A server starts only after the last process attached to the old server's shared memory has ended.
     for try in {1..50}; do
         ! start_cluster "$dir" 2>/dev/null || break
         sleep 0.2

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Whatever interrupts a load, at whatever moment, the next call goes on with it and ends with the tables that an
-# undisturbed load gives.
+# Tests that the next call finishes an interrupted load, whatever interrupted it and at any moment. The tables must then be the same
+# as after a load without interruption.
 #
 # usage: load.sh FIXTURES DIR [FAULTS [SEED]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension; its server is killed and started
-# again, and runs at the end. Needs PG_CONFIG. Up to 10 faults (9, one of each kind, if not said) are the short form;
-# with more, the data are more, and more is tried. The same seed gives the same faults at the same moments, as far as
-# the loads take as long. Prints a line for each load: what came at which moment and phase, and what was left to do.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. The test kills its server and starts it
+# again. The server runs at the end. Needs PG_CONFIG. Up to 10 FAULTS (9 by default, one of each kind) make the short test. With
+# more of them, the data set is larger, and more cases are tried. The same SEED gives the same faults at the same moments, if the
+# loads take the same time. Prints a line for each load: which fault interrupted it, at which moment and phase, and how much of it
+# was left.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2 faults=${3:-9} seed=${4:-$RANDOM}
@@ -20,9 +21,9 @@ export PGOPTIONS="-c client_min_messages=warning"
 say() { printf '%s\n' "$*"; }
 wrong() { printf 'FAILED, seed %s: %s\n' "$seed" "$*" >&2; exit 1; }
 
-# Each does to a load what it is called; then, what the load's caller must be told.
+# The kinds of faults, each named after what it does to a load, and the error that the load's caller must get.
 kinds=(kill_worker cancel kill_postmaster terminate_caller stop_at_once time_out kill_client terminate_worker kill_caller)
-# Of a crash, the caller may hear by the loss of a worker first.
+# When the server crashes, the caller loses the connection, or first gets the error that a worker is lost.
 lost='server closed the connection|terminating connection|connection to server was lost|ERROR:  08006:'
 declare -A answers=(
     [kill_worker]=$lost [kill_caller]=$lost [kill_postmaster]=$lost [stop_at_once]=$lost [kill_client]=''
@@ -36,7 +37,7 @@ main() {
     say "seed $seed"
     work=$(mktemp -d)
     trap 'clean_up $?' EXIT
-    # The server, which is another user, reads and writes below it.
+    # The server runs as another user, and reads and writes files in it.
     chmod 755 "$work"
     PGDATABASE=postgres ask "DROP DATABASE IF EXISTS faults" "CREATE DATABASE faults"
     make_database
@@ -46,7 +47,7 @@ main() {
     undisturbed
     while [ $hits -lt "$faults" ]; do
         interrupted
-        [ $misses -le $((faults + 5)) ] || wrong "$misses faults came when the load had ended"
+        [ $misses -le $((faults + 5)) ] || wrong "$misses faults came after the load had ended"
     done
     changed_files
     full_disk
@@ -57,15 +58,15 @@ main() {
         given_up
         onto_others
     fi
-    say "$round loads ended as the undisturbed one; $hits faults came at random moments while they ran, $misses later"
-    say "workers of a load that was stopped were gone after $slowest ms at the most"
+    say "$round loads gave the same tables as the undisturbed one; $hits faults came at random moments of a load, $misses after its end"
+    say "the workers of a stopped load ended within $slowest ms"
 }
 
 now() { echo $((${EPOCHREALTIME/./} / 1000)); }
 seconds() { printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10)); }
 pause() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 
-# Leaves the server as it was, and takes away what stands outside of the cluster.
+# Leaves the server running, without a limit on files, and removes everything that the test made outside of the cluster.
 clean_up() {
     is_running "$dir" || start_cluster "$dir" || true
     limit_files unlimited || true
@@ -74,7 +75,7 @@ clean_up() {
     exit "$1"
 }
 
-# ask QUERY ...: asks each in a session of its own.
+# ask QUERY ...: runs each query in a session of its own.
 ask() {
     local query
     for query in "$@"; do timeout 120 "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 -c "$query"; done
@@ -86,17 +87,17 @@ make_database() {
     if [ "$has_amcheck" = 1 ]; then
         ask "CREATE EXTENSION amcheck"
     else
-        say "amcheck is not installed: indexes are not compared with their tables"
+        say "amcheck is not installed, so indexes are not compared with their tables"
     fi
 }
 
-# --- a load, undisturbed or not ---------------------------------------------------------------------------------------
+# --- a load, with or without a fault ----------------------------------------------------------------------------------
 
 # load: calls netflix_load. Prints `completed`, or the error.
 load() { timeout 300 "$bin/psql" -X -q -At -v VERBOSITY=verbose -c "$(call)" 2>&1; }
 call() { echo "SELECT status FROM netflix_load('$folder', $workers, NULL)"; }
 
-# begin [TIMEOUT]: the same, without waiting for it. Sets `client` and `caller`, the processes at both ends.
+# begin [TIMEOUT]: the same in the background. Sets `client` to the process id of psql, and `caller` to that of its backend.
 begin() {
     PGAPPNAME=faults PGOPTIONS="$PGOPTIONS -c statement_timeout=${1:-0}" \
         "$bin/psql" -X -q -At -v VERBOSITY=verbose -c "$(call)" >"$work/answer" 2>&1 &
@@ -118,10 +119,10 @@ undisturbed() {
     say "undisturbed load of $folder: $(seconds $duration)"
     reference=$(contents)
     size=$(ask "SELECT pg_total_relation_size('fact_ratings')")
-    ! grep '^not in use' <<<"$reference" || wrong "the undisturbed load left indexes out"
+    ! grep '^not in use' <<<"$reference" || wrong "the undisturbed load left indexes that are not in use"
 }
 
-# What the tables hold, and what the ledger says of it. (A load's number is no matter: what was rolled back had one, too.)
+# The contents of the tables and of the ledger. (Without run_id, because a load that was rolled back has used one, too.)
 contents() {
     local table
     for table in fact_ratings dim_customer dim_movie dim_date qualifying; do
@@ -138,12 +139,12 @@ contents() {
         "SELECT 'under way', count(*) FROM netflix_progress"
 }
 
-# go_on LINE: the next call succeeds, and what it leaves is what it should be.
+# go_on LINE: checks that the next call succeeds and leaves the right tables.
 go_on() {
     local began answer
     began=$(now)
     answer=$(load) || true
-    [ "$answer" = completed ] || wrong "$1: the next call said: $answer"
+    [ "$answer" = completed ] || wrong "$1: the next call failed: $answer"
     is_same "$1: the next call took $(seconds $(($(now) - began)))"
 }
 
@@ -157,7 +158,7 @@ $(diff <(echo "$reference") <(echo "$found"))"
     printf '%3d  %s, ok\n' $round "$1"
 }
 
-# That rows belong to index entries, and ratings to customers, movies and days.
+# Checks that indexes match their tables, and that each rating has a customer, a movie and a day.
 prove() {
     local index
     if [ "$has_amcheck" = 1 ]; then
@@ -169,12 +170,12 @@ prove() {
     fi
     ask "BEGIN; ALTER TABLE fact_ratings ADD FOREIGN KEY (customer_key) REFERENCES dim_customer,
             ADD FOREIGN KEY (movie_key) REFERENCES dim_movie, ADD FOREIGN KEY (date_key) REFERENCES dim_date; ROLLBACK" ||
-        wrong "a rating is of a customer, a movie or a day that there is not"
+        wrong "the customer, movie or day of a rating is missing"
 }
 
 # --- faults at random moments -----------------------------------------------------------------------------------------
 
-# One load that is interrupted once to three times.
+# Interrupts one load one to three times.
 interrupted() {
     local times line="" spent=0 moment
     times=$((1 + (round + 2) % 3))
@@ -182,14 +183,14 @@ interrupted() {
     ask "SELECT netflix_reset()" >/dev/null
     while [ $times -gt 0 ] && [ $hits -lt "$faults" ]; do
         times=$((times - 1))
-        # Steps of the golden ratio spread the moments over the whole load, however many there are.
+        # Steps of the golden ratio spread any number of moments evenly over the load.
         moment=$(((duration - spent) * ((hits * 618 + RANDOM % 300) % 1000) / 1030 + 1))
         spent=$((spent + moment))
         strike "${kinds[hits % ${#kinds[@]}]}" $moment
         line+="${line:+; }$struck"
         if [ $is_over = 1 ]; then
             misses=$((misses + 1))
-            # Loads may be quicker than the one that was measured.
+            # This load was faster than the measured one.
             duration=$((duration * 9 / 10))
             is_same "$line"
             return
@@ -200,7 +201,7 @@ interrupted() {
     go_on "$line"
 }
 
-# While keys are aside, nobody else can write to the star schema, but everybody can read.
+# While indexes are disabled, nobody else can write to the star schema, but everybody can read.
 refused_writes() {
     local statement answer
     [ "$(ask "SELECT count(*) FROM pg_index WHERE indrelid = 'fact_ratings'::regclass AND NOT indisready")" != 0 ] || return 0
@@ -213,8 +214,8 @@ refused_writes() {
     ask "SELECT count(*) FROM fact_ratings" >/dev/null
 }
 
-# strike KIND MS: begins a load, and that after so many milliseconds. Sets `struck`, which tells of it, and `is_over`: 1
-# where the load had ended before.
+# strike KIND MS: begins a load, and causes this fault after so many milliseconds. Sets `struck` to a description of it, and
+# `is_over` to 1 if the load had ended before.
 strike() {
     local kind=$1 moment=$2 timeout=0 was began left
     struck="$kind at $(seconds "$moment")"
@@ -232,9 +233,9 @@ strike() {
     is_over=0
     if [ "$(ask "SELECT count(*) FROM load_run WHERE path = '$folder' AND status = 'completed'")" != 0 ]; then
         is_over=1
-        struck+=" too late"
+        struck+=", too late"
     elif [ -n "${answers[$kind]}" ] && ! grep -qE "${answers[$kind]}" "$work/answer"; then
-        wrong "$struck: the caller was told: $(cat "$work/answer")"
+        wrong "$struck: the caller got: $(cat "$work/answer")"
     fi
 }
 
@@ -242,49 +243,49 @@ strike() {
 await_client() {
     local until=$(($(now) + 60000))
     while kill -0 $client 2>/dev/null; do
-        [ "$(now)" -lt $until ] || wrong "$struck: the caller is told nothing"
+        [ "$(now)" -lt $until ] || wrong "$struck: the caller still waits after a minute"
         sleep 0.01
     done
-    # Here, the shell would say that it was killed.
+    # Without the redirection, the shell would print that the client was killed.
     { wait $client || true; } 2>/dev/null
 }
 
-# Waits until the server takes sessions; starts it where it is down.
+# Waits until the server accepts sessions. Starts the server if it is down.
 await_server() {
     local until=$(($(now) + 60000))
     until "$bin/psql" -X -q -c "SELECT" >/dev/null 2>&1; do
         is_running "$dir" || start_cluster "$dir" 2>/dev/null
-        [ "$(now)" -lt $until ] || wrong "$struck: the server takes no sessions: $(tail -n 20 "$dir/log")"
+        [ "$(now)" -lt $until ] || wrong "$struck: the server accepts no sessions: $(tail -n 20 "$dir/log")"
         sleep 0.02
     done
 }
 
-# no_worker_left KIND SINCE: a second after it was told to stop, a load has no worker.
+# no_worker_left KIND SINCE: checks that a load has no workers a second after the fault.
 no_worker_left() {
     local left passed
     while left=$(workers_left) && [ -n "$left" ] && passed=$(($(now) - $2)); do
-        [ $passed -lt 1000 ] || wrong "$struck: workers are left: $(ask "SELECT pid, state, wait_event FROM pg_stat_activity
+        [ $passed -lt 1000 ] || wrong "$struck: workers still run: $(ask "SELECT pid, state, wait_event FROM pg_stat_activity
                                             WHERE backend_type = 'netflix_load'")"
     done
-    # Those of a server that was killed went with it, but it took its time to start again.
+    # The time of other faults does not count, because it includes the server's restart.
     case $1 in
         cancel | time_out | terminate_*)
             passed=$(($(now) - $2))
             [ $passed -le $slowest ] || slowest=$passed
-            [ $passed -lt 1000 ] || wrong "$struck: it took $passed ms until the caller was told and no worker left" ;;
+            [ $passed -lt 1000 ] || wrong "$struck: it took $passed ms until the caller got the error and no worker was left" ;;
     esac
 }
 
 workers_left() { ask "SELECT pid FROM pg_stat_activity WHERE backend_type = 'netflix_load'"; }
 
-# The process of a worker. Between two phases of a load there is none.
+# Prints the process id of a worker. Waits for one, because there is none between two phases of a load.
 a_worker() {
     local workers=
     while [ -z "$workers" ] && kill -0 $client 2>/dev/null; do workers=$(workers_left); done
     head -n 1 <<<"${workers:-0}"
 }
 
-# Nothing is said of processes that have ended before.
+# It is no error if the process has ended before.
 end() { [ "${1:-0}" = 0 ] || kill -9 "$1" 2>/dev/null || true; }
 cancel() { ask "SELECT pg_cancel_backend(${caller:-0})" >/dev/null 2>&1; }
 terminate_caller() { ask "SELECT pg_terminate_backend(${caller:-0})" >/dev/null 2>&1; }
@@ -293,13 +294,13 @@ kill_worker() { end "$(a_worker)"; }
 kill_caller() { end "$caller"; }
 stop_at_once() { (cd / && as_server "$bin/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null); }
 
-# The server learns that its client is gone when it next tells it something: too late for the next call.
+# The backend notices a lost client only when it sends something. That would be too late for the next call, so it is terminated.
 kill_client() {
     end $client
     ask "SELECT pg_terminate_backend(${caller:-0}, 10000)" >/dev/null 2>&1
 }
 
-# As long as a process is attached to the dead server's shared memory it may write, and no other server starts.
+# While a process is attached to the dead server's shared memory it may write, and no other server can start. So this waits for all.
 kill_postmaster() {
     local postmaster segment until
     postmaster=$(head -n 1 "$dir/data/postmaster.pid")
@@ -308,15 +309,15 @@ kill_postmaster() {
     until=$(($(now) + 10000))
     while kill -0 "$postmaster" 2>/dev/null ||
         awk -v segment="$segment" '$2 == segment && $7 > 0 {found = 1} END {exit !found}' /proc/sysvipc/shm; do
-        [ "$(now)" -lt $until ] || wrong "10 s after the postmaster was killed, its processes still run"
+        [ "$(now)" -lt $until ] || wrong "processes of the server still run 10 s after the postmaster was killed"
         sleep 0.01
     done
 }
 
-# --- others at work ---------------------------------------------------------------------------------------------------
+# --- other sessions at work -------------------------------------------------------------------------------------------
 
-# A transaction that keeps a plan by an index goes on seeing all that it should: the load waits for it before the index
-# is set aside, and again before it is built. It says so, in a notice and in netflix_progress.
+# A transaction with a cached plan that uses an index must go on seeing all of its rows. So the load waits for this transaction
+# before it disables the index, and again before it builds it. A notice and netflix_progress say so.
 kept_plans() {
     local phase reader in out counted
     ask "SELECT netflix_reset()" >/dev/null
@@ -332,7 +333,7 @@ kept_plans() {
         tell "BEGIN; EXECUTE of_one"
         PGOPTIONS="-c client_min_messages=notice" begin
         await_wait "$phase" "$reader"
-        # (Whoever else began to read now would wait behind the load.)
+        # (Any other session that began to read now would wait behind the load.)
         tell "EXECUTE of_one"
         if [ "$phase" = "reading files" ]; then
             [ "$said" = 0 ] || wrong "a reader counts $said ratings before there are any"
@@ -345,13 +346,13 @@ kept_plans() {
         fi
         await_client
         grep -q "waiting until the transactions of these processes end: $reader" "$work/answer" ||
-            wrong "the caller was not told whom it waits for: $(cat "$work/answer")"
+            wrong "no notice said which process the load waits for: $(cat "$work/answer")"
     done
     printf '\\q\n' >&"$in"
     wait "$READER_PID" 2>/dev/null || true
     [ "$counted" = "$(ask "SELECT count(*) FROM fact_ratings WHERE customer_key = 1")" ] && [ "$counted" -gt 0 ] ||
-        wrong "a plan that was kept counts $counted ratings"
-    is_same "readers that kept a plan"
+        wrong "a cached plan counts $counted ratings"
+    is_same "readers with a cached plan"
 }
 
 await_wait() { # await_wait PHASE PID
@@ -361,8 +362,8 @@ await_wait() { # await_wait PHASE PID
     done
 }
 
-# Between the interruption of a later load and its resumption an application writes. Whatever it does, every key holds, the
-# load can be finished or given up, and nothing is lost of what others wrote.
+# A later load is interrupted, and an application writes before the load goes on. Whatever the application writes, no key is
+# violated, the load can be finished or given up, and nothing that the application wrote is lost.
 meanwhile() {
     local kind fate failed
     folder=$fixtures/interrupted
@@ -378,7 +379,7 @@ meanwhile() {
             ask "SELECT FROM netflix_load_abandon()"
             held "$struck, abandoned"
         fi
-        [ "$(load)" = completed ] || wrong "$struck, and what an application wrote: the next call said: $(load)"
+        [ "$(load)" = completed ] || wrong "$struck, and an application wrote: the next call failed: $(load)"
         held "$struck, then $fate"
         round=$((round + 1))
         printf '%3d  %s, an application wrote, %s, ok\n' $round "$struck" "$fate"
@@ -386,7 +387,7 @@ meanwhile() {
     ask "DROP TABLE written, before"
 }
 
-# held LINE: all that was there before and all that the application wrote is there, once, and no key is broken.
+# held LINE: checks that all earlier ratings and all of the application's are there, once, and that no key is violated.
 held() {
     local lost failed
     prove
@@ -398,8 +399,8 @@ held() {
     [ -z "$failed" ] || wrong "$1: data_quality says: $failed"
 }
 
-# application N: N random statements of somebody who knows nothing of loads. What is refused for an unfinished load, or for
-# a pair that is there, is no matter.
+# application N: runs N random statements of an application that knows nothing of loads. A statement may be refused because a load
+# is unfinished, or because the pair exists already.
 application() {
     local n statement answer pair="customer_key, movie_key FROM (SELECT customer_key FROM dim_customer ORDER BY random() LIMIT 1) c,
                                (SELECT movie_key FROM dim_movie ORDER BY random() LIMIT 1) m"
@@ -428,13 +429,13 @@ application() {
     for n in $(seq "$1"); do
         statement=${statements[RANDOM % ${#statements[@]}]}
         answer=$(timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=verbose -v ON_ERROR_STOP=1 -c "$statement" 2>&1 >/dev/null) ||
-            grep -qE 'ERROR:  (55000|23505|23503|23502|P0002)' <<<"$answer" || wrong "$struck: an application was told: $answer"
+            grep -qE 'ERROR:  (55000|23505|23503|23502|P0002)' <<<"$answer" || wrong "$struck: an application got: $answer"
     done
 }
 
 # --- faults at chosen moments -----------------------------------------------------------------------------------------
 
-# stop_after UNIT FAULT: begins a load with one worker, and that when so many units are in, and the next is under way.
+# stop_after UNIT FAULT: begins a load with one worker, and causes this fault while the worker loads the next unit after this one.
 stop_after() {
     workers=1
     begin
@@ -447,7 +448,8 @@ stop_after() {
     await_server
 }
 
-# Workers whose server has died begin nothing new. What is loaded is not read again; what is not must be as it was.
+# A worker whose server has died begins no further unit. The next call does not read loaded files again, and the other files must be
+# unchanged.
 changed_files() {
     local path n=0 left
     mkdir "$work/copy"
@@ -456,7 +458,7 @@ changed_files() {
     folder=$work/copy/$(basename "$data")
     ask "SELECT netflix_reset()" >/dev/null
     stop_after 1 kill_postmaster
-    [ "$(ask "SELECT min(unit_no) <= 3 FROM load_unit")" = t ] || wrong "the server was dead, and its workers went on loading"
+    [ "$(ask "SELECT min(unit_no) <= 3 FROM load_unit")" = t ] || wrong "workers went on loading after the postmaster was killed"
     stop_after 2 terminate_caller
 
     for path in $(ask "SELECT path FROM load_file WHERE kind = 'ratings' AND state = 'loaded'"); do
@@ -464,9 +466,9 @@ changed_files() {
         if [ $((n % 2)) -eq 0 ]; then rm "$path"; else echo "nothing of use" >"$path"; fi
     done
     left=$(ask "SELECT path FROM load_file WHERE kind = 'ratings' AND state <> 'loaded' ORDER BY file_no OFFSET 100 LIMIT 1")
-    [ $n -gt 100 ] && [ -n "$left" ] || wrong "there was nothing to spoil"
+    [ $n -gt 100 ] && [ -n "$left" ] || wrong "there are too few files to change"
     cp "$left" "$work/kept"
-    # Another rating, in a file as long as it was.
+    # Changes a rating, but not the file's length.
     sed -i '2s/,[1-4],/,5,/; t; 2s/,5,/,1,/' "$left"
     refused 55006 "$left"
     rm "$left"
@@ -474,7 +476,7 @@ changed_files() {
     cp "$work/kept" "$left"
     chmod a+r "$left"
     ask "SELECT path FROM load_file WHERE state <> 'loaded'" | xargs touch
-    go_on "$n files that were loaded are spoilt or gone, one that was not is back, the rest are touched"
+    go_on "$n loaded files are damaged or deleted, a file that was not yet loaded is restored, the others have new times"
     folder=$data
     rm -rf "$work/copy"
 }
@@ -485,13 +487,13 @@ refused() { # refused CODE PATH
     grep -qF "ERROR:  $1: " <<<"$answer" && grep -qF "\"$2\"" <<<"$answer" || wrong "$2 has changed, but: $answer"
 }
 
-# The tables on a disk that has room for so much of fact_ratings: for some rows, or for all and some of the indexes.
+# Puts the tables on a disk with room for only a part of fact_ratings: for some of its rows, or for all rows and some indexes.
 full_disk() {
     local used part parts=(25 65)
     [ "$faults" -le 10 ] || parts=(5 25 45 55 65 80 95)
     mkdir "$work/disk"
     if ! mount -t tmpfs -o size=1g netflix_rec "$work/disk" 2>/dev/null; then
-        say "no disk can be mounted here; the size of the server's files is limited instead"
+        say "no disk can be mounted here, so the size of the server's files is limited instead"
         [ "$faults" -gt 10 ] || limited_files
         return
     fi
@@ -500,7 +502,7 @@ full_disk() {
     PGDATABASE=faults_disk workers=2
     make_database
     for part in "${parts[@]}"; do
-        # A checkpoint gives back the room of what was there.
+        # A checkpoint frees the space of the truncated tables.
         ask "SELECT netflix_reset()" CHECKPOINT >/dev/null
         used=$(df -k --output=used "$work/disk" | tail -n 1)
         mount -o "remount,size=$((used + size / 1024 * part / 100))k" "$work/disk"
@@ -517,12 +519,12 @@ small_disk_away() {
     PGDATABASE=postgres ask "DROP DATABASE IF EXISTS faults_disk" "DROP TABLESPACE IF EXISTS faults_disk" && umount "$work/disk"
 }
 
-# The same where no file may grow beyond 20 MB, as if it was the disk's last file.
+# The same with a limit on the size of each file, 20 MB, in place of a full disk.
 limited_files() {
     ask "SELECT netflix_reset()" >/dev/null
     workers=2
     limit_files 20971520
-    # PostgreSQL has no code for it.
+    # PostgreSQL has no SQLSTATE of its own for this error.
     no_room "[0-9A-Z]{5}" "files limited"
     limit_files unlimited
     go_on "files limited (left: $(ask "SELECT count(*) FROM load_unit") units)"
@@ -534,22 +536,22 @@ no_room() { # no_room CODE WHAT
     local answer
     struck=$2
     answer=$(load) || true
-    grep -qE "ERROR:  $1: could not extend" <<<"$answer" || wrong "$2: the caller was told: $answer"
+    grep -qE "ERROR:  $1: could not extend" <<<"$answer" || wrong "$2: the caller got: $answer"
     no_worker_left "" "$(now)"
 }
 
-# An interrupted load can be given up, too.
+# netflix_reset also ends an interrupted load.
 given_up() {
     local part
     for part in 40 70 90; do
         ask "SELECT netflix_reset()" >/dev/null
         strike terminate_caller $((duration * part / 100))
         ask "SELECT netflix_reset()" >/dev/null
-        go_on "$struck, given up"
+        go_on "$struck, reset"
     done
 }
 
-# A load into a warehouse that holds something already keeps its indexes in use and looks for duplicates.
+# A load into a warehouse that already has ratings keeps the indexes in use and looks for duplicates.
 onto_others() {
     local kind
     others() { ask "SELECT FROM netflix_load('$fixtures/layouts/tar')"; }

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Where the system refuses memory, each call answers rightly or ends with an error that says so; the session goes on, and no
-# backend aborts, which would end all sessions.
+# Tests calls while the operating system refuses memory. Each must give the right answer, or an error that says why. The session
+# must be usable afterwards. No backend may abort, because the server would then end all sessions.
 #
 # usage: memory.sh DIR [LIMITS [CALL ...]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Each call is made in
-# a backend that may take so many megabytes more address space than it has, for each of LIMITS ("2 5 10 20 40", if not said;
-# "$(seq -s ' ' 2 2 60)" for many). CALL names some of the calls.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Each call is made once for
+# each of LIMITS, in a backend whose address space may grow by this number of megabytes. LIMITS is "2 5 10 20 40" by default; for
+# many limits, use "$(seq -s ' ' 2 2 60)". CALL names calls; by default, all are made.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1
@@ -18,7 +18,7 @@ export PGOPTIONS="-c client_min_messages=error -c netflix_rec.threads=2"
 ask() { psql -X -q -At -v ON_ERROR_STOP=1 -c "$1"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 
-# Each gives one value, the same each time.
+# Each call returns a single value, always the same.
 declare -A calls=(
     [recommend]="SELECT sum(hashtext(r::text)) FROM recommend(7, 300) r"
     [recommend_filtered]="SELECT sum(hashtext(r::text)) FROM recommend(7, 300, min_ratings => 2, exclude_movie_ids => ARRAY[1, 2]) r"
@@ -61,9 +61,9 @@ main() {
     log_before=$(wc -l <"$dir/log")
     for name in "${names[@]}"; do try_call "$name"; done
     ! tail -n +"$((log_before + 1))" "$dir/log" | grep -q 'terminated by signal\|PANIC' || bad=$((bad + 1))
-    printf '%s calls, %s of them refused, by 53200 and its like\n' "$tried" "$refused"
-    [ "$bad" -eq 0 ] || wrong "$bad"
-    # Else nothing was put to the test.
+    printf '%s calls, %s of them refused for lack of memory (SQLSTATE 53...)\n' "$tried" "$refused"
+    [ "$bad" -eq 0 ] || wrong "$bad wrong answers or crashes"
+    # With fewer refused calls, or with all refused, the test would prove nothing.
     [ "$refused" -ge "$((${#names[@]} / 2))" ] && [ "$refused" -lt "$tried" ] || wrong "the limits were too high or too low"
 }
 
@@ -83,14 +83,14 @@ SQL
 
 make_limit() {
     cat >"$dir/limit.sh" <<'SH'
-# limit.sh PID MEGABYTES: how much more address space a process may take.
+# limit.sh PID MEGABYTES: lets the address space of a process grow by this much at most.
 size=$(awk '/^VmSize/ {print $2}' "/proc/$1/status")
 prlimit --pid "$1" --as="$((size * 1024 + $2 * 1048576)):"
 SH
     chmod 644 "$dir/limit.sh"
 }
 
-# A backend for each limit. The transaction is rolled back, so that each finds the same.
+# Makes the call in a new backend for each limit. The transaction is rolled back, so that each call finds the same data.
 try_call() { # try_call NAME
     local name=$1 call=${calls[$1]} right megabytes state value works last=none
     right=$(ask "BEGIN; $call; ROLLBACK")
@@ -121,12 +121,12 @@ SQL
             53200 | 53400 | 53000) refused=$((refused + 1)) ;;
             *) complain "$state" ;;
         esac
-        [ "$works" = 3 ] || complain "the session does not go on"
+        [ "$works" = 3 ] || complain "the session is not usable afterwards"
     done <"$dir/memory.out"
     [ "$last" = "${limits[-1]}" ] || {
         megabytes="more than $last"
         complain "the backend ended"
-        # The server ends all sessions and starts again.
+        # The server ends all sessions and restarts.
         until ask "SELECT 1" >/dev/null 2>&1; do sleep 0.1; done
     }
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# While models are trained, deployed, rolled back and dropped, those who ask for recommendations get each list whole, from
-# one version, and no error but that a model is not there where it was dropped altogether.
+# Tests recommendations while models are trained, deployed, rolled back and dropped. Each list must be complete and from one
+# version. The only error may be that a model does not exist, after all of its versions were dropped.
 #
 # usage: serve.sh DIR [SECONDS [SEED]]
 #
-# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. Eight sessions ask,
-# one changes models; 15 seconds if not said.
+# DIR is the folder of a running cluster of scripts/cluster.sh that has the extension. Needs PG_CONFIG. For 15 seconds by default,
+# eight sessions ask for recommendations and one changes models.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 dir=$1 seconds=${2:-15} seed=${3:-$RANDOM}
@@ -35,21 +35,22 @@ main() {
     wait "$readers" || status=$?
     if [ $status -ne 0 ] || grep -qi 'error\|aborted' "$work/hot.log" "$work/cold.log"; then
         cat "$work"/*.log >&2
-        wrong "who asked got an error that is not documented"
+        wrong "a session got an error that is not documented"
     fi
     [ "$(ask "SELECT count(*) FROM heard h WHERE NOT EXISTS (SELECT FROM lists l WHERE (l.model, l.customer_id, l.movies) = (h.model, h.customer_id, h.movies))")" = 0 ] ||
-        wrong "a list is of no version, or of two"
+        wrong "a list is not from one version"
     local heard versions
     heard=$(ask "SELECT count(*) FROM heard")
     versions=$(ask "SELECT count(DISTINCT movies) FROM heard WHERE customer_id = (SELECT min(customer_id) FROM heard)")
-    # Else nothing was put to the test.
-    [ "$heard" -ge 1000 ] && [ "$versions" -ge 3 ] && [ "$changes" -ge 10 ] || wrong "only $heard lists of $versions versions, $changes changes"
-    [ "$(ask "SELECT count(*) FROM refused")" -ge 1 ] || wrong "the model that is dropped was never missed"
-    printf '%s lists, each of one version of %s; %s changes; %s times no model was there\n' "$heard" \
+    # With fewer of them, the test would prove nothing.
+    [ "$heard" -ge 1000 ] && [ "$versions" -ge 3 ] && [ "$changes" -ge 10 ] || wrong "only $heard lists of $versions versions and $changes changes"
+    [ "$(ask "SELECT count(*) FROM refused")" -ge 1 ] || wrong "no session asked while the model was dropped"
+    printf '%s lists, each from one of %s versions; %s changes; %s calls without a model\n' "$heard" \
         "$(ask "SELECT count(DISTINCT (model, movies)) FROM lists WHERE customer_id = 1")" "$changes" "$(ask "SELECT count(*) FROM refused")"
 }
 
-# Ratings by a rule, and what is remembered: the lists of each version, as it was deployed, and those that were heard.
+# Loads generated ratings. The table lists holds the lists of each version when it was deployed, heard those that sessions got, and
+# refused the calls without a model.
 make_database() {
     psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<'SQL'
 CREATE EXTENSION netflix_rec;
@@ -83,7 +84,7 @@ SELECT ask_cold(:customer);' >"$work/cold.sql"
     wait "$hot"
 }
 
-# Trains a version, deploys it, and remembers its lists before anybody else can see them.
+# Trains a version, deploys it, and stores its lists, all in one transaction: before any other session can see the version.
 train() {
     psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<SQL
 BEGIN;
@@ -97,8 +98,8 @@ change() {
     case $1 in
         0 | 1) train hot ;;
         2) ask "SELECT FROM (SELECT version FROM models WHERE model = 'hot' ORDER BY random() LIMIT 1) v, LATERAL deploy_model('hot', version)" ;;
-        3) # There may be none to go back to.
-            ask "SELECT FROM rollback_model('hot')" 2>"$work/rollback" || grep -q 'could go back to' "$work/rollback" || { cat "$work/rollback" >&2; wrong "a rollback failed"; } ;;
+        3) # There may be no earlier deployment.
+            ask "SELECT FROM rollback_model('hot')" 2>"$work/rollback" || grep -q 'no earlier deployment to go back to' "$work/rollback" || { cat "$work/rollback" >&2; wrong "a rollback failed"; } ;;
         4) ask "SELECT FROM (SELECT version FROM models WHERE model = 'hot' AND state <> 'deployed' ORDER BY version LIMIT 1) v, LATERAL drop_model('hot', version)" ;;
         5)
             ask "SELECT FROM drop_model('cold', force => true)"

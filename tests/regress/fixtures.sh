@@ -5,7 +5,7 @@ sample=$2
 mkdir -p "$1"
 cd "$1"
 
-# tiny: what every kind of line looks like; a file with Windows' line ends, one without its last, a Latin-1 title.
+# tiny: each kind of line once. One file has Windows line ends, one has no newline at its end, one title is in Latin-1.
 mkdir -p tiny/training_set
 printf '1,2003,The Silent Harbour\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL,Untitled Voyage\n4,2004,Nobody Saw It\n' >tiny/movie_titles.csv
 printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n1000,4,2003-01-02\n' >tiny/training_set/mv_0000001.txt
@@ -14,32 +14,32 @@ printf '3:\n1000,2,2005-12-31\n2649429,5,1999-11-11' >tiny/training_set/mv_00000
 printf '1:\n42\n3:\n1000\n' >tiny/probe.txt
 printf '2:\n1000,2005-12-01\n4:\n8,2005-12-02\n' >tiny/qualifying.txt
 
-# combined: the same ratings as Kaggle has them.
+# combined: the same ratings in Kaggle's layout.
 mkdir -p combined
 cp tiny/movie_titles.csv tiny/probe.txt tiny/qualifying.txt combined/
 printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n1000,4,2003-01-02\n2:\n42,4,2005-09-07\n7,1,2004-03-01\n' >combined/combined_data_1.txt
 printf '3:\n1000,2,2005-12-31\n2649429,5,1999-11-11\n' >combined/combined_data_2.txt
 
-# more: what came later. New ratings beside old ones, a new customer, a movie no titles file knows, the probe grown.
+# more: a later delivery. New ratings and old ones, a new customer, a movie without a title, and a longer probe.
 mkdir -p more
 printf '2:\n42,1,2000-01-01\n1000,3,2005-10-10\n5:\n9,4,2005-11-11\n' >more/combined_data_1.txt
 printf '1:\n42\n2:\n42\n1000\n4:\n42\n' >more/probe.txt
 
-# titles: the title of the movie that had none, and a corrected one.
+# titles: a title for the movie that had none, and a corrected title.
 mkdir -p titles
 printf '5,2005,At Last a Title\n1,2003,The Silent Harbor\n' >titles/movie_titles.txt
 printf '5:\n9,4,2005-11-11\n' >titles/combined_data_1.txt
 
-# judging: the genuine answers, in the folder where the archive has them; out of step by a line; and those of the quali-
-# fying set without ratings beside them, or without the qualifying set.
+# judging: answers to the qualifying set, in the folder where Netflix's archive has them. judging.step: a line is missing.
+# judging.later: no ratings. judging.alone: neither ratings nor the qualifying set.
 mkdir -p judging/grand_prize judging.step judging.later judging.alone
 printf '1:\n7,5,2004-02-29\n42,3,2005-09-06\n' | tee judging/combined_data_1.txt >judging.step/combined_data_1.txt
 printf '1:\n1000,2005-12-01\n9,2005-12-03\n2:\n8,2005-12-02\n' | tee judging/qualifying.txt judging.step/qualifying.txt >judging.later/qualifying.txt
 printf '1:\n3,0\n5,1\n2:\n1,1\n' | tee judging/grand_prize/judging.txt judging.later/judging.txt >judging.alone/judging.txt
 printf '1:\n3,0\n2:\n1,1\n' >judging.step/judging.txt
 
-# titles.*: what a spreadsheet and a data frame make of a titles file; two files; years nobody can read, more than are
-# allowed of ratings; and a tab.
+# titles.*: titles files that a spreadsheet and a data frame have saved; two titles files; more unreadable years than
+# max_rejects allows for ratings; and a tab in a title.
 mkdir -p titles.sheet titles.frame titles.two titles.years titles.tab
 for folder in titles.*; do printf '1:\n7,5,2004-02-29\n' >"$folder/combined_data_1.txt"; done
 printf '1,2003,"The ""Silent"" Harbour",,\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL,Untitled Voyage,,\n' >titles.sheet/movie_titles.csv
@@ -49,7 +49,7 @@ printf '1,2003,The "Silent" Harbour\n2,1999,Knight, Day, and the Caf\xe9\n3,NULL
 { seq -f '%g,nineteen,A Year in Words' 2 1002; printf '1,2003,The Silent Harbour\n'; } >titles.years/movie_titles.csv
 printf '1,2003,The\tSilent Harbour\n2,1999,\x1b[31mRed\n' >titles.tab/movie_titles.csv
 
-# mistakes: one line for each that can be made, good lines between.
+# mistakes: one line for each mistake, with good lines between them.
 mkdir -p mistakes
 printf '1,2003,Good\n2,2003,Bad \x81 Bytes\n1,2004,Twice\n3,20x3,Bad Year\nno line of titles\n6,2005,Empty\n' >mistakes/movie_titles.csv
 {
@@ -73,20 +73,20 @@ mkfifo junk/combined_data_2.txt 2>/dev/null || true
 for _ in {1..40}; do for byte in {0..255}; do printf "\\x$(printf %02x "$byte")"; done; done >junk/combined_data_1.txt
 printf '1:\n7,5,2004-02-29\n' >unreadable/combined_data_1.txt
 chmod 000 unreadable/combined_data_1.txt
-# endless: a file that has no lines.
+# endless: a file without a newline.
 mkdir -p endless
 head -c 20000000 /dev/zero >endless/combined_data_1.txt
 
-# linked: a folder, and a file of one, that lie elsewhere.
+# linked: symbolic links to a folder, and to a file, outside of it.
 mkdir -p linked/file
 ln -sfn ../tiny linked/folder
 ln -sfn ../../combined/combined_data_1.txt linked/file/combined_data_1.txt
 
-# cyrillic: a line that Latin-1 has no letters for.
+# cyrillic: a line that cannot be written in Latin-1.
 mkdir -p cyrillic
 printf '1:\n7,5,2004-02-29\n\xd0\x96\xd0\xb8\xd0\xb7\xd0\xbd\xd1\x8c\n' >cyrillic/combined_data_1.txt
 
-# files: the ratings of tiny as people have them: half unpacked, in folders and under names of all kinds, packed and not.
+# files: the ratings of tiny as people have them: partly unpacked, in various folders, under various names, packed or not.
 mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/download,several/{a,b},packed,barred/set,moved}
 (
     cd files
@@ -126,7 +126,7 @@ mkdir -p files/{half,named,linked,windows,zipped,utf16,gzip,optional,down/downlo
 mkdir -p halves
 printf '1:\n7,5,2004-02-29\n8,4.5,2004-02-29\n9,0.5,2004-02-29\n' >halves/combined_data_1.txt
 
-# layouts: one sample in every layout that people have it in.
+# layouts: one sample in each layout of the data set.
 if [ ! -d layouts ]; then
     for layout in files tar combined; do
         "$sample" "layouts/$layout" --plain --ratings 20000 --layout "$layout" >/dev/null
@@ -135,14 +135,14 @@ if [ ! -d layouts ]; then
     done
 fi
 
-# interrupted: what tests/faults loads; more than is loaded in one go.
+# interrupted: for tests/faults. A load of it has many units.
 [ -d interrupted ] || "$sample" interrupted --plain --ratings 600000 >/dev/null
 
-# million: the generator's, with the RMSE that its planted truth reaches on its probe.
+# million: a generated sample, and the RMSE on its probe of the true model from which it was generated.
 if [ ! -f million.rmse ]; then
     rm -rf million
     "$sample" million --plain | sed -n 's/.*RMSE of \([0-9.]*\) .*/\1/p' >million.rmse
 fi
 
-# lifelike: what the demo makes.
+# lifelike: the sample of the demo.
 [ -d lifelike ] || "$sample" lifelike >/dev/null

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a load and a training write to the log is enough to make the same warehouse of: on a standby, and after a crash.
+# Tests that a standby, and a server after a crash, make the same warehouse from the WAL of a load and a training.
 #
 # usage: standby.sh FIXTURES DIR
 #
-# DIR is the folder of an installation of scripts/cluster.sh that has the extension; a primary and a standby are made in
-# it, and are gone at the end. Needs PG_CONFIG and amcheck. Closes with old_snapshot_threshold, which PostgreSQL 14 to 16
-# have, as that needs a server of its own, too.
+# DIR is the folder of an installation of scripts/cluster.sh that has the extension. The test creates a primary and a standby in it
+# and removes them at the end. Needs PG_CONFIG and amcheck. The last part tests old_snapshot_threshold, which PostgreSQL 14 to 16
+# have, because that needs a server of its own, too.
 set -euo pipefail
-# cluster.sh sees to it that what the caller's shell says of other servers is not used.
+# cluster.sh unsets the settings of the caller's shell for other servers.
 . "$(dirname "$0")/../../scripts/cluster.sh"
 export LC_ALL=C
 fixtures=$1 dir=$2
@@ -18,14 +18,14 @@ say() { printf '%3d s  %s\n' $SECONDS "$*"; }
 wrong() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 same() { [ "$2" = "$3" ] || wrong "$1: $(diff <(echo "$2") <(echo "$3"))"; } # same WHAT FIRST SECOND
 
-# on SERVER QUERY ...: asks each in a session of its own.
+# on SERVER QUERY ...: runs each query in a session of its own.
 on() {
     local query
     for query in "${@:2}"; do
         PGHOST=$(socket_dir "$1") timeout 120 "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 -c "$query"
     done
 }
-# told SERVER QUERY: the SQLSTATE that it ends with.
+# told SERVER QUERY: prints the error of the query, as an SQLSTATE.
 told() { PGHOST=$(socket_dir "$1") timeout 120 "$bin/psql" -X -q -At -v VERBOSITY=sqlstate -c "$2" 2>&1 | tail -n 1; }
 
 main() {
@@ -34,29 +34,29 @@ main() {
     make_primary
     make_standby
 
-    # Two workers, a model whose factors are stored in the row, and one whose are stored beside it.
+    # A load with two workers, a model whose factors are stored in the row, and one whose factors TOAST stores out of line.
     on "$primary" "SELECT FROM netflix_load('$fixtures/interrupted', 2)" \
         "SELECT FROM train_als(factors => 8, iterations => 2)" \
         "SELECT FROM train_als('long', factors => 520, iterations => 1, cg_steps => 1)"
     [ "$(on "$primary" "SELECT pg_relation_size(reltoastrelid) > 0 FROM pg_class WHERE relname = 'customer_factors'")" = t ] ||
-        wrong "no factors are stored out of line: that proves nothing"
+        wrong "no factors are stored out of line, so the test would prove nothing"
     caught_up "a load and two trainings"
     serves_but_does_not_train
     crash
 
-    # PostgreSQL compares each page that the standby makes of a record with the primary's.
+    # With this setting, PostgreSQL compares each page that the standby changes by a WAL record with the primary's page.
     on "$primary" "SELECT netflix_reset()" "ALTER SYSTEM SET wal_consistency_checking = 'all'" "ALTER SYSTEM SET trace_sort = on" \
         "SELECT pg_reload_conf()" >/dev/null
     local quick
-    load_and_look on 0 "a load, each record compared with its pages"
+    load_and_look on 0 "a load, with each page compared"
     quick=$(index_pages)
     on "$primary" "SELECT FROM train_als(factors => 8, iterations => 1)"
-    caught_up "a training, each record compared with its pages"
+    caught_up "a training, with each page compared"
 
-    # PostgreSQL itself builds the same indexes, byte by byte, of rows that one worker loads in one order.
+    # One worker loads the rows in a fixed order. From them, PostgreSQL's own index build gives the same indexes, byte by byte.
     on "$primary" "SELECT netflix_reset()" "ALTER SYSTEM SET wal_consistency_checking = ''" "SELECT pg_reload_conf()" >/dev/null
-    load_and_look off 2 "a load whose indexes PostgreSQL builds"
-    same "the pages of indexes that were built quickly, and by PostgreSQL" "$quick" "$(index_pages)"
+    load_and_look off 2 "a load with PostgreSQL's own index build"
+    same "the index pages of the quick build and of PostgreSQL's build" "$quick" "$(index_pages)"
 
     promote
     old_snapshot
@@ -84,7 +84,7 @@ make_standby() {
     start_cluster "$standby"
 }
 
-# control SERVER ARGUMENT ...
+# control SERVER ARGUMENT ...: runs pg_ctl for this server.
 control() { (cd / && as_server "$bin/pg_ctl" -D "$1/data" -w -t 60 "${@:2}" >/dev/null); }
 
 clean_up() {
@@ -95,9 +95,9 @@ clean_up() {
     rm -rf "$dir/replica"
 }
 
-# --- what is compared -------------------------------------------------------------------------------------------------
+# --- comparing --------------------------------------------------------------------------------------------------------
 
-# caught_up WHAT: waits until the standby has replayed all, and compares.
+# caught_up WHAT: waits until the standby has replayed all WAL, and compares it with the primary.
 caught_up() {
     local until=$((SECONDS + 60)) end
     end=$(on "$primary" "SELECT pg_current_wal_flush_lsn()")
@@ -106,15 +106,15 @@ caught_up() {
         [ $SECONDS -lt $until ] || wrong "$1: the standby does not catch up"
         sleep 0.1
     done
-    ! grep -i 'inconsistent page\|PANIC\|FATAL.*redo' "$standby/log" || wrong "$1: the standby says so"
+    ! grep -i 'inconsistent page\|PANIC\|FATAL.*redo' "$standby/log" || wrong "$1: the standby has logged an error"
     whole "$primary" bt_index_parent_check
-    # It locks as a standby must not; that it is asked when the standby is promoted makes up for that.
+    # bt_index_parent_check needs a lock that a standby cannot take. It is called after the standby's promotion.
     whole "$standby" bt_index_check
     same "$1: rows" "$(rows "$primary")" "$(rows "$standby")"
     say "$1: the same rows on the standby"
 }
 
-# whole SERVER FUNCTION: that each index holds what its table does, by this function of amcheck, and each table is sound.
+# whole SERVER FUNCTION: checks that each index matches its table, by this function of amcheck, and that no table is damaged.
 whole() {
     local arguments="indexrelid, true" damage
     [ "$2" != bt_index_parent_check ] || arguments+=", true"
@@ -128,7 +128,7 @@ whole() {
         wrong "$1 has indexes that are not in use"
 }
 
-# Every table's name, number of rows and digest.
+# Prints the name, number of rows and digest of every table.
 rows() {
     local table
     for table in $(on "$1" "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"); do
@@ -137,7 +137,7 @@ rows() {
     done
 }
 
-# Each page of the indexes of fact_ratings, but for its place in the log and its checksum.
+# Prints a digest of each index of fact_ratings: of its pages, without their LSN and checksum.
 index_pages() {
     on "$primary" "
         SELECT indexrelid::regclass, count(*), md5(string_agg(md5(overlay(get_raw_page(indexrelid::regclass::text, n)
@@ -146,17 +146,18 @@ index_pages() {
         WHERE indrelid = 'fact_ratings'::regclass GROUP BY indexrelid ORDER BY 1"
 }
 
-# load_and_look QUICK SORTS WHAT: loads by one worker, with quick_index_build so; PostgreSQL sorts for so many indexes.
+# load_and_look QUICK SORTS WHAT: loads with one worker and quick_index_build = QUICK. Checks that PostgreSQL sorted for SORTS
+# indexes.
 load_and_look() {
     local before sorts
     before=$(grep -c 'begin index sort: unique = t' "$primary/log" || true)
     PGOPTIONS+=" -c netflix_rec.quick_index_build=$1" on "$primary" "SELECT FROM netflix_load('$fixtures/interrupted', 1)"
     sorts=$(($(grep -c 'begin index sort: unique = t' "$primary/log" || true) - before))
-    [ $sorts = "$2" ] || wrong "$3: PostgreSQL sorted for $sorts indexes and not for $2"
+    [ $sorts = "$2" ] || wrong "$3: PostgreSQL sorted for $sorts indexes, not for $2"
     caught_up "$3"
 }
 
-# --- what a standby and a crash are to show ---------------------------------------------------------------------------
+# --- the tests --------------------------------------------------------------------------------------------------------
 
 serves_but_does_not_train() {
     local asked="SELECT * FROM unnest((SELECT array_agg(customer_id) FROM (SELECT customer_id FROM dim_customer ORDER BY 1 LIMIT 50) c))
@@ -172,13 +173,13 @@ serves_but_does_not_train() {
     say "the standby recommends and does not train"
 }
 
-# The primary is stopped without a checkpoint: it makes all that was loaded of its own log.
+# The primary is stopped without a checkpoint. When it starts, it recovers everything that was loaded from its own WAL.
 crash() {
     local before
     before=$(rows "$primary")
     control "$primary" stop -m immediate
     start_cluster "$primary"
-    grep -q 'redo done at' "$primary/log" || wrong "the primary did not recover: that proves nothing"
+    grep -q 'redo done at' "$primary/log" || wrong "the primary did no recovery, so the test would prove nothing"
     whole "$primary" bt_index_parent_check
     same "rows after a crash" "$before" "$(rows "$primary")"
     say "after a crash: the same rows"
@@ -188,11 +189,11 @@ promote() {
     control "$standby" promote
     whole "$standby" bt_index_parent_check
     on "$standby" "SELECT FROM train_als(factors => 8, iterations => 1)"
-    say "the standby, promoted, is whole and trains"
+    say "the promoted standby has no damage and trains"
 }
 
-# A snapshot that is older than old_snapshot_threshold would see too little: PostgreSQL raises an error, and so does what
-# reads pages directly. (With a threshold of 0, snapshots are too old after five seconds.)
+# A snapshot that is older than old_snapshot_threshold may miss rows that VACUUM has removed. PostgreSQL raises an error then, and
+# so must the extension, which reads pages directly. (With a threshold of 0, snapshots are too old after five seconds.)
 old_snapshot() {
     local call answers
     [ "$(on "$primary" "SELECT count(*) FROM pg_settings WHERE name = 'old_snapshot_threshold'")" = 1 ] || return 0
@@ -213,7 +214,7 @@ ROLLBACK TO s;
 SELECT FROM train_als(factors => 2, iterations => 1);
 SQL
     )
-    same "a snapshot that is too old" "$(printf 'ERROR:  72000\nERROR:  72000\nERROR:  72000')" "$answers"
+    same "errors with a snapshot that is too old" "$(printf 'ERROR:  72000\nERROR:  72000\nERROR:  72000')" "$answers"
     say "a snapshot that is too old: refused"
 }
 

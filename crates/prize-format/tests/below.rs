@@ -1,15 +1,15 @@
-//! Who may read the files below one folder gets nothing that lies elsewhere.
+//! A caller who may read only files in one folder gets nothing from elsewhere.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use prize_format::{ContentCheck, Error, Folder, Limits, RatingReader, Survey, Watch, modified};
+use prize_format::{ContentCheck, Error, Folder, Limits, RatingReader, Survey, Watch, modification_time};
 use tempfile::TempDir;
 
-/// A folder `mine`, below which files may be read, and a folder `theirs`, with the same set of files each.
-fn two() -> TempDir {
+/// Makes a folder `mine`, whose files may be read, and a folder `theirs`. Each has the same data set.
+fn two_folders() -> TempDir {
     let root = TempDir::new().unwrap();
     for folder in ["mine/set", "theirs/set"] {
         let folder = root.path().join(folder);
@@ -26,7 +26,7 @@ fn mine(root: &TempDir) -> PathBuf {
 
 fn survey(path: &Path, below: &Path) -> Result<Survey, Error> {
     let folder = Folder::open_below(path, Some(below))?;
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     Survey::take(&folder, Limits { rejects: Some(0), memory: 1 << 30 }, &watch)
 }
 
@@ -35,50 +35,50 @@ fn is_outside<T>(result: Result<T, Error>) -> bool {
 }
 
 #[test]
-fn what_lies_below_is_read() {
-    let root = two();
+fn files_in_the_folder_are_read() {
+    let root = two_folders();
     let mine = mine(&root);
     assert_eq!(survey(&mine.join("set"), &mine).unwrap().files.len(), 2);
-    // So is what a link leads to that stays below, and by a way from elsewhere.
+    // So are files to which a link in the folder leads, and a folder to which a link from elsewhere leads.
     fs::rename(mine.join("set/movie_titles.csv"), mine.join("titles")).unwrap();
     symlink("../titles", mine.join("set/movie_titles.csv")).unwrap();
-    symlink(mine.join("set"), root.path().join("way")).unwrap();
-    assert_eq!(survey(&root.path().join("way"), &mine).unwrap().files.len(), 2);
+    symlink(mine.join("set"), root.path().join("link")).unwrap();
+    assert_eq!(survey(&root.path().join("link"), &mine).unwrap().files.len(), 2);
 }
 
 #[test]
-fn what_lies_elsewhere_is_not_read() {
-    let root = two();
+fn files_elsewhere_are_not_read() {
+    let root = two_folders();
     let (mine, theirs) = (mine(&root), root.path().join("theirs/set"));
     assert!(is_outside(survey(&theirs, &mine)));
     assert!(is_outside(survey(&mine.join("../theirs/set"), &mine)));
-    // A folder whose name begins alike.
+    // The name of this folder begins with the name of the allowed one.
     symlink(&theirs, root.path().join("mine too")).unwrap();
     assert!(is_outside(survey(&root.path().join("mine too"), &mine)));
-    // The set itself, a folder in it, a file, an archive: any of them a link.
+    // A link in place of the whole data set, of a folder in it, of a file, of an archive.
     symlink(&theirs, mine.join("link")).unwrap();
     assert!(is_outside(survey(&mine.join("link"), &mine)));
-    for (number, name) in ["training_set", "combined_data_1.txt", "training_set.tar", "training_set.tar.gz"]
+    for (index, name) in ["training_set", "combined_data_1.txt", "training_set.tar", "training_set.tar.gz"]
         .into_iter()
         .enumerate()
     {
-        let set = mine.join(number.to_string());
+        let set = mine.join(index.to_string());
         fs::create_dir(&set).unwrap();
-        let file = if number == 0 { "training_set" } else { "training_set/mv_0000001.txt" };
+        let file = if index == 0 { "training_set" } else { "training_set/mv_0000001.txt" };
         symlink(theirs.join(file), set.join(name)).unwrap();
         assert!(is_outside(survey(&set, &mine)), "{name}");
     }
 }
 
 #[test]
-fn what_a_link_replaces_between_the_passes_is_not_read() {
-    let root = two();
+fn a_folder_that_a_link_replaces_between_the_passes_is_not_read() {
+    let root = two_folders();
     let mine = mine(&root);
     let survey = survey(&mine.join("set"), &mine).unwrap();
     fs::remove_dir_all(mine.join("set/training_set")).unwrap();
     symlink(root.path().join("theirs/set/training_set"), mine.join("set/training_set")).unwrap();
     let file = survey.files.iter().find(|file| file.path.ends_with("mv_0000001.txt")).unwrap();
-    assert!(is_outside(modified(file)));
+    assert!(is_outside(modification_time(file)));
     assert!(is_outside(ContentCheck::default().run(file, &|| Ok(()))));
     let (units, mut ratings) = (survey.units(1), Vec::new());
     let mut reader = RatingReader::new(&survey.files, &|| Ok(()));

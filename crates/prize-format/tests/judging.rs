@@ -1,15 +1,15 @@
-//! `judging.txt`, whose lines answer those of `qualifying.txt` one by one.
+//! `judging.txt`: each of its lines answers the line of `qualifying.txt` with the same line number.
 
 mod common;
 
 use std::fs;
 
-use common::{RATINGS, folder, survey, survey_more, told};
-use prize_format::{Folder, Kind, QualifyingPair, Subset, Survey, read_qualifying};
+use common::{RATINGS, folder, messages, survey, survey_partial};
+use prize_format::{Folder, QualifyingPair, Subset, Survey, TextKind, read_qualifying};
 
 const QUALIFYING: &[u8] = b"2:\n1000,2005-12-01\n7,2005-12-03\n4:\n8,2005-12-02\n";
 
-/// Movie, customer, rating and subset.
+/// Movie, customer, rating and subset of each pair.
 fn pairs(survey: &Survey) -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
     let pairs = read_qualifying(&survey.files, &|| Ok(())).unwrap();
     pairs
@@ -20,6 +20,7 @@ fn pairs(survey: &Survey) -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
         .collect()
 }
 
+/// The pairs of `QUALIFYING`, with answers.
 fn answered() -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
     vec![
         (2, 7, Some(5), Some(Subset::Test)),
@@ -28,12 +29,13 @@ fn answered() -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
     ]
 }
 
+/// The pairs of `QUALIFYING`, without answers.
 fn unanswered() -> Vec<(u32, u32, Option<u8>, Option<Subset>)> {
     answered().into_iter().map(|(movie, customer, ..)| (movie, customer, None, None)).collect()
 }
 
 #[test]
-fn answers_go_with_the_lines_of_the_qualifying_set() {
+fn each_line_answers_the_same_line_of_the_qualifying_set() {
     for name in ["judging.txt", "grand_prize/judging.txt"] {
         for text in [
             &b"2:\n3,0\n5,1\n4:\n1,1\n"[..],
@@ -42,19 +44,19 @@ fn answers_go_with_the_lines_of_the_qualifying_set() {
         ] {
             let (folder, survey) = survey(&[RATINGS, ("qualifying.txt", QUALIFYING), (name, text)]);
             assert_eq!((pairs(&survey), survey.qualifying), (answered(), 3));
-            assert_eq!((survey.rejects.count, told(&folder, &survey)), (0, vec![]));
+            assert_eq!((survey.rejects.count, messages(&folder, &survey)), (0, vec![]));
             assert_eq!(
                 survey.files.iter().map(|file| file.kind).collect::<Vec<_>>(),
-                [Kind::Ratings, Kind::Qualifying, Kind::Judging]
+                [TextKind::Ratings, TextKind::Qualifying, TextKind::Judging]
             );
         }
     }
 }
 
 #[test]
-fn answers_out_of_step_are_left_aside_with_the_line() {
+fn answers_whose_lines_do_not_match_are_skipped() {
     let folder = folder(&[RATINGS, ("qualifying.txt", QUALIFYING)]);
-    let next = ". Take both files from one copy of the data set and load the folder again";
+    let advice = ". Take both files from one copy of the data set and load the folder again";
     for (text, line, found, wanted) in [
         ("2:\n3,0\n4:\n1,1\n", 3, "\"4:\"", "a line about a customer"),
         ("2:\n3,0\n5,1\n5,1\n4:\n1,1\n", 4, "a line about a customer", "\"4:\""),
@@ -64,26 +66,26 @@ fn answers_out_of_step_are_left_aside_with_the_line() {
         ("2:\n3,0\n5,1\n4:\n1,1\n1,1\n", 6, "a line about a customer", "the end of the file"),
         ("2:\n3,0\n5,1\n4:\n1,1\n6:\n", 6, "\"6:\"", "the end of the file"),
         ("", 1, "the end of the file", "\"2:\""),
-        // A blank line is one.
+        // A blank line counts as a line.
         ("2:\n3,0\n\n5,1\n4:\n1,1\n", 4, "a line about a customer", "\"4:\""),
     ] {
         fs::write(folder.path().join("judging.txt"), text).unwrap();
-        let survey = survey_more(folder.path(), 0).unwrap();
+        let survey = survey_partial(folder.path(), 0).unwrap();
         assert_eq!((pairs(&survey), survey.ratings(), survey.rejects.count), (unanswered(), 1, 0), "{text}");
-        assert!(survey.files.iter().all(|file| file.kind != Kind::Judging));
+        assert!(survey.files.iter().all(|file| file.kind != TextKind::Judging));
         let why = format!(
-            "its lines go with those of \"qualifying.txt\", but on line {line} it has {found}, where that has {wanted}"
+            "each of its lines must match the same line of \"qualifying.txt\", but line {line} is {found} here and {wanted} there"
         );
-        let told = told(&folder, &survey);
+        let messages = messages(&folder, &survey);
         assert_eq!(
-            told,
-            [(format!("\"judging.txt\" was left aside, all else is loaded: {why}{next}"), true)]
+            messages,
+            [(format!("\"judging.txt\" was skipped, everything else is loaded: {why}{advice}"), true)]
         );
     }
 }
 
 #[test]
-fn a_line_that_cannot_be_used_moves_no_other() {
+fn a_line_that_cannot_be_used_does_not_shift_the_others() {
     let qualifying = b"2:\n1000,2005-12-01\n7,2005-13-03\n4:\n8,2005-12-02\n";
     let (folder, survey) =
         survey(&[RATINGS, ("qualifying.txt", qualifying), ("judging.txt", b"2:\n9,0\n5,1\n4:\n1,1\n")]);
@@ -97,57 +99,57 @@ fn a_line_that_cannot_be_used_moves_no_other() {
         rejects.collect::<Vec<_>>(),
         [
             (
-                Kind::Qualifying,
+                TextKind::Qualifying,
                 3,
                 "date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd".into()
             ),
-            (Kind::Judging, 2, "rating is not 1, 2, 3, 4 or 5".into()),
+            (TextKind::Judging, 2, "rating is not 1, 2, 3, 4 or 5".into()),
         ]
     );
-    // No line may be refused, but these files are not needed.
-    let many = |name: &str, line: &str| {
+    // No line of ratings may be refused. That does not limit the lines of optional files.
+    let message = |name: &str, line: &str| {
         (
             format!(
-                "1 line of \"{name}\" could not be used; the first is line {line}. Mend the file and load the folder again; all else is loaded"
+                "1 line of \"{name}\" could not be used; the first is line {line}. Correct the file and load the folder again; everything else is loaded"
             ),
             true,
         )
     };
     assert_eq!(
-        told(&folder, &survey),
+        messages(&folder, &survey),
         [
-            many(
+            message(
                 "qualifying.txt",
                 "3: date is not a day from 1900-01-01 to 2099-12-31 written yyyy-mm-dd: \"7,2005-13-03\""
             ),
-            many("judging.txt", "2: rating is not 1, 2, 3, 4 or 5: \"9,0\""),
+            message("judging.txt", "2: rating is not 1, 2, 3, 4 or 5: \"9,0\""),
         ]
     );
 }
 
 #[test]
-fn answers_in_another_form_are_no_answers() {
+fn answers_in_another_form_are_not_used() {
     let (folder, survey) = survey(&[
         RATINGS,
         ("qualifying.txt", QUALIFYING),
         ("judging.txt", b"2:\n1000,3,2005-12-01\n7,5,2005-12-03\n4:\n8,1,2005-12-02\n"),
     ]);
     assert_eq!((pairs(&survey), survey.rejects.count), (unanswered(), 3));
-    assert!(told(&folder, &survey)[0].0.starts_with("3 lines of \"judging.txt\" could not be used; the first is line 2: line is not of the form rating,subset: "));
+    assert!(messages(&folder, &survey)[0].0.starts_with("3 lines of \"judging.txt\" could not be used; the first is line 2: line is not of the form rating,subset: "));
 }
 
 #[test]
 fn answers_need_the_qualifying_set() {
-    let wanted = "\"judging.txt\" was left aside, all else is loaded: its lines name no customers, and go with those of qualifying.txt. Put that beside it and load the folder again";
+    let wanted = "\"judging.txt\" was skipped, everything else is loaded: its lines name no customers; each answers the same line of qualifying.txt, which is not there. Put qualifying.txt beside it and load the folder again";
     for files in [&[RATINGS, ("judging.txt", b"2:\n3,0\n")][..], &[("judging.txt", b"2:\n3,0\n")]] {
         let (folder, survey) = survey(files);
-        assert_eq!(told(&folder, &survey), [(wanted.to_owned(), true)]);
+        assert_eq!(messages(&folder, &survey), [(wanted.to_owned(), true)]);
         assert_eq!((pairs(&survey), survey.qualifying), (vec![], 0));
     }
 }
 
 #[test]
-fn what_is_not_there_is_listed() {
+fn a_notice_lists_the_files_that_are_not_there() {
     let absent = |files: &[(&str, &[u8])]| {
         let folder = folder(files);
         Folder::open(folder.path()).unwrap().notices.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -155,11 +157,11 @@ fn what_is_not_there_is_listed() {
     assert_eq!(
         absent(&[RATINGS]),
         [
-            "\"movie_titles.csv\", \"probe.txt\", \"qualifying.txt\" and \"judging.txt\" are not there: the load goes on without"
+            "\"movie_titles.csv\", \"probe.txt\", \"qualifying.txt\" and \"judging.txt\" are not there: everything else is loaded"
         ]
     );
     let all: &[(&str, &[u8])] =
         &[RATINGS, ("movie_titles.txt", b""), ("probe.txt", b""), ("qualifying.txt", b"")];
-    assert_eq!(absent(all), ["\"judging.txt\" is not there: the load goes on without"]);
+    assert_eq!(absent(all), ["\"judging.txt\" is not there: everything else is loaded"]);
     assert_eq!(absent(&[all, &[("grand_prize/judging.txt.gz", b"")]].concat()), [""; 0]);
 }

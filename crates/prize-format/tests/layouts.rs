@@ -1,4 +1,4 @@
-//! Folders as people have them: the content decides, not the name, and nothing is left out silently.
+//! Folders as people have them. The content of a file counts, not its name, and nothing is left out without a message.
 
 use std::fs;
 use std::io::Write;
@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    Content, Error, Folder, Kind, Known, Limits, Notice, Obstacle, Rating, RatingReader, Survey, Unit, Watch,
-    read_probe,
+    Content, Error, Folder, Limits, LoadedRatings, Notice, Obstacle, Rating, RatingReader, Survey, TextKind,
+    Unit, Watch, read_probe,
 };
 use tempfile::TempDir;
 
@@ -31,19 +31,19 @@ fn add(folder: &Path, files: &[(&str, &[u8])]) {
 
 fn take(folder: &Folder) -> Result<Survey, Error> {
     let limits = Limits { rejects: Some(0), memory: usize::MAX };
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|_| () };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|_| () };
     let mut survey = Survey::take(folder, limits, &watch)?;
-    survey.leave_out_duplicates(&mut Known::default(), 0..=u32::MAX, limits, &watch)?;
+    survey.leave_out_duplicates(&mut LoadedRatings::default(), 0..=u32::MAX, limits, &watch)?;
     Ok(survey)
 }
 
-/// What was loaded, and what was told.
+/// What was loaded, and the notices.
 struct Loaded {
     survey: Survey,
-    /// Movie, customer and rating.
+    /// Movie, customer and rating of each.
     ratings: Vec<(u32, u32, u8)>,
-    /// Each without the folder's path, those of a loss with a `!` before them.
-    told: Vec<String>,
+    /// The texts of the notices without the folder's path. `!` comes before the text if data may be missing.
+    messages: Vec<String>,
 }
 
 fn read(survey: &Survey) -> Result<Vec<(u32, u32, u8)>, Error> {
@@ -63,23 +63,25 @@ fn load(path: &Path) -> Loaded {
     let folder = Folder::open(path).unwrap();
     let survey = take(&folder).unwrap();
     let ratings = read(&survey).unwrap();
-    let tell = |notice: &Notice| {
-        let told = notice.to_string().replace(&format!("{}/", path.display()), "");
-        let told = told.replace(&path.display().to_string(), ".");
-        if notice.is_loss() { format!("!{told}") } else { told }
+    let message = |notice: &Notice| {
+        let text = notice.to_string().replace(&format!("{}/", path.display()), "");
+        let text = text.replace(&path.display().to_string(), ".");
+        if notice.is_loss() { format!("!{text}") } else { text }
     };
-    // What need not be there is told of elsewhere.
+    // Notices about optional files that are not there have a test of their own.
     let notices = folder.notices.iter().chain(&survey.notices);
-    let told = notices.filter(|notice| !matches!(notice, Notice::Absent { .. })).map(tell).collect();
-    Loaded { survey, ratings, told }
+    let messages = notices.filter(|notice| !matches!(notice, Notice::Absent { .. })).map(message).collect();
+    Loaded { survey, ratings, messages }
 }
 
-fn customers(loaded: &Loaded) -> Vec<(u32, u32)> {
+/// Movie and customer of each rating, sorted.
+fn pairs(loaded: &Loaded) -> Vec<(u32, u32)> {
     let mut all = loaded.ratings.iter().map(|&(movie, customer, _)| (movie, customer)).collect::<Vec<_>>();
     all.sort_unstable();
     all
 }
 
+/// The pairs of `RATINGS` and `OTHERS`.
 const BOTH: [(u32, u32); 3] = [(1, 7), (1, 42), (2, 7)];
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -94,7 +96,7 @@ fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        // As it is: a name of Windows is changed otherwise.
+        // Written directly, because `set_path` changes the separators of a Windows path.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_cksum();
         archive.append(&header, *bytes).unwrap();
@@ -107,16 +109,16 @@ fn utf16(bytes: &[u8]) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// What programs and web sites leave under a text's name.
+/// What programs and web sites save under the name of a text.
 fn disguised(text: &[u8]) -> Vec<(Vec<u8>, Content)> {
-    let behind = |magic: &[u8]| [magic, &[0; 100]].concat();
+    let file = |magic: &[u8]| [magic, &[0; 100]].concat();
     vec![
-        (behind(b"PK\x03\x04"), Content::Zip),
-        (behind(b"BZh91AY&SY"), Content::Bzip2),
-        (behind(b"\xfd7zXZ\0"), Content::Xz),
-        (behind(b"\x28\xb5\x2f\xfd"), Content::Zstd),
-        (behind(b"7z\xbc\xaf\x27\x1c"), Content::SevenZip),
-        (behind(b"Rar!\x1a\x07"), Content::Rar),
+        (file(b"PK\x03\x04"), Content::Zip),
+        (file(b"BZh91AY&SY"), Content::Bzip2),
+        (file(b"\xfd7zXZ\0"), Content::Xz),
+        (file(b"\x28\xb5\x2f\xfd"), Content::Zstd),
+        (file(b"7z\xbc\xaf\x27\x1c"), Content::SevenZip),
+        (file(b"Rar!\x1a\x07"), Content::Rar),
         (archive(&[("mv_1.txt", text)]), Content::Tar),
         (utf16(text), Content::Utf16),
         (b"<!DOCTYPE html><html><body>Log in</body></html>\n".to_vec(), Content::Html),
@@ -126,43 +128,43 @@ fn disguised(text: &[u8]) -> Vec<(Vec<u8>, Content)> {
 }
 
 #[test]
-fn an_archive_beside_a_part_of_its_files_is_told() {
+fn an_archive_beside_some_of_its_files_is_not_read() {
     let whole = archive(&[("training_set/mv_1.txt", RATINGS), ("training_set/mv_2.txt", OTHERS)]);
     for (name, bytes) in [("training_set.tar", whole.clone()), ("training_set.tar.gz", gzip(&whole))] {
         let folder = folder(&[("training_set/mv_1.txt", RATINGS), (name, &bytes)]);
         let loaded = load(folder.path());
         assert_eq!(loaded.ratings.len(), 2);
-        let told = format!(
-            "\"{name}\" is not read: what was unpacked is read instead, which is 1 of its files. If some are missing, \
+        let message = format!(
+            "\"{name}\" is not read: the files unpacked from it are read instead (number of files: 1). If some are missing, \
              unpack it again: tar -xf '{name}' -C '.'"
         );
-        assert_eq!(loaded.told, [told]);
+        assert_eq!(loaded.messages, [message]);
     }
 }
 
 #[test]
-fn a_folder_with_the_name_of_its_file_is_read() {
+fn a_file_in_a_folder_of_its_own_name_is_read() {
     let mut files = vec![
         ("combined_data_1.txt", RATINGS),
         ("combined_data_2.txt/combined_data_2.txt", OTHERS),
         ("movie_titles.csv/movie_titles.csv", TITLES),
     ];
     let loaded = load(folder(&files).path());
-    assert_eq!(customers(&loaded), BOTH);
-    assert_eq!((loaded.survey.titles.len(), loaded.told.len()), (1, 0));
-    // One that does not hold it is told.
+    assert_eq!(pairs(&loaded), BOTH);
+    assert_eq!((loaded.survey.titles.len(), loaded.messages.len()), (1, 0));
+    // There is a notice about a folder that does not hold the file.
     files.push(("combined_data_3.txt/data.txt", OTHERS));
     files.push(("probe.txt/x", b""));
-    let told = load(folder(&files).path()).told;
+    let messages = load(folder(&files).path()).messages;
     let names = "\"combined_data_3.txt\" and \"probe.txt\"";
     assert_eq!(
-        told,
-        [format!("!{names} are not read: no plain file of that name is there, nor in a folder of that name")]
+        messages,
+        [format!("!{names} are not read: not a plain file, and not a folder with a plain file of that name")]
     );
 }
 
 #[test]
-fn a_file_whose_name_is_not_looked_for_is_told() {
+fn there_is_a_notice_about_a_file_with_another_name() {
     let folder = folder(&[
         ("combined_data_1.txt", RATINGS),
         ("combined_data_2 (1).txt", OTHERS),
@@ -172,39 +174,39 @@ fn a_file_whose_name_is_not_looked_for_is_told() {
         ("README", b"The Netflix Prize\n"),
     ]);
     let loaded = load(folder.path());
-    // Capital letters make no difference.
-    assert_eq!(customers(&loaded), BOTH);
+    // Upper and lower case are the same.
+    assert_eq!(pairs(&loaded), BOTH);
     assert_eq!(
-        loaded.told,
+        loaded.messages,
         [
             "\"archive.zip\" is not read: it is a zip archive. Unpack it: unzip 'archive.zip' -d '.'",
             "!\"combined_data_4.txt.zip\" is not read: it is a zip archive. Unpack it: unzip \
              'combined_data_4.txt.zip' -d '.'",
-            "!\"combined_data_2 (1).txt\" is not read: files of such names are not looked for",
+            "!\"combined_data_2 (1).txt\" is not read: no file of the data set has such a name",
         ]
     );
 }
 
 #[test]
-fn what_an_archive_holds_is_read_or_told() {
+fn every_file_in_an_archive_is_read_or_has_a_notice() {
     let windows = archive(&[("training_set\\mv_1.txt", RATINGS), ("training_set\\mv_2.txt", OTHERS)]);
     let more = archive(&[("mv_1.txt", RATINGS), ("mv_2.txt.gz", &gzip(OTHERS)), ("probe.txt", b"1:\n7\n")]);
     for packed in [false, true] {
         let pack = |bytes: &[u8]| if packed { gzip(bytes) } else { bytes.to_vec() };
-        // Under either name: its bytes tell whether it is packed.
+        // The bytes show whether it is gzipped, and the name does not matter.
         for name in ["training_set.tar", "training_set.tar.gz", "training_set.tgz"] {
             let loaded = load(folder(&[(name, &pack(&windows))]).path());
-            assert_eq!((customers(&loaded), loaded.told.len()), (BOTH.to_vec(), 0), "{name}");
+            assert_eq!((pairs(&loaded), loaded.messages.len()), (BOTH.to_vec(), 0), "{name}");
         }
         let loaded = load(folder(&[("training_set.tar", &pack(&more))]).path());
         assert_eq!(
-            loaded.told,
+            loaded.messages,
             [
-                "!\"mv_2.txt.gz\" and \"probe.txt\" are not read: of \"training_set.tar\", only files mv_*.txt are. \
+                "!\"mv_2.txt.gz\" and \"probe.txt\" are not read: only the files mv_*.txt of \"training_set.tar\" are read. \
               Unpack it: tar -xf 'training_set.tar' -C '.'"
             ]
         );
-        // Of one without any, what it holds is told.
+        // The error about an archive without rating files names what it holds.
         let none = folder(&[("training_set.tar", &pack(&archive(&[("probe.txt", b"")])))]);
         let Err(Error::NoRatings { found, .. }) = take(&Folder::open(none.path()).unwrap()) else { panic!() };
         assert_eq!(found.to_string(), "\"probe.txt\"");
@@ -234,7 +236,7 @@ fn links_and_sparse_files_in_an_archive_are_refused() {
                     fs::write(&archive, gzip(&fs::read(&archive).unwrap())).unwrap();
                 }
                 let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
-                let Error::NoFile { member, kind: found, .. } = &error else { panic!("{error:?}") };
+                let Error::NotAFile { member, kind: found, .. } = &error else { panic!("{error:?}") };
                 assert!(member.ends_with("mv_2.txt") && *found == kind, "{error}");
                 assert!(error.remedy().unwrap().contains("tar -xf"));
             }
@@ -243,7 +245,7 @@ fn links_and_sparse_files_in_an_archive_are_refused() {
 }
 
 #[test]
-fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
+fn gzip_is_read_under_any_name_and_text_under_a_gzip_name() {
     let packed = folder(&[
         ("combined_data_1.txt", &gzip(RATINGS)),
         ("training_set/mv_2.txt", &gzip(OTHERS)),
@@ -251,26 +253,35 @@ fn gzip_is_read_under_any_name_and_text_under_that_of_gzip() {
         ("probe.txt", &gzip(b"1:\n7\n")),
     ]);
     let loaded = load(packed.path());
-    assert_eq!((customers(&loaded), loaded.told.len()), (BOTH.to_vec(), 0));
+    assert_eq!((pairs(&loaded), loaded.messages.len()), (BOTH.to_vec(), 0));
     assert_eq!((loaded.survey.titles.len(), loaded.survey.probe.len()), (1, 1));
     assert_eq!(read_probe(&loaded.survey.files, &|| Ok(())).unwrap(), [(1, 7)]);
 
     let plain = folder(&[("combined_data_1.txt.gz", RATINGS), ("combined_data_2.txt.gz", OTHERS)]);
     let loaded = load(plain.path());
-    assert_eq!(customers(&loaded), BOTH);
+    assert_eq!(pairs(&loaded), BOTH);
     let names = "\"combined_data_1.txt.gz\" and \"combined_data_2.txt.gz\"";
-    assert_eq!(loaded.told, [format!("{names} are not gzipped, and read as plain text")]);
+    assert_eq!(
+        loaded.messages,
+        [format!("{names} are not gzipped despite the ending .gz, and are read as plain text")]
+    );
 }
 
 #[test]
-fn of_a_gzip_file_that_is_not_whole_it_is_told() {
+fn the_error_says_that_a_gzip_file_is_incomplete_or_damaged() {
     let whole = gzip(&RATINGS.repeat(1000));
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 1;
     for (bytes, why) in [
-        (&whole[..whole.len() / 2], "the gzip file ends too early: it was not copied or downloaded whole"),
-        (&whole[..whole.len() - 3], "the gzip file ends too early: it was not copied or downloaded whole"),
-        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded whole"),
+        (
+            &whole[..whole.len() / 2],
+            "the gzip file ends too early: it was not copied or downloaded completely",
+        ),
+        (
+            &whole[..whole.len() - 3],
+            "the gzip file ends too early: it was not copied or downloaded completely",
+        ),
+        (&whole[..5], "the gzip file ends too early: it was not copied or downloaded completely"),
         (&damaged, "the gzip file is damaged"),
     ] {
         let folder = folder(&[("combined_data_1.txt", bytes)]);
@@ -280,17 +291,17 @@ fn of_a_gzip_file_that_is_not_whole_it_is_told() {
 }
 
 #[test]
-fn byte_order_marks_are_no_part_of_a_text() {
+fn byte_order_marks_are_not_part_of_the_text() {
     let marked = |text: &[u8]| [b"\xef\xbb\xbf", text].concat();
-    // Joined files have one in between.
+    // Where two files were joined, the second one has a mark of its own.
     let joined = [marked(RATINGS), marked(OTHERS)].concat();
     let folder = folder(&[("combined_data_1.txt", &joined), ("movie_titles.csv", &marked(TITLES))]);
     let loaded = load(folder.path());
-    assert_eq!((customers(&loaded), loaded.survey.titles.len()), (BOTH.to_vec(), 1));
+    assert_eq!((pairs(&loaded), loaded.survey.titles.len()), (BOTH.to_vec(), 1));
 }
 
 #[test]
-fn ratings_that_are_no_text_are_refused_by_what_they_are() {
+fn the_error_says_what_a_rating_file_holds_instead_of_text() {
     for (bytes, content) in disguised(OTHERS) {
         for (bytes, is_gzipped) in [(bytes.clone(), false), (gzip(&bytes), true)] {
             let folder = folder(&[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", &bytes)]);
@@ -304,22 +315,25 @@ fn ratings_that_are_no_text_are_refused_by_what_they_are() {
             let remedy = if packed { Content::Gzip.remedy(&path) } else { content.remedy(&path) };
             assert_eq!(error.remedy(), Some(remedy));
         }
-        // In an archive, too.
+        // The same for a member of an archive.
         for pack in [|bytes: Vec<u8>| bytes, |bytes: Vec<u8>| gzip(&bytes)] {
             let archive = pack(archive(&[("mv_1.txt", RATINGS), ("mv_2.txt", &bytes)]));
             let folder = folder(&[("training_set.tar", &archive)]);
             let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
-            let told = error.to_string();
-            assert!(told.starts_with("\"mv_2.txt\" in \"") && told.contains(content.name()), "{told}");
+            let message = error.to_string();
+            assert!(
+                message.starts_with("\"mv_2.txt\" in \"") && message.contains(content.name()),
+                "{message}"
+            );
         }
     }
-    // And an archive that is none.
+    // The same for a file with the name of an archive.
     for (bytes, content) in [(RATINGS.to_vec(), Content::Text), (b"PK\x03\x04".to_vec(), Content::Zip)] {
         for (bytes, name) in [(bytes.clone(), "training_set.tar"), (gzip(&bytes), "training_set.tar.gz")] {
             let folder = folder(&[(name, &bytes)]);
             let error = take(&Folder::open(folder.path()).unwrap()).map(drop).unwrap_err();
-            let told = format!("holds {}, not a tar archive", content.name());
-            assert!(error.to_string().ends_with(&told), "{error}");
+            let message = format!("holds {}, not a tar archive", content.name());
+            assert!(error.to_string().ends_with(&message), "{error}");
         }
     }
 }
@@ -334,56 +348,56 @@ fn an_optional_file_that_cannot_be_read_does_not_stop_the_ratings() {
             let path = folder.path().join(name);
             let remedy = content.remedy(&path).replace(&format!("{}/", folder.path().display()), "");
             let remedy = remedy.replace(&folder.path().display().to_string(), ".");
-            let told = format!(
-                "!\"{name}\" was left aside, all else is loaded: it holds {}. Put a good copy there and load the \
+            let message = format!(
+                "!\"{name}\" was skipped, everything else is loaded: it holds {}. Put a good copy there and load the \
                  folder again. {remedy}",
                 content.name()
             );
-            assert!(loaded.told.contains(&told), "{:?}", loaded.told);
+            assert!(loaded.messages.contains(&message), "{:?}", loaded.messages);
         }
     }
-    // One that ends too early is not read by half: nothing of it is kept, be it a line that was refused.
+    // Nothing of a file that ends too early is used, and none of its lines is listed as refused.
     let text = (1..200_000).map(|id| format!("{id}:\n{id},2005-12-01\n")).collect::<String>();
     let whole = gzip(format!("1:\nx\n{text}").as_bytes());
     let damaged = folder(&[("combined_data_1.txt", RATINGS), ("qualifying.txt", &whole[..whole.len() / 2])]);
     let survey = take(&Folder::open(damaged.path()).unwrap()).unwrap();
     assert_eq!((survey.ratings(), survey.qualifying, survey.rejects.count), (2, 0, 0));
-    assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == Kind::Ratings));
+    assert!(survey.rejects.kept.is_empty() && survey.files.iter().all(|file| file.kind == TextKind::Ratings));
     assert_eq!(survey.movies.iter().collect::<Vec<_>>(), [1]);
     assert_eq!(survey.customers.iter().collect::<Vec<_>>(), [7, 42]);
     assert!(survey.notices[0].is_loss(), "{:?}", survey.notices);
 }
 
 #[test]
-fn a_file_without_a_line_that_can_be_used_is_told() {
+fn there_is_a_notice_about_a_file_without_usable_lines() {
     let folder = folder(&[("combined_data_1.txt", RATINGS), ("combined_data_2.txt", b"")]);
-    assert_eq!(load(folder.path()).told, ["!no line that can be used is in \"combined_data_2.txt\""]);
+    assert_eq!(load(folder.path()).messages, ["!no line of \"combined_data_2.txt\" could be used"]);
 }
 
 #[test]
-fn files_one_folder_down_are_taken() {
+fn files_in_a_subfolder_are_found() {
     for down in ["download", "archive", "training_set", "training_set.tar", "netflix/download"] {
         let name = |name: &str| format!("{down}/{name}");
         let folder = folder(&[
             (&name("training_set/mv_1.txt"), RATINGS),
             (&name("training_set/mv_2.txt"), OTHERS),
             (&name("probe.txt"), b"1:\n7\n"),
-            // Beside what was unpacked, and above it.
+            // In the folder above: the archive, and the titles.
             ("nf_prize_dataset.tar.gz", &gzip(&archive(&[("download/README", b"")]))),
             ("movie_titles.csv", TITLES),
         ]);
-        // Two ways there are one folder.
+        // A link to the same folder does not count as another folder.
         let link = folder.path().join(format!("{down}_too"));
         std::os::unix::fs::symlink(folder.path().join(down), link).unwrap();
         let loaded = load(folder.path());
-        assert_eq!(customers(&loaded), BOTH, "{down}");
+        assert_eq!(pairs(&loaded), BOTH, "{down}");
         assert_eq!((loaded.survey.titles.len(), loaded.survey.probe.len()), (1, 1), "{down}");
         assert_eq!(Folder::open(folder.path()).unwrap().path, folder.path().join(down));
     }
 }
 
 #[test]
-fn several_folders_with_ratings_are_named() {
+fn the_error_names_several_folders_with_ratings() {
     let folder = folder(&[
         ("a/combined_data_1.txt", RATINGS),
         ("b/training_set/mv_1.txt", OTHERS),
@@ -391,29 +405,31 @@ fn several_folders_with_ratings_are_named() {
     ]);
     let Err(Error::SeveralFolders { found, .. }) = Folder::open(folder.path()) else { panic!() };
     assert_eq!(found, [folder.path().join("a"), folder.path().join("b")]);
-    // Beside ratings of the folder itself, they are told; a link back to it is not.
+    // If the folder itself has ratings, there is a notice about the others, but not about a link back to the folder.
     std::os::unix::fs::symlink(folder.path(), folder.path().join("back")).unwrap();
     add(folder.path(), &[("combined_data_1.txt", RATINGS)]);
     assert_eq!(
-        load(folder.path()).told,
+        load(folder.path()).messages,
         ["!\"a\" and \"b\" are not read: rating files are there, too. Load such a folder by itself"]
     );
 }
 
 #[test]
-fn a_file_in_the_place_of_the_folder_is_named() {
+fn the_error_says_that_the_path_is_a_file() {
     let folder = folder(&[("training_set.tar", RATINGS)]);
     let file = folder.path().join("training_set.tar");
     let error = Folder::open(&file).map(drop).unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { obstacle: Obstacle::NoFolder(path), .. } if *path == file));
-    // Who may read nothing but what lies below a folder is told of nothing else.
+    assert!(
+        matches!(&error, Error::Unreachable { obstacle: Obstacle::NotAFolder(path), .. } if *path == file)
+    );
+    // A caller who may read only files in another folder learns nothing about this one.
     let below = folder.path().join("below");
     fs::create_dir(&below).unwrap();
     assert!(matches!(Folder::open_below(&file, Some(&below)), Err(Error::Io { .. })));
 }
 
 #[test]
-fn a_files_time_alone_changes_nothing() {
+fn a_new_modification_time_alone_is_no_change() {
     let packed = gzip(RATINGS);
     let both = archive(&[("mv_1.txt", RATINGS), ("mv_2.txt", OTHERS)]);
     for files in [
@@ -430,7 +446,7 @@ fn a_files_time_alone_changes_nothing() {
             let touch = || fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
             touch();
             assert_eq!(read(&survey).unwrap().len(), 3);
-            // What was added since, or is another byte, changes it; behind the end of an archive, nothing is read.
+            // Another byte or an added line is a change. An archive is not read beyond its end.
             let is_archive = name.ends_with(".tar");
             let mut other = bytes.to_vec();
             let at = if is_archive { 512 + RATINGS.len() } else { other.len() } - 5;

@@ -1,4 +1,4 @@
--- evaluate compares a model's predictions with the ratings of a split.
+-- evaluate() compares a model's predictions with the ratings of a split.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT * FROM evaluate();
@@ -7,7 +7,7 @@ SELECT version FROM train_als(factors => 10, iterations => 5);
 SELECT n, round(rmse::numeric, 2) AS rmse, round(mse::numeric, 2) AS mse, round(mae::numeric, 2) AS mae,
        round(mape::numeric) AS mape FROM evaluate();
 
--- The same by hand, from the model's rows: mean + biases + the product of the factors, cut to 1 to 5.
+-- The same by hand, from the model's rows: mean + biases + dot product of the factors, limited to 1 to 5.
 CREATE TEMP VIEW by_hand AS
 SELECT count(*) AS n, avg(error ^ 2) AS mse, avg(abs(error)) AS mae, 100 * avg(abs(error) / rating) AS mape
 FROM (SELECT rating,
@@ -19,17 +19,19 @@ SELECT e.n = h.n AS n, abs(e.mse - h.mse) < 1e-5 AS mse, abs(e.rmse - sqrt(h.mse
        abs(e.mae - h.mae) < 1e-5 AS mae, abs(e.mape - h.mape) < 1e-3 AS mape
 FROM evaluate('als', 'probe') e, by_hand h;
 
--- What training reported is what evaluation finds.
+-- evaluate() finds the same errors that training reported.
 SELECT abs(model.probe_rmse - probe.rmse) < 1e-5 AS probe, abs(model.train_rmse - train.rmse) < 1e-2 AS train,
        probe.n + train.n = everything.n AS all
 FROM model, evaluate() probe, evaluate(split => 'train') train, evaluate(split => 'all') everything;
 
--- Whether it has learned from what it is judged on is said; it is told as a warning where the probe was asked for.
+-- is_trained_on says whether the model was trained on these ratings. If so, evaluating on the probe also gives a
+-- warning.
 SELECT probe.is_trained_on AS probe, train.is_trained_on AS train, everything.is_trained_on AS all
 FROM evaluate() probe, evaluate(split => 'train') train, evaluate(split => 'all') everything;
 SELECT version FROM train_als('cheat', factors => 10, iterations => 5, train_on => 'all');
 SELECT cheat.rmse < honest.rmse AS looks_better, cheat.is_trained_on FROM evaluate('cheat') cheat, evaluate('als') honest;
--- Ratings that became the probe after the training may be among those that it has learned from.
+-- If the probe has changed since the training, the model may have been trained on some of its ratings. That gives a
+-- warning, too.
 BEGIN;
 UPDATE fact_ratings SET is_probe = true WHERE rating_key = (SELECT min(rating_key) FROM fact_ratings WHERE NOT is_probe);
 SELECT n, is_trained_on FROM evaluate('als');

@@ -1,8 +1,8 @@
--- Statistics of the ratings are views; data_quality checks the warehouse.
+-- Statistics of the ratings are views. data_quality() checks the warehouse.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 
--- A warehouse without ratings has no statistics, and nothing wrong.
+-- A warehouse without ratings: the views have no rows, or rows without statistics, and no check fails.
 SELECT * FROM rating_distribution ORDER BY rating;
 SELECT (SELECT count(*) FROM ratings_by_month) AS months, (SELECT count(*) FROM movie_statistics) AS movies,
        (SELECT count(*) FROM customer_statistics) AS customers, (SELECT count(*) FROM normalized_ratings) AS ratings,
@@ -26,7 +26,7 @@ DELETE FROM fact_ratings WHERE rating < 4;
 SELECT * FROM rating_distribution ORDER BY rating;
 ROLLBACK;
 
--- Months run from the first rated in to the last, with those between in which nobody rated.
+-- ratings_by_month has a row for each month from the first rating to the last, also for months without ratings.
 SELECT count(*) AS months, min(first_day), max(first_day), sum(rating_count) AS ratings FROM ratings_by_month;
 SELECT * FROM ratings_by_month WHERE rating_count > 0 OR month = 12 ORDER BY first_day;
 BEGIN;
@@ -40,28 +40,32 @@ SELECT movie_id, title, release_year, rating_count, rating_mean, round(rating_st
 FROM movie_statistics ORDER BY popularity_rank, movie_id;
 SELECT movie_id, stars_1, stars_2, stars_3, stars_4, stars_5 FROM movie_statistics ORDER BY movie_id;
 SELECT * FROM customer_statistics ORDER BY customer_id;
--- The damped mean of the first movie: 12 stars of 3 ratings, and 25 of the mean of all.
+-- The damped mean of movie 1, by hand: its 3 ratings have 12 stars in all, and 25 ratings of the global mean are added.
 SELECT round((12 + 25 * avg(rating)) / (3 + 25), 4) AS by_hand FROM fact_ratings;
 
--- Ratings less what is usual. A customer who gave but one rating, or the same to all, has no deviation: the score is 0.
+-- Ratings with a mean subtracted. If a customer gave one rating only, or always the same one, the standard deviation is
+-- 0, and so is the z-score.
 SELECT customer_id, movie_id, rating, round(minus_global_mean::numeric, 4) AS minus_global, minus_customer_mean,
        minus_movie_mean, z_score, is_probe
 FROM normalized_ratings ORDER BY customer_id, movie_id;
 
--- Damped biases, from the ratings that are not the probe's. Their sum is a prediction.
+-- Damped biases of movies and customers, computed without the probe's ratings. Global mean plus both biases is a
+-- prediction.
 SELECT movie_id, train_count, round(global_mean::numeric, 4) AS global_mean, round(bias::numeric, 6) AS bias
 FROM movie_bias ORDER BY movie_id;
 SELECT customer_id, train_count, round(bias::numeric, 6) AS bias FROM customer_bias ORDER BY customer_id;
 SELECT customer_id, movie_id, rating, round((global_mean + m.bias + c.bias)::numeric, 4) AS prediction
 FROM normalized_ratings JOIN movie_bias m USING (movie_id) JOIN customer_bias c USING (customer_id)
 WHERE is_probe ORDER BY 1;
--- The same by hand: those of movie 1 have 9 stars, customer 7 gave 5 and 1.
+-- The same by hand. Not counting the probe: movie 1 has 2 ratings with 9 stars in all, movie 2 has 2 with 5 stars,
+-- customer 7 gave 5 and 1, and the global mean is 3.8.
 WITH movie (id, bias) AS (VALUES (1, (9 - 2 * 3.8) / (2 + 25)), (2, (5 - 2 * 3.8) / (2 + 25)))
 SELECT round(first.bias, 6) AS movie_1, round(second.bias, 6) AS movie_2,
        round(((5 - 3.8 - first.bias) + (1 - 3.8 - second.bias)) / (2 + 10), 6) AS customer_7
 FROM movie first, movie second WHERE first.id = 1 AND second.id = 2;
 
--- What stands in the dimensions is shown without a look at the ratings; one customer's are found by the index.
+-- A query that needs columns of the dimension alone does not read fact_ratings. The statistics of one customer use the
+-- index on fact_ratings.
 EXPLAIN (costs off) SELECT customer_id, rating_count FROM customer_statistics;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
@@ -69,10 +73,10 @@ EXPLAIN (costs off) SELECT customer_id, rating_stddev FROM customer_statistics W
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 
--- The checks, each with what it counts.
+-- Every check, with the number of rows that it counts.
 SELECT * FROM data_quality();
 
--- What is wrong is found, and nothing else.
+-- Each kind of damage makes its own checks fail, and no others.
 CREATE VIEW trouble AS
 SELECT * FROM data_quality() WHERE status <> 'ok' AND check_name <> 'movies_without_ratings';
 SELECT * FROM trouble;
@@ -82,7 +86,7 @@ ALTER TABLE fact_ratings ALTER is_probe DROP NOT NULL;
 UPDATE fact_ratings SET is_probe = NULL WHERE rating_key = 1;
 SELECT * FROM trouble;
 ROLLBACK;
--- Without the unique index, pairs are counted.
+-- Without the unique index, the check counts duplicate pairs.
 BEGIN;
 ALTER TABLE fact_ratings DROP CONSTRAINT fact_ratings_customer_key_movie_key_key;
 SELECT * FROM data_quality() WHERE check_name = 'duplicates';
@@ -108,7 +112,7 @@ BEGIN;
 UPDATE dim_movie SET release_year = 2004 WHERE movie_key = 1;
 SELECT * FROM trouble;
 ROLLBACK;
--- Keys without their dimension, past the foreign keys.
+-- Keys that are missing in their dimension. (session_replication_role = replica disables the foreign keys.)
 BEGIN;
 SET LOCAL session_replication_role = replica;
 DELETE FROM dim_customer WHERE customer_key = 5;
@@ -129,7 +133,7 @@ SET LOCAL session_replication_role = replica;
 DELETE FROM dim_customer WHERE customer_key = 2;
 SELECT * FROM trouble;
 ROLLBACK;
--- Counts, means and days in the dimensions.
+-- Wrong counts, means, and first and last days in the dimensions.
 BEGIN;
 UPDATE dim_customer SET rating_mean = 3.01 WHERE customer_key = 1;
 UPDATE dim_customer SET last_rated_on = '2005-12-31' WHERE customer_key = 3;
@@ -140,7 +144,7 @@ BEGIN;
 DELETE FROM fact_ratings WHERE rating_key = 7;
 SELECT * FROM trouble;
 ROLLBACK;
--- Movies and customers nobody knows anything of.
+-- A movie without a title, and a customer without ratings and qualifying pairs.
 BEGIN;
 UPDATE dim_movie SET title = NULL WHERE movie_key = 3;
 INSERT INTO dim_customer VALUES (6, 77, 0, NULL, NULL, NULL);
@@ -154,7 +158,7 @@ BEGIN;
 UPDATE fact_ratings SET rating_key = 10 WHERE rating_key = 7;
 SELECT * FROM trouble;
 ROLLBACK;
--- An index that is not valid answers no query, and vouches for nothing.
+-- An invalid index is reported, and is no proof that keys are unique.
 BEGIN;
 UPDATE pg_index SET indisvalid = false
 WHERE indexrelid IN ('fact_ratings_customer_key_movie_key_key'::regclass, 'dim_movie_movie_id_key'::regclass);
@@ -174,7 +178,8 @@ UPDATE load_run SET status = 'loading', finished_at = NULL, rejected = 3;
 SELECT * FROM trouble;
 ROLLBACK;
 
--- Of a set as large as the Prize's, the official counts are compared.
+-- If the warehouse has as many customers and movies as the Prize's data set, its other counts are compared with the
+-- official ones.
 BEGIN;
 SET LOCAL session_replication_role = replica;
 INSERT INTO dim_movie SELECT n, n, 'Movie ' || n, NULL, 0, NULL, NULL, NULL FROM generate_series(5, 17770) AS n;
@@ -186,7 +191,7 @@ SELECT * FROM data_quality() WHERE check_name LIKE 'official%';
 ROLLBACK;
 DROP VIEW trouble;
 
--- Names planted elsewhere mislead nothing.
+-- Objects of the same names in other schemas do not mislead the views and functions.
 CREATE SCHEMA planted;
 CREATE TABLE planted.fact_ratings (LIKE fact_ratings);
 CREATE TABLE planted.dim_customer (LIKE dim_customer);
@@ -202,7 +207,7 @@ RESET search_path;
 DROP TABLE pg_temp.dim_movie;
 DROP SCHEMA planted CASCADE;
 
--- A role with SELECT on the tables sees it all; one without sees nothing.
+-- A role with SELECT on the tables can use all views and checks. A role without it can use none.
 CREATE ROLE regress_analyst;
 SET ROLE regress_analyst;
 SELECT * FROM rating_distribution;
@@ -210,7 +215,7 @@ SELECT * FROM rating_distribution;
 SELECT * FROM data_quality();
 \set VERBOSITY default
 RESET ROLE;
--- The view alone is not enough.
+-- SELECT on the view alone is not enough.
 GRANT SELECT ON rating_distribution TO regress_analyst;
 SET ROLE regress_analyst;
 SELECT * FROM rating_distribution;
@@ -221,7 +226,8 @@ SELECT sum(rating_count) FROM rating_distribution;
 SELECT sum(train_count) FROM customer_bias;
 SELECT check_name, status, value FROM data_quality() WHERE status <> 'ok';
 RESET ROLE;
--- What a policy hides, the views hide, too, and the checks say that they did not see it.
+-- Rows that a row-level security policy hides are hidden in the views, too. data_quality reports that it did not see
+-- all rows.
 ALTER TABLE fact_ratings ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON fact_ratings USING (customer_key = 1);
 SET ROLE regress_analyst;

@@ -1,15 +1,16 @@
--- What holds between an interruption of a load and its end. An index on an expression that fails for some rows interrupts a
--- load at a chosen place.
+-- Interrupted loads: what others may do before such a load is finished, how to finish it, and how to give it up. To
+-- interrupt a load at a chosen place, these tests use an index on an expression that fails for some rows.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 CREATE FUNCTION loaded() RETURNS TABLE (customer_id int, movie_id int, date_key int, rating smallint) LANGUAGE sql AS
     'SELECT customer_id, movie_id, date_key, rating FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)
      ORDER BY 2, 1';
 
--- The first load fills an empty table, and builds the keys when all ratings are in. If it is interrupted before, the ratings
--- are there without keys: nobody may write until it is completed or abandoned.
+-- The first load fills an empty table, and builds the indexes when all ratings are in. If it is interrupted before
+-- that, the ratings are there but their indexes are disabled. Nobody may write until the load is completed or
+-- abandoned.
 CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20040301)));
--- Such an index a failed REINDEX CONCURRENTLY leaves behind. It is not the load's.
+-- A failed REINDEX CONCURRENTLY leaves an index like this one behind. The load must leave it alone.
 CREATE INDEX fact_ratings_pkey_ccnew ON fact_ratings (rating_key);
 SET allow_system_table_mods = on;
 UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'fact_ratings_pkey_ccnew'::regclass;
@@ -29,9 +30,9 @@ INSERT INTO dim_customer VALUES (77, 77, 0);
 DELETE FROM qualifying;
 SET session_replication_role = replica;
 DELETE FROM fact_ratings;
--- Nor may what logical replication applies, which fires triggers for rows alone.
+-- Logical replication may not write either. Its apply worker fires row triggers only.
 BEGIN;
-ALTER TABLE fact_ratings DISABLE TRIGGER refuse_while_keys_are_aside;
+ALTER TABLE fact_ratings DISABLE TRIGGER refuse_while_indexes_are_disabled;
 DELETE FROM fact_ratings;
 ROLLBACK;
 RESET session_replication_role;
@@ -41,7 +42,7 @@ SELECT * FROM train_als(factors => 2);
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
 SELECT check_name, status, value FROM data_quality() WHERE check_name IN ('unfinished_loads', 'invalid_indexes');
 
--- The same call goes on when the cause is gone. The index that is not the load's stays as it was.
+-- When the cause is gone, the same call finishes the load. The index of the failed REINDEX stays as it was.
 DROP INDEX picky;
 SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
 SELECT indexrelid::regclass, indisvalid, indisready FROM pg_index WHERE indrelid = 'fact_ratings'::regclass ORDER BY 1;
@@ -49,7 +50,7 @@ DROP INDEX fact_ratings_pkey_ccnew;
 INSERT INTO fact_ratings SELECT rating_key, customer_key, movie_key, date_key, 1, false FROM fact_ratings WHERE rating_key = 1;
 SELECT version FROM train_als(factors => 2);
 
--- A first load that is given up leaves an empty warehouse.
+-- Giving up a first load leaves an empty warehouse.
 SELECT netflix_reset();
 CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20040301)));
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
@@ -63,16 +64,18 @@ SELECT run_id, status, ratings_loaded, customers, movies FROM netflix_load('/tmp
 SELECT min(rating_key), max(rating_key) FROM fact_ratings;
 SELECT model, version FROM train_als(factors => 2);
 
--- Keys hold all the time while a later load is unfinished, so that others may write. What they write meanwhile is respected.
+-- A later load keeps all indexes in use. So others may write while it is unfinished, and the load respects what they
+-- write.
 CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20051010)));
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
 SELECT status, first_rating_key, rating_keys, is_first FROM load_run JOIN load_inserted USING (run_id) WHERE status = 'loading';
--- One by a key of its own, which the load had planned to use; one with the next key; and a pair that the load has, too.
+-- Three rows of others: one with an explicit key, which the load had planned to use; one with the next key of the
+-- sequence; and one for a customer and movie that are in the load's files, too.
 INSERT INTO fact_ratings SELECT max(rating_key) + 1, 1, 3, 20051231, 1, false FROM fact_ratings RETURNING rating_key;
 INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe) VALUES (2, 3, 20051231, 2, false) RETURNING rating_key;
 INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
 SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie WHERE customer_id = 9 AND movie_id = 5 RETURNING rating_key;
--- And a day is gone that the load needs.
+-- Somebody also deletes a day that the load needs.
 DELETE FROM dim_date WHERE date_key = 20051010;
 SELECT * FROM train_als(factors => 2);
 SELECT n FROM evaluate();
@@ -83,30 +86,32 @@ SELECT * FROM loaded();
 SELECT count(*), count(DISTINCT rating_key) FROM fact_ratings;
 SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
 
--- A later load that is given up takes its own ratings with it, and nothing else.
+-- Giving up a later load deletes the ratings that it inserted, and nothing else.
 CREATE FUNCTION ratings() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM fact_ratings';
 SELECT netflix_reset();
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined');
 SELECT version FROM train_als(factors => 2);
 CREATE TABLE before AS SELECT * FROM loaded();
--- Its ratings are in when its counts cannot be written.
+-- This trigger stops the load when its ratings are in but its counts are not yet written.
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE OF rating_count ON dim_movie FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
 SELECT ratings() > (SELECT count(*) FROM before) AS has_more;
 INSERT INTO fact_ratings (customer_key, movie_key, date_key, rating, is_probe)
 SELECT customer_key, movie_key, 20051231, 1, false FROM dim_customer, dim_movie WHERE customer_id = 2649429 AND movie_id = 1;
--- One of its own that its customer gives again is the load's no more.
+-- A rating that this load inserted, and that its customer has changed since, no longer belongs to the load.
 SELECT action FROM add_rating(7, 1, 1, '2006-06-06');
 DROP TRIGGER refuse ON dim_movie;
 SELECT ratings_removed FROM netflix_load_abandon();
 SELECT check_name, status, value FROM data_quality() WHERE status = 'failed';
--- What somebody else has inserted stays.
+-- Ratings that others inserted stay.
 SELECT * FROM loaded() EXCEPT SELECT * FROM before;
 SELECT count(*) FROM (SELECT * FROM before EXCEPT SELECT * FROM loaded()) AS gone;
 SELECT count(*) FROM recommend(42, 3);
 
--- Who may load may give up a load, and delete no more than that has inserted. Code of others is not run with the owner's rights.
+-- A role that may load may also give up a load. This deletes only the ratings that the load inserted, although the
+-- deletion runs with the owner's rights. If the role has added a trigger, giving up is refused, because the trigger
+-- would run with these rights.
 CREATE ROLE regress_loader;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO regress_loader;
 GRANT INSERT ON dim_date, dim_movie, dim_customer, fact_ratings, qualifying, load_run, load_file, load_unit, load_reject TO regress_loader;
@@ -130,7 +135,8 @@ SELECT ratings_removed FROM netflix_load_abandon();
 DROP OWNED BY regress_loader;
 DROP ROLE regress_loader;
 
--- A load that fills an emptied table again, and is given up, leaves what earlier loads brought.
+-- All ratings were deleted, and a load fills the table again. Giving up this load leaves the movies and factors of
+-- earlier loads in place.
 DELETE FROM fact_ratings;
 CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20040301)));
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
@@ -138,7 +144,7 @@ SELECT ratings_removed FROM netflix_load_abandon();
 SELECT (SELECT count(*) FROM dim_movie) > 0 AS movies, (SELECT count(*) FROM movie_factors) > 0 AS factors;
 DROP INDEX picky;
 
--- What else stands in the way of a load is told, too. A failed ANALYZE leaves a load completed.
+-- Other things that get in the way of a load. If ANALYZE fails, the load is completed all the same.
 SELECT netflix_reset();
 CREATE FUNCTION once(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     $$ BEGIN IF current_setting('test.fails', true) = 'yes' THEN RAISE 'not analyzed'; END IF; RETURN $1; END $$;
@@ -148,7 +154,7 @@ SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
 SELECT status FROM load_run;
 RESET test.fails;
 DROP INDEX picky;
--- It commits as it goes, and so must be called by itself.
+-- A load commits as it goes. So it must be a statement of its own.
 DO $$ BEGIN PERFORM netflix_load('/tmp/netflix_rec_test/fixtures/more'); END $$;
 CREATE FUNCTION nightly() RETURNS text LANGUAGE plpgsql AS
     $$ DECLARE said record; BEGIN FOR said IN SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more') LOOP RETURN said.status; END LOOP; END $$;
@@ -156,13 +162,13 @@ SELECT nightly();
 CREATE TABLE kept AS SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
 PREPARE load AS SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
 EXECUTE load;
--- Ratings that are deleted while a load is interrupted are missed.
+-- If somebody deletes ratings of an interrupted load, the load is completed with a warning.
 CREATE TRIGGER refuse BEFORE UPDATE OF rating_count ON dim_movie FOR EACH ROW EXECUTE FUNCTION refuse();
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
 DELETE FROM fact_ratings WHERE rating_key IN (SELECT max(rating_key) - n FROM fact_ratings, generate_series(0, 2) AS n GROUP BY n);
 DROP TRIGGER refuse ON dim_movie;
 SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/layouts/combined', 1);
--- So are customers.
+-- If somebody deletes a customer that an interrupted load needs, the load cannot be completed.
 SELECT netflix_reset();
 SELECT status FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny', 1);
 CREATE INDEX picky ON fact_ratings ((1 / (date_key - 20051010)));
@@ -171,11 +177,11 @@ DROP INDEX picky;
 DELETE FROM dim_customer WHERE customer_id = 9;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
 SELECT ratings_removed FROM netflix_load_abandon();
--- A key never comes again.
+-- The key of the deleted customer is not used again.
 SELECT status, ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', 1);
 SELECT customer_key, customer_id FROM dim_customer ORDER BY 1;
 
--- Where sequences lag behind their tables, as after logical replication, nothing fails.
+-- A sequence may be behind its table, for example after logical replication. Training and loading work all the same.
 SELECT setval('load_run_run_id_seq', 1), setval('model_model_id_seq', 1, false), setval('fact_ratings_rating_key_seq', 1),
        setval('model_deployment_deployment_id_seq', 1, false);
 SELECT version FROM train_als(factors => 2);

@@ -1,4 +1,4 @@
--- What netflix_load says to what can go wrong, with the SQLSTATE of each kind of mistake.
+-- Mistakes in a call of netflix_load, or in the files: the message for each, and the SQLSTATE of each kind.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 -- A first load needs ratings.
@@ -6,7 +6,8 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/norating');
 \echo :SQLSTATE
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 
--- The path: missing, not there, not absolute, a file, a folder without files, without ratings, with packed files.
+-- The path is NULL, does not exist, is not absolute, or is a file. The folder is empty, or its archive is no tar
+-- archive.
 SELECT * FROM netflix_load(NULL);
 \! psql -X -d regress -c "SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/nowhere')" 2>&1 | sed "s/user \"$(stat -c %U /tmp/netflix_rec_test)\"/user \"USER\"/"
 SELECT * FROM netflix_load('data');
@@ -18,33 +19,33 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/empty');
 \echo :SQLSTATE
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/packed');
 
--- A file that the server's user may not read.
+-- The server's user has no permission to read a file.
 \! psql -X -d regress -c "SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/unreadable')" 2>&1 | sed "s/user \"$(stat -c %U /tmp/netflix_rec_test)\"/user \"USER\"/"
 
--- Binary junk is refused as soon as there is too much of it.
+-- A binary file is refused as soon as more than max_rejects lines of it cannot be used.
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => 10);
 \echo :SQLSTATE
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/endless');
 \echo :SQLSTATE
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/junk', max_rejects => -1);
 
--- Lines that cannot be used are counted and listed; good lines beside them are loaded.
+-- Lines that cannot be used are counted and listed. The good lines between them are loaded.
 SELECT ratings_read, ratings_loaded, duplicates, rejected, customers, movies
 FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes');
 SELECT replace(path, '/tmp/netflix_rec_test/fixtures/', '') AS file, line, left(text, 30) AS text, reason
 FROM load_reject JOIN load_file USING (run_id, file_no) ORDER BY reject_no;
 SELECT customer_id, movie_id, rating FROM fact_ratings
 JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) ORDER BY rating_key;
--- The movie whose title could not be read is there without one.
+-- The titles file's line for movie 2 could not be used. The movie is loaded without a title.
 SELECT movie_id, title FROM dim_movie ORDER BY movie_id;
 
--- With fewer allowed, the load stops and nothing is lost that was there.
+-- With fewer rejects allowed the load stops. The ratings that were there before are all kept.
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes', max_rejects => 3);
 SELECT count(*) FROM fact_ratings;
 SELECT rejected FROM netflix_load('/tmp/netflix_rec_test/fixtures/mistakes', max_rejects => NULL);
 SELECT count(*) FROM load_reject WHERE run_id = (SELECT max(run_id) FROM load_run);
 
--- Only roles that may read the server's files may load, and only into tables they may write.
+-- A role needs the privilege to read the server's files, and privileges to write the tables.
 CREATE ROLE regress_loader;
 SET ROLE regress_loader;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
@@ -60,7 +61,7 @@ GRANT DELETE ON load_unit TO regress_loader;
 SET ROLE regress_loader;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
--- What is new is loaded, too; only ANALYZE is the owner's.
+-- This role loads new ratings, too. But it may not ANALYZE the tables afterwards: their owner must do that.
 DELETE FROM fact_ratings WHERE rating_key = 7;
 SET client_min_messages = notice;
 SET ROLE regress_loader;
@@ -73,7 +74,7 @@ SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 RESET ROLE;
 ALTER TABLE fact_ratings DISABLE ROW LEVEL SECURITY;
 
--- A load writes, and must see what others have committed.
+-- A load writes, and it must see what other transactions have committed. So it refuses READ ONLY and REPEATABLE READ.
 BEGIN READ ONLY;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ROLLBACK;
@@ -81,7 +82,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ROLLBACK;
 
--- One load at a time. (The lock is what a load in another session would hold.)
+-- Only one load can run at a time. (The other session holds the lock that a load there would hold.)
 CREATE EXTENSION dblink;
 SELECT dblink_connect('other', format('host=%s port=%s user=postgres dbname=%I',
   current_setting('unix_socket_directories'), current_setting('port'), current_database()));
@@ -94,21 +95,21 @@ SELECT dblink_exec('other', 'COMMIT');
 SELECT dblink_disconnect('other');
 DROP EXTENSION dblink;
 
--- A table that somebody changed is neither misread nor written askew.
+-- If somebody has changed a table's columns, the load refuses to read or write the table.
 ALTER TABLE fact_ratings ALTER COLUMN movie_key DROP NOT NULL;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 ALTER TABLE fact_ratings ALTER COLUMN movie_key SET NOT NULL;
 ALTER TABLE fact_ratings ADD COLUMN weight real NOT NULL DEFAULT 1;
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 \echo :SQLSTATE
--- A column that can be NULL is nobody's trouble.
+-- An added column is no obstacle if it may be NULL.
 ALTER TABLE fact_ratings DROP COLUMN weight;
 ALTER TABLE fact_ratings ADD COLUMN note text;
 SELECT ratings_loaded, duplicates FROM netflix_load('/tmp/netflix_rec_test/fixtures/more');
 SELECT rating_key, rating, note FROM fact_ratings ORDER BY rating_key DESC LIMIT 1;
 
--- A statement that takes too long is stopped, whatever the load is at. What is left to do is done by the same call; no
--- other load begins before.
+-- A statement timeout stops a load in any phase. The same call then finishes the load. Until then, no other load can
+-- begin.
 DROP EXTENSION netflix_rec;
 CREATE EXTENSION netflix_rec;
 SET statement_timeout = '20ms';
@@ -125,7 +126,7 @@ DROP OWNED BY regress_loader;
 REVOKE pg_read_server_files FROM regress_loader;
 DROP ROLE regress_loader;
 
--- Text is stored as UTF-8.
+-- The database must store text as UTF-8.
 CREATE DATABASE regress_latin1 ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C';
 \c regress_latin1
 CREATE EXTENSION netflix_rec;

@@ -1,4 +1,4 @@
--- ratings_load takes ratings from any query that gives customer_id, movie_id, rating and rated_on.
+-- ratings_load loads ratings from any query with the columns customer_id, movie_id, rating and rated_on.
 CREATE EXTENSION netflix_rec;
 CREATE TABLE votes (customer_id int, movie_id int, rating numeric, rated_on timestamp);
 INSERT INTO votes VALUES (7, 1, 5, '2004-02-29'), (42, 1, 3, '2005-09-06'), (1000, 3, 2, '2005-12-31'), (42, 3, 4, '2005-09-07');
@@ -11,8 +11,8 @@ SELECT customer_id, rating_count, rating_mean, first_rated_on, last_rated_on FRO
 SELECT movie_id, title, rating_count, rating_mean, first_rated_on, last_rated_on FROM dim_movie ORDER BY 1;
 SELECT count(*), min(date), max(date) FROM dim_date;
 
--- It goes through the same checks as a file. What cannot be used is listed with the number of its row, and so is a
--- second rating that says otherwise than the first.
+-- The ratings go through the same checks as those of a file. A row that cannot be used is listed with its number. So is
+-- a second, different rating for the same customer and movie.
 SELECT ratings_read, ratings_loaded, duplicates, rejected FROM ratings_load($$
     SELECT * FROM votes
     UNION ALL VALUES (42, 1, 4, '2005-09-06'::timestamp), (42, 2, 3.5, '2005-09-06'), (0, 1, 3, '2005-09-06'), (42, NULL, 3, '2005-09-06'),
@@ -26,13 +26,14 @@ SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes', max_rejects => 0)
 SELECT * FROM ratings_load('SELECT 0 AS customer_id, movie_id, rating, rated_on FROM votes', max_rejects => 2);
 \echo :SQLSTATE
 
--- Any statement that selects: with a comment at its end, in one word, over VALUES, of a table; and columns that it has beside.
+-- Any SELECT statement works: without spaces, TABLE with a comment at the end, WITH, and with more columns than needed.
 BEGIN;
 SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('SELECT*FROM(VALUES(51,1,2,date''2005-01-01''))AS v(customer_id,movie_id,rating,rated_on)');
 SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('TABLE votes; -- all of them');
 SELECT ratings_read, ratings_loaded, duplicates FROM ratings_load('WITH v AS (SELECT * FROM votes) SELECT rated_on, rating, now() AS at, movie_id, customer_id FROM v');
 ROLLBACK;
--- Whatever the columns' types: a number is the whole number that it is, or no id; a day is a day, and text is yyyy-mm-dd.
+-- The columns may have any type that makes sense. An id must be a whole number, a date has the form yyyy-mm-dd if it is
+-- text, and the session's DateStyle and TimeZone make no difference.
 BEGIN;
 SET LOCAL DateStyle = 'SQL, DMY';
 SET LOCAL TimeZone = 'Pacific/Kiritimati';
@@ -47,7 +48,7 @@ SELECT ratings_loaded, rejected FROM ratings_load($$SELECT 7.5 AS customer_id, 1
 SELECT line, text, reason FROM load_reject JOIN load_run USING (run_id) WHERE started_at >= now() ORDER BY run_id, reject_no;
 SELECT customer_id, movie_id, rating, date_key FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key) WHERE customer_id >= 60 AND customer_id <> 1000 ORDER BY 1;
 ROLLBACK;
--- A fifth column may say which ratings are the probe.
+-- An optional column is_probe says which ratings are the probe's.
 BEGIN;
 SELECT ratings_loaded, probe_pairs FROM ratings_load($$SELECT customer_id + 100 AS customer_id, movie_id, rating, rated_on, nullif(movie_id = 3, false) AS is_probe FROM votes$$);
 SELECT ratings_loaded, duplicates, probe_pairs FROM ratings_load($$SELECT customer_id + 100 AS customer_id, movie_id, rating, rated_on, true AS is_probe FROM votes$$);
@@ -59,7 +60,8 @@ SELECT netflix_reset();
 SELECT ratings_loaded, probe_pairs FROM ratings_load($$SELECT *, movie_id = 3 AS is_probe FROM votes$$);
 SELECT count(*) FILTER (WHERE is_probe) AS probe FROM fact_ratings;
 ROLLBACK;
--- Ratings on another scale are told once, before anything is loaded, with what converts them; some that are off it are listed.
+-- If the ratings are on another scale, the load stops before it writes anything, and the hint has a query that converts
+-- them. If only a few are not on the scale, these are listed as rejected.
 SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 10 / 2.0 + 0.5 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 5000) g');
 SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 11 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 30) g', max_rejects => NULL);
 SELECT ratings_load('SELECT g AS customer_id, 1 AS movie_id, g % 101 AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 500) g');
@@ -68,7 +70,7 @@ SELECT ratings_loaded, rejected FROM ratings_load('SELECT g + 5000 AS customer_i
 SELECT ratings_loaded, rejected FROM ratings_load('SELECT g + 6000 AS customer_id, 1 AS movie_id, CASE WHEN g <= 9 THEN 4.5 ELSE 4 END AS rating, date ''2005-01-01'' AS rated_on FROM generate_series(1, 50) g');
 ROLLBACK;
 
--- It is part of the caller's transaction, and sees what that has done.
+-- ratings_load is part of the caller's transaction, and sees what this transaction has written.
 BEGIN;
 INSERT INTO votes VALUES (43, 1, 3, '2005-09-06');
 SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes');
@@ -76,7 +78,7 @@ SELECT count(*) FROM fact_ratings;
 ROLLBACK;
 SELECT count(*) FROM fact_ratings;
 
--- It mixes with files.
+-- Ratings from queries and ratings from files can be mixed.
 SET client_min_messages = warning;
 SELECT ratings_read, ratings_loaded, duplicates, rejected FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT ratings_read, ratings_loaded, duplicates, rejected FROM ratings_load('SELECT * FROM votes');
@@ -94,7 +96,7 @@ SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on, rati
 SELECT * FROM ratings_load('SELECT * FORM votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, rated_on
 FROM votes JOIN nowhere USING (movie_id)');
--- Whoever catches it has caught all of it: the next error is its own.
+-- If the caller catches the error of the query, its position is gone, too: the next error has a context of its own.
 DO $$ BEGIN PERFORM ratings_load('SELECT * FORM votes'); EXCEPTION WHEN syntax_error THEN PERFORM 1 / (SELECT count(*) FROM votes WHERE false); END $$;
 SELECT * FROM ratings_load('SELECT ARRAY[customer_id] AS customer_id, movie_id, rating, rated_on FROM votes');
 SELECT * FROM ratings_load('SELECT customer_id, movie_id, rating, 20051231 AS rated_on FROM votes');
@@ -108,7 +110,8 @@ SELECT * FROM ratings_load('DELETE FROM votes RETURNING *');
 SELECT * FROM ratings_load('SELECT * FROM votes', max_rejects => -1);
 SELECT count(*) FROM votes;
 
--- The query runs with the caller's search_path and privileges; the load itself is misled by neither.
+-- The query runs with the caller's search_path and privileges. The load itself uses the extension's tables under any
+-- search_path.
 CREATE SCHEMA planted;
 CREATE TABLE planted.votes AS SELECT 77 AS customer_id, 1 AS movie_id, 2 AS rating, date '2005-01-01' AS rated_on;
 CREATE TABLE planted.fact_ratings (LIKE fact_ratings);

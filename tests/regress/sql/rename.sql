@@ -1,18 +1,20 @@
--- The schema that the extension was created in may be renamed: nothing in it remembers the old name, which anybody may take then.
+-- The extension's schema may be renamed. No object of the extension remembers the old name, so nobody can mislead it by
+-- creating a schema of that name.
 CREATE SCHEMA before_rename;
 CREATE EXTENSION netflix_rec SCHEMA before_rename;
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM before_rename.netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT version FROM before_rename.train_als(factors => 2);
--- What a session has planned once, it plans anew.
+-- The session caches plans. It must make them anew after the renaming.
 SELECT count(*) FROM before_rename.recommend(42, 1);
 SELECT count(*) FROM before_rename.data_quality();
 ALTER SCHEMA before_rename RENAME TO warehouse;
 
--- No function's text has the name: a text is parsed at each call, what is parsed once is bound to the objects themselves.
+-- No function's text has the schema's name in it. (Such a text is parsed at each call. A body that was parsed at CREATE
+-- FUNCTION refers to the objects themselves.)
 SELECT proname FROM pg_proc WHERE pronamespace = 'warehouse'::regnamespace AND prosrc LIKE '%before_rename%';
 
--- Somebody takes the old name, and waits there for a superuser.
+-- Another role creates a schema of the old name, with traps for a superuser.
 CREATE ROLE regress_intruder;
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_intruder', current_database()); END $$;
 SET ROLE regress_intruder;
@@ -21,7 +23,8 @@ DO $$
 DECLARE
     twin record;
 BEGIN
-    -- A trap in place of each function, with arguments and results of the same types, and an empty table in place of each table and view.
+    -- A trap in place of each function, with the same types of arguments and result, and an empty table in place of
+    -- each table and view.
     FOR twin IN SELECT p.proname, oidvectortypes(p.proargtypes) AS arguments, pg_get_function_result(p.oid) AS result
                 FROM pg_proc p WHERE p.pronamespace = 'warehouse'::regnamespace AND p.prorettype <> 'internal'::regtype LOOP
         EXECUTE format('CREATE FUNCTION before_rename.%I(%s) RETURNS %s LANGUAGE plpgsql AS $trap$ BEGIN RAISE ''trapped, as %%'', current_user; END $trap$',
@@ -38,7 +41,7 @@ SELECT count(*) > 30 AS functions FROM pg_proc WHERE pronamespace = 'before_rena
 SELECT * FROM before_rename.singular_values('als');
 RESET ROLE;
 
--- Everything works under the new name, and the traps are not sprung.
+-- Everything works under the new name, and no trap is called.
 SELECT ratings_loaded FROM warehouse.netflix_load('/tmp/netflix_rec_test/fixtures/more');
 SELECT ratings_loaded FROM warehouse.ratings_load('SELECT 7 AS customer_id, 3 AS movie_id, 4 AS rating, date ''2005-12-31'' AS rated_on');
 SELECT count(*) FROM warehouse.netflix_progress;

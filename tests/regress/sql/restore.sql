@@ -1,5 +1,5 @@
--- netflix_restore_begin puts away all keys and foreign keys, so that pg_restore can copy rows in any order, and in parallel;
--- netflix_restore_end builds them.
+-- netflix_restore_begin drops all keys and foreign keys, so that pg_restore can load rows in any order and in parallel.
+-- netflix_restore_end adds them again.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 CREATE VIEW constraints AS
@@ -9,21 +9,21 @@ CREATE TABLE before AS SELECT * FROM constraints;
 SELECT netflix_restore_begin();
 SELECT count(*) FROM constraints;
 SELECT table_name, constraint_name FROM restore_constraint ORDER BY place LIMIT 3;
--- Twice is once.
+-- A second call changes nothing.
 SELECT netflix_restore_begin();
 
--- Meanwhile, what needs the whole says so.
+-- Until the end of the restore, loading and training are refused.
 SELECT * FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT * FROM train_als(factors => 2);
 SELECT * FROM add_rating(7, 1, 5, '2005-01-01');
 SELECT * FROM refresh_customer(7);
 SELECT * FROM ratings_load('SELECT 7 AS customer_id, 1 AS movie_id, 5 AS rating, date ''2005-01-01'' AS rated_on');
 SELECT * FROM netflix_load_abandon();
--- What is put away can be nothing but keys and foreign keys.
+-- restore_constraint can hold nothing but keys and foreign keys.
 UPDATE restore_constraint SET definition = 'CHECK (pg_sleep(1) IS NULL)';
 UPDATE restore_constraint SET definition = definition || '; DROP TABLE model';
 
--- Rows come in any order. One that breaks a key is told at the end, and all stays as it was.
+-- Rows may come in any order. If one violates a key, netflix_restore_end fails, and the restore stays unfinished.
 INSERT INTO fact_ratings VALUES (1, 1, 1, 20050101, 5, false);
 SELECT netflix_restore_end();
 SELECT count(*) > 0 AS still_restoring FROM restore_constraint;

@@ -1,4 +1,5 @@
--- Names planted in the search_path, or in the extension's own schema, mislead no function.
+-- Privileges, row-level security, and objects of the same names in other schemas. First: such objects, also in the
+-- extension's own schema, mislead no function.
 CREATE SCHEMA warehouse;
 CREATE FUNCTION warehouse.unnest(int[]) RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
 CREATE FUNCTION warehouse.times(bigint, float8) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
@@ -14,7 +15,7 @@ CREATE OPERATOR warehouse.> (LEFTARG = numeric, RIGHTARG = int, FUNCTION = wareh
 CREATE FUNCTION warehouse.over(float8, bigint) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RAISE 'misled'; END $$;
 CREATE OPERATOR warehouse./ (LEFTARG = float8, RIGHTARG = bigint, FUNCTION = warehouse.over);
 CREATE EXTENSION netflix_rec SCHEMA warehouse;
--- No view goes by an operator that is not PostgreSQL's own.
+-- No view uses an operator that is not PostgreSQL's own.
 SELECT viewname FROM pg_views WHERE schemaname = 'warehouse' AND definition LIKE '%OPERATOR(%' ORDER BY 1;
 CREATE SCHEMA planted;
 CREATE TABLE planted.fact_ratings (rating_key bigint, customer_key int, movie_key int, date_key int, rating smallint, is_probe bool);
@@ -50,7 +51,7 @@ RESET search_path;
 SELECT count(*) FROM planted.fact_ratings;
 DROP TABLE pg_temp.model, pg_temp.dim_movie;
 
--- A role with SELECT may ask, and one with INSERT and UPDATE on the models' tables may train.
+-- A role with SELECT may get recommendations. A role that also has INSERT and UPDATE on the tables of models may train.
 CREATE ROLE regress_analyst;
 SET ROLE regress_analyst;
 SELECT * FROM warehouse.recommend(42);
@@ -73,7 +74,7 @@ SELECT version FROM warehouse.train_als(factors => 2);
 RESET ROLE;
 SELECT version, trained_by FROM warehouse.model ORDER BY version;
 
--- Rows that a policy hides are not read past it.
+-- Training and evaluation are refused if a policy hides rows from the role.
 ALTER TABLE warehouse.fact_ratings ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON warehouse.fact_ratings USING (customer_key = 1);
 SET ROLE regress_analyst;
@@ -88,7 +89,8 @@ SELECT * FROM warehouse.train_als(factors => 2);
 SELECT * FROM warehouse.evaluate();
 RESET ROLE;
 
--- Customers that it hides are nobody to the role; lists for all are refused, as they would be of a part.
+-- For this role, a customer that a policy hides is not in the data. Lists for all customers are refused, because they
+-- would be incomplete.
 SELECT warehouse.deploy_model('als', 1) IS NOT NULL AS deployed;
 SET ROLE regress_analyst;
 SELECT count(*) FROM warehouse.recommend(42, 1);
@@ -96,7 +98,7 @@ SELECT * FROM warehouse.recommend_all(1);
 SELECT * FROM warehouse.recommend_users(1);
 RESET ROLE;
 ALTER TABLE warehouse.dim_customer DISABLE ROW LEVEL SECURITY;
--- Ratings that it hides are not known as seen, and explain nothing.
+-- Ratings that a policy hides do not count as seen, and do not explain a prediction.
 SELECT count(*) AS unseen FROM warehouse.recommend(1000, 10);
 SELECT count(*) FILTER (WHERE rating IS NOT NULL) AS ratings FROM warehouse.explain(1000, 2);
 ALTER TABLE warehouse.fact_ratings ENABLE ROW LEVEL SECURITY;
@@ -106,7 +108,7 @@ SELECT customer_id, count(*) AS unseen FROM warehouse.recommend_all(10) GROUP BY
 SELECT count(*) FILTER (WHERE rating IS NOT NULL) AS ratings FROM warehouse.explain(1000, 2);
 RESET ROLE;
 ALTER TABLE warehouse.fact_ratings DISABLE ROW LEVEL SECURITY;
--- What a session keeps is for those alone who may read it.
+-- The session caches the model's factors. A role without SELECT on them gets no answer from the cache.
 SET ROLE regress_analyst;
 SELECT count(*) FROM warehouse.recommend(42, 1);
 RESET ROLE;
@@ -117,7 +119,8 @@ RESET ROLE;
 DROP OWNED BY regress_analyst;
 DROP ROLE regress_analyst;
 
--- The roles that grants.sql makes: one asks, one trains and manages models.
+-- The roles that grants.sql creates: netflix_reader gets recommendations, netflix_trainer also trains and manages
+-- models, netflix_loader also loads.
 \getenv folder PG_ABS_SRCDIR
 \set grants :folder '/../../sql/grants.sql'
 \set schema warehouse

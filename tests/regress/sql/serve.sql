@@ -1,4 +1,5 @@
--- What a model answers beside recommend: filters, somebody new, everybody at once, what is like what, and why.
+-- What a model answers: lists with filters, for new customers and for all customers; similar movies and customers;
+-- explanations.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/million');
@@ -7,7 +8,7 @@ SELECT version FROM train_bpmf(factors => 3, burn_in => 2, samples => 4, links =
 SELECT version FROM train_baseline();
 SET netflix_rec.default_model = 'als';
 
--- A hundred customers, and by hand what each would think of every movie.
+-- A hundred customers, and their scores for all movies, computed by hand.
 CREATE TEMP TABLE hundred AS
 SELECT customer_id, customer_key FROM dim_customer JOIN customer_factors USING (customer_key)
 WHERE model_id = model_id('als') ORDER BY md5(customer_id::text) LIMIT 100;
@@ -23,8 +24,8 @@ JOIN dim_movie d USING (movie_key) LEFT JOIN fact_ratings f ON f.customer_key = 
 WHERE model_id = model_id('als');
 CREATE INDEX ON by_hand (customer_id, movie_id);
 ANALYZE by_hand;
--- Whether each list holds, rank for rank, movies as good as the best by hand: a rank may be a neighbour's where two scores
--- differ by less than rounding.
+-- Compares the lists with those by hand, rank by rank. The score at each rank must be the same. The movie may differ,
+-- because two scores may differ by less than the rounding error.
 CREATE FUNCTION pg_temp.agree(call text, condition text) RETURNS TABLE (lists bigint, as_by_hand bool) LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format('
@@ -47,30 +48,31 @@ SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1980, max_year =
 SELECT * FROM pg_temp.agree('recommend(customer_id, min_ratings => 400)', 'NOT is_seen AND rating_count >= 400');
 SELECT array_agg(movie_id) AS favourites FROM (SELECT movie_id FROM by_hand GROUP BY 1 ORDER BY sum(score) DESC LIMIT 20) f \gset
 SELECT * FROM pg_temp.agree(format('recommend(customer_id, exclude_movie_ids => %L)', :'favourites'), format('NOT is_seen AND NOT movie_id = ANY (%L::int[])', :'favourites'));
--- Of the best, few pass or none; and a list that is long.
+-- Filters that pass few or none of the best movies, and a long list.
 SELECT * FROM pg_temp.agree('recommend(customer_id, min_year => 1975, max_year => 1975, min_ratings => 50)', 'NOT is_seen AND release_year = 1975 AND rating_count >= 50');
 SELECT count(*) = 150 AS long, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM by_hand b WHERE b.movie_id = r.movie_id AND b.release_year >= 1990)) AS too_old, count(DISTINCT rank) = max(rank) AS each_rank
 FROM recommend((SELECT customer_id FROM hundred LIMIT 1), 150, min_year => 1990) r;
--- Ten, if it is not said how many; and an id that is no movie's makes no difference.
+-- Without n there are ten rows. An excluded id that no movie has changes nothing.
 SELECT count(*) FROM recommend((SELECT customer_id FROM hundred LIMIT 1), NULL);
 SELECT count(*) AS different FROM (
     SELECT h.customer_id, r.* FROM hundred h, LATERAL recommend(h.customer_id) r
     EXCEPT SELECT h.customer_id, r.* FROM hundred h, LATERAL recommend(h.customer_id, exclude_movie_ids => '{99999999}') r
 ) d;
--- Filters that nothing passes.
+-- A filter that no movie passes.
 SELECT count(*) FROM recommend((SELECT customer_id FROM hundred LIMIT 1), min_year => 2100);
--- They hold for what all like best, too.
+-- Filters also apply to the list for an unknown customer. An excluded id must not be NULL.
 SELECT count(*), min(release_year) >= 1990 AS recent FROM recommend(0, 5, min_year => 1990);
 SELECT * FROM recommend(1, exclude_movie_ids => ARRAY[1, NULL]);
 
--- For everybody at once: the same lists, to the last digit.
+-- For all customers in one call: the same lists, with bit-identical predictions.
 SELECT count(*) = 10 * (SELECT count(*) FROM dim_customer) AS ten_for_each, count(DISTINCT customer_id) = (SELECT count(*) FROM dim_customer) AS each_once
 FROM recommend_all();
 SELECT count(*) AS different FROM (
     SELECT a.* FROM hundred h JOIN recommend_all(5) a USING (customer_id)
     EXCEPT SELECT customer_id, r.rank, r.movie_id, r.title, r.release_year, r.predicted_rating, r.source FROM hundred h, LATERAL recommend(customer_id, 5) r
 ) d;
--- For some, each once, in the order they are given; one who is not in the data gets what all like best, NULL gets nothing.
+-- For some customers: each is listed once, in the given order. An unknown customer gets the movies with the highest
+-- biases, a NULL gets nothing.
 SELECT array_agg(customer_id) AS some FROM (SELECT customer_id FROM hundred LIMIT 3) s \gset
 SELECT count(*) AS different FROM (
     SELECT a.* FROM recommend_all(5, customer_ids => :'some'::int[] || 0 || NULL::int, min_year => 1980) a
@@ -78,22 +80,23 @@ SELECT count(*) AS different FROM (
     FROM unnest(:'some'::int[] || 0) c, LATERAL recommend(c, 5, min_year => 1980) r
 ) d;
 SELECT count(*), count(DISTINCT customer_id) FROM recommend_all(customer_ids => :'some'::int[] || 0 || NULL::int || :'some'::int[], n => 5);
--- Nobody is nobody, however that is said.
+-- No customers give no rows, however the call says so.
 SELECT count(*) FROM recommend_all(customer_ids => '{}');
 SELECT count(*) FROM recommend_all(customer_ids => NULL);
 SELECT count(*) FROM recommend_all(customer_ids => (SELECT array_agg(customer_id) FROM dim_customer WHERE customer_id < 0), n => 5);
 SELECT * FROM recommend_all(0);
--- It is made as it is asked for: this ends early.
+-- Rows are computed when they are fetched. So this query ends early.
 SELECT (recommend_all(1)).rank LIMIT 3;
 
--- Somebody who is not in the data, by ratings of some movies: as a customer who gave the same.
+-- recommend_for folds in somebody who is not in the data, from ratings of some movies. The list is that of a customer
+-- who gave the same ratings.
 SELECT customer_id AS customer, customer_key FROM hundred LIMIT 1 \gset
 SELECT array_agg(movie_id ORDER BY movie_id) AS movies, array_agg(rating ORDER BY movie_id) AS stars
 FROM fact_ratings JOIN dim_movie USING (movie_key) WHERE customer_key = :customer_key AND NOT is_probe \gset
 SELECT count(*) AS listed, count(f.movie_id) AS as_the_customer, bool_and(abs(r.predicted_rating - f.predicted_rating) < 1e-4) AS same_rating
 FROM recommend(:customer, 8, remove_seen => false) r LEFT JOIN recommend_for(:'movies', :'stars', 8, remove_seen => false) f USING (movie_id);
 SELECT count(*) FILTER (WHERE movie_id = ANY (:'movies'::int[])) AS rated FROM recommend_for(:'movies', :'stars', 1000000);
--- Who rated nothing is like the mean of all.
+-- Without ratings, the list is that of an average customer.
 SELECT count(*), min(release_year) >= 1990 AS recent FROM recommend_for('{}', '{}', 4, min_year => 1990);
 SELECT * FROM recommend_for(NULL, NULL);
 SELECT * FROM recommend_for(ARRAY[1, 2], ARRAY[5]);
@@ -103,29 +106,36 @@ SELECT * FROM recommend_for(ARRAY[1], ARRAY['NaN'::real]);
 SELECT * FROM recommend_for(ARRAY[1, NULL], ARRAY[5, 4]);
 SELECT * FROM recommend_for(ARRAY[1], ARRAY[NULL::real]);
 SELECT * FROM recommend_for(ARRAY[99999999], ARRAY[5]);
--- A Bayesian model finds somebody, too: the same at each call, and no film that was rated.
+-- A Bayesian model folds in, too. The answer is the same at each call, and lists no rated movie.
 CREATE TEMP TABLE bayesian AS SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf');
 SELECT count(*), bool_and(movie_id NOT IN (1, 2)) AS unrated FROM bayesian;
 SELECT count(*) FROM (TABLE pg_temp.bayesian EXCEPT SELECT movie_id, predicted_rating FROM recommend_for(ARRAY[1, 2], ARRAY[5, 1], 10, 'bpmf')) d;
--- But not one that was trained before it kept what it expects of every customer.
+-- It cannot fold in without the prior of its customers, which training stores.
 BEGIN;
 UPDATE model SET prior = NULL WHERE name = 'bpmf';
 SELECT * FROM recommend_for(ARRAY[1], ARRAY[5], model => 'bpmf');
 ROLLBACK;
 
--- A customer found anew from the ratings it was trained on has the factors it was trained to.
+-- refresh_customer folds a customer in. From the ratings of the training, the result is the trained factors.
 CREATE TEMP TABLE trained AS SELECT customer_id, bias, factors FROM hundred JOIN customer_factors USING (customer_key) WHERE model_id = model_id('als');
 SELECT count(*), bool_and(r.ratings > 0) AS with_ratings FROM trained t, LATERAL refresh_customer(t.customer_id) r;
 SELECT max(greatest(abs(c.bias - t.bias), (SELECT max(abs(a - b)) FROM unnest(c.factors, t.factors) AS pair (a, b)))) < 1e-4 AS as_trained
 FROM trained t JOIN hundred USING (customer_id) JOIN customer_factors c USING (customer_key) WHERE model_id = model_id('als');
--- One who came after the training is known from then on, and forgotten when the ratings are gone.
+-- A customer who came after the training gets factors, and loses them when the ratings are gone.
 INSERT INTO dim_customer VALUES ((SELECT max(customer_key) + 1 FROM dim_customer), 2649430, 0) RETURNING customer_key AS new_key \gset
 SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
 INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + n, :new_key, n, (SELECT min(date_key) FROM dim_date), 1 + n % 5, false FROM generate_series(1, 40) n;
 SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
--- By the trigger of the manual each rating that comes is heard of at once; and kept where there is no model to tell.
+-- Another model folds the same customer in at each call. If it cannot, because its prior is missing, only popularity counts.
+SELECT DISTINCT source FROM recommend(2649430, 5, 'bpmf');
+BEGIN;
+UPDATE model SET prior = NULL WHERE name = 'bpmf';
+SELECT DISTINCT source FROM recommend(2649430, 5, 'bpmf');
+ROLLBACK;
+-- The trigger of the manual calls refresh_customer for each new rating. The rating is also kept if no model can be
+-- refreshed.
 CREATE FUNCTION refresh_raters() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM refresh_customer(customer_id) FROM dim_customer WHERE customer_key IN (SELECT customer_key FROM new_ratings);
@@ -154,7 +164,7 @@ SELECT * FROM refresh_customer(2649430);
 SELECT count(*) FROM similar_customers(2649430);
 SELECT * FROM refresh_customer(NULL);
 SELECT * FROM refresh_customer(0);
--- In a Bayesian model a customer found anew is where the samples scatter about.
+-- In a Bayesian model, the folded-in customer's predictions are close to those of the samples.
 BEGIN;
 CREATE TEMP TABLE sampled AS SELECT movie_id, predicted_rating, predicted_sd FROM generate_series(1, 300) AS movie_id, LATERAL predict_rating(:customer, movie_id, 'bpmf');
 SELECT ratings = cardinality(:'movies'::int[]) AS by_all FROM refresh_customer(:customer, 'bpmf');
@@ -162,7 +172,7 @@ SELECT avg(abs(p.predicted_rating - s.predicted_rating)) < 0.2 AS alike, bool_an
 FROM sampled s, LATERAL predict_rating(:customer, movie_id, 'bpmf') p;
 ROLLBACK;
 
--- Why: all lines sum up to the prediction.
+-- explain: its lines sum up to the prediction.
 SELECT count(*), max(abs(total - predicted_rating)) < 1e-4 AS sums_up FROM (
     SELECT predicted_rating, (SELECT sum(contribution) FROM explain(customer_id, movie_id)) AS total
     FROM (SELECT customer_id, movie_id FROM by_hand ORDER BY md5(customer_id || ' ' || movie_id) LIMIT 100) pair,
@@ -171,21 +181,21 @@ SELECT count(*), max(abs(total - predicted_rating)) < 1e-4 AS sums_up FROM (
 SELECT title, contribution > 3 AS usual FROM explain(:customer, 1) WHERE movie_id IS NULL ORDER BY contribution DESC LIMIT 1;
 SELECT count(*) FILTER (WHERE rating IS NOT NULL) = cardinality(:'movies'::int[]) AS a_line_a_rating, count(*) FILTER (WHERE movie_id = ANY (:'movies'::int[])) = cardinality(:'movies'::int[]) AS each_rated
 FROM explain(:customer, 1);
--- Of somebody who is not in the data, or a movie that is not, there is less to tell.
+-- If the customer or the movie is not in the data, there are fewer lines.
 SELECT title FROM explain(0, 1);
 SELECT title FROM explain(:customer, 99999999);
 SELECT title FROM explain(0, 99999999);
 SELECT * FROM explain(NULL, 1);
--- Of a Bayesian model, what it expects of every customer is a part of it.
+-- For a Bayesian model, one line is the prior: what the model expects of every customer.
 SELECT count(*), max(abs(total - predicted_rating)) < 1e-3 AS sums_up, count(*) FILTER (WHERE expected) AS expected FROM (
     SELECT predicted_rating, (SELECT sum(contribution) FROM explain(:customer, movie_id, 'bpmf')) AS total,
            EXISTS (SELECT FROM explain(:customer, movie_id, 'bpmf') WHERE title = '(what the model expects of every customer)') AS expected
     FROM generate_series(1, 20) AS movie_id, LATERAL predict_rating(:customer, movie_id, 'bpmf')
 ) e;
--- Of biases alone.
+-- The lines also sum up for a model of biases alone.
 SELECT abs(sum(contribution) - (SELECT predicted_rating FROM predict_rating(:customer, 1, 'baseline'))) < 1e-4 AS sums_up FROM explain(:customer, 1, 'baseline');
 
--- What is like what: by the cosine between factors.
+-- Similar movies and customers, by the cosine between their factors.
 SELECT movie_id AS popular FROM dim_movie ORDER BY rating_count DESC, movie_id LIMIT 1 \gset
 CREATE TEMP VIEW movie_cosine AS
 SELECT d.movie_id, (SELECT sum(a::float8 * b) / sqrt(sum(a::float8 * a)) / sqrt(sum(b::float8 * b)) FROM unnest(this.factors, m.factors) AS pair (a, b)) AS cosine
@@ -208,7 +218,7 @@ FROM similar_customers(:customer, 20) s JOIN (
 SELECT count(*) FROM similar_customers(0);
 SELECT count(*) FROM similar_customers(NULL);
 
--- Who would like a movie best.
+-- recommend_users lists the customers who would like a movie best.
 SELECT count(*), bool_and(abs(r.predicted_rating - c.predicted) < 1e-4) AS as_by_hand, bool_or(is_seen) AS seen
 FROM recommend_users(:popular, 50) r JOIN (
     SELECT row_number() OVER (ORDER BY score DESC) AS rank, least(5, greatest(1, score)) AS predicted FROM (
@@ -223,7 +233,8 @@ SELECT count(*) FROM recommend_users(99999999);
 SELECT count(*) FROM recommend_users(NULL);
 SELECT * FROM recommend_users(:popular, -1);
 
--- How sure a Bayesian model is; and ranked by what it is sure of.
+-- A Bayesian model also returns predicted_sd. With lower_bound => 2, the list is ranked by the prediction minus two
+-- times predicted_sd.
 SELECT count(*) = 10 AS ten, min(predicted_sd) > 0 AS unsure FROM recommend(:customer, 10, 'bpmf');
 SELECT count(*) AS listed, bool_and(abs(r.predicted_rating - p.predicted_rating) < 1e-4 AND abs(r.predicted_sd - p.predicted_sd) < 1e-4) AS as_predicted
 FROM recommend(:customer, 10, 'bpmf') r, LATERAL predict_rating(:customer, r.movie_id, 'bpmf') p;
@@ -236,7 +247,7 @@ SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => -1);
 SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => 'NaN');
 SELECT * FROM recommend(:customer, model => 'bpmf', lower_bound => 101);
 
--- One who has seen everything is told of nothing, and not of a movie that came after the training either.
+-- A customer who has rated every movie gets an empty list. A movie that came after the training is not listed either.
 INSERT INTO fact_ratings SELECT (SELECT max(rating_key) FROM fact_ratings) + row_number() OVER (), :customer_key, movie_key, (SELECT min(date_key) FROM dim_date), 3, false
 FROM dim_movie d WHERE NOT EXISTS (SELECT FROM fact_ratings f WHERE f.customer_key = :customer_key AND f.movie_key = d.movie_key);
 INSERT INTO dim_movie VALUES ((SELECT max(movie_key) + 1 FROM dim_movie), 17771, 'Late', 2006, 0);
@@ -247,28 +258,29 @@ SELECT abs(predicted_rating - least(5, greatest(1, global_mean + bias))) < 1e-5 
 FROM predict_rating(:customer, 17771), model JOIN customer_factors USING (model_id) WHERE model_id = model_id('als') AND customer_key = :customer_key;
 SELECT count(*) AS same FROM (SELECT * FROM recommend_for(ARRAY[1, 17771], ARRAY[5, 1]) INTERSECT SELECT * FROM recommend_for(ARRAY[1], ARRAY[5])) d;
 
--- What the predictions go by is said; all are on the scale of predict_rating.
+-- The column source says what the predictions are based on. All are on the scale of predict_rating.
 SELECT max(customer_id) + 1 AS newcomer FROM dim_customer \gset
 SELECT one.action, other.action FROM add_rating(:newcomer, 1, 5) one, add_rating(:newcomer, 2, 1) other;
 SELECT c AS customer, array_agg(DISTINCT source) AS source, bool_and(abs(r.predicted_rating - predicted_rating(c, movie_id)) < 1e-5) AS as_predicted
 FROM unnest(ARRAY[:customer, :newcomer, 2147483647, 99999999999]) c, LATERAL recommend(c, 5, remove_seen => false) r GROUP BY c ORDER BY c;
 SELECT customer_id, array_agg(DISTINCT source) AS source, count(*) FROM recommend_all(5, remove_seen => false, customer_ids => ARRAY[:customer, :newcomer, 99999999999]) GROUP BY 1 ORDER BY 1;
--- A newcomer's list is the one of who gives the same ratings; of a model that cannot fold in, what all like.
+-- A customer who came after the training gets the list that recommend_for gives for the same ratings. For an unknown
+-- customer, a Bayesian model lists by popularity, too.
 SELECT bool_and(r.movie_id = f.movie_id AND abs(r.predicted_rating - f.predicted_rating) < 1e-5) AS as_somebody_new
 FROM recommend(:newcomer, 5) r JOIN recommend_for(ARRAY[1, 2], ARRAY[5, 1], 5) f USING (rank);
 SELECT abs(sum(contribution) - predicted_rating(:newcomer, 7)) < 1e-4 AS adds_up FROM explain(:newcomer, 7);
 SELECT DISTINCT source FROM recommend(2147483647, 5, 'bpmf');
--- Nothing known: the movies' biases, as predict_rating has it.
+-- For an unknown customer the predictions are the mean plus the movies' biases, as in predict_rating.
 SELECT bool_and(abs(r.predicted_rating - least(5, greatest(1, global_mean + bias))) < 1e-5) AS by_bias_alone
 FROM recommend(2147483647, 20) r JOIN dim_movie USING (movie_id) JOIN movie_factors USING (movie_key) JOIN model USING (model_id)
 WHERE model_id = model_id('als');
--- The filters of recommend, wherever movies are listed.
+-- similar_movies has the filters of recommend.
 SELECT min(release_year) >= 1990 AND max(release_year) <= 1999 AS nineties, min(m.rating_count) >= 100 AS known, bool_or(movie_id = :popular) AS itself
 FROM similar_movies(:popular, 20, min_year => 1990, max_year => 1999, min_ratings => 100) s JOIN dim_movie m USING (movie_id, release_year);
 SELECT count(*) AS listed_though_excluded FROM similar_movies(:popular, 20, exclude_movie_ids => ARRAY(SELECT movie_id FROM similar_movies(:popular, 5))) s
 WHERE movie_id IN (SELECT movie_id FROM similar_movies(:popular, 5));
 
--- As one value, in places where a function that returns rows is not allowed.
+-- predicted_rating returns a single value, for places where a set-returning function is not allowed.
 SELECT predicted_rating(:customer, 1) = (SELECT predicted_rating FROM predict_rating(:customer, 1)) AS same,
        predicted_rating(NULL, 1), predicted_rating(:customer, NULL), CASE WHEN predicted_rating(:customer, 1, 'bpmf') > 0 THEN 'yes' END AS in_case;
 SELECT count(*) > 1000 AS all_movies, avg(predicted_rating(:customer, movie_id)) BETWEEN 1 AND 5 AS mean FROM dim_movie WHERE predicted_rating(:customer, movie_id) > 0 AND movie_id <= 17770;
@@ -277,7 +289,7 @@ INSERT INTO noted VALUES (1), (NULL);
 UPDATE noted SET predicted = predicted_rating(:customer, movie_id);
 SELECT movie_id, predicted IS NOT NULL AS predicted FROM noted;
 
--- Literals without a type, as some drivers send them; and numbers of wider types than are kept.
+-- Untyped literals, as some drivers send them, and arguments of wider types than those that are stored.
 SELECT (SELECT count(*) FROM recommend('42', '3')), (SELECT count(*) FROM recommend_for('{1,2}', '{5,4.5}', '3')),
        (SELECT count(*) > 10000 AS all FROM recommend_all('3')), (SELECT count(*) FROM recommend_all(customer_ids => '{7}', n => '3')),
        (SELECT count(*) FROM similar_movies('1', '3')), (SELECT count(*) FROM recommend_users('1', '3')), predicted_rating('42', '1') > 0 AS value,
@@ -299,19 +311,19 @@ SELECT pg_temp.expected('SELECT * FROM recommend(42, 7)'), pg_temp.expected('SEL
        pg_temp.expected('SELECT * FROM recommend_all(2, customer_ids => ARRAY[1, 2, 3])') AS for_three,
        pg_temp.expected('SELECT * FROM recommend_all(2)')::int / (SELECT reltuples::int FROM pg_class WHERE oid = 'dim_customer'::regclass) AS for_all;
 
--- No room to keep factors in: those that were kept are forgotten, and they are read each time.
+-- With cache_memory = 0, cached factors are dropped, and each call reads them again.
 SET netflix_rec.cache_memory = 0;
 SELECT count(*) FROM recommend(0 + :customer, 3, 'bpmf', remove_seen => false);
 SELECT count(*) FROM recommend(0 + :customer, 3, 'bpmf', remove_seen => false);
 RESET netflix_rec.cache_memory;
 SET netflix_rec.max_memory = 1;
 SELECT count(*) FROM recommend_all(3);
--- What customers have seen is counted as it is read.
+-- recommend_all counts the memory for the customers' rated movies while it reads them.
 SET netflix_rec.max_memory = '32MB';
 SELECT count(*) > 10000 AS many FROM recommend_all(3, remove_seen => false, customer_ids => (SELECT array_agg(customer_id) FROM dim_customer));
 SELECT count(*) > 10000 AS many FROM recommend_all(3, customer_ids => (SELECT array_agg(customer_id) FROM dim_customer));
 RESET netflix_rec.max_memory;
--- A movie that somebody deletes, with all that is known of it, is listed no more, though the session knew it.
+-- A movie that is deleted with all its rows is no longer listed, although the session has it cached.
 SELECT count(*) FROM recommend(:customer, 3, remove_seen => false);
 SELECT movie_id AS gone, movie_key AS gone_key FROM similar_movies(:popular, 1) JOIN dim_movie USING (movie_id) \gset
 DELETE FROM fact_ratings WHERE movie_key = :gone_key;

@@ -4,11 +4,12 @@ SELECT name, CASE WHEN name NOT IN ('netflix_rec.max_memory', 'netflix_rec.memor
        min_val, max_val, unit, context
 FROM pg_settings WHERE name LIKE 'netflix_rec.%' ORDER BY name;
 
--- What one call takes is a quarter of the memory there is, and half of it the most that anybody may ask for.
+-- By default, max_memory is a quarter of the machine's memory, and its ceiling memory_limit is half of it.
 SELECT boot_val::bigint BETWEEN 1 AND 1 << 30 AS has_default, abs(2 * boot_val::bigint - (SELECT boot_val::bigint FROM pg_settings WHERE name = 'netflix_rec.memory_limit')) < 2 AS half
 FROM pg_settings WHERE name = 'netflix_rec.max_memory';
 
--- Who is no superuser may go up to the ceilings, and not move them.
+-- A role that is no superuser may raise a setting up to its ceiling (memory_limit, thread_limit), but may not change
+-- the ceiling.
 CREATE ROLE regress_greedy;
 SET netflix_rec.memory_limit = '3GB';
 SET ROLE regress_greedy;
@@ -23,7 +24,7 @@ SET netflix_rec.thread_limit = 1024;
 SET netflix_rec.data_directory = '/';
 RESET ROLE;
 
--- A ceiling that is lowered later, or stands beside a value of a role's or a database's, holds all the same.
+-- A ceiling also holds if it is lowered later, and if a role or a database has a setting above it.
 SET client_min_messages = warning;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/tiny');
 SELECT version FROM train_als(factors => 2);
@@ -35,10 +36,11 @@ SET netflix_rec.max_memory = '1MB';
 SELECT count(*) FROM recommend_all(1000);
 RESET netflix_rec.max_memory;
 RESET netflix_rec.memory_limit;
--- (Which of the two is read first, one cannot tell there: it is no error.)
+-- (ALTER ROLE accepts a value above the ceiling, because the role may get a higher ceiling, too. The order in which a
+-- new session applies the two is not defined.)
 ALTER ROLE regress_greedy SET netflix_rec.max_memory = '2000GB';
 
--- A load has as many workers as there may be threads, however many it asks for.
+-- A load starts at most thread_limit workers, even if the call asks for more.
 SET netflix_rec.thread_limit = 1;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/more', workers => 256);
 RESET netflix_rec.thread_limit;
@@ -57,7 +59,8 @@ SET client_encoding = LATIN1;
 SELECT count(*) FROM pg_settings WHERE name LIKE 'netflix_rec.%' AND short_desc <> '';
 RESET client_encoding;
 
--- What a worker says reaches a client whatever encoding its role has: the worker's messages are the session's to convert.
+-- A client gets a worker's messages in its own encoding, whatever client_encoding the role is set to: the session
+-- converts them.
 CREATE ROLE regress_latin LOGIN SUPERUSER;
 ALTER ROLE regress_latin SET client_encoding = LATIN1;
 \c - regress_latin

@@ -1,4 +1,5 @@
--- The extension reads and writes the pages of its tables itself: they are heap tables, whatever others are by default.
+-- The extension reads and writes the pages of its tables directly. So they are heap tables, even if
+-- default_table_access_method is another one.
 SET client_min_messages = warning;
 CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler;
 SET default_table_access_method = heap_too;
@@ -10,11 +11,13 @@ SELECT ratings_loaded FROM ratings_load($$
     FROM generate_series(1, 300) c, generate_series(1, 60) m WHERE (c + m) % 3 = 0
 $$);
 
--- Factors that are too long for a row are stored beside it, uncompressed: their last digits are noise.
+-- Factors that do not fit into a row are stored by TOAST without compression, because they hardly compress: their last
+-- digits are random.
 SELECT attrelid::regclass AS "table", attname AS "column" FROM pg_attribute
 WHERE attrelid IN ('customer_factors'::regclass, 'movie_factors'::regclass) AND attstorage = 'e' ORDER BY 1, 2;
 
--- VACUUM leaves what a worker of autovacuum, at work in this database, could still see: there is none meanwhile.
+-- VACUUM keeps rows that a running transaction could still see. An autovacuum worker in this database has such a
+-- transaction. So autovacuum is turned off, and the test waits until no worker is left.
 ALTER SYSTEM SET autovacuum = off;
 SELECT pg_reload_conf();
 DO $$
@@ -25,7 +28,7 @@ BEGIN
         PERFORM pg_sleep(0.1);
     END LOOP;
 END $$;
--- A model is trained every night, and the last one dropped. The space that VACUUM finds is used again.
+-- A model is trained every night, and the previous one is dropped. The space that VACUUM frees is used again.
 CREATE VIEW pages AS
 SELECT relname, pg_relation_size(oid) / 8192 AS pages, pg_relation_size(reltoastrelid) / 8192 AS toast_pages
 FROM pg_class WHERE oid IN ('customer_factors'::regclass, 'movie_factors'::regclass);
@@ -48,7 +51,7 @@ SELECT version FROM train_als('nightly', factors => 600, iterations => 1, cg_ste
 SELECT relname, s.pages > 0 AND s.toast_pages > 0 AS has_both, p.pages <= s.pages AS same, p.toast_pages <= s.toast_pages AS same_toast
 FROM second_night s JOIN pages p USING (relname) ORDER BY relname;
 
--- The same for ratings that were deleted, once others have come.
+-- The space of deleted ratings is used again, too.
 DELETE FROM fact_ratings WHERE customer_key > 100;
 VACUUM (TRUNCATE off) fact_ratings;
 SELECT pg_relation_size('fact_ratings') AS full_size \gset
@@ -58,7 +61,8 @@ SELECT ratings_loaded FROM ratings_load($$
 $$);
 SELECT pg_relation_size('fact_ratings') <= :full_size AS same;
 
--- What somebody changed about a table is found before anything is read or written. The hint undoes it.
+-- If somebody has changed a table, this is found before anything is read or written. The statement in the hint undoes
+-- the change.
 \set one 'SELECT ratings_loaded FROM ratings_load(''SELECT 1 AS customer_id, 3 AS movie_id, 1 AS rating, DATE ''''2005-01-01'''' AS rated_on'');'
 ALTER TABLE fact_ratings RENAME customer_key TO x;
 ALTER TABLE fact_ratings RENAME movie_key TO customer_key;
@@ -81,28 +85,30 @@ ALTER TABLE qualifying ALTER COLUMN date_key DROP NOT NULL;
 ALTER TABLE public.qualifying ALTER COLUMN date_key SET NOT NULL;
 :one
 
--- A child's rows, SQL reads with its parent's; the extension does not, and so it refuses to.
+-- SQL reads the rows of a child table with those of its parent. The extension does not, so it refuses to work with such
+-- a table.
 CREATE TABLE ratings_of_2006 () INHERITS (fact_ratings);
 INSERT INTO ratings_of_2006 VALUES (1000000, 1, 4, 20050104, 5, false);
 SELECT * FROM train('als');
 :one
--- To empty the warehouse empties the extension's tables, and no others.
+-- netflix_reset empties the extension's own tables, but no child tables.
 SELECT netflix_reset();
 SELECT count(*) FROM ratings_of_2006;
 ALTER TABLE public.ratings_of_2006 NO INHERIT public.fact_ratings;
 :one
 DROP TABLE ratings_of_2006;
 
--- The bounds of a partition would not be checked.
+-- The extension does not check a partition's bounds, so it refuses to write a partition.
 CREATE TABLE all_ratings (LIKE fact_ratings) PARTITION BY RANGE (rating_key);
 ALTER TABLE all_ratings ATTACH PARTITION fact_ratings FOR VALUES FROM (1) TO (100);
 :one
 ALTER TABLE public.all_ratings DETACH PARTITION public.fact_ratings;
 DROP TABLE all_ratings;
 
--- Tables of one's own that refer to the warehouse are kept: it can be emptied when they no longer do.
+-- A table of the user's that refers to the warehouse is never truncated. netflix_reset is refused until its foreign key
+-- is dropped.
 CREATE TABLE watchlist (movie_key int REFERENCES dim_movie);
--- It says so before it waits for those who read.
+-- It is refused before it waits for locks that readers hold.
 CREATE EXTENSION dblink;
 SELECT dblink_connect('reader', format('host=%s port=%s user=postgres dbname=%I',
   current_setting('unix_socket_directories'), current_setting('port'), current_database()));

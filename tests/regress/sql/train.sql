@@ -1,4 +1,4 @@
--- train_als learns factors from the ratings that are not of the probe.
+-- train_als trains a model on the ratings that are not in the probe.
 CREATE EXTENSION netflix_rec;
 SELECT * FROM train_als();
 SET client_min_messages = warning;
@@ -7,7 +7,8 @@ SELECT model, version, algorithm, params, ratings, iterations, round(train_rmse:
        round(probe_rmse::numeric, 2) AS probe_rmse, elapsed > '0' AS took_time
 FROM train_als();
 
--- It closes most of the gap between damped biases (here by hand) and the truth that the generator planted.
+-- Its RMSE on the probe closes at least 60 % of the gap between damped biases (computed here by hand) and the truth
+-- from which the sample's ratings were generated.
 CREATE TEMP VIEW bias_error AS
 WITH train AS (SELECT * FROM fact_ratings WHERE NOT is_probe),
 mean AS (SELECT avg(rating)::float8 AS mean FROM train),
@@ -20,16 +21,16 @@ WHERE is_probe;
 SELECT (bias_error.rmse - model.probe_rmse) / (bias_error.rmse - truth.rmse) >= 0.6 AS closes_60_percent_of_the_gap
 FROM bias_error, model, (SELECT pg_read_file('/tmp/netflix_rec_test/fixtures/million.rmse')::float8 AS rmse) AS truth;
 
--- The model's rows: one for each customer and movie that had a rating to learn from.
+-- The model's rows: one for each customer and each movie with at least one training rating.
 SELECT name, version, algorithm, is_deployed, factors, ratings FROM model;
 SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM customer_factors;
 SELECT count(*), min(cardinality(factors)), max(cardinality(factors)) FROM movie_factors;
--- They have to fit into memory to be judged together.
+-- evaluate() loads all of these rows into memory, and needs room for them.
 SET netflix_rec.max_memory = '1MB';
 SELECT * FROM evaluate();
 RESET netflix_rec.max_memory;
 
--- The same seed gives the same bits on any number of threads; another seed, others.
+-- The same seed gives the same bits on any number of threads. Another seed gives other bits.
 SET netflix_rec.threads = 1;
 SELECT version FROM train_als(factors => 10, iterations => 3);
 SET netflix_rec.threads = 3;
@@ -41,19 +42,21 @@ FROM (SELECT version, md5(string_agg(bias::text || f.factors::text, ',' ORDER BY
       FROM customer_factors f JOIN model USING (model_id) WHERE version > 1 GROUP BY 1) AS digests GROUP BY digest
 ORDER BY 2;
 
--- The first version of a name is deployed, and a later one where it is better on the probe or one says so.
+-- The first version of a name is deployed. A later one is deployed if its RMSE on the probe is lower, or if the call
+-- says deploy => true.
 SELECT version, is_deployed FROM model ORDER BY version;
 SELECT version FROM train_als(factors => 1, iterations => 1, deploy => true);
 SELECT version FROM train_als(factors => 20, iterations => 4);
 SELECT version FROM train_als(factors => 20, iterations => 5, deploy => false);
 SELECT version, is_deployed FROM model WHERE version > 4 ORDER BY version;
 
--- On all ratings there is no probe left to judge by: no later version is known to be better.
+-- A model trained on all ratings has no probe RMSE. So no later version is known to be better.
 SELECT model, ratings, probe_rmse FROM train_als('everything', factors => 2, iterations => 1, train_on => 'all');
 SELECT version, probe_rmse < 1 AS judged FROM train_als('everything', factors => 2, iterations => 1);
 SELECT version, is_deployed FROM model WHERE name = 'everything' ORDER BY version;
 
--- Training ends when a sweep gains little, on the probe or on ratings held out for that.
+-- Training stops early when an iteration lowers the RMSE by less than the tolerance. The RMSE is that on the probe, or
+-- on a held-out set.
 SELECT iterations BETWEEN 2 AND 14 AS ended_early, ratings FROM train_als('short', factors => 10, tolerance => 0.001);
 SELECT iterations BETWEEN 2 AND 14 AS ended_early, ratings BETWEEN 970000 AND 980000 AS held_out, probe_rmse < 0.95 AS judged
 FROM train_als('short', factors => 10, tolerance => 0.001, hold_out => 0.01);
@@ -73,11 +76,13 @@ SELECT * FROM train_als(hold_out => 'NaN');
 SELECT * FROM train_als(train_on => 'probe');
 SELECT * FROM train_als(model => '');
 SELECT * FROM train_als(model => repeat('model', 100));
--- Without regularisation there is no single solution for customers with few ratings. (The message names the customer.)
+-- Without regularization, a customer with few ratings has no unique solution. (Only the SQLSTATE is shown, because the
+-- message names the customer.)
 \set VERBOSITY sqlstate
 SELECT * FROM train_als(regularization => 0, bias_regularization => 0, factors => 200, iterations => 1);
 \set VERBOSITY default
--- More memory than is allowed: by the loads' count, or by what was inserted beside them.
+-- The training needs more memory than allowed. This is found before the ratings are read, from the counts in dim_movie,
+-- or while they are read, if the counts are too low.
 SET netflix_rec.max_memory = '10MB';
 SET netflix_rec.threads = 2;
 SELECT * FROM train_als();
@@ -91,19 +96,20 @@ WHERE rated.movie_key = dim_movie.movie_key;
 RESET netflix_rec.max_memory;
 RESET netflix_rec.threads;
 
--- A training that takes too long is stopped at once, leaving nothing, and the backend goes on.
+-- A statement timeout stops a training at once. It leaves no model behind, and the session can go on.
 SET statement_timeout = '1s';
 SELECT * FROM train_als('slow', factors => 200, iterations => 1000);
 RESET statement_timeout;
 SELECT count(*) FROM model WHERE name = 'slow';
 SELECT version FROM train_als('quick', factors => 2, iterations => 1);
 
--- A training writes; it is refused at once where it could not.
+-- A training writes to tables. In a read-only transaction it is refused at once.
 BEGIN READ ONLY;
 SELECT * FROM train_als('refused');
 ROLLBACK;
 
--- Versions are counted as they are committed, even past what a REPEATABLE READ transaction sees.
+-- Version numbers also count versions that other sessions have committed, even if a REPEATABLE READ transaction does
+-- not see them.
 CREATE EXTENSION dblink;
 SELECT dblink_connect('other', format('host=%s port=%s user=postgres dbname=%I options=-cclient_min_messages=warning',
   current_setting('unix_socket_directories'), current_setting('port'), current_database()));
@@ -117,7 +123,7 @@ ROLLBACK;
 SELECT dblink_disconnect('other');
 DROP EXTENSION dblink;
 
--- A training that is rolled back leaves nothing.
+-- A training that is rolled back leaves no model behind.
 BEGIN;
 SELECT version FROM train_als('undone', factors => 2, iterations => 1);
 ROLLBACK;
@@ -125,13 +131,14 @@ SELECT count(*) FROM model WHERE name = 'undone';
 DROP VIEW bias_error;
 DROP EXTENSION netflix_rec;
 
--- The smallest data sets: one movie, one customer, all ratings alike.
+-- The smallest data set: one movie, one customer and one rating.
 CREATE EXTENSION netflix_rec;
 SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/titles');
 SELECT ratings, round(train_rmse::numeric, 6) AS train_rmse, probe_rmse FROM train_als();
 DROP EXTENSION netflix_rec;
 
--- What is held out goes by the data's own ids: the same ratings are, in whatever order they were loaded, by whatever algorithm.
+-- Whether a rating is held out depends on its customer and movie id alone. So the held-out set is the same for every
+-- order of loading and for every algorithm.
 CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 CREATE TABLE votes AS SELECT 1 + g % 200 AS customer_id, 1 + g / 200 AS movie_id, 1 + g * 7 % 5 AS rating, date '2005-01-01' AS rated_on FROM generate_series(0, 3999) g;
@@ -147,7 +154,8 @@ SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes WHERE movie_id > 10
 SELECT ratings_loaded FROM ratings_load('SELECT * FROM votes ORDER BY customer_id DESC');
 SELECT ratings FROM train_als(factors => 2, iterations => 2, hold_out => 0.2);
 SELECT judged_digest = :digest AS same_ratings FROM model;
--- A customer is folded in from what was not held out, as it was trained.
+-- refresh_customer folds a customer in from the same ratings that the training used, without the held-out set. The
+-- result is the same.
 CREATE TEMP TABLE trained AS SELECT customer_key, bias, f.factors FROM customer_factors f;
 SELECT count(ratings) FROM dim_customer, LATERAL refresh_customer(customer_id);
 SELECT max(abs(c.bias - t.bias)) < 1e-4 AS as_trained FROM trained t JOIN customer_factors c USING (customer_key);

@@ -14,7 +14,7 @@ pub const FORMAT: u32 = 2;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchiveError {
     /// The bytes are not an archive: their first bytes are not those of one.
-    #[error("its first bytes are not those of an exported model")]
+    #[error("it begins with other bytes")]
     Foreign,
     /// The archive was written by a later version of this crate.
     #[error("it has format {0}, and this version reads formats 1 to {FORMAT}")]

@@ -1,4 +1,4 @@
-//! Archives and packed files: errors or ratings, and of an archive the same, packed or not.
+//! Archives and gzipped files: they give errors or ratings. An archive gives the same whether it is gzipped or not.
 #![no_main]
 
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ fn read(name: &str, bytes: &[u8], two_threads: bool) -> Result<Loaded, Error> {
     load(folder, ANY_REJECTS, &[], Way { two_threads, ratings_each: 3, pivot: u32::MAX })
 }
 
-/// Makes the headers' checksums right, which no mutation would.
+/// Corrects the checksums of the headers, because random changes would never make them correct.
 fn mend(archive: &mut [u8]) {
     let mut at = 0;
     while let Some(header) = archive.get_mut(at..).and_then(|rest| rest.get_mut(..512)) {

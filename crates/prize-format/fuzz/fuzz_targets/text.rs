@@ -1,4 +1,5 @@
-//! A folder of text files, loaded as the loader does: on one thread and on two, and against maps.
+//! A folder of text files, loaded as the extension does. The result must be the same on one thread and on two, and the
+//! same as that of a simple implementation with maps.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use prize_format::{Content, Error, Limits, Rating};
 use prize_format_fuzz::{ANY_REJECTS, Way, expect, folder, load, pack, records, sections, write};
 
-/// What each section is written to.
+/// The file to which each section is written.
 const FILES: [(u8, &str); 7] = [
     (b't', "movie_titles.csv"),
     (b'm', "training_set/mv_0000001.txt"),
@@ -24,8 +25,9 @@ fuzz_target!(|input: &[u8]| {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| folder("text"));
     let texts = sections(input);
-    // What seems to be something else by its first bytes is refused, or passed over.
-    let is_text = |text: &Vec<u8>| Content::of(&text[..text.len().min(Content::HEAD)]) == Content::Text;
+    // A file whose first bytes are not those of a text is refused or skipped; other targets test that.
+    let is_text =
+        |text: &Vec<u8>| Content::detect(&text[..text.len().min(Content::HEAD_BYTES)]) == Content::Text;
     if !texts.values().all(is_text) {
         return;
     }
@@ -36,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
             false => write(&folder.join(name), text.map(Vec::as_slice)),
         }
     }
-    // Of what is loaded already, each is there once.
+    // The ratings that are loaded already, one for each movie and customer.
     let known = texts.get(&b'k').map_or(Vec::new(), |text| records::<Rating>(&text[..]).0);
     let known = known.into_iter().map(|(movie, rating)| ((movie, rating.customer_id), (movie, rating)));
     let known = known.collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>();
@@ -66,12 +68,12 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(loaded.ratings_rejected, expected.ratings_rejected);
 
-    // As many refused lines of ratings as there are may be allowed, and no fewer.
+    // The load succeeds if as many lines of ratings may be refused as there are, and fails with a lower limit.
     let (way, fewer) = if input.len().is_multiple_of(2) { (one, 0) } else { (two, 1) };
     if let Some(max) = loaded.ratings_rejected.checked_sub(fewer) {
         match load(folder, Limits { rejects: Some(max), ..ANY_REJECTS }, &known, way) {
             Ok(again) => assert_eq!((again.ratings, fewer), (loaded.ratings, 0)),
-            Err(Error::TooManyRejects { max: told, .. }) => assert_eq!((told, fewer), (max, 1)),
+            Err(Error::TooManyRejects { max: reported, .. }) => assert_eq!((reported, fewer), (max, 1)),
             Err(error) => panic!("{error}"),
         }
     }

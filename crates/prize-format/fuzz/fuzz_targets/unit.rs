@@ -1,4 +1,4 @@
-//! Kept units: any bytes, and those of a good one with some of them changed.
+//! Stored units: any bytes, and the bytes of a valid unit with some changes.
 #![no_main]
 
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use libfuzzer_sys::fuzz_target;
-use prize_format::{Folder, Known, RatingReader, Survey, Unit, Watch};
+use prize_format::{Folder, LoadedRatings, RatingReader, Survey, Unit, Watch};
 use prize_format_fuzz::{ANY_REJECTS, folder, pack, write};
 
-/// A survey with duplicates, a probe and a packed file, and the bytes of its only unit.
+/// A survey with duplicates, a probe and a gzipped file, and the bytes of its only unit.
 fn survey() -> (Survey, Vec<u8>) {
     let folder: PathBuf = folder("unit");
     let one = b"1:\n5,1,2001-01-01\n3,2,2001-01-01\n2:\n5,3,2001-01-01\n1:\n5,4,2001-01-01\n";
@@ -17,9 +17,9 @@ fn survey() -> (Survey, Vec<u8>) {
     write(&folder.join("combined_data_1.txt"), Some(one));
     write(&folder.join("combined_data_2.txt.gz"), Some(&pack(two)));
     write(&folder.join("probe.txt"), Some(b"1:\n5\n3\n9:\n7\n"));
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
     let mut survey = Survey::take(&Folder::open(&folder).unwrap(), ANY_REJECTS, &watch).unwrap();
-    survey.leave_out_duplicates(&mut Known::default(), 0..=u32::MAX, ANY_REJECTS, &watch).unwrap();
+    survey.leave_out_duplicates(&mut LoadedRatings::default(), 0..=u32::MAX, ANY_REJECTS, &watch).unwrap();
     let bytes = survey.units(100)[0].to_bytes().unwrap();
     (survey, bytes)
 }
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
         [b'g', changes @ ..] => {
             let mut bytes = good.clone();
             for change in changes.as_chunks::<3>().0 {
-                // Takes out as many bytes as it puts in, or fewer or more.
+                // Each change inserts a byte, removes one or replaces one.
                 let (at, value) = (usize::from(change[0]) % (bytes.len() + 1), change[1]);
                 match change[2] % 3 {
                     0 => bytes.insert(at, value),
@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
     let (mut reader, mut ratings, mut sum) = (RatingReader::new(&survey.files, &|| Ok(())), Vec::new(), 0u64);
     for movie in &unit.movies {
         sum += movie.ratings;
-        assert!(movie.first.checked_add(movie.ratings).is_some() && movie.bytes() < u64::MAX);
+        assert!(movie.ratings_before.checked_add(movie.ratings).is_some() && movie.bytes() < u64::MAX);
         if reader.read(movie, &mut ratings).is_ok() {
             assert_eq!(ratings.len() as u64, movie.ratings);
             assert!(ratings.windows(2).all(|pair| pair[0].customer_id < pair[1].customer_id));

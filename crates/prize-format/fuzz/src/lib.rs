@@ -1,4 +1,5 @@
-//! What the fuzz targets share: folders made of an input's bytes, and a whole load of a folder that checks what it can.
+//! What the fuzz targets share: folders made from an input's bytes, and a whole load of a folder that checks everything
+//! it can.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,15 +9,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use prize_format::{
-    BlockReader, ContentCheck, Date, Error, Event, Folder, Judged, Kind, Known, Limits, Located, Probe,
-    Qualifying, QualifyingPair, Rating, RatingReader, Record, Reject, Survey, Title, Unit, Watch, read_probe,
-    read_qualifying,
+    BlockReader, ContentCheck, Date, Error, Event, Folder, Judged, Limits, LoadedRatings, LocatedEvent,
+    Probe, Qualifying, QualifyingPair, Rating, RatingReader, Record, Reject, Survey, TextKind, Title, Unit,
+    Watch, read_probe, read_qualifying,
 };
 
-/// Lines in any number may be refused, as then most of a random input is read.
+/// Any number of lines may be refused. Otherwise most random inputs would not be read to their end.
 pub const ANY_REJECTS: Limits = Limits { rejects: None, memory: 64 << 20 };
 
-/// A folder for this process alone.
+/// Makes an empty folder for this process only.
 pub fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("prize-fuzz-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
@@ -24,7 +25,7 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Writes a file, or removes what an earlier input has left.
+/// Writes a file. Without `bytes`, removes the file of an earlier input.
 pub fn write(path: &Path, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => fs::write(path, bytes).unwrap(),
@@ -32,14 +33,15 @@ pub fn write(path: &Path, bytes: Option<&[u8]>) {
     }
 }
 
-/// What gzip makes of it.
+/// Compresses bytes with gzip.
 pub fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     flate2::read::GzEncoder::new(bytes, flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
     packed
 }
 
-/// Divides an input into named texts: each begins with the byte fe, which no UTF-8 text holds, and its name.
+/// Divides an input into named texts. Each begins with the byte fe, which is not in any UTF-8 text, and a letter that
+/// is its name.
 pub fn sections(input: &[u8]) -> BTreeMap<u8, Vec<u8>> {
     let mut texts = BTreeMap::<u8, Vec<u8>>::new();
     let mut name = b'c';
@@ -56,11 +58,11 @@ pub fn sections(input: &[u8]) -> BTreeMap<u8, Vec<u8>> {
     texts
 }
 
-/// The records of a text, each under its movie, and how many lines are refused.
+/// The records of a text with their movies, and the number of lines that are refused.
 pub fn records<T: Record>(text: impl Read) -> (Vec<(u32, T)>, u64) {
     let (mut records, mut refused) = (Vec::new(), 0);
     let mut reader = BlockReader::<_, T>::new(text);
-    while let Some(Located { event, .. }) = reader.next().unwrap() {
+    while let Some(LocatedEvent { event, .. }) = reader.next().unwrap() {
         match event {
             Event::Record(record) => records.push((reader.movie_id().unwrap(), record)),
             Event::Refused(_) => refused += 1,
@@ -70,11 +72,11 @@ pub fn records<T: Record>(text: impl Read) -> (Vec<(u32, T)>, u64) {
     (records, refused)
 }
 
-/// The events of a text's lines, up to the last that is not blank; and the movie of each.
+/// The events of a text's lines with their movies, up to the last line that is not blank.
 fn events<T: Record>(text: &[u8]) -> Vec<(Option<u32>, Event<T>)> {
     let mut events = Vec::new();
     let mut reader = BlockReader::<_, T>::new(text);
-    while let Some(Located { event, .. }) = reader.next().unwrap() {
+    while let Some(LocatedEvent { event, .. }) = reader.next().unwrap() {
         events.push((reader.movie_id(), event));
     }
     while let Some((_, Event::Blank)) = events.last() {
@@ -83,10 +85,10 @@ fn events<T: Record>(text: &[u8]) -> Vec<(Option<u32>, Event<T>)> {
     events
 }
 
-/// All that a load finds.
+/// Everything that a load finds.
 #[derive(Debug, PartialEq)]
 pub struct Loaded {
-    /// Movie, rating, and whether it is of the probe; by number.
+    /// Movie, rating, and whether it is in the probe. Sorted by position in the load.
     pub ratings: Vec<(u32, Rating, bool)>,
     pub read: u64,
     pub duplicates: u64,
@@ -98,62 +100,68 @@ pub struct Loaded {
     pub days: Option<(Date, Date)>,
     pub rejects: Vec<Reject>,
     pub rejected: u64,
-    /// Those of ratings among them.
+    /// The lines of ratings among them.
     pub ratings_rejected: u64,
 }
 
-/// How a load is done; none of it may change what is loaded.
+/// How a load is done. The result must not depend on it.
 #[derive(Clone, Copy)]
 pub struct Way {
     pub two_threads: bool,
     pub ratings_each: u64,
-    /// Duplicates are sought in the movies up to this one, and then in those after it.
+    /// Duplicates are searched first in the movies up to this one, and then in those after it.
     pub pivot: u32,
 }
 
-/// Loads a folder as the loader does, and checks what holds for any load.
+/// Loads a folder as the extension does, and checks what must be true of every load.
 pub fn load(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -> Result<Loaded, Error> {
     static POOLS: OnceLock<[rayon::ThreadPool; 2]> = OnceLock::new();
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let pools = POOLS.get_or_init(|| [pool(1), pool(2)]);
-    let loaded = pools[usize::from(way.two_threads)].install(|| load_here(folder, limits, known, way));
+    let loaded =
+        pools[usize::from(way.two_threads)].install(|| load_on_this_pool(folder, limits, known, way));
     if let Err(Error::Changed { path }) = &loaded {
         panic!("{} has not changed", path.display());
     }
     loaded
 }
 
-fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -> Result<Loaded, Error> {
-    let watch = Watch { stop: &AtomicBool::new(false), said: &|progress| _ = progress };
+fn load_on_this_pool(
+    folder: &Path,
+    limits: Limits,
+    known: &[(u32, Rating)],
+    way: Way,
+) -> Result<Loaded, Error> {
+    let watch = Watch { stop: &AtomicBool::new(false), on_progress: &|progress| _ = progress };
     let mut survey = Survey::take(&Folder::open(folder)?, limits, &watch)?;
     for movies in [0..=way.pivot, way.pivot.saturating_add(1)..=u32::MAX] {
-        let mut those = Known::default();
+        let mut loaded = LoadedRatings::default();
         for (movie_id, rating) in known {
-            those.add(*movie_id, *rating)?;
+            loaded.add(*movie_id, *rating)?;
         }
-        survey.leave_out_duplicates(&mut those, movies, limits, &watch)?;
+        survey.leave_out_duplicates(&mut loaded, movies, limits, &watch)?;
     }
     check_survey(&survey);
 
-    let mut numbered = Vec::new();
+    let mut by_position = Vec::new();
     let mut ratings = Vec::new();
     let mut reader = RatingReader::new(&survey.files, &|| Ok(()));
     for unit in survey.units(way.ratings_each) {
-        let kept = Unit::from_bytes(&unit.to_bytes()?)?;
-        assert_eq!(kept, unit);
+        let stored = Unit::from_bytes(&unit.to_bytes()?)?;
+        assert_eq!(stored, unit);
         assert!(unit.ratings() > 0 && unit.files().iter().all(|&file| file < survey.files.len()));
-        for movie in &kept.movies {
+        for movie in &stored.movies {
             reader.read(movie, &mut ratings)?;
             assert_eq!(ratings.len() as u64, movie.ratings);
-            numbered.extend(ratings.iter().zip(movie.first..).map(|(rating, number)| {
+            by_position.extend(ratings.iter().zip(movie.ratings_before..).map(|(rating, position)| {
                 let is_probe = movie.probe.binary_search(&rating.customer_id).is_ok();
-                (number, (movie.movie_id, *rating, is_probe))
+                (position, (movie.movie_id, *rating, is_probe))
             }));
         }
     }
-    numbered.sort_by_key(|&(number, _)| number);
-    assert!(numbered.iter().zip(0..).all(|(rating, number)| rating.0 == number), "numbers are dense");
-    let ratings = numbered.into_iter().map(|(_, rating)| rating).collect::<Vec<_>>();
+    by_position.sort_by_key(|&(position, _)| position);
+    assert!(by_position.iter().zip(0..).all(|(rating, position)| rating.0 == position), "no gaps");
+    let ratings = by_position.into_iter().map(|(_, rating)| rating).collect::<Vec<_>>();
     assert!(ratings.windows(2).all(|w| (w[0].0, w[0].1.customer_id) < (w[1].0, w[1].1.customer_id)));
     assert_eq!(survey.ratings(), ratings.len() as u64 + survey.duplicates());
 
@@ -184,7 +192,7 @@ fn load_here(folder: &Path, limits: Limits, known: &[(u32, Rating)], way: Way) -
         ratings_rejected: survey
             .files
             .iter()
-            .filter(|file| file.kind == Kind::Ratings)
+            .filter(|file| file.kind == TextKind::Ratings)
             .map(|file| file.rejected)
             .sum(),
     })
@@ -197,7 +205,7 @@ fn check_survey(survey: &Survey) {
     for reject in &survey.rejects.kept {
         assert!(!reject.text.chars().any(char::is_control) && reject.text.len() < 1000);
     }
-    let read = survey.files.iter().filter(|file| file.kind == Kind::Ratings);
+    let read = survey.files.iter().filter(|file| file.kind == TextKind::Ratings);
     assert_eq!(survey.ratings(), read.map(|file| file.records).sum::<u64>());
     assert!(survey.titles.is_sorted_by(|a, b| a.movie_id < b.movie_id));
     let mut content = ContentCheck::default();
@@ -213,7 +221,7 @@ fn check_survey(survey: &Survey) {
     }
 }
 
-/// The dimensions hold all that a fact refers to.
+/// Checks that the survey has the movie, the customer and the day of a rating or pair.
 fn check_keys(survey: &Survey, movie_id: u32, customer_id: u32, date: Date) {
     let (first, last) = survey.days.unwrap();
     assert!(survey.movies.rank(movie_id).is_some() && survey.customers.rank(customer_id).is_some());
@@ -222,20 +230,20 @@ fn check_keys(survey: &Survey, movie_id: u32, customer_id: u32, date: Date) {
     assert_eq!(Date::new(year, month, day), Some(date));
 }
 
-/// What a load of these texts should find, read all at once and kept in maps.
+/// What a load of these texts should find, computed in a simple way with maps.
 pub fn expect(texts: &BTreeMap<u8, Vec<u8>>, known: &[(u32, Rating)]) -> Loaded {
     let text = |name| texts.get(&name).map_or(&[][..], Vec::as_slice);
     let (probe, probe_refused) = records::<Probe>(text(b'p'));
     let (questions, mut answers) = (events::<Qualifying>(text(b'q')), events::<Judged>(text(b'j')));
-    let movie = |is: Option<u32>, event: bool| if event { is } else { None };
-    let in_step = questions
+    let movie_line = |id: Option<u32>, is_movie: bool| if is_movie { id } else { None };
+    let lines_match = questions
         .iter()
-        .map(|(id, event)| movie(*id, matches!(event, Event::Movie(_))))
-        .eq(answers.iter().map(|(id, event)| movie(*id, matches!(event, Event::Movie(_)))));
-    if !in_step || !texts.contains_key(&b'q') {
+        .map(|(id, event)| movie_line(*id, matches!(event, Event::Movie(_))))
+        .eq(answers.iter().map(|(id, event)| movie_line(*id, matches!(event, Event::Movie(_)))));
+    if !lines_match || !texts.contains_key(&b'q') {
         answers.clear();
     }
-    let refused = |is: bool| u64::from(is);
+    let refused = |is_refused: bool| u64::from(is_refused);
     let qualifying_refused =
         questions.iter().map(|(_, event)| refused(matches!(event, Event::Refused(_)))).sum::<u64>();
     let judging_refused =

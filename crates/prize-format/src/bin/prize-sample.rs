@@ -5,23 +5,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
-use prize_format::sample::{Form, Layout, Sample};
+use prize_format::sample::{Layout, Realism, Sample};
 
 const USAGE: &str = "\
-Writes a sample data set in the Netflix Prize's raw format, and prints the RMSE that the planted truth
-reaches on its probe.
+Writes a made-up data set in the Netflix Prize's format into a new or empty folder. At the end, it prints the
+RMSE on the probe of the best possible prediction. No model can be expected to reach a lower RMSE.
 
 usage: prize-sample FOLDER [options]
 
-  --ratings N      ratings in the training set (default 1000000; the Prize's: 100480507)
-  --customers N    customers (default: one to 209 ratings from a million ratings on, more below)
-  --movies N       movies (default: one to 270 ratings, likewise, and 17770 at most)
-  --seed N         the same seed makes the same files (default 42)
-  --plain          who rates what, and when, tells nothing of what they give
-  --layout L       files: training_set/mv_*.txt (default); tar: training_set.tar; combined: combined_data_*.txt
-  --gzip           compress each file
-  --crlf           end lines as Windows does
-  --no-final-newline   leave the last line of each file without its end
+  --ratings N          number of ratings in the training set (default 1000000; the Prize has 100480507)
+  --customers N        number of customers (default: ratings / 209; relatively more below a million ratings)
+  --movies N           number of movies (default: ratings / 270, at most 17770; relatively more below a million
+                       ratings)
+  --seed N             seed of the random numbers (default 42); the same seed makes the same files
+  --plain              plant only biases, factors and a drift over the years: who rates which movie, and on
+                       which day, then says nothing about the rating
+  --layout files       write training_set/mv_*.txt, one file for each movie (default)
+  --layout tar         write training_set.tar
+  --layout combined    write combined_data_1.txt to combined_data_4.txt
+  --gzip               compress each file with gzip
+  --crlf               end lines with CR LF, as Windows does
+  --no-final-newline   leave out the line end after the last line of each file
 ";
 
 fn main() -> ExitCode {
@@ -41,8 +45,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("ratings") => {
-                let Sample { seed, form, layout, style, .. } = sample;
-                sample = Sample { seed, form, layout, style, ..Sample::of(args.value()?.parse()?) };
+                let Sample { seed, realism, layout, style, .. } = sample;
+                sample = Sample { seed, realism, layout, style, ..Sample::of(args.value()?.parse()?) };
             }
             Long("customers") => customers = Some(args.value()?.parse()?),
             Long("movies") => movies = Some(args.value()?.parse()?),
@@ -52,10 +56,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
                     Some("files") => Layout::Files,
                     Some("tar") => Layout::Tar,
                     Some("combined") => Layout::Combined,
-                    _ => return Err("--layout is files, tar or combined".into()),
+                    _ => return Err("--layout must be files, tar or combined".into()),
                 }
             }
-            Long("plain") => sample.form = Form::Plain,
+            Long("plain") => sample.realism = Realism::Plain,
             Long("gzip") => sample.style.gzip = true,
             Long("crlf") => sample.style.crlf = true,
             Long("no-final-newline") => sample.style.final_newline = false,
@@ -71,17 +75,17 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     sample.customers = customers.unwrap_or(sample.customers);
     sample.movies = movies.unwrap_or(sample.movies);
 
-    let shown = std::io::stderr().is_terminal();
+    let shows_progress = std::io::stderr().is_terminal();
     let mut percent = 0;
     let made = sample.write(&folder, &mut |written| {
         let now = written * 100 / sample.ratings;
-        if shown && now > percent {
+        if shows_progress && now > percent {
             percent = now;
             eprint!("\r{percent} %");
         }
     });
     let made = made.map_err(|error| format!("{}: {error}", folder.display()))?;
-    if shown {
+    if shows_progress {
         eprint!("\r");
     }
     let mut out = std::io::stdout();
@@ -96,7 +100,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         made.qualifying,
     )?;
     if let Some(rmse) = made.truth_rmse {
-        writeln!(out, "the planted truth reaches an RMSE of {rmse:.4} on the probe")?;
+        writeln!(out, "the best possible prediction has an RMSE of {rmse:.4} on the probe")?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Titles of movies that never were: with commas, accents and, here and there, no year.
+//! Made-up titles: with commas and accents, and some without a year.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::population::Movie;
-use crate::Title;
+use super::movies::Movie;
+use crate::parse::title::Title;
 
 const ADJECTIVES: &[&str] = &[
     "Silent",
@@ -79,6 +79,7 @@ const PLACES: &[&str] = &[
     "Köln",
 ];
 
+/// A title for each movie.
 pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
     let mut word = |words: &[&'static str]| words.choose(rng).copied().unwrap_or_default();
     let title = |movie: &Movie| {

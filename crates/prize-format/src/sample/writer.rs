@@ -1,51 +1,31 @@
-//! Writes a data set in any of the layouts that people have it in.
+//! Writes the files of a data set, in each of the layouts in which people have it.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use super::calendar::calendar;
+use super::output::{LineEnds, Output};
+use super::random::hash;
+use super::settings::{Layout, Style};
+use crate::parse::date::Date;
+use crate::parse::title::Title;
 
-use super::population::calendar;
-use crate::{Date, Title};
-
-/// Which files hold the training set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// `training_set/mv_0000001.txt` and so on, one a movie.
-    Files,
-    /// The same in `training_set.tar`.
-    Tar,
-    /// `combined_data_1.txt` to `combined_data_4.txt`, as Kaggle has them.
-    Combined,
-}
-
-/// How lines and files are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// End lines with `\r\n`.
-    pub crlf: bool,
-    /// End the last line of each file, too.
-    pub final_newline: bool,
-    /// Compress each file, its name then ending in `.gz`.
-    pub gzip: bool,
-}
-
-/// One movie's ratings, as text with plain line ends.
+/// Ratings of one movie: customer id, rating and day.
 #[derive(Default)]
-pub struct Block {
+pub struct MovieBlock {
     movie_id: u32,
     ratings: Vec<(u32, u8, u32)>,
 }
 
-impl Block {
+impl MovieBlock {
+    /// Empties the block for another movie.
     pub fn start(&mut self, movie_id: u32) {
         self.movie_id = movie_id;
         self.ratings.clear();
     }
 
-    /// Adds a customer's rating on a day, counted from the Prize's first.
+    /// Adds a customer's rating. The day counts from the Prize's first day.
     pub fn push(&mut self, customer_id: u32, rating: u8, day: u32) {
         self.ratings.push((customer_id, rating, day));
     }
@@ -55,31 +35,35 @@ impl Block {
     }
 }
 
-/// The files of a data set under way.
+/// The files of a data set that is being written.
 pub struct Writer {
     folder: PathBuf,
     style: Style,
-    movies: u32,
+    /// The highest movie id.
+    highest_movie: u32,
     training: Training,
     probe: Output,
+    /// The movie of the last pair in the probe.
     probe_movie: u32,
     qualifying: Output,
     judging: Output,
+    /// The date of every day, as text.
     dates: Vec<String>,
+    /// Memory for the text of one movie.
     text: Vec<u8>,
 }
 
 enum Training {
     Files,
     Tar(Box<tar::Builder<Output>>),
-    /// The file of this number, from 1.
+    /// The file being written, and its number from 1 to 4.
     Combined(usize, Output),
 }
 
 impl Writer {
-    pub fn create(folder: &Path, layout: Layout, style: Style, movies: u32) -> io::Result<Writer> {
+    pub fn create(folder: &Path, layout: Layout, style: Style, highest_movie: u32) -> io::Result<Writer> {
         fs::create_dir_all(folder)?;
-        // Two samples in one folder would be read as one.
+        // Otherwise two samples in one folder would be loaded as one data set.
         if fs::read_dir(folder)?.next().is_some() {
             let message = "the folder is not empty: name a new one";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
@@ -92,7 +76,7 @@ impl Writer {
                 fs::create_dir_all(folder.join("training_set"))?;
                 Training::Files
             }
-            // The archive's own bytes are no lines.
+            // The archive's own bytes are not lines: no line ends are replaced.
             Layout::Tar => {
                 let binary = Style { crlf: false, final_newline: true, ..style };
                 Training::Tar(Box::new(tar::Builder::new(Output::create(
@@ -105,7 +89,7 @@ impl Writer {
         };
         Ok(Writer {
             style,
-            movies,
+            highest_movie,
             training,
             probe: open("probe.txt")?,
             probe_movie: 0,
@@ -117,7 +101,7 @@ impl Writer {
         })
     }
 
-    pub fn titles(&mut self, titles: &[Title]) -> io::Result<()> {
+    pub fn write_titles(&mut self, titles: &[Title]) -> io::Result<()> {
         let mut file = Output::create(&self.folder, "movie_titles.csv", self.style)?;
         for Title { movie_id, release_year, title } in titles {
             match release_year {
@@ -130,14 +114,14 @@ impl Writer {
         file.finish()
     }
 
-    /// Writes a movie's training ratings. Movies come by id.
-    pub fn movie(&mut self, block: &Block) -> io::Result<()> {
+    /// Writes a movie's training ratings. Call it in the order of movie ids.
+    pub fn write_training(&mut self, block: &MovieBlock) -> io::Result<()> {
         if block.ratings.is_empty() {
             return Ok(());
         }
         self.text.clear();
         write_block(&mut self.text, block, |text, (customer_id, rating, day)| {
-            push_number(text, customer_id);
+            push_decimal(text, customer_id);
             text.extend([b',', b'0' + rating, b',']);
             text.extend(self.dates[day as usize].as_bytes());
         });
@@ -150,17 +134,17 @@ impl Writer {
             }
             Training::Tar(archive) => {
                 let mut member = Vec::with_capacity(self.text.len());
-                let mut lines = Lines { style: self.style, is_held: false };
-                lines.write(&mut member, &self.text)?;
-                lines.finish(&mut member)?;
+                let mut line_ends = LineEnds::new(self.style);
+                line_ends.write(&mut member, &self.text)?;
+                line_ends.finish(&mut member)?;
                 let mut header = tar::Header::new_gnu();
                 header.set_size(member.len() as u64);
                 header.set_mode(0o644);
                 archive.append_data(&mut header, format!("training_set/{name}"), &member[..])
             }
             Training::Combined(number, file) => {
-                // Four files of about as many movies.
-                let wanted = (u64::from(block.movie_id - 1) * 4 / u64::from(self.movies)) as usize + 1;
+                // Four files with about the same number of movies.
+                let wanted = (u64::from(block.movie_id - 1) * 4 / u64::from(self.highest_movie)) as usize + 1;
                 while *number < wanted {
                     *number += 1;
                     let next =
@@ -172,15 +156,15 @@ impl Writer {
         }
     }
 
-    /// Writes a movie's withheld ratings: who and when to `qualifying.txt`, and line by line beside it, in
-    /// `grand_prize/judging.txt`, the rating and which half of the set the pair is in.
-    pub fn judged(&mut self, block: &Block) -> io::Result<()> {
+    /// Writes a movie's withheld ratings: customer and date to `qualifying.txt`, and on the same line of
+    /// `grand_prize/judging.txt` the rating and the half of the qualifying set that the pair is in.
+    pub fn write_withheld(&mut self, block: &MovieBlock) -> io::Result<()> {
         if block.ratings.is_empty() {
             return Ok(());
         }
         self.text.clear();
         write_block(&mut self.text, block, |text, (customer_id, _, day)| {
-            push_number(text, customer_id);
+            push_decimal(text, customer_id);
             text.push(b',');
             text.extend(self.dates[day as usize].as_bytes());
         });
@@ -192,8 +176,8 @@ impl Writer {
         self.judging.write_all(&self.text)
     }
 
-    /// Writes a pair of the probe. Movies come by id.
-    pub fn probe(&mut self, movie_id: u32, customer_id: u32) -> io::Result<()> {
+    /// Writes a pair of the probe. Call it in the order of movie ids.
+    pub fn write_probe_pair(&mut self, movie_id: u32, customer_id: u32) -> io::Result<()> {
         if self.probe_movie != movie_id {
             self.probe_movie = movie_id;
             writeln!(self.probe, "{movie_id}:")?;
@@ -213,8 +197,9 @@ impl Writer {
     }
 }
 
-fn write_block(text: &mut Vec<u8>, block: &Block, mut record: impl FnMut(&mut Vec<u8>, (u32, u8, u32))) {
-    push_number(text, block.movie_id);
+/// Adds a movie line, and a line for each rating, whose text `record` adds.
+fn write_block(text: &mut Vec<u8>, block: &MovieBlock, mut record: impl FnMut(&mut Vec<u8>, (u32, u8, u32))) {
+    push_decimal(text, block.movie_id);
     text.extend(b":\n");
     for &rating in &block.ratings {
         record(text, rating);
@@ -222,116 +207,23 @@ fn write_block(text: &mut Vec<u8>, block: &Block, mut record: impl FnMut(&mut Ve
     }
 }
 
-/// 0 (quiz) or 1 (test): about half of any movie's or customer's pairs each (the mixing is that of Steele et al. 2014,
-/// SplitMix).
+/// The half of the qualifying set that a pair is in: 0 (quiz) or 1 (test). Each half has about half of the pairs of
+/// every movie and of every customer.
 fn subset(movie_id: u32, customer_id: u32) -> u8 {
-    let mut mixed = (u64::from(movie_id) << 32 | u64::from(customer_id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed >> 63) as u8
+    (hash(u64::from(movie_id) << 32 | u64::from(customer_id)) >> 63) as u8
 }
 
-/// Writes a number in decimal: a hundred million times over, so not by way of `fmt`.
-fn push_number(text: &mut Vec<u8>, mut number: u32) {
+/// Adds an integer in decimal. It does not use `fmt`, because that is slow for a hundred million integers.
+fn push_decimal(text: &mut Vec<u8>, mut integer: u32) {
     let mut digits = [0; 10];
     let mut from = digits.len();
     loop {
         from -= 1;
-        digits[from] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
+        digits[from] = b'0' + (integer % 10) as u8;
+        integer /= 10;
+        if integer == 0 {
             break;
         }
     }
     text.extend(&digits[from..]);
-}
-
-/// A file, compressed or not, whose lines end as the style says.
-struct Output {
-    sink: Sink,
-    lines: Lines,
-}
-
-enum Sink {
-    Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
-}
-
-impl Output {
-    fn create(folder: &Path, name: &str, style: Style) -> io::Result<Output> {
-        let suffix = if style.gzip { ".gz" } else { "" };
-        let file = BufWriter::with_capacity(1 << 16, File::create(folder.join(format!("{name}{suffix}")))?);
-        let sink = match style.gzip {
-            true => Sink::Gzip(GzEncoder::new(file, Compression::fast())),
-            false => Sink::Plain(file),
-        };
-        Ok(Output { sink, lines: Lines { style, is_held: false } })
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        self.lines.finish(&mut self.sink)?;
-        match self.sink {
-            Sink::Plain(mut file) => file.flush(),
-            Sink::Gzip(file) => file.finish()?.flush(),
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.lines.write(&mut self.sink, text)?;
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Sink::Plain(file) => file.write(bytes),
-            Sink::Gzip(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Sink::Plain(file) => file.flush(),
-            Sink::Gzip(file) => file.flush(),
-        }
-    }
-}
-
-/// Turns plain line ends into the style's, holding back the one that may be the last.
-struct Lines {
-    style: Style,
-    is_held: bool,
-}
-
-impl Lines {
-    fn write(&mut self, sink: &mut impl Write, text: &[u8]) -> io::Result<()> {
-        let (false, true) = (self.style.crlf, self.style.final_newline) else {
-            for piece in text.split_inclusive(|&b| b == b'\n') {
-                self.release(sink)?;
-                let line = piece.strip_suffix(b"\n");
-                sink.write_all(line.unwrap_or(piece))?;
-                self.is_held = line.is_some();
-            }
-            return Ok(());
-        };
-        sink.write_all(text)
-    }
-
-    fn release(&mut self, sink: &mut impl Write) -> io::Result<()> {
-        match std::mem::take(&mut self.is_held) {
-            true => sink.write_all(if self.style.crlf { b"\r\n" } else { b"\n" }),
-            false => Ok(()),
-        }
-    }
-
-    fn finish(&mut self, sink: &mut impl Write) -> io::Result<()> {
-        if self.style.final_newline { self.release(sink) } else { Ok(()) }
-    }
 }

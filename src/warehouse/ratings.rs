@@ -1,0 +1,138 @@
+//! fact_ratings: its rows as loads write them, and as training and evaluation read them.
+
+use factor::{Digest, Ratings};
+
+use crate::pg::catalog::Privilege;
+use crate::pg::memory;
+use crate::pg::query::select_one;
+use crate::pg::snapshot::Snapshot;
+use crate::storage::bulk::FixedRow;
+use crate::storage::scan::scan;
+use crate::storage::table::Table;
+
+use super::Error;
+use super::dimension::{Dimension, Id, Key, Row};
+use super::tables::{DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS};
+
+/// A row of fact_ratings.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact {
+    pub rating_key: i64,
+    pub customer_key: Key,
+    pub movie_key: Key,
+    /// yyyymmdd
+    pub date_key: i32,
+    pub rating: i16,
+    pub is_probe: bool,
+}
+
+impl FixedRow for Fact {
+    const TABLE: &'static Table = &FACT_RATINGS;
+    const OFFSETS: &'static [usize] = &[0, 8, 12, 16, 20, 22];
+    const BYTES: usize = 23;
+
+    #[inline]
+    fn write(&self, bytes: &mut [u8]) {
+        bytes[..8].copy_from_slice(&self.rating_key.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.customer_key.0.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.movie_key.0.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&self.date_key.to_ne_bytes());
+        bytes[20..22].copy_from_slice(&self.rating.to_ne_bytes());
+        bytes[22] = u8::from(self.is_probe);
+    }
+}
+
+/// How many customers, movies and ratings there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Size {
+    /// The greatest customer key: a matrix has as many rows.
+    pub customers: usize,
+    /// The greatest movie key.
+    pub movies: usize,
+    /// Ratings, the probe's included, by the counts of dim_movie.
+    pub ratings: usize,
+}
+
+/// Looks up the size of the warehouse. Refused if row-level security would hide a part of it.
+pub fn size(snapshot: Snapshot) -> Result<Size, Error> {
+    for table in [&DIM_CUSTOMER, &DIM_MOVIE, &FACT_RATINGS] {
+        table.require(&[Privilege::Select])?;
+    }
+    let count = |query| Ok::<_, Error>(select_one::<i64>(snapshot, query, &[])?.unwrap_or(0) as usize);
+    Ok(Size {
+        customers: count("SELECT max(customer_key)::bigint FROM @extschema@.dim_customer")?,
+        movies: count("SELECT max(movie_key)::bigint FROM @extschema@.dim_movie")?,
+        ratings: count("SELECT sum(rating_count)::bigint FROM @extschema@.dim_movie")?,
+    })
+}
+
+/// Whether there are no ratings now.
+pub fn is_empty() -> Result<bool, Error> {
+    let query = "SELECT NOT EXISTS (SELECT FROM @extschema@.fact_ratings)";
+    Ok(select_one::<bool>(Snapshot::Latest, query, &[])? == Some(true))
+}
+
+/// The ids of customers and movies by row; 0 for a row without a customer or movie.
+pub struct Ids {
+    customers: Vec<u32>,
+    movies: Vec<u32>,
+}
+
+impl Ids {
+    /// Reads the ids of all customers and movies.
+    pub fn read() -> Result<Ids, Error> {
+        let by_row = |dimension: Dimension| {
+            let members = dimension.members()?;
+            let mut ids = memory::filled(0, members.last().map_or(0, |(key, _)| key.0 as usize))?;
+            members.into_iter().for_each(|(key, Id(id))| ids[key.row().index()] = id as u32);
+            Ok::<_, Error>(ids)
+        };
+        Ok(Ids { customers: by_row(Dimension::Customer)?, movies: by_row(Dimension::Movie)? })
+    }
+
+    /// The ids of a customer and a movie, as the splits and digests of `factor` take them.
+    #[inline]
+    pub fn of(&self, customer: Row, movie: Row) -> (u32, u32) {
+        let id = |ids: &[u32], row: Row| ids.get(row.index()).copied().unwrap_or(0);
+        (id(&self.customers, customer), id(&self.movies, movie))
+    }
+}
+
+/// A held-out set: ratings that models are judged by.
+#[derive(Default)]
+pub struct HeldOut {
+    pub ratings: Ratings,
+    /// Equal digests mean equal sets.
+    pub digest: Digest,
+}
+
+impl HeldOut {
+    /// Adds a rating that [`read`] has passed on.
+    pub fn push(&mut self, ids: &Ids, customer: Row, movie: Row, rating: u8) -> Result<(), Error> {
+        let (customer_id, movie_id) = ids.of(customer, movie);
+        self.digest.add(customer_id, movie_id, rating);
+        Ok(self.ratings.try_push(customer.0, movie.0, rating)?)
+    }
+}
+
+/// Reads the ratings of the probe.
+pub fn read_probe(snapshot: Snapshot) -> Result<HeldOut, Error> {
+    let (ids, mut probe) = (Ids::read()?, HeldOut::default());
+    read(
+        snapshot,
+        |customer, movie, rating, is_probe| {
+            if is_probe { probe.push(&ids, customer, movie, rating) } else { Ok(()) }
+        },
+    )?;
+    Ok(probe)
+}
+
+/// Reads all ratings, and calls `each` with customer, movie, rating and whether it belongs to the probe.
+pub fn read(
+    snapshot: Snapshot,
+    mut each: impl FnMut(Row, Row, u8, bool) -> Result<(), Error>,
+) -> Result<(), Error> {
+    scan(&FACT_RATINGS, &["customer_key", "movie_key", "rating", "is_probe"], snapshot, |row| {
+        each(Key(row.int4(0)).row(), Key(row.int4(1)).row(), row.int2(2) as u8, row.bool(3))
+    })
+}
