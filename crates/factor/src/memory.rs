@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicBool;
 
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut, try_zeroed_vec};
+use bytemuck::{Pod, Zeroable, must_cast_slice, must_cast_slice_mut, try_zeroed_vec};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -108,13 +108,13 @@ impl<T: Pod> Deref for Aligned<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        cast_slice(&self.lines)
+        must_cast_slice(&self.lines)
     }
 }
 
 impl<T: Pod> DerefMut for Aligned<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
-        cast_slice_mut(&mut self.lines)
+        must_cast_slice_mut(&mut self.lines)
     }
 }

@@ -78,33 +78,32 @@ pub(crate) struct RatingBlock<'a, 'b> {
     /// For each customer of the range, how many of its ratings are of movies before the range. The kernel advances it to the
     /// end of the range.
     pub cursors: &'a mut [u32],
+    pub cancelled: &'a AtomicBool,
 }
 
 /// Makes a step for each rating of a block, by customer and then by movie. Returns the sum of squared errors, each as it was
 /// before its step, or [`Error::Cancelled`].
 pub(crate) fn descend(
     instructions: InstructionSet,
-    block: RatingBlock<'_, '_>,
-    params: StepParams,
-    cancelled: &AtomicBool,
+    mut block: RatingBlock<'_, '_>,
+    params: &StepParams,
 ) -> Result<f64, Error> {
-    instructions.run(Descend { block, params, cancelled })
+    instructions.run(Descend { block: &mut block, params })
 }
 
 /// The arguments of [`descend`].
-struct Descend<'a, 'b> {
-    block: RatingBlock<'a, 'b>,
-    params: StepParams,
-    cancelled: &'a AtomicBool,
+struct Descend<'a, 'b, 'c> {
+    block: &'c mut RatingBlock<'a, 'b>,
+    params: &'c StepParams,
 }
 
-impl Kernel for Descend<'_, '_> {
+impl Kernel for Descend<'_, '_, '_> {
     type Output = Result<f64, Error>;
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) -> Result<f64, Error> {
         // SAFETY: as the caller promises.
-        unsafe { descend_with::<V>(self.block, self.params, self.cancelled) }
+        unsafe { descend_with::<V>(self.block, self.params) }
     }
 }
 
@@ -115,11 +114,11 @@ impl Kernel for Descend<'_, '_> {
 /// The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn descend_with<V: Vector>(
-    block: RatingBlock<'_, '_>,
-    params: StepParams,
-    cancelled: &AtomicBool,
+    block: &mut RatingBlock<'_, '_>,
+    params: &StepParams,
 ) -> Result<f64, Error> {
-    let RatingBlock { by_customer, customers, movies, cursors } = block;
+    let params = *params;
+    let RatingBlock { by_customer, customers, movies, cursors, cancelled } = block;
     let stride = stride(params.factors);
     let count = customers.range.len();
     let mut sum = 0.0;
@@ -387,9 +386,9 @@ mod tests {
                         customers: &mut RowRange { range: 0..CUSTOMERS, rows: &mut p, weights: of_customers },
                         movies: &mut RowRange { range: from..to, rows: &mut q[from * stride..to * stride], weights: of_movies },
                         cursors: &mut cursors,
+                        cancelled: &go,
                     },
-                    params,
-                    &go,
+                    &params,
                 ).unwrap();
                 prop_assert!((sum - expected.2).abs() < 1e-4 * (1.0 + sum), "{:?}: {} for {}", instructions, sum, expected.2);
                 for (got, want) in wide(&p).iter().chain(&wide(&q)).zip(expected.0.iter().chain(&expected.1)) {

@@ -95,12 +95,8 @@ impl<'a> Strata<'a> {
                 if movies.range.start == 0 {
                     cursors.fill(0);
                 }
-                descend(
-                    instructions,
-                    RatingBlock { by_customer, customers, movies, cursors },
-                    params,
-                    cancelled,
-                )
+                let block = RatingBlock { by_customer, customers, movies, cursors, cancelled };
+                descend(instructions, block, &params)
             });
             // Added in the order of blocks, on any number of threads.
             for error in errors.collect::<Vec<Result<f64, Error>>>() {

@@ -110,8 +110,9 @@ impl HalfSweep<'_> {
                 precision,
                 cg_steps,
                 start,
+                cancelled,
             };
-            let solution = solve_row(instructions, &system, scratch, cancelled).map_err(|why| match why {
+            let solution = solve_row(instructions, &system, scratch).map_err(|why| match why {
                 RowError::Singular => Error::Singular { side, row },
                 RowError::Cancelled => Error::Cancelled,
             })?;

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)] // kernels compiled for instruction sets found at run time
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::error::Error;
 use crate::least_squares::conjugate_gradient::{RatingVectors, Workspace, add_projections};
@@ -51,22 +51,18 @@ impl Scratch {
 }
 
 /// Solves one row's system.
-///
-/// The cancel flag is checked between batches of ratings, because a popular movie's ratings take long.
 pub(crate) fn solve_row<'a>(
     instructions: InstructionSet,
     system: &RowSystem<'_>,
     scratch: &'a mut Scratch,
-    cancelled: &AtomicBool,
 ) -> Result<RowSolution<'a>, RowError> {
-    instructions.run(SolveRow { system, scratch, cancelled })
+    instructions.run(SolveRow { system, scratch })
 }
 
 /// The arguments of [`solve_row`].
 struct SolveRow<'a, 'b, 'c> {
     system: &'b RowSystem<'c>,
     scratch: &'a mut Scratch,
-    cancelled: &'b AtomicBool,
 }
 
 impl<'a> Kernel for SolveRow<'a, '_, '_> {
@@ -75,13 +71,13 @@ impl<'a> Kernel for SolveRow<'a, '_, '_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) -> Self::Output {
         // SAFETY: as the caller promises.
-        unsafe { solve_with::<V, Floats>(self.system, self.scratch, self.cancelled) }
+        unsafe { solve_with::<V, Floats>(self.system, self.scratch) }
     }
 
     #[inline(always)]
     unsafe fn run_with_pairs<V: PairVector>(self) -> Self::Output {
         // SAFETY: as the caller promises.
-        unsafe { solve_with::<V, Pairs>(self.system, self.scratch, self.cancelled) }
+        unsafe { solve_with::<V, Pairs>(self.system, self.scratch) }
     }
 }
 
@@ -94,14 +90,13 @@ impl<'a> Kernel for SolveRow<'a, '_, '_> {
 unsafe fn solve_with<'a, V: Vector, F: BatchFormat<V>>(
     system: &RowSystem<'_>,
     scratch: &'a mut Scratch,
-    cancelled: &AtomicBool,
 ) -> Result<RowSolution<'a>, RowError> {
-    let RowSystem { others, columns, prior, precision, .. } = *system;
+    let RowSystem { others, columns, prior, precision, cancelled, .. } = *system;
     let PackedSide { factors, stride, .. } = *others;
     let target = factors + 1;
     if system.cg_steps > 0 {
         // SAFETY: as the caller promises.
-        return unsafe { solve_by_cg::<V>(system, scratch, cancelled) };
+        return unsafe { solve_by_cg::<V>(system, scratch) };
     }
     let Scratch { gathered, gram, right, solution } = scratch;
     let unknowns = factors + 1;
@@ -161,9 +156,8 @@ unsafe fn solve_with<'a, V: Vector, F: BatchFormat<V>>(
 unsafe fn solve_by_cg<'a, V: Vector>(
     system: &RowSystem<'_>,
     scratch: &'a mut Scratch,
-    cancelled: &AtomicBool,
 ) -> Result<RowSolution<'a>, RowError> {
-    let RowSystem { others, start, .. } = *system;
+    let RowSystem { others, start, cancelled, .. } = *system;
     let PackedSide { factors, stride, .. } = *others;
     let Scratch { gathered, gram, right, solution } = scratch;
     solution.fill(0.0);
@@ -178,7 +172,7 @@ unsafe fn solve_by_cg<'a, V: Vector>(
         product,
         gradient: &mut rest[..stride],
     };
-    let mut vectors = GatheredVectors { system, gathered, all_gathered: false, cancelled };
+    let mut vectors = GatheredVectors { system, gathered, all_gathered: false };
     // SAFETY: the caller promises the instruction set. All vectors have `stride` values.
     let Some(error) = (unsafe { conjugate_gradient::solve::<V>(system, workspace, &mut vectors) }) else {
         return Err(if cancelled.load(Ordering::Relaxed) { RowError::Cancelled } else { RowError::Singular });
@@ -192,7 +186,6 @@ struct GatheredVectors<'a, 'b> {
     gathered: &'a mut Aligned<f32>,
     /// Whether the buffer holds all vectors of the row. If one batch is enough, it is gathered only once.
     all_gathered: bool,
-    cancelled: &'a AtomicBool,
 }
 
 impl<V: Vector> RatingVectors<V> for GatheredVectors<'_, '_> {
@@ -202,7 +195,7 @@ impl<V: Vector> RatingVectors<V> for GatheredVectors<'_, '_> {
         out.fill(0.0);
         let mut squares = 0.0;
         for from in (0..columns.len()).step_by(BATCH) {
-            if self.cancelled.load(Ordering::Relaxed) {
+            if self.system.cancelled.load(Ordering::Relaxed) {
                 return None;
             }
             let to = (from + BATCH).min(columns.len());

@@ -3,6 +3,8 @@
 //! A row is a customer or a movie. Its unknowns are `x = [factors, bias]`. Each rating `r` of a row of the other side gives
 //! an equation `zᵀx ≈ t` with `z = [the other row's factors, 1]` and the target `t = r - mean - the other row's bias`.
 
+use std::sync::atomic::AtomicBool;
+
 use ndarray::ArrayView1;
 
 use crate::error::Error;
@@ -59,6 +61,8 @@ pub(crate) struct RowSystem<'a> {
     pub cg_steps: usize,
     /// The row's factors and bias before.
     pub start: (ArrayView1<'a, f32>, f32),
+    /// The cancel flag. It is checked between batches of ratings, because a popular movie's ratings take long.
+    pub cancelled: &'a AtomicBool,
 }
 
 impl RowSystem<'_> {

@@ -7,8 +7,7 @@
 #![allow(unsafe_code)] // kernels compiled for instruction sets found at run time
 
 use crate::error::Error;
-use crate::simd::vector::Vector;
-use crate::simd::{InstructionSet, Kernel};
+use crate::simd::InstructionSet;
 
 /// Vectors whose products are added together, so that each entry of the matrix is read and written once for all of them.
 pub(crate) const PANEL: usize = 8;
@@ -16,26 +15,33 @@ pub(crate) const PANEL: usize = 8;
 /// Adds `scale · Σ v vᵀ` to the last rows of an `n x n` matrix. `matrix` holds these rows, `n` entries each. `panel` holds
 /// [`PANEL`] vectors `v` of `n` entries.
 pub(crate) fn add_products(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
-    InstructionSet::fastest().run(Products { matrix, n, panel, scale });
-}
-
-/// The arguments of [`add_products`].
-struct Products<'a> {
-    matrix: &'a mut [f64],
-    n: usize,
-    panel: &'a [f64],
-    scale: f64,
-}
-
-impl Kernel for Products<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        products(self.matrix, self.n, self.panel, self.scale);
+    // Not a `Kernel`: as arguments of a function, the slices are known not to overlap, and the loops are vectorised.
+    match InstructionSet::fastest() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `fastest` found the instruction set on this machine.
+        InstructionSet::Avx512Bf16 | InstructionSet::Avx512 => unsafe {
+            products_avx512(matrix, n, panel, scale)
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        InstructionSet::Avx2 => unsafe { products_avx2(matrix, n, panel, scale) },
+        InstructionSet::Portable => products(matrix, n, panel, scale),
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn products_avx512(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
+    products(matrix, n, panel, scale);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn products_avx2(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
+    products(matrix, n, panel, scale);
+}
+
+/// [`add_products`], compiled for the instruction set of the caller.
 #[inline(always)]
 fn products(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
     let first = n - matrix.len() / n;

@@ -34,6 +34,9 @@ const ALL: &[InstructionSet] = &[
 ];
 
 /// A computation that is compiled once for each instruction set.
+///
+/// A kernel is the arguments of the computation. If they are two references, the compiler passes them in registers, and knows
+/// that they do not overlap. It does not know that of a larger struct.
 pub(crate) trait Kernel: Sized {
     type Output;
 
@@ -84,8 +87,8 @@ impl InstructionSet {
         }
     }
 
-    /// Runs a kernel that is compiled for this instruction set. The machine must have it, as [`InstructionSet::fastest`]
-    /// and [`InstructionSet::available`] have found.
+    /// Runs a kernel that is compiled for this instruction set, which the machine must have: it comes from
+    /// [`InstructionSet::fastest`], or in tests from `available`.
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {

@@ -5,6 +5,7 @@ use crate::model::Side;
 use crate::simd::vector::Portable;
 use ndarray::ArrayView1;
 use proptest::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 /// What a solver found.
 #[derive(Debug, PartialEq)]
@@ -20,7 +21,7 @@ impl Answer {
     }
 }
 
-type Solver<'a> = dyn Fn(&RowSystem<'_>, &mut Scratch, &AtomicBool) -> Result<Answer, RowError> + 'a;
+type Solver<'a> = dyn Fn(&RowSystem<'_>, &mut Scratch) -> Result<Answer, RowError> + 'a;
 
 proptest! {
     #[test]
@@ -56,7 +57,7 @@ proptest! {
         let zero = vec![0.0; factors];
         let start = (ArrayView1::from(&zero), 0.0);
         let system = RowSystem {
-            others: &packed, columns: &columns, ratings: &ratings, prefetch: &[], mean: 3.5, prior: &prior, precision, cg_steps: 0, start,
+            others: &packed, columns: &columns, ratings: &ratings, prefetch: &[], mean: 3.5, prior: &prior, precision, cg_steps: 0, start, cancelled: &go,
         };
         let (expected, expected_error) = reference::solve(&others, &system);
         let close = |solved: &Answer, tolerance: f64| {
@@ -67,23 +68,25 @@ proptest! {
         };
         let check = |name: &str, solver: &Solver<'_>| {
             let (mut scratch, stop) = (Scratch::new(factors).unwrap(), AtomicBool::new(true));
-            prop_assert_eq!(solver(&system, &mut scratch, &stop), Err(RowError::Cancelled));
-            let solved = solver(&system, &mut scratch, &go).unwrap();
+            let cancelled = RowSystem { cancelled: &stop, ..system };
+            prop_assert_eq!(solver(&cancelled, &mut scratch), Err(RowError::Cancelled));
+            let solved = solver(&system, &mut scratch).unwrap();
             prop_assert!(close(&solved, 3e-4), "{}: {:?} for {:?}", name, solved, expected);
             // As many steps as unknowns, and some for rounding.
             let system = RowSystem { cg_steps: factors + 10, ..system };
-            prop_assert_eq!(solver(&system, &mut scratch, &stop), Err(RowError::Cancelled));
-            let followed = solver(&system, &mut scratch, &go).unwrap();
+            let cancelled = RowSystem { cancelled: &stop, ..system };
+            prop_assert_eq!(solver(&cancelled, &mut scratch), Err(RowError::Cancelled));
+            let followed = solver(&system, &mut scratch).unwrap();
             prop_assert!(close(&followed, 3e-4), "{}: {:?} for {:?}", name, followed, expected);
             Ok(())
         };
         for instructions in InstructionSet::available() {
-            let solver = |system: &RowSystem<'_>, scratch: &mut Scratch, cancelled: &AtomicBool| solve_row(instructions, system, scratch, cancelled).map(Answer::of);
+            let solver = |system: &RowSystem<'_>, scratch: &mut Scratch| solve_row(instructions, system, scratch).map(Answer::of);
             check(&format!("{instructions:?}"), &solver)?;
         }
         // The format of pairs, emulated, because this machine may not have the instruction.
         // SAFETY: every machine has this instruction set.
-        let solver = |system: &RowSystem<'_>, scratch: &mut Scratch, cancelled: &AtomicBool| unsafe { solve_with::<Portable, Pairs>(system, scratch, cancelled) }.map(Answer::of);
+        let solver = |system: &RowSystem<'_>, scratch: &mut Scratch| unsafe { solve_with::<Portable, Pairs>(system, scratch) }.map(Answer::of);
         check("pairs", &solver)?;
     }
 }
@@ -117,9 +120,10 @@ fn samples_have_the_covariance_of_the_posterior() {
             precision: None,
             cg_steps: 0,
             start,
+            cancelled: &go,
         };
         let mut scratch = Scratch::new(factors).unwrap();
-        let solved = solve_row(InstructionSet::fastest(), &system, &mut scratch, &go).unwrap();
+        let solved = solve_row(InstructionSet::fastest(), &system, &mut scratch).unwrap();
         ndarray::array![f64::from(solved.factors[0]), f64::from(solved.factors[1]), f64::from(solved.bias)]
     };
     let mean = solve(&prior);
