@@ -101,7 +101,7 @@ fn was_trained_on(row: &ModelRow, probe: Digest) -> Result<Option<bool>, Error> 
         .all(&[row.model_id.into()], |row| Ok((row.need::<String>(1, "model")?, row.get::<i64>(2))))?;
     Ok(match left_out.first() {
         Some((train_on, _)) if train_on == "all" => Some(true),
-        Some((_, Some(digest))) if *digest == probe.number() => Some(false),
+        Some((_, Some(digest))) if *digest == probe.to_i64() => Some(false),
         _ => None,
     })
 }

@@ -1,16 +1,17 @@
-//! Test RMSE of algorithms on data sets of different shapes: are the default parameters good on all of them?
+//! The RMSE of algorithms on the test ratings of data sets of different shapes. It shows whether the default parameters are good
+//! for all of them.
 //!
-//! `cargo bench -p factor --bench defaults -- DATA [ALGORITHM JSON]...`, by default every algorithm as it is, and with and
-//! without links.
+//! `cargo bench -p factor --bench defaults -- DATA [ALGORITHM JSON]...`. Without algorithms, all of them run with their defaults,
+//! and bpmf also without links.
 //!
 //! | DATA | what it is |
 //! | --- | --- |
-//! | `dense` | made here: 99 movies, of which 2,900 customers rated 84 %, beside 10,000 customers with one rating each |
-//! | `planted:RATINGS` | made here: customers and movies by power laws, as `prize-sample` has them |
+//! | `dense` | artificial: 2,900 customers rated 84 % of 99 movies; another 10,000 customers gave one rating each |
+//! | `planted:RATINGS` | artificial: the numbers of ratings per customer and per movie follow power laws, as in `prize-sample` |
 //! | a folder with u1.base | MovieLens 100K: the mean of the five folds |
 //! | a folder with training_set | a folder of `prize-sample`; its probe is the test |
 //!
-//! What is made here has planted factors, and nothing in who rated what: links can gain nothing there, and must not lose.
+//! The artificial ratings come from planted factors, and who rated what tells nothing. Links cannot help there, and must do no harm.
 
 #![allow(missing_docs)]
 
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use factor::{Algorithm, HoldOut, Iteration, RatingMatrix, Ratings, Run};
+use factor::{Algorithm, Callbacks, HoldOut, Iteration, RatingMatrix, Ratings, TrainingData};
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -55,11 +56,11 @@ fn main() {
         let mut errors = Vec::new();
         let mut curve: Vec<f64> = vec![0.0; algorithm.iterations()];
         for (matrix, (_, test)) in matrices.iter().zip(&splits) {
-            let hear = &mut |iteration: Iteration| {
+            let on_iteration = &mut |iteration: Iteration| {
                 curve[iteration.number - 1] += iteration.held_out_rmse.unwrap_or(f64::NAN);
             };
-            let run = &mut Run { held_out: test, cancelled: &AtomicBool::new(false), on_iteration: hear };
-            let (trained, _) = algorithm.train(matrix, run).expect("it trains");
+            let callbacks = &mut Callbacks { cancelled: &AtomicBool::new(false), on_iteration };
+            let trained = algorithm.train(TrainingData::new(matrix, test), callbacks).expect("it trains");
             errors.push(trained.iteration.held_out_rmse.unwrap_or(f64::NAN));
         }
         let folds = errors.len() as f64;
@@ -71,13 +72,13 @@ fn main() {
         println!(
             "{mean:.5}{first}, lowest {lowest:.5} after {at}, {seconds:.1} s: {} {}",
             algorithm.name(),
-            told(&algorithm)
+            changed(&algorithm)
         );
     }
 }
 
-/// What differs from the defaults.
-fn told(algorithm: &Algorithm) -> Value {
+/// The parameters that differ from their defaults.
+fn changed(algorithm: &Algorithm) -> Value {
     let default = Algorithm::parse(algorithm.name(), &json!({})).expect("defaults are valid").params();
     let params = algorithm.params();
     let differ = params.as_object().into_iter().flatten().filter(|&(name, value)| default[name] != *value);
@@ -104,7 +105,7 @@ fn matrix(train: &Ratings, test: &Ratings) -> RatingMatrix {
     RatingMatrix::new(customers, movies, train, &AtomicBool::new(false)).expect("a matrix")
 }
 
-/// What customers would give, as `prize-sample` plants it.
+/// The rating that each customer would give each movie, from planted factors as in `prize-sample`.
 struct Truth {
     rng: Xoshiro256PlusPlus,
     customers: Vec<[f32; FACTORS + 1]>,
@@ -201,9 +202,9 @@ fn movielens(folder: &str, fold: usize) -> Split {
         let text = std::fs::read_to_string(format!("{folder}/u{fold}.{kind}")).expect("a fold");
         let mut list = Ratings::default();
         for line in text.lines() {
-            let numbers =
+            let fields =
                 line.split('\t').map(|field| field.parse::<u32>().expect("a number")).collect::<Vec<_>>();
-            list.push(numbers[0] - 1, numbers[1] - 1, numbers[2] as u8);
+            list.push(fields[0] - 1, fields[1] - 1, fields[2] as u8);
         }
         list
     };
@@ -235,9 +236,9 @@ fn prize(folder: &str) -> Split {
             let (customer, rest) = line.split_once(',').expect("a rating");
             let customer = customer.parse::<u32>().expect("a customer");
             let next = customers.len() as u32;
-            let number = *customers.entry(customer).or_insert(next);
+            let row = *customers.entry(customer).or_insert(next);
             let list = if probe.contains(&(customer, movie)) { &mut split.1 } else { &mut split.0 };
-            list.push(number, movie - 1, rest.as_bytes()[0] - b'0');
+            list.push(row, movie - 1, rest.as_bytes()[0] - b'0');
         }
     }
     split

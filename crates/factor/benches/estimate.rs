@@ -1,13 +1,13 @@
-//! How far the estimates of training time are from what training takes: their quotient, for each algorithm.
+//! Compares the estimates of training times with the real times, for each algorithm.
 //!
-//! `cargo bench -p factor --bench estimate -- [CUSTOMERS]`, by default 100,000, of 20 random ratings each.
+//! `cargo bench -p factor --bench estimate -- [CUSTOMERS]`. By default there are 100,000 customers, with 20 random ratings each.
 
 #![allow(missing_docs)]
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use factor::{Algorithm, MatrixBuilder, Ratings, Run, Size};
+use factor::{Algorithm, Callbacks, MatrixBuilder, Ratings, Size, TrainingData};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
@@ -23,9 +23,9 @@ fn main() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
     let mut builder = MatrixBuilder::default();
     for customer in 0..customers as u32 {
-        for number in 0..EACH {
-            let place = (number as f64 + rng.random::<f64>()) / EACH as f64;
-            let movie = ((MOVIES - EACH) as f64 * place * place) as usize + number;
+        for rating in 0..EACH {
+            let place = (rating as f64 + rng.random::<f64>()) / EACH as f64;
+            let movie = ((MOVIES - EACH) as f64 * place * place) as usize + rating;
             builder.push(customer, movie as u32, rng.random_range(1..=5)).expect("there is memory");
         }
     }
@@ -51,8 +51,9 @@ fn main() {
         pool.install(|| {
             let estimated = algorithm.estimate(size, &cancelled).expect("there is memory").as_secs_f64();
             let started = Instant::now();
-            let run = &mut Run { held_out: &held_out, cancelled: &cancelled, on_iteration: &mut |_| {} };
-            algorithm.train(&matrix, run).expect("the matrix can be factorised");
+            let callbacks = &mut Callbacks { cancelled: &cancelled, on_iteration: &mut |_| {} };
+            let data = TrainingData::new(&matrix, &held_out);
+            algorithm.train(data, callbacks).expect("the matrix can be factorised");
             let taken = started.elapsed().as_secs_f64();
             println!("| {name} `{params}` | {estimated:.2} | {taken:.2} | {:.2} |", estimated / taken);
         });

@@ -1,11 +1,11 @@
-//! Why a model could not be trained.
+//! The errors of this crate. [`crate::ArchiveError`] has those of reading an archive.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What went wrong.
+/// Why a computation failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// There is nothing to learn from.
+    /// There are no ratings to train on.
     #[error("there are no ratings to train on")]
     NoRatings,
     /// A parameter is out of its range.
@@ -13,26 +13,26 @@ pub enum Error {
     Parameter {
         /// The parameter's name.
         name: &'static str,
-        /// What it was.
+        /// Its value.
         value: String,
-        /// What it may be.
+        /// The values that it may have, in words that follow 'must be'.
         range: String,
     },
-    /// There is no such algorithm.
+    /// There is no algorithm of this name.
     #[error("there is no algorithm \"{name}\"")]
     Algorithm {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
     },
-    /// A parameter is unknown, or no number where it has to be one.
+    /// A parameter is unknown, or its value has the wrong type.
     #[error("{text}")]
     Params {
-        /// Which one, and why.
+        /// The whole message, which names the parameter.
         text: String,
     },
-    /// A rating names a customer or movie beyond the matrix.
+    /// A rating is of a customer or movie that the matrix has no row for.
     #[error(
-        "there are ratings of customer {customer} or movie {movie} in a matrix of {customers} by {movies}"
+        "customer {customer} or movie {movie} is beyond a matrix of {customers} customers by {movies} movies"
     )]
     OutOfBounds {
         /// The customer.
@@ -44,47 +44,47 @@ pub enum Error {
         /// How many movies there are.
         movies: usize,
     },
-    /// A least-squares system has no single solution in single precision.
+    /// A least-squares system is singular in single precision.
     #[error("the normal equations of {side} {row} are singular")]
     Singular {
         /// `customer` or `movie`.
         side: &'static str,
-        /// Its number, from 0.
+        /// Its row, counted from 0.
         row: usize,
     },
-    /// Gradient descent went steps so long that errors grew instead of shrinking.
+    /// The steps of gradient descent were too long: the errors grew instead of shrinking.
     #[error("training diverged in iteration {iteration}: errors or factors grew beyond all bounds")]
     Diverged {
-        /// Which one, from 1.
+        /// The iteration, counted from 1.
         iteration: usize,
     },
-    /// A dense decomposition did not come to an end: its entries are no finite numbers.
+    /// A dense decomposition did not converge, because its entries are not finite.
     #[error("a dense decomposition did not converge")]
     NoConvergence,
-    /// A model was stored without what customers are found by.
-    #[error("the model by {algorithm} was stored without the prior that customers are found by")]
+    /// A Bayesian model was stored without its prior, which fold-in needs.
+    #[error("the {algorithm} model was stored without the prior that fold-in needs")]
     NoFoldIn {
         /// The algorithm.
         algorithm: &'static str,
     },
-    /// Without regularisation, a customer's ratings allow of many solutions.
+    /// A customer's ratings have many solutions, because there is no regularization.
     #[error("{ratings} ratings do not determine a customer's factors without regularization")]
     Undetermined {
-        /// How many there are.
+        /// How many ratings there are.
         ratings: usize,
     },
-    /// The system would not give this much memory.
+    /// The system refused memory.
     #[error("could not allocate {bytes} bytes")]
     OutOfMemory {
-        /// How much was asked for.
+        /// How many bytes were requested.
         bytes: usize,
     },
-    /// The caller asked to stop.
+    /// The cancel flag was set.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// [`Error::Cancelled`] once the flag is set.
+/// [`Error::Cancelled`] if the cancel flag is set.
 pub(crate) fn check(cancelled: &AtomicBool) -> Result<(), Error> {
     if cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
 }

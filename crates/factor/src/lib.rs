@@ -1,31 +1,40 @@
-//! Rating matrices and their factorisation, metrics and top-n lists.
+//! Rating matrices and their factorisation, metrics and top-n lists. Knows no database.
 //!
 //! ```text
-//! MatrixBuilder ─> RatingMatrix ─> Algorithm::train ─> Model ─> predict, Best, Metrics
+//! MatrixBuilder ─> RatingMatrix ─> Algorithm::train ─> Model ─> predict, evaluate, Catalogue::top_n
 //!                  (CSR + CSC)     (als, svd, svdpp, bpmf, truncated_svd, baseline)
 //! ```
 //!
-//! Customers and movies are numbered from 0. Nothing here knows where ratings come from or where factors go.
+//! Customers and movies are the rows and columns of the matrix, counted from 0. The caller translates their ids.
 //!
 //! # Where to read
 //!
-//! Each folder uses only those below it: `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and `least_squares`, `model`,
-//! `linear`, `ratings`, `simd`. To understand one of these, read the files in this order:
+//! Each folder uses only those that stand below it in this list: `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
+//! `least_squares`, `model`, `linear`, `ratings`, `simd`. To understand one of these subjects, read the files in this order:
 //!
 //! - als: `algorithm/als.rs` (the sweeps), `least_squares/mod.rs` (all rows of a side), `row.rs`, `normal_equations.rs` (one
 //!   row), `gather.rs`, `products.rs`, `cholesky.rs`, `conjugate_gradient.rs`; `implicit/co_factor.rs` for `implicit_weight`.
 //! - svd: `algorithm/svd.rs` (the epochs), `descent/mod.rs` (which ratings can be learned from at the same time),
 //!   `descent/kernel.rs` (a step for each rating).
 //! - svdpp: als as far as `row.rs`, then `algorithm/svdpp.rs` and `implicit/link.rs` (the implicit term `Σ y_j / √|N(u)|`).
-//! - bpmf: svdpp, then `algorithm/bpmf.rs` (the samples that are kept), `gibbs/mod.rs` (one sweep),
-//!   `gibbs/hyperparameters.rs` (mean, precision and link of a side).
+//! - bpmf: svdpp, then `algorithm/bpmf.rs`, `gibbs/mod.rs` (one sweep), `gibbs/hyperparameters.rs` (mean, precision and links
+//!   of a side), `algorithm/bpmf/posterior_samples.rs` (the samples that are kept).
 //! - truncated_svd: `algorithm/truncated_svd.rs`, `linear/sparse_product.rs`, `orthonormal.rs`, `jacobi.rs`.
-//! - fold-in: `algorithm/fold_in/rated.rs` (ratings of one customer), `fold_in/mod.rs`, `linear/symmetric.rs`;
-//!   `fold_in/bayesian.rs` for bpmf, with `model/customer_prior.rs`.
-//! - serving: `model/mod.rs`, `model/samples.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` (all
-//!   movies scored at once), `model/top_n.rs`.
-//! - what every training has around it: `algorithm/run.rs` (iterations, tolerance), `algorithm/start.rs`, `rows.rs` (all
-//!   threads go through rows, and check the cancel flag), `memory.rs` (allocations that can fail).
+//! - fold-in: `algorithm/fold_in/mod.rs` (the trait), `customer_ratings.rs`, `folded_in.rs`, `linear/symmetric.rs`; for bpmf,
+//!   `bayesian.rs` and `model/customer_prior.rs`. What an algorithm's fold-in is made of stands in the algorithm's file.
+//! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
+//!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
+//! - what all trainings have in common: `algorithm/trainer.rs` (what an algorithm implements), `training.rs` (data, iterations,
+//!   tolerance), `parameter.rs` (the tables of parameters), `start.rs`, `estimate.rs`; `rows.rs` (all threads go through rows and
+//!   check the cancel flag), `memory.rs` (allocations that can fail).
+//!
+//! # To add an algorithm
+//!
+//! Write `algorithm/foo.rs`; `algorithm/baseline.rs` is the shortest example. It has a table `parameters!`, `impl Trainer for
+//! Params` (memory, work, training) and `impl FoldIn for Params`. Then add `pub mod foo;` and the line `Foo = foo,` in
+//! `algorithm/mod.rs`, and cases to the list `all` in `algorithm/tests.rs`. Nothing else in this crate lists the algorithms.
+//! (`pub use` below is for callers who name `foo::Params`.) The test in `tests/parameters.rs` then asks for the SQL function
+//! `train_foo` and for its table of parameters in `docs/train.md`.
 
 mod algorithm;
 mod archive;
@@ -42,17 +51,20 @@ mod ratings;
 mod rows;
 mod simd;
 
-pub use algorithm::fold_in::rated::Rated;
-pub use algorithm::fold_in::{FoldedIn, Shared};
-pub use algorithm::run::{Iteration, Run, Size, Trained};
+pub use algorithm::fold_in::context::FoldInContext;
+pub use algorithm::fold_in::customer_ratings::CustomerRatings;
+pub use algorithm::fold_in::folded_in::FoldedIn;
+pub use algorithm::parameter::{Parameter, ParameterRange};
+pub use algorithm::training::{Callbacks, Iteration, Size, Trained, TrainingData};
 pub use algorithm::{Algorithm, als, baseline, bpmf, svd, svdpp, truncated_svd};
-pub use archive::fields::{About, Archive, ArchiveError, Rows};
+pub use archive::fields::{Archive, ArchiveError, ArchivedSide, ModelMetadata};
 pub use error::Error;
-pub use model::catalogue::{Catalogue, Taste};
+pub use model::catalogue::Catalogue;
 pub use model::metrics::{Errors, Metrics};
-pub use model::samples::Samples;
-pub use model::top_n::Best;
-pub use model::{Model, SCALE, Side, cut, score};
+pub use model::sample_layout::SampleLayout;
+pub use model::scoring::CustomerQuery;
+pub use model::top_n::TopN;
+pub use model::{Model, SCALE, Side, clamp, score};
 pub use ratings::Ratings;
 pub use ratings::builder::MatrixBuilder;
 pub use ratings::hold_out::{Digest, HoldOut};

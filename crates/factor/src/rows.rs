@@ -1,5 +1,6 @@
-//! The one way through many rows: on all threads of rayon's current pool, in turns. Before each turn the cancel flag is
-//! looked at, and what is summed up is added in an order that no number of threads changes.
+//! The one way to go through many rows: in chunks, on all threads of rayon's current pool.
+//!
+//! The cancel flag is checked before each chunk. Sums have a fixed order, so that the number of threads changes no bit.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -12,103 +13,109 @@ use rayon::slice::{Chunks, ChunksMut};
 
 use crate::error::{Error, check};
 
-/// Rows between two checks of the cancel flag, and numbers between them where rows are long: some milliseconds' work.
+/// Most rows between two checks of the cancel flag.
 pub(crate) const ROWS_PER_CHECK: usize = 1024;
-const NUMBERS_PER_CHECK: usize = 1 << 18;
-/// Multiplications between two checks, where rows are multiplied with a matrix.
+/// Values of these rows between two checks, which matters where rows are long: some milliseconds of work.
+const VALUES_PER_CHECK: usize = 1 << 18;
+/// Multiplications between two checks, where each row is multiplied by a matrix.
 const MULTIPLICATIONS_PER_CHECK: usize = 1 << 26;
-/// Parts whose sums are made at the same time.
-const SUM_PARTS: usize = 32;
+/// Partial sums that [`RowChunks::sum_columns`] computes in parallel.
+const COLUMN_SUM_PARTS: usize = 32;
 
-/// How rows are divided into turns.
+/// How rows are divided into chunks: one chunk is the work between two checks of the cancel flag.
+///
+/// Several arrays that are zipped must be split by the same `RowChunks`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turns {
+pub(crate) struct RowChunks {
+    /// Rows in a chunk.
     rows: usize,
 }
 
-impl Turns {
-    /// For rows of this many numbers. All that is walked together takes the same turns.
-    pub fn of_length(numbers: usize) -> Turns {
-        Turns { rows: (NUMBERS_PER_CHECK / numbers.max(1)).clamp(1, ROWS_PER_CHECK) }
+impl RowChunks {
+    /// Chunks for rows of `len` values.
+    pub fn of_length(len: usize) -> RowChunks {
+        RowChunks { rows: (VALUES_PER_CHECK / len.max(1)).clamp(1, ROWS_PER_CHECK) }
     }
 
-    /// For rows that are multiplied with a matrix.
-    pub fn of_products((inner, columns): (usize, usize)) -> Turns {
-        Turns { rows: (MULTIPLICATIONS_PER_CHECK / (inner * columns).max(1)).clamp(1, ROWS_PER_CHECK) }
+    /// Chunks for rows that are multiplied by a matrix of this shape, `inner x columns`.
+    pub fn of_products((inner, columns): (usize, usize)) -> RowChunks {
+        RowChunks { rows: (MULTIPLICATIONS_PER_CHECK / (inner * columns).max(1)).clamp(1, ROWS_PER_CHECK) }
     }
 
-    /// The turns of a matrix's rows, or of a vector's entries.
-    pub fn of<'a, S: Data, D: RemoveAxis>(
+    /// Splits a matrix by rows, or a vector by entries.
+    pub fn split<'a, S: Data, D: RemoveAxis>(
         self,
-        rows: &'a ArrayBase<S, D>,
+        array: &'a ArrayBase<S, D>,
     ) -> Parallel<AxisChunksIter<'a, S::Elem, D>>
     where
         S::Elem: Sync,
     {
-        rows.axis_chunks_iter(Axis(0), self.rows).into_par_iter()
+        array.axis_chunks_iter(Axis(0), self.rows).into_par_iter()
     }
 
-    /// The same, to be written to.
-    pub fn of_mut<'a, S: DataMut, D: RemoveAxis>(
+    /// Splits a matrix by rows, or a vector by entries, into mutable chunks.
+    pub fn split_mut<'a, S: DataMut, D: RemoveAxis>(
         self,
-        rows: &'a mut ArrayBase<S, D>,
+        array: &'a mut ArrayBase<S, D>,
     ) -> Parallel<AxisChunksIterMut<'a, S::Elem, D>>
     where
         S::Elem: Send + Sync,
     {
-        rows.axis_chunks_iter_mut(Axis(0), self.rows).into_par_iter()
+        array.axis_chunks_iter_mut(Axis(0), self.rows).into_par_iter()
     }
 
-    /// The turns of rows of `stride` numbers that stand one behind the other.
-    pub fn of_slice<T: Sync>(self, rows: &[T], stride: usize) -> Chunks<'_, T> {
+    /// Splits a slice that holds rows of `stride` values one after the other.
+    pub fn split_slice<T: Sync>(self, rows: &[T], stride: usize) -> Chunks<'_, T> {
         rows.par_chunks(self.rows * stride)
     }
 
-    /// The same, to be written to.
-    pub fn of_slice_mut<T: Send>(self, rows: &mut [T], stride: usize) -> ChunksMut<'_, T> {
+    /// Splits a slice that holds rows of `stride` values one after the other, into mutable chunks.
+    pub fn split_slice_mut<T: Send>(self, rows: &mut [T], stride: usize) -> ChunksMut<'_, T> {
         rows.par_chunks_mut(self.rows * stride)
     }
 
-    /// Visits each turn of what [`Turns::of`] and its kin gave, zipped if they are several, with its first row's index.
-    pub fn visit<I: IndexedParallelIterator>(
+    /// Calls `visit` for each chunk, with the index of its first row. `chunks` come from [`RowChunks::split`] or one of its
+    /// variants; several of them can be zipped.
+    pub fn for_each<I: IndexedParallelIterator>(
         self,
-        turns: I,
+        chunks: I,
         cancelled: &AtomicBool,
         visit: impl Fn(usize, I::Item) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
-        turns.enumerate().try_for_each(|(turn, rows)| {
+        chunks.enumerate().try_for_each(|(index, chunk)| {
             check(cancelled)?;
-            visit(turn * self.rows, rows)
+            visit(index * self.rows, chunk)
         })
     }
 
-    /// The same, with something for each turn that is joined in no order.
+    /// As [`RowChunks::for_each`], and joins what `visit` returns, beginning with `zero`. `join` must be associative, because the
+    /// grouping of joins is not fixed.
     pub fn reduce<I: IndexedParallelIterator, T: Send>(
         self,
-        turns: I,
+        chunks: I,
         cancelled: &AtomicBool,
         zero: impl Fn() -> T + Sync + Send,
         visit: impl Fn(usize, I::Item) -> T + Sync + Send,
         join: impl Fn(T, T) -> T + Sync + Send,
     ) -> Result<T, Error> {
-        let visited = turns.enumerate().map(|(turn, rows)| {
+        let visited = chunks.enumerate().map(|(index, chunk)| {
             check(cancelled)?;
-            Ok(visit(turn * self.rows, rows))
+            Ok(visit(index * self.rows, chunk))
         });
-        visited.try_reduce(zero, |one, other| Ok(join(one, other)))
+        visited.try_reduce(zero, |a, b| Ok(join(a, b)))
     }
 
-    /// How many parts there are of so many rows, of at most `parts`.
+    /// How many parts [`RowChunks::sum`] divides so many rows into, if it may divide them into `parts` at most.
     pub fn parts(self, rows: usize, parts: usize) -> usize {
-        rows.div_ceil(self.part(rows, parts))
+        rows.div_ceil(self.rows_per_part(rows, parts))
     }
 
-    fn part(self, rows: usize, parts: usize) -> usize {
+    fn rows_per_part(self, rows: usize, parts: usize) -> usize {
         rows.div_ceil(parts).next_multiple_of(self.rows).max(1)
     }
 
-    /// Sums up over so many rows: each of at most `parts` runs of rows into a sum of its own, that `zero` makes, turn by turn;
-    /// then these, in their order.
+    /// Sums over `rows` rows in a fixed order. The rows are divided into at most `parts` parts of whole chunks. Each part is
+    /// added, chunk by chunk, to a sum of its own, which `zero` makes. Then `join` adds the sums of the parts, in their order.
     pub fn sum<T: Send>(
         self,
         rows: usize,
@@ -118,11 +125,11 @@ impl Turns {
         add: impl Fn(&mut T, Range<usize>) -> Result<(), Error> + Sync,
         join: impl Fn(&mut T, T),
     ) -> Result<T, Error> {
-        let part = self.part(rows, parts);
-        let sums = (0..self.parts(rows, parts)).into_par_iter().map(|number| {
+        let rows_per_part = self.rows_per_part(rows, parts);
+        let sums = (0..self.parts(rows, parts)).into_par_iter().map(|part| {
             let mut sum = zero()?;
-            let end = ((number + 1) * part).min(rows);
-            for from in (number * part..end).step_by(self.rows) {
+            let end = ((part + 1) * rows_per_part).min(rows);
+            for from in (part * rows_per_part..end).step_by(self.rows) {
                 check(cancelled)?;
                 add(&mut sum, from..(from + self.rows).min(end))?;
             }
@@ -136,7 +143,7 @@ impl Turns {
         Ok(total)
     }
 
-    /// Sums up each column of something that has so many rows and columns.
+    /// One sum for each of `columns` columns, over `rows` rows, in a fixed order. `add` adds a range of rows to the sums.
     pub fn sum_columns(
         self,
         (rows, columns): (usize, usize),
@@ -145,7 +152,7 @@ impl Turns {
     ) -> Result<Vec<f64>, Error> {
         self.sum(
             rows,
-            SUM_PARTS,
+            COLUMN_SUM_PARTS,
             cancelled,
             || crate::memory::try_vec(columns),
             |sums, rows| {
@@ -157,19 +164,19 @@ impl Turns {
     }
 }
 
-/// All that a parallel iterator gives, in its order; [`Error::OutOfMemory`] where there is no room for as much.
+/// Collects the items of a parallel iterator in their order, or [`Error::OutOfMemory`].
 pub(crate) fn collect<I: IndexedParallelIterator>(items: I) -> Result<Vec<I::Item>, Error> {
     let mut collected = Vec::new();
     let bytes = items.len().saturating_mul(size_of::<I::Item>());
     collected.try_reserve_exact(items.len()).map_err(|_| Error::OutOfMemory { bytes })?;
-    // There is room: it makes none.
+    // This does not allocate, because the capacity is reserved.
     items.collect_into_vec(&mut collected);
     Ok(collected)
 }
 
-/// The sum of numbers that threads find, added in their order; the first of several failures where there are any.
-pub(crate) fn sum(numbers: impl IndexedParallelIterator<Item = Result<f64, Error>>) -> Result<f64, Error> {
-    collect(numbers)?.into_iter().sum()
+/// The sum of the addends that threads compute, added in their order; or the first error among them.
+pub(crate) fn sum(addends: impl IndexedParallelIterator<Item = Result<f64, Error>>) -> Result<f64, Error> {
+    collect(addends)?.into_iter().sum()
 }
 
 #[cfg(test)]
@@ -183,23 +190,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_has_its_turn_and_sums_have_an_order(rows in 0usize..9000, columns in 1usize..5, parts in 1usize..40) {
-            let turns = Turns::of_length(columns << 9);
+        fn every_row_is_visited_once_and_sums_have_a_fixed_order(rows in 0usize..9000, columns in 1usize..5, parts in 1usize..40) {
+            let chunks = RowChunks::of_length(columns << 9);
             let mut matrix = Array2::<f64>::zeros((rows, columns));
-            turns.visit(turns.of_mut(&mut matrix), &GO, |from, mut rows| {
-                for (row, mut numbers) in rows.rows_mut().into_iter().enumerate() {
-                    numbers.fill(1.0 / (from + row + 1) as f64);
+            chunks.for_each(chunks.split_mut(&mut matrix), &GO, |from, mut rows| {
+                for (row, mut values) in rows.rows_mut().into_iter().enumerate() {
+                    values.fill(1.0 / (from + row + 1) as f64);
                 }
                 Ok(())
             }).unwrap();
-            prop_assert!(matrix.rows().into_iter().enumerate().all(|(row, numbers)| numbers.iter().all(|&n| n == 1.0 / (row + 1) as f64)));
+            prop_assert!(matrix.rows().into_iter().enumerate().all(|(row, values)| values.iter().all(|&n| n == 1.0 / (row + 1) as f64)));
             let sum = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let add = |sum: &mut f64, rows: Range<usize>| {
                     rows.for_each(|row| *sum += matrix[(row, 0)]);
                     Ok(())
                 };
-                pool.install(|| turns.sum(rows, parts, &GO, || Ok(0.0), add, |sum, other| *sum += other)).unwrap()
+                pool.install(|| chunks.sum(rows, parts, &GO, || Ok(0.0), add, |sum, other| *sum += other)).unwrap()
             };
             prop_assert_eq!(sum(1).to_bits(), sum(3).to_bits());
             prop_assert!((sum(1) - matrix.column(0).sum()).abs() < 1e-9);
@@ -207,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_is_heard_at_the_next_turn() {
+    fn a_cancel_stops_before_the_next_chunk() {
         let mut rows = vec![0u8; 100_000];
-        let turns = Turns::of_length(1);
+        let chunks = RowChunks::of_length(1);
         let (cancelled, visited) = (AtomicBool::new(false), AtomicUsize::new(0));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let visit = |_, rows: &mut [u8]| {
@@ -217,7 +224,8 @@ mod tests {
             cancelled.store(true, Ordering::Relaxed);
             Ok(())
         };
-        let result = pool.install(|| turns.visit(turns.of_slice_mut(&mut rows, 1), &cancelled, visit));
+        let result =
+            pool.install(|| chunks.for_each(chunks.split_slice_mut(&mut rows, 1), &cancelled, visit));
         assert_eq!((result, visited.into_inner()), (Err(Error::Cancelled), ROWS_PER_CHECK));
     }
 }

@@ -1,10 +1,12 @@
-//! What every algorithm promises of large data: how much memory it takes, and how soon it hears of a cancel.
+//! What every algorithm promises for large data: how much memory it takes, and how soon it stops after a cancel.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use factor::{Algorithm, Error, HoldOut, MatrixBuilder, RatingMatrix, Ratings, Run, Size};
+use factor::{
+    Algorithm, Callbacks, Error, HoldOut, MatrixBuilder, RatingMatrix, Ratings, Size, TrainingData,
+};
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
@@ -12,16 +14,16 @@ use serde_json::{Value, json};
 static GO: AtomicBool = AtomicBool::new(false);
 const THREADS: usize = 2;
 
-/// A sparse matrix of random ratings, about as many a customer, and a tenth of them apart.
+/// Random ratings, about `each` per customer, of which a tenth is held out.
 fn ratings(customers: usize, movies: usize, each: usize) -> (MatrixBuilder, Ratings) {
     let mut rng = SplitMix64::seed_from_u64(42);
     let hold_out = HoldOut::new(0.1, 1);
     let (mut builder, mut held_out) = (MatrixBuilder::default(), Ratings::default());
     for customer in 0..customers as u32 {
-        for number in 0..each {
-            // In another part of the movies each: no pair comes twice. The first ones are rated most.
-            let place = (number as f64 + (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64) / each as f64;
-            let movie = ((movies - each) as f64 * place * place) as u32 + number as u32;
+        for rating in 0..each {
+            // Each rating is of another part of the movies, so that no pair comes twice. The first movies have most ratings.
+            let place = (rating as f64 + (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64) / each as f64;
+            let movie = ((movies - each) as f64 * place * place) as u32 + rating as u32;
             let value = 1 + (rng.next_u64() % 5) as u8;
             match hold_out.contains(customer, movie) {
                 true => held_out.try_push(customer, movie, value).unwrap(),
@@ -36,7 +38,7 @@ fn pool() -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap()
 }
 
-/// What the memory of is measured. Few iterations: the first has all there is.
+/// The trainings whose memory is measured. They have few iterations, because the first one already takes all memory.
 fn measured() -> Vec<(&'static str, Value)> {
     vec![
         ("als", json!({"factors": 64, "iterations": 2})),
@@ -57,30 +59,31 @@ fn measured() -> Vec<(&'static str, Value)> {
 
 const CASE: &str = "FACTOR_MEMORY_CASE";
 
-/// Trains in a process of its own, which has no other memory to its account.
+/// Each training runs in a process of its own, so that its peak memory can be read from the system.
 #[test]
 fn an_estimate_of_memory_is_what_training_takes() {
     if let Ok(case) = std::env::var(CASE) {
-        return train_and_tell(case.parse().unwrap());
+        return train_and_print(case.parse().unwrap());
     }
     let mut wrong = Vec::new();
-    for (number, (name, params)) in measured().into_iter().enumerate() {
+    for (case, (name, params)) in measured().into_iter().enumerate() {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["an_estimate_of_memory_is_what_training_takes", "--exact", "--nocapture"])
-            .env(CASE, number.to_string())
-            // Large blocks are each mapped and unmapped: holes that malloc keeps below them depend on what threads do when.
+            .env(CASE, case.to_string())
+            // Large blocks are mapped and unmapped one by one. Otherwise malloc keeps holes between them, whose size depends on the
+            // timing of threads.
             .env("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072")
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&child.stdout);
-        let numbers = told.lines().find_map(|line| line.split_once("memory: ")).map(|(_, numbers)| numbers);
-        let numbers = numbers.unwrap_or_else(|| panic!("{name} {params}: {told}"));
-        let numbers = numbers.split(' ').map(|number| number.parse::<f64>().unwrap()).collect::<Vec<_>>();
-        let share = numbers[0] / numbers[1];
+        let output = String::from_utf8_lossy(&child.stdout);
+        let bytes = output.lines().find_map(|line| line.split_once("memory: ")).map(|(_, bytes)| bytes);
+        let bytes = bytes.unwrap_or_else(|| panic!("{name} {params}: {output}"));
+        let bytes = bytes.split(' ').map(|bytes| bytes.parse::<f64>().unwrap()).collect::<Vec<_>>();
+        let share = bytes[0] / bytes[1];
         println!(
             "{name} {params}: {:.1} MB estimated, {:.1} taken: {share:.2}",
-            numbers[0] / 1e6,
-            numbers[1] / 1e6
+            bytes[0] / 1e6,
+            bytes[1] / 1e6
         );
         if !(1.0..=1.5).contains(&share) {
             wrong.push(format!("{name} {params}: {share:.2}"));
@@ -89,10 +92,10 @@ fn an_estimate_of_memory_is_what_training_takes() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-fn train_and_tell(case: usize) {
+fn train_and_print(case: usize) {
     let (name, params) = measured().swap_remove(case);
     pool().install(|| {
-        // Little first: pages of the program, and what threads start with, are no training's.
+        // A small training first, so that the pages of the program and the memory of new threads are not counted.
         let mut few = params.clone();
         if name != "baseline" {
             few["factors"] = 5.into();
@@ -104,7 +107,7 @@ fn train_and_tell(case: usize) {
     });
 }
 
-/// Reads ratings and trains on them; gives how many there were.
+/// Trains on random ratings. Returns the algorithm and the size of the data.
 fn train(
     (name, params): (&str, &Value),
     (customers, movies, each): (usize, usize, usize),
@@ -113,21 +116,21 @@ fn train(
     let size = Size { customers, movies, ratings: builder.len(), held_out: held_out.len(), threads: THREADS };
     let algorithm = Algorithm::parse(name, params).unwrap();
     let matrix = builder.build(customers, movies, &GO).unwrap();
-    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
-    algorithm.train(&matrix, run).unwrap();
+    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
+    algorithm.train(TrainingData::new(&matrix, &held_out), callbacks).unwrap();
     (algorithm, size)
 }
 
-/// A figure of this process, in bytes.
+/// A line of this process's `/proc/self/status`, in bytes.
 fn status(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// Rows as the Prize has them, few ratings, and as many held out: what goes through rows is most of the work.
+/// The Prize's number of rows with few ratings, and as many held-out ratings: most of the work is loops over rows.
 #[test]
-fn every_algorithm_hears_of_a_cancel_at_once() {
+fn every_algorithm_stops_soon_after_a_cancel() {
     let (customers, movies) = (500_000, 20_000);
     let pool = pool();
     let (matrix, held_out) = pool.install(|| {
@@ -151,15 +154,15 @@ fn every_algorithm_hears_of_a_cancel_at_once() {
         for after in [20, 300, 700, 1300, 2100] {
             let late = late(&pool, &algorithm, &matrix, &held_out, Duration::from_millis(after));
             println!("{name} {params}, after {after} ms: {late:?}");
-            // It is a fifth of that on a machine that does nothing else.
+            // On an idle machine, it is a fifth of that.
             assert!(late < Duration::from_secs(1), "{name} {params}, after {after} ms: {late:?}");
         }
     }
 }
 
-/// A decomposition of a wide matrix is the last that training does, after a second or so.
+/// After a second or so, training decomposes a wide matrix, which is its last step.
 #[test]
-fn the_last_decomposition_hears_of_a_cancel() {
+fn the_last_decomposition_stops_soon_after_a_cancel() {
     let pool = pool();
     let matrix = pool.install(|| ratings(1500, 1500, 200).0.build(1500, 1500, &GO).unwrap());
     let params = json!({"factors": 700, "oversampling": 300, "iterations": 0});
@@ -171,7 +174,7 @@ fn the_last_decomposition_hears_of_a_cancel() {
     }
 }
 
-/// How long after a cancel training returns; no time where it ended before.
+/// The time from a cancel to the end of the training. Zero if the training ended before.
 fn late(
     pool: &rayon::ThreadPool,
     algorithm: &Algorithm,
@@ -183,8 +186,8 @@ fn late(
     std::thread::scope(|scope| {
         let training = scope.spawn(|| {
             let result = pool.install(|| {
-                let run = &mut Run { held_out, cancelled: &cancelled, on_iteration: &mut |_| {} };
-                algorithm.train(matrix, run).map(|_| ())
+                let callbacks = &mut Callbacks { cancelled: &cancelled, on_iteration: &mut |_| {} };
+                algorithm.train(TrainingData::new(matrix, held_out), callbacks).map(|_| ())
             });
             has_ended.store(true, Ordering::Relaxed);
             (result, Instant::now())

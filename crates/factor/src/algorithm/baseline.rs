@@ -1,4 +1,4 @@
-//! Predictions without factors: the mean, damped biases, popularity.
+//! Predictions without factors: the mean, damped biases, or popularity.
 
 use std::sync::atomic::AtomicBool;
 
@@ -6,38 +6,32 @@ use ndarray::Axis;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::algorithm::parameter::{lenient, real};
-use crate::algorithm::run::{Course, Run, Size, Trained};
+use crate::algorithm::cost::FETCH;
+use crate::algorithm::fold_in::FoldIn;
+use crate::algorithm::fold_in::context::FoldInContext;
+use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
+use crate::algorithm::fold_in::folded_in::{FoldedIn, project};
+use crate::algorithm::parameter::{ParameterType, parameters};
 pub use crate::algorithm::start::MOVIE_DAMPING;
 use crate::algorithm::start::{movie_bias, ratio};
+use crate::algorithm::trainer::Trainer;
+use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
 use crate::error::{Error, check};
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 use crate::model::{Model, Side};
-use crate::ratings::Ratings;
-use crate::ratings::builder::MatrixBuilder;
 use crate::ratings::matrix::RatingMatrix;
 
-/// Ratings of average kindness assumed of each customer before its own count.
+/// Default of [`Params::customer_damping`].
 pub const CUSTOMER_DAMPING: f64 = 10.0;
 
-/// What to predict by.
-///
-/// | parameter | default | range | meaning |
-/// | --- | --- | --- | --- |
-/// | `kind` | `biases` | `mean`, `biases`, `popularity` | see [`Kind`] |
-/// | `customer_damping` | 10 | 0 to 1e6 | ratings of average kindness assumed of each customer before its own count |
-/// | `movie_damping` | 25 | 0 to 1e6 | the same of each movie |
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Params {
-    /// What to predict by.
-    pub kind: Kind,
-    /// Ratings of average kindness assumed of each customer before its own count.
-    #[serde(deserialize_with = "lenient")]
-    pub customer_damping: f64,
-    /// The same of each movie.
-    #[serde(deserialize_with = "lenient")]
-    pub movie_damping: f64,
+parameters! {
+    /// What predictions are based on.
+    kind: Kind = Kind::Biases, ["mean", "biases", "popularity"];
+    /// Average ratings that each customer is assumed to have beside its own. A larger value pulls the biases of customers with few
+    /// ratings harder towards 0.
+    customer_damping: f64 = CUSTOMER_DAMPING, 0.0..=1e6;
+    /// The same for each movie.
+    movie_damping: f64 = MOVIE_DAMPING, 0.0..=1e6;
 }
 
 /// What a baseline predicts by.
@@ -48,65 +42,85 @@ pub enum Kind {
     Mean,
     /// The mean and the damped biases of customer and movie.
     Biases,
-    /// The mean, and how often the movie was rated.
+    /// The mean, and the number of ratings of the movie.
     Popularity,
 }
 
-impl Default for Params {
-    fn default() -> Params {
-        let (customer_damping, movie_damping) = (CUSTOMER_DAMPING, MOVIE_DAMPING);
-        Params { kind: Kind::Biases, customer_damping, movie_damping }
+impl ParameterType for Kind {}
+
+impl Trainer for Params {
+    fn factors(&self) -> usize {
+        0
+    }
+
+    fn iterations(&self) -> usize {
+        1
+    }
+
+    fn seed(&self) -> Option<i64> {
+        None
+    }
+
+    fn memory(&self, size: Size) -> usize {
+        (size.customers + size.movies) * size_of::<f32>()
+    }
+
+    fn work(&self, size: Size) -> f64 {
+        size.ratings as f64 * FETCH
+    }
+
+    fn shortened(&self, _size: Size) -> Box<dyn Trainer> {
+        Box::new(self.clone())
+    }
+
+    fn train(&self, data: TrainingData<'_>, callbacks: &mut Callbacks<'_>) -> Result<Trained, Error> {
+        let (matrix, cancelled) = (data.matrix, callbacks.cancelled);
+        let mut training = TrainingLoop::new(data, callbacks, 1, 0.0)?;
+        let mut model = match self.kind {
+            Kind::Mean => mean(matrix)?,
+            Kind::Biases => biases(matrix, self, cancelled)?,
+            Kind::Popularity => popularity(matrix)?,
+        };
+        let squared_error = model.squared_error(matrix, cancelled)?;
+        training.finish(&mut model, squared_error)
     }
 }
 
-impl Params {
-    /// Checks each parameter's range.
-    pub fn check(&self) -> Result<(), Error> {
-        real("customer_damping", self.customer_damping, 0.0..=1e6)?;
-        real("movie_damping", self.movie_damping, 0.0..=1e6)
-    }
-
-    /// Bytes that training takes at its height, the matrix and its making included.
-    pub fn memory(&self, size: Size) -> usize {
-        let Size { customers, movies, ratings, held_out, threads } = size;
-        let training =
-            RatingMatrix::memory(customers, movies, ratings) + (customers + movies) * size_of::<f32>();
-        MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
-    }
-}
-
-/// Makes a model of no factors, in rayon's current pool: the same bits whatever the number of threads. One iteration is
-/// reported.
-pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Result<Trained, Error> {
-    params.check()?;
-    let cancelled = run.cancelled;
-    let mut course = Course::new(matrix, run, 1, 0.0)?;
-    let mut model = match params.kind {
-        Kind::Mean => mean(matrix)?,
-        Kind::Biases => biases(matrix, params, cancelled)?,
-        Kind::Popularity => popularity(matrix)?,
-    };
-    let error = model.squared_error(matrix, cancelled)?;
-    course.finish(&mut model, (error / matrix.ratings() as f64).sqrt())
-}
-
-/// Draws means towards the mean of all ratings, the more so the fewer ratings each stands on:
-/// `(count · mean + damping · usual) / (count + damping)`. Of `rated`, numbers of ratings and their means, one a movie.
-pub fn damp_means(rated: &mut [(u64, f64)], damping: f64) {
-    let all = rated.iter().map(|&(count, _)| count as f64).sum::<f64>();
-    let usual = rated.iter().map(|&(count, mean)| count as f64 * mean).sum::<f64>() / all;
-    for (count, mean) in rated {
-        *mean = (*count as f64 * *mean + damping * usual) / (*count as f64 + damping);
+impl FoldIn for Params {
+    fn fold_in(
+        &self,
+        mean: f32,
+        ratings: &CustomerRatings,
+        _context: &FoldInContext,
+        _check: &mut dyn FnMut() -> Result<(), Error>,
+    ) -> Result<FoldedIn, Error> {
+        let damping = match self.kind {
+            Kind::Biases => Some(self.customer_damping),
+            Kind::Mean | Kind::Popularity => None,
+        };
+        project(ratings, Targets::of_mean(mean), damping, &[])
     }
 }
 
+/// Replaces the mean rating of each movie by its damped mean, `(count · mean + damping · overall) / (count + damping)`, where
+/// `overall` is the mean of all ratings. `movies` has the number of ratings and the mean rating of each movie.
+pub fn damp_means(movies: &mut [(u64, f64)], damping: f64) {
+    let ratings = movies.iter().map(|&(count, _)| count as f64).sum::<f64>();
+    let overall = movies.iter().map(|&(count, mean)| count as f64 * mean).sum::<f64>() / ratings;
+    for (count, mean) in movies {
+        *mean = (*count as f64 * *mean + damping * overall) / (*count as f64 + damping);
+    }
+}
+
+/// The mean of all ratings, as a model without factors.
 fn mean(matrix: &RatingMatrix) -> Result<Model, Error> {
     let customers = Side::zeros(matrix.by_customer.rows(), 0)?;
     let movies = Side::zeros(matrix.by_movie.rows(), 0)?;
     Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None })
 }
 
-/// Damped biases, movies first (Koren 2010, "Factor in the neighbors", section 2.1): a model of no factors.
+/// Damped biases, as a model without factors: first those of movies, then those of customers (Koren 2010, "Factor in the
+/// neighbors", section 2.1).
 pub(crate) fn biases(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Model, Error> {
     let mut model = mean(matrix)?;
     let Model { customers, movies, .. } = &mut model;
@@ -118,50 +132,50 @@ pub(crate) fn biases(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicB
     let biases = customers.biases.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
     biases.try_for_each(|(customer, mut bias)| {
         check(cancelled)?;
-        let (others, values) = matrix.by_customer.row(customer);
-        let rest = |(&movie, &value): (&u32, &u8)| {
+        let (movies_of, values) = matrix.by_customer.row(customer);
+        let residual = |(&movie, &value): (&u32, &u8)| {
             f64::from(value) - matrix.mean() - f64::from(movies.biases[movie as usize])
         };
-        let above = others.iter().zip(values).map(rest).sum::<f64>();
-        bias.fill(ratio(above, values.len() as f64 + params.customer_damping));
+        let residuals = movies_of.iter().zip(values).map(residual).sum::<f64>();
+        bias.fill(ratio(residuals, values.len() as f64 + params.customer_damping));
         Ok(())
     })?;
     Ok(model)
 }
 
-/// How much better a movie is taken to be than one with fewer ratings, at least, in stars: four times the distance of two
-/// numbers of single precision from 4 to 8, so that the order survives in the sum with the mean. Over 17,770 movies that is
-/// 0.03 stars in all.
+/// Least difference between the biases of two movies with different numbers of ratings, in stars. It is four times the distance
+/// between neighbouring single-precision numbers from 4 to 8, so that the order is not lost when the mean is added. Over 17,770
+/// movies that makes 0.03 stars.
 const LEAST_STEP: f32 = 4.0 / (1 << 21) as f32;
 
-/// Predicts by the logarithm of a movie's number of ratings, by linear regression over all ratings: whatever they say, a
-/// movie with more ratings comes before one with fewer, and movies with as many are equal.
+/// Linear regression of the ratings on the logarithm of the movie's number of ratings. A movie with more ratings always has a
+/// larger bias than one with fewer, whatever the regression says, and movies with equally many ratings have the same bias.
 fn popularity(matrix: &RatingMatrix) -> Result<Model, Error> {
     let mut model = mean(matrix)?;
     let rated = || (0..matrix.by_movie.rows()).filter(|&movie| matrix.by_movie.count(movie) > 0);
     let weight = |movie: usize| matrix.by_movie.count(movie) as f64;
     let all = matrix.ratings() as f64;
-    let usual = rated().map(|movie| weight(movie) * weight(movie).ln()).sum::<f64>() / all;
+    let mean_log = rated().map(|movie| weight(movie) * weight(movie).ln()).sum::<f64>() / all;
     let (mut products, mut squares) = (0.0, 0.0);
     for movie in rated() {
-        let (off, count) = (weight(movie).ln() - usual, weight(movie));
-        products += off * count * f64::from(movie_bias(matrix, movie, 0.0));
-        squares += off * off * count;
+        let (difference, count) = (weight(movie).ln() - mean_log, weight(movie));
+        products += difference * count * f64::from(movie_bias(matrix, movie, 0.0));
+        squares += difference * difference * count;
     }
     let slope = f64::from(ratio(products, squares)).max(0.0);
-    let mut order: Vec<(usize, usize)> = try_room(matrix.by_movie.rows())?;
+    let mut order: Vec<(usize, usize)> = try_with_capacity(matrix.by_movie.rows())?;
     order.extend(rated().map(|movie| (matrix.by_movie.count(movie), movie)));
     order.sort_unstable();
-    let mut below = None::<(usize, f32)>;
+    let mut previous = None::<(usize, f32)>;
     for (count, movie) in order {
-        let expected = (slope * ((count as f64).ln() - usual)) as f32;
-        let bias = match below {
+        let expected = (slope * ((count as f64).ln() - mean_log)) as f32;
+        let bias = match previous {
             Some((fewer, bias)) if count > fewer => expected.max(bias + LEAST_STEP),
             Some((_, bias)) => bias,
             None => expected,
         };
         model.movies.biases[movie] = bias;
-        below = Some((count, bias));
+        previous = Some((count, bias));
     }
     Ok(model)
 }
@@ -173,33 +187,34 @@ mod tests {
 
     static GO: AtomicBool = AtomicBool::new(false);
 
-    fn made(matrix: &RatingMatrix, kind: Kind) -> Trained {
+    fn trained(matrix: &RatingMatrix, kind: Kind) -> Trained {
         let held_out = Ratings::default();
-        let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
-        train(matrix, &Params { kind, ..Params::default() }, run).unwrap()
+        let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
+        let params = Params { kind, ..Params::default() };
+        params.train(TrainingData::new(matrix, &held_out), callbacks).unwrap()
     }
 
     #[test]
-    fn few_ratings_move_a_bias_little() {
+    fn a_bias_of_few_ratings_is_near_zero() {
         let mut ratings = Ratings::default();
         for customer in 0..100 {
             ratings.push(customer, 0, 3);
         }
         ratings.push(0, 1, 5);
         let matrix = RatingMatrix::new(100, 3, &ratings, &GO).unwrap();
-        let model = made(&matrix, Kind::Biases).model;
+        let model = trained(&matrix, Kind::Biases).model;
         let mean = 305.0 / 101.0;
         assert!((model.mean - mean).abs() < 1e-6);
         assert!((model.movies.biases[1] - (5.0 - mean) / 26.0).abs() < 1e-6);
         assert_eq!(model.movies.biases[2], 0.0);
-        // Customer 50 gave the first movie, its 3 stars alone; customer 0 the other one 5, too.
+        // Customer 50 gave 3 stars to the first movie. Customer 0 also gave 5 stars to the second one.
         let first = (300.0 - 100.0 * mean) / 125.0;
-        let usual = (3.0 - mean - first) / 11.0;
-        assert!((model.customers.biases[50] - usual).abs() < 1e-6);
+        let only = (3.0 - mean - first) / 11.0;
+        assert!((model.customers.biases[50] - only).abs() < 1e-6);
         let both = (3.0 - mean - first + 5.0 - mean - (5.0 - mean) / 26.0) / 12.0;
         assert!((model.customers.biases[0] - both).abs() < 1e-6);
-        assert!((model.predict(50, 2) - (mean + usual)).abs() < 1e-6);
-        // Of 6 ratings, 3 in the mean: drawn towards that as by 3 more.
+        assert!((model.predict(50, 2) - (mean + only)).abs() < 1e-6);
+        // The mean of all 6 ratings is 3, and each movie has 3 more of them.
         let mut damped = [(1, 5.0), (5, 2.6), (0, 0.0)];
         damp_means(&mut damped, 3.0);
         let expected = [(5.0 + 9.0) / 4.0, (13.0 + 9.0) / 8.0, 3.0];
@@ -211,14 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn more_ratings_are_ranked_higher_however_few_they_are_more() {
+    fn one_more_rating_ranks_a_movie_higher() {
         let mut ratings = Ratings::default();
-        // Two movies have the same number, and what is rated more often is not liked better.
+        // Two movies have the same number of ratings. The mean rating does not depend on the number.
         for (movie, count) in [20_001, 20_002, 20_003, 20_003, 2, 0].into_iter().enumerate() {
             (0..count).for_each(|customer| ratings.push(customer, movie as u32, 3 + (customer % 2) as u8));
         }
         let matrix = RatingMatrix::new(20_003, 6, &ratings, &GO).unwrap();
-        let model = made(&matrix, Kind::Popularity).model;
+        let model = trained(&matrix, Kind::Popularity).model;
         let score = |movie: usize| model.score(0, movie);
         assert!(score(4) < score(0) && score(0) < score(1) && score(1) < score(2), "{}", model.movies.biases);
         assert_eq!(score(2), score(3));
@@ -226,25 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_the_mean_and_the_popular_come_first() {
+    fn the_mean_is_that_of_all_ratings_and_popular_movies_come_first() {
         let mut ratings = Ratings::default();
-        // The more often a movie was rated, the worse, but for the last.
+        // Movies with more ratings have a lower mean. The last one has no ratings.
         (0..40u32).for_each(|customer| ratings.push(customer, 0, 2));
         (0..10u32).for_each(|customer| ratings.push(customer, 1, 4));
         (0..2u32).for_each(|customer| ratings.push(customer, 2, 5));
         let matrix = RatingMatrix::new(40, 4, &ratings, &GO).unwrap();
-        let Trained { model, iteration } = made(&matrix, Kind::Mean);
+        let Trained { model, iteration, .. } = trained(&matrix, Kind::Mean);
         let mean = 130.0 / 52.0;
         assert!((model.predict(3, 1) - mean).abs() < 1e-6);
         let error = (40.0 * 0.25 + 10.0 * 2.25 + 2.0 * 6.25) / 52.0f64;
         assert!((iteration.train_rmse - error.sqrt()).abs() < 1e-6);
-        let biases = made(&matrix, Kind::Popularity).model.movies.biases;
+        let biases = trained(&matrix, Kind::Popularity).model.movies.biases;
         assert!(biases[0] > biases[1] && biases[1] > biases[2] && biases[3] == 0.0, "{biases}");
-        let turned = |movie: u32| [5, 3, 1][movie as usize];
+        let stars = |movie: u32| [5, 3, 1][movie as usize];
         let mut liked = Ratings::default();
-        ratings.iter().for_each(|(customer, movie, _)| liked.push(customer, movie, turned(movie)));
+        ratings.iter().for_each(|(customer, movie, _)| liked.push(customer, movie, stars(movie)));
         let matrix = RatingMatrix::new(40, 4, &liked, &GO).unwrap();
-        let (popular, mean) = (made(&matrix, Kind::Popularity), made(&matrix, Kind::Mean));
+        let (popular, mean) = (trained(&matrix, Kind::Popularity), trained(&matrix, Kind::Mean));
         assert!(popular.iteration.train_rmse < mean.iteration.train_rmse / 3.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Where factorisations start: the movies' damped biases, and small random factors.
+//! The start of factorisations: movies with damped biases and small random factors. Customers start from zero.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,12 +10,12 @@ use crate::random::generator;
 use crate::ratings::matrix::RatingMatrix;
 use crate::rows::ROWS_PER_CHECK;
 
-/// Ratings of average kindness assumed of each movie before its own count.
+/// Ratings equal to the mean that each movie is assumed to have beside its own, when its bias is computed.
 pub const MOVIE_DAMPING: f64 = 25.0;
-/// The standard deviation of the factors that training starts from.
-const START: f32 = 0.03;
+/// Standard deviation of the random factors.
+const DEVIATION: f32 = 0.03;
 
-/// Where factorisations start: with the movies' damped biases, and small random factors. Movies without ratings are zero.
+/// The movies that training starts from. Movies without ratings are zero.
 pub(crate) fn start(
     matrix: &RatingMatrix,
     factors: usize,
@@ -29,8 +29,9 @@ pub(crate) fn start(
             check(cancelled)?;
         }
         if matrix.by_movie.count(movie) > 0 {
-            let normal =
-                |factor: &mut f32| *factor = START * Distribution::<f32>::sample(&StandardNormal, &mut rng);
+            let normal = |factor: &mut f32| {
+                *factor = DEVIATION * Distribution::<f32>::sample(&StandardNormal, &mut rng);
+            };
             vector.iter_mut().for_each(normal);
             movies.biases[movie] = movie_bias(matrix, movie, MOVIE_DAMPING);
         }
@@ -38,14 +39,14 @@ pub(crate) fn start(
     Ok(movies)
 }
 
-/// A movie's damped bias: how much better than the mean it is liked.
+/// A movie's damped bias, in stars: `Σ (rating - mean) / (count + damping)`.
 pub(crate) fn movie_bias(matrix: &RatingMatrix, movie: usize, damping: f64) -> f32 {
     let (_, values) = matrix.by_movie.row(movie);
     let (count, total) = (values.len() as f64, values.iter().map(|&value| u64::from(value)).sum::<u64>());
     ratio(total as f64 - count * matrix.mean(), count + damping)
 }
 
-/// A quotient that is 0 where there are neither ratings nor damping.
-pub(crate) fn ratio(of: f64, by: f64) -> f32 {
-    if by > 0.0 { (of / by) as f32 } else { 0.0 }
+/// A quotient, or 0 if the divisor is 0: then there are neither ratings nor a damping.
+pub(crate) fn ratio(dividend: f64, divisor: f64) -> f32 {
+    if divisor > 0.0 { (dividend / divisor) as f32 } else { 0.0 }
 }

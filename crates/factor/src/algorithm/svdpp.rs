@@ -1,21 +1,28 @@
-//! SVD++ (Koren 2008, "Factorization meets the neighborhood", equation 15), solved by alternating least squares.
+//! SVD++ (Koren 2008, "Factorization meets the neighborhood", equation 15), trained by alternating least squares.
 //!
-//! A customer's factors there are `p_u + Σ y_j / √|N(u)|` over the movies rated. Taken together they are a vector with a
-//! prior, whose mean is what the sum says: the least-squares systems are those of [`crate::als`] with another right-hand side,
-//! and the vectors `y` a regression between sweeps, of the same objective: a row weighs in it as its squared distance from what
-//! is expected does in its system. The same is done for movies, by the customers who rated them. Koren's λ acts on each
-//! `y_j` once a rating instead.
+//! In SVD++, a customer's factors are `p_u + Σ y_j / √|N(u)|`, where N(u) is the set of movies that the customer rated. Here the
+//! whole sum is one vector with a Gaussian prior, whose mean is the second term. So each row is the solution of the least
+//! squares of [`crate::als`] with another right-hand side. Between sweeps, the vectors `y`, the links, are the solution of a
+//! ridge regression with the same objective: a row has the same weight in it as the distance from the prior mean has in the
+//! row's own system. Movies have links to the customers who rated them in the same way.
+//!
+//! Koren's regularization is another one: his λ acts on `y_j` once for each rating.
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::algorithm::parameter::{count, lenient, real, seed, whole};
+use crate::algorithm::cost::{SHORT_ITERATIONS, least_squares_sweep, link_regression, rated_rows};
+use crate::algorithm::fold_in::FoldIn;
+use crate::algorithm::fold_in::context::FoldInContext;
+use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
+use crate::algorithm::fold_in::folded_in::{FoldedIn, least_squares};
+use crate::algorithm::parameter::parameters;
 use crate::algorithm::regularization::{PRIOR_COUNT, ridge};
-use crate::algorithm::run::{Course, Run, Size, Trained};
 use crate::algorithm::start::start;
+use crate::algorithm::trainer::Trainer;
+use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
 use crate::error::Error;
 use crate::implicit::link::Link;
 use crate::least_squares::HalfSweep;
@@ -23,158 +30,153 @@ use crate::least_squares::normal_equations::Scratch;
 use crate::least_squares::packed::PackedSide;
 use crate::least_squares::row::Prior;
 use crate::model::{Model, Side, copy_links};
-use crate::ratings::Ratings;
-use crate::ratings::builder::MatrixBuilder;
-use crate::ratings::matrix::RatingMatrix;
 use crate::ratings::sparse::Sparse;
 
-/// How to train.
-///
-/// | parameter | default | range | meaning |
-/// | --- | --- | --- | --- |
-/// | `factors` | 20 | 1 to 1024 | length of each customer's and movie's vector |
-/// | `iterations` | 20 | 1 to 1000 | sweeps over both sides |
-/// | `regularization` | 0.05 | 0 to 1e6 | λ: a row of n ratings has the squares of what its factors differ from those expected weighted by λ · (n + `prior_count`) |
-/// | `bias_regularization` | 0.0075 | 0 to 1e6 | the same for the biases' squares |
-/// | `prior_count` | 200 | 0 to 1e6 | ratings assumed of each row beside its own when it is regularised |
-/// | `link_regularization` | 3 | 0 to 1e6 | weight of the squares of the vectors that say what is expected, as a share of the λ · (n + `prior_count`) of a row of average size |
-/// | `link_movies` | true | | whether movies' factors, too, are expected by who rated them; Koren's model has the customers' alone |
-/// | `tolerance` | 0 | 0 to 1 | training ends when a sweep lowers the held-out RMSE by less; 0: never |
-/// | `seed` | 42 | any | where the factors start |
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Params {
-    /// Length of each vector.
-    #[serde(deserialize_with = "count")]
-    pub factors: usize,
-    /// Sweeps over both sides.
-    #[serde(deserialize_with = "count")]
-    pub iterations: usize,
-    /// λ of the factors, about their expected values.
-    #[serde(deserialize_with = "lenient")]
-    pub regularization: f64,
-    /// λ of the biases.
-    #[serde(deserialize_with = "lenient")]
-    pub bias_regularization: f64,
-    /// Ratings assumed of each row beside its own when it is regularised: those with few are drawn the more to what is expected.
-    #[serde(deserialize_with = "lenient")]
-    pub prior_count: f64,
-    /// λ of the vectors that say what is expected.
-    #[serde(deserialize_with = "lenient")]
-    pub link_regularization: f64,
-    /// Whether movies are linked, too.
-    pub link_movies: bool,
-    /// As in [`crate::als::Params`].
-    #[serde(deserialize_with = "lenient")]
-    pub tolerance: f64,
-    /// Where the factors start.
-    #[serde(deserialize_with = "seed")]
-    pub seed: i64,
+parameters! {
+    /// Length of each customer's and movie's vector.
+    factors: usize = 20, 1..=1024;
+    /// Sweeps over movies and customers.
+    iterations: usize = 20, 1..=1000;
+    /// λ of the factors: the penalty of a row with n ratings is λ · (n + `prior_count`) times the squared distance of its factors
+    /// from what the links expect.
+    regularization: f64 = 0.05, 0.0..=1e6;
+    /// λ of the biases: the penalty of a row is λ · (n + `prior_count`) times its squared bias.
+    bias_regularization: f64 = 0.0075, 0.0..=1e6;
+    /// Ratings that each row is assumed to have beside its own when it is regularised. A larger value pulls rows with few
+    /// ratings harder towards what the links expect.
+    prior_count: f64 = 200.0, 0.0..=1e6;
+    /// λ of the links, as a multiple of the penalty λ · (n + `prior_count`) of a row with an average number of ratings.
+    link_regularization: f64 = 3.0, 0.0..=1e6;
+    /// Whether movies have links, too: who rated a movie then says something about its factors. In Koren's model only customers have links.
+    link_movies: bool = true;
+    /// Training stops when a sweep lowers the RMSE by less than this, as in `als`; 0: never.
+    tolerance: f64 = 0.0, 0.0..=1.0;
+    /// Seed of the random factors that training starts from.
+    seed: i64 = 42;
 }
 
-impl Default for Params {
-    fn default() -> Params {
-        Params {
-            factors: 20,
-            iterations: 20,
-            regularization: 0.05,
-            bias_regularization: 0.0075,
-            prior_count: 200.0,
-            link_regularization: 3.0,
-            link_movies: true,
-            tolerance: 0.0,
-            seed: 42,
-        }
-    }
-}
-
-/// Parameters as a model was stored with before there was a `prior_count`: all others are named. It was 60 then.
-pub(crate) fn completed(params: &Value) -> Cow<'_, Value> {
-    let mut all = serde_json::to_value(Params::default()).unwrap_or_default();
-    let is_named = |name: &String| name == "prior_count" || params.get(name).is_some();
-    if params.get("prior_count").is_some() || !all.as_object().is_some_and(|all| all.keys().all(is_named)) {
-        return Cow::Borrowed(params);
-    }
-    all.clone_from(params);
-    all["prior_count"] = PRIOR_COUNT.into();
-    Cow::Owned(all)
-}
-
-impl Params {
-    /// Checks each parameter's range.
-    pub fn check(&self) -> Result<(), Error> {
-        whole("factors", self.factors, 1..=1024)?;
-        whole("iterations", self.iterations, 1..=1000)?;
-        real("regularization", self.regularization, 0.0..=1e6)?;
-        real("bias_regularization", self.bias_regularization, 0.0..=1e6)?;
-        real("prior_count", self.prior_count, 0.0..=1e6)?;
-        real("link_regularization", self.link_regularization, 0.0..=1e6)?;
-        real("tolerance", self.tolerance, 0.0..=1.0)
+impl Trainer for Params {
+    fn factors(&self) -> usize {
+        self.factors
     }
 
-    /// The ridges of a row's factors and bias.
-    pub(crate) fn ridges(&self, ratings: usize) -> (f64, f64) {
-        let of = |regularization| f64::from(ridge(regularization, ratings, self.prior_count));
-        (of(self.regularization), of(self.bias_regularization))
+    fn iterations(&self) -> usize {
+        self.iterations
     }
 
-    /// Bytes that training takes at its height, the matrix and its making included.
-    pub fn memory(&self, size: Size) -> usize {
-        let Size { customers, movies, ratings, held_out, threads } = size;
+    fn seed(&self) -> Option<i64> {
+        Some(self.seed)
+    }
+
+    fn memory(&self, size: Size) -> usize {
+        let Size { customers, movies, threads, .. } = size;
         let copies = if self.tolerance > 0.0 { 2 } else { 1 };
         let factors = copies * (customers + movies) * size_of::<f32>() * (self.factors + 1)
             + PackedSide::memory(customers + movies, self.factors);
-        // Movies' vectors, those that the model is stored with, customers' vectors, and the learning of either.
+        // The links of movies and their copy in the model, the links of customers, and the regression of either.
         let of_movies = (1 + copies) * Link::memory(movies, self.factors);
-        let learning = Link::learning(customers, movies, self.factors);
+        let fitting = Link::fit_memory(customers, movies, self.factors);
         let links = match self.link_movies {
             true => {
-                let learning = learning.max(Link::learning(movies, customers, self.factors));
-                of_movies + Link::memory(customers, self.factors) + learning
+                let fitting = fitting.max(Link::fit_memory(movies, customers, self.factors));
+                of_movies + Link::memory(customers, self.factors) + fitting
             }
-            false => of_movies + learning,
+            false => of_movies + fitting,
         };
-        let training = RatingMatrix::memory(customers, movies, ratings)
-            + factors
-            + links
-            + Scratch::memory(self.factors) * threads;
-        MatrixBuilder::memory(customers, movies, ratings, threads).max(training) + Ratings::memory(held_out)
+        factors + links + Scratch::memory(self.factors) * threads
     }
-}
 
-/// Trains a model on a matrix, in rayon's current pool. The same matrix, parameters and seed give the same bits
-/// whatever the number of threads.
-pub fn train(matrix: &RatingMatrix, params: &Params, run: &mut Run<'_>) -> Result<Trained, Error> {
-    params.check()?;
-    let cancelled = run.cancelled;
-    let mut course = Course::new(matrix, run, params.iterations, params.tolerance)?;
-    let mut linked = Linked::new(matrix, params, cancelled)?;
-    linked.solve_customers(matrix, params, false, cancelled)?;
-    loop {
-        linked.solve_movies(matrix, params, course.number > 0, cancelled)?;
-        // Last, as of plain least squares.
-        let error = linked.solve_customers(matrix, params, true, cancelled)?;
-        let train_rmse = (error / matrix.ratings() as f64).sqrt();
-        if let Some(trained) = course.iterate(&mut linked.model, train_rmse)? {
-            return Ok(trained);
+    fn work(&self, size: Size) -> f64 {
+        let (rows, ratings, factors) = (rated_rows(size), size.ratings as f64, self.factors as f64);
+        let linked_sides = if self.link_movies { 2.0 } else { 1.0 };
+        let links = linked_sides * link_regression(factors, rows, ratings);
+        self.iterations as f64 * (least_squares_sweep(factors, rows, ratings) + links)
+    }
+
+    fn shortened(&self, _size: Size) -> Box<dyn Trainer> {
+        Box::new(Params { iterations: SHORT_ITERATIONS, ..self.clone() })
+    }
+
+    fn train(&self, data: TrainingData<'_>, callbacks: &mut Callbacks<'_>) -> Result<Trained, Error> {
+        let cancelled = callbacks.cancelled;
+        let mut training = TrainingLoop::new(data, callbacks, self.iterations, self.tolerance)?;
+        let mut sides = LinkedSides::new(data, self, cancelled)?;
+        sides.solve_customers(self, false, cancelled)?;
+        loop {
+            sides.solve_movies(self, training.completed > 0, cancelled)?;
+            // Customers are solved last, as in `als`, so that fold-in gives the same.
+            let squared_error = sides.solve_customers(self, true, cancelled)?;
+            if let Some(trained) = training.iterate(&mut sides.model, squared_error)? {
+                return Ok(trained);
+            }
         }
     }
+
+    /// Before there was a `prior_count`, it was 60. A model that was stored then names all other parameters.
+    fn completed(params: &Value) -> Cow<'_, Value> {
+        let mut all = serde_json::to_value(Params::default()).unwrap_or_default();
+        let is_named = |name: &String| name == "prior_count" || params.get(name).is_some();
+        if params.get("prior_count").is_some() || !all.as_object().is_some_and(|all| all.keys().all(is_named))
+        {
+            return Cow::Borrowed(params);
+        }
+        all.clone_from(params);
+        all["prior_count"] = PRIOR_COUNT.into();
+        Cow::Owned(all)
+    }
 }
 
-/// What is learned of both sides, and what each tells of the other.
-struct Linked {
+impl FoldIn for Params {
+    fn uses_links(&self) -> bool {
+        true
+    }
+
+    fn fold_in(
+        &self,
+        mean: f32,
+        ratings: &CustomerRatings,
+        _context: &FoldInContext,
+        check: &mut dyn FnMut() -> Result<(), Error>,
+    ) -> Result<FoldedIn, Error> {
+        let (ridge, bias_ridge) = self.ridges(ratings.len());
+        let ridges = (f64::from(ridge), f64::from(bias_ridge));
+        // The prior mean Σ y_j / √n, times the ridge as in training.
+        let link_weight = ridges.0 / (ratings.len().max(1) as f64).sqrt();
+        least_squares(ratings, Targets { link_weight, ..Targets::of_mean(mean) }, ridges, None, check)
+    }
+}
+
+impl Params {
+    /// The ridges of the factors and of the bias of a row with `ratings` ratings.
+    fn ridges(&self, ratings: usize) -> (f32, f32) {
+        let of = |regularization| ridge(regularization, ratings, self.prior_count);
+        (of(self.regularization), of(self.bias_regularization))
+    }
+}
+
+/// Both sides of the model and their links, and the copies that the kernel reads.
+struct LinkedSides<'a> {
+    data: TrainingData<'a>,
     model: Model,
     packed_customers: PackedSide,
     packed_movies: PackedSide,
+    /// A vector for each movie: they are the prior means of customers.
     of_movies: Link,
+    /// A vector for each customer: they are the prior means of movies.
     of_customers: Option<Link>,
 }
 
-impl Linked {
-    fn new(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Linked, Error> {
+impl<'a> LinkedSides<'a> {
+    fn new(
+        data: TrainingData<'a>,
+        params: &Params,
+        cancelled: &AtomicBool,
+    ) -> Result<LinkedSides<'a>, Error> {
+        let matrix = data.matrix;
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         let factors = params.factors;
-        Ok(Linked {
+        Ok(LinkedSides {
+            data,
             packed_customers: PackedSide::zeros(customers, factors)?,
             packed_movies: PackedSide::zeros(movies, factors)?,
             of_movies: Link::new(movies, factors)?,
@@ -190,68 +192,68 @@ impl Linked {
         })
     }
 
-    /// Solves for all customers, after what is expected of them if they were solved for before; gives the sum of squared
-    /// errors.
+    /// Solves for all customers. If they were solved before (`are_solved`), first learns the links from them. Returns the sum
+    /// of squared errors after that.
     fn solve_customers(
         &mut self,
-        matrix: &RatingMatrix,
         params: &Params,
         are_solved: bool,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Linked { model: Model { mean, customers, movies, links, .. }, packed_movies, of_movies, .. } =
-            self;
-        packed_movies.take(movies, cancelled)?;
-        let half = LinkedSideSystems {
+        let LinkedSides { data: TrainingData { matrix, interactions, .. }, model, .. } = self;
+        let Model { mean, customers, movies, links, .. } = model;
+        self.packed_movies.pack(movies, cancelled)?;
+        let systems = LinkedSideSystems {
             side: "customer",
             sparse: &matrix.by_customer,
-            transpose: &matrix.by_movie,
-            others: packed_movies,
+            interactions: &interactions.by_customer,
+            transposed_interactions: &interactions.by_movie,
+            others: &self.packed_movies,
             mean: *mean,
         };
-        let error = half.solve(Some((of_movies, are_solved)), customers, params, cancelled)?;
-        copy_links(&of_movies.vectors, links, cancelled)?;
-        Ok(error)
+        let link = Some((&mut self.of_movies, are_solved));
+        let squared_error = systems.solve(link, customers, params, cancelled)?;
+        copy_links(&self.of_movies.vectors, links, cancelled)?;
+        Ok(squared_error)
     }
 
-    /// Solves for all movies, as [`Linked::solve_customers`].
+    /// Solves for all movies, as [`LinkedSides::solve_customers`].
     fn solve_movies(
         &mut self,
-        matrix: &RatingMatrix,
         params: &Params,
         are_solved: bool,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Linked { model: Model { mean, customers, movies, .. }, packed_customers, of_customers, .. } =
-            self;
-        packed_customers.take(customers, cancelled)?;
-        let half = LinkedSideSystems {
+        let LinkedSides { data: TrainingData { matrix, interactions, .. }, model, .. } = self;
+        let Model { mean, customers, movies, .. } = model;
+        self.packed_customers.pack(customers, cancelled)?;
+        let systems = LinkedSideSystems {
             side: "movie",
             sparse: &matrix.by_movie,
-            transpose: &matrix.by_customer,
-            others: packed_customers,
+            interactions: &interactions.by_movie,
+            transposed_interactions: &interactions.by_customer,
+            others: &self.packed_customers,
             mean: *mean,
         };
-        half.solve(of_customers.as_mut().map(|link| (link, are_solved)), movies, params, cancelled)
+        let link = self.of_customers.as_mut().map(|link| (link, are_solved));
+        systems.solve(link, movies, params, cancelled)
     }
 }
 
-/// How many rows have ratings.
-fn rated(sparse: &Sparse) -> usize {
-    (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count()
-}
-
-/// One side to be solved for, by the other.
+/// The least-squares systems of all rows of one side.
 struct LinkedSideSystems<'a> {
     side: &'static str,
     sparse: &'a Sparse,
-    transpose: &'a Sparse,
+    /// The interactions of this side's rows, and of the other side's rows.
+    interactions: &'a Sparse,
+    transposed_interactions: &'a Sparse,
     others: &'a PackedSide,
     mean: f32,
 }
 
 impl LinkedSideSystems<'_> {
-    /// Solves for the rows, after learning what is expected of them from what they are, if they were solved for before.
+    /// Solves every row. If there is a link and the rows were solved before, first learns the link from the rows. Returns the
+    /// sum of squared errors after that.
     fn solve(
         &self,
         link: Option<(&mut Link, bool)>,
@@ -259,29 +261,28 @@ impl LinkedSideSystems<'_> {
         params: &Params,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let LinkedSideSystems { side, sparse, transpose, others, mean } = *self;
+        let LinkedSideSystems { side, sparse, interactions, transposed_interactions, others, mean } = *self;
         let link = match link {
-            // Rows that were not solved for yet tell nothing.
             Some((link, true)) => {
-                // As each row's difference from what is expected weighs in its system, of a row of average size 1.
-                let average = sparse.ratings() as f64 / rated(sparse) as f64;
+                // Relative to a row with an average number of ratings, whose weight is 1.
+                let average = interactions.ratings() as f64 / interactions.rated_rows() as f64;
                 let weight =
                     |ratings: usize| (ratings as f64 + params.prior_count) / (average + params.prior_count);
                 let (weight, factors) = (|ratings| weight(ratings) as f32, rows.factors.view());
-                let regularization = params.link_regularization;
-                link.learn((sparse, transpose), factors, weight, regularization, None, cancelled)?;
+                let (sides, lambda) = ((interactions, transposed_interactions), params.link_regularization);
+                link.fit(sides, factors, weight, lambda, None, cancelled)?;
                 Some(&*link)
             }
+            // Rows that were not solved yet are zero, so nothing can be learned from them.
             link => link.map(|(link, _)| &*link),
         };
-        let half = HalfSweep { side, sparse, others, mean, precision: None, steps: 0, cancelled };
+        let half = HalfSweep { side, sparse, others, mean, precision: None, cg_steps: 0, cancelled };
         half.solve(rows, |row, prior: &mut Prior| {
-            prior.ridge = ridge(params.regularization, sparse.count(row), params.prior_count);
-            prior.bias_ridge = ridge(params.bias_regularization, sparse.count(row), params.prior_count);
+            (prior.ridge, prior.bias_ridge) = params.ridges(sparse.count(row));
             if let Some(link) = link {
-                let pull = &mut prior.pull[..params.factors];
-                link.expect(sparse.row(row).0, pull);
-                pull.iter_mut().for_each(|pull| *pull *= prior.ridge);
+                let linear = &mut prior.linear[..params.factors];
+                link.prior_mean(interactions.row(row).0, linear);
+                linear.iter_mut().for_each(|entry| *entry *= prior.ridge);
             }
         })
     }

@@ -1,5 +1,5 @@
-//! The contents of an archive: CBOR (RFC 8949), written into room that is reserved before, and read without believing any length
-//! that they state.
+//! The contents of an archive in CBOR (RFC 8949). They are written into memory of exactly the right size. The reader believes no
+//! length that they state.
 
 use std::sync::atomic::AtomicBool;
 
@@ -7,21 +7,23 @@ use minicbor::encode::Write;
 use minicbor::encode::write::EndOfSlice;
 use minicbor::{Decoder, Encoder};
 
-use crate::archive::fields::{About, Archive, ArchiveError, Point, Rows, VALUES_PER_CHECK, go_on};
-use crate::memory::try_room;
+use crate::archive::fields::{
+    Archive, ArchiveError, ArchivedSide, CurvePoint, ModelMetadata, VALUES_PER_CHECK, check_cancelled,
+};
+use crate::memory::try_with_capacity;
 
 type EncodeError<W> = minicbor::encode::Error<<W as Write>::Error>;
 
-/// Bytes of a name, of parameters and of a summary, and iterations of a curve: more than any training makes.
+/// The longest name, parameters and summary in bytes, and the longest curve in iterations. Every training stays below them.
 const LONGEST_NAME: usize = 255;
 const LONGEST_PARAMS: usize = 1 << 12;
 const LONGEST_SUMMARY: usize = 1 << 16;
 pub(super) const LONGEST_CURVE: usize = 4096;
 
-/// Counts what is written.
-struct Counted(usize);
+/// Counts the bytes that are written.
+struct ByteCounter(usize);
 
-impl Write for Counted {
+impl Write for ByteCounter {
     type Error = std::convert::Infallible;
 
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
@@ -30,64 +32,64 @@ impl Write for Counted {
     }
 }
 
-/// How many bytes each of a side's columns has: ids, biases, factors, and links where they are there.
+/// The length of each column of a side in bytes: ids, biases, factors, and links, which may be missing.
 #[derive(Clone, Copy)]
-pub(super) struct Shape([Option<usize>; 4]);
+pub(super) struct ColumnLengths([Option<usize>; 4]);
 
-/// Their names.
+/// The names of the columns.
 const COLUMNS: [&str; 4] = ["ids", "biases", "factors", "links"];
 
-impl Shape {
-    /// Of so many numbers each.
-    pub fn of_counts(ids: usize, biases: usize, factors: usize, links: Option<usize>) -> Shape {
+impl ColumnLengths {
+    /// Columns with these numbers of values, of four bytes each.
+    pub fn of_counts(ids: usize, biases: usize, factors: usize, links: Option<usize>) -> ColumnLengths {
         let counts = [Some(ids), Some(biases), Some(factors), links];
-        Shape(counts.map(|count| Some(count?.saturating_mul(size_of::<f32>()))))
+        ColumnLengths(counts.map(|count| Some(count?.saturating_mul(size_of::<f32>()))))
     }
 }
 
-impl Rows {
-    pub(super) fn shape(&self) -> Shape {
+impl ArchivedSide {
+    pub(super) fn column_lengths(&self) -> ColumnLengths {
         let links = self.links.as_ref().map(Vec::len);
-        Shape::of_counts(self.ids.len(), self.biases.len(), self.factors.len(), links)
+        ColumnLengths::of_counts(self.ids.len(), self.biases.len(), self.factors.len(), links)
     }
 }
 
-/// Bytes of the contents.
-pub(super) fn size(about: &About, sides: [Shape; 2], prior: Option<usize>) -> usize {
-    let mut numbers = 0usize;
-    let mut encoder = Encoder::new(Counted(0));
-    let prior = prior.map(|numbers| numbers.saturating_mul(size_of::<f32>()));
-    let written = write(&mut encoder, about, sides, prior, |_, _, _, bytes| {
-        numbers = numbers.saturating_add(bytes);
+/// The size of the contents in bytes. `prior` is the number of values in the prior.
+pub(super) fn size(metadata: &ModelMetadata, sides: [ColumnLengths; 2], prior: Option<usize>) -> usize {
+    let mut columns = 0usize;
+    let mut encoder = Encoder::new(ByteCounter(0));
+    let prior = prior.map(|values| values.saturating_mul(size_of::<f32>()));
+    let written = write(&mut encoder, metadata, sides, prior, |_, _, _, bytes| {
+        columns = columns.saturating_add(bytes);
         Ok(())
     });
     match written {
-        Ok(()) => encoder.into_writer().0.saturating_add(numbers),
+        Ok(()) => encoder.into_writer().0.saturating_add(columns),
         // Counting cannot fail.
         Err(_) => usize::MAX,
     }
 }
 
-/// Writes the contents into as many bytes as [`size`] tells.
+/// Writes the contents. `to` must have the length that [`size`] rechunks.
 pub(super) fn encode(archive: &Archive, to: &mut [u8], cancelled: &AtomicBool) -> Result<(), ArchiveError> {
-    let Archive { about, customers, movies, prior } = archive;
+    let Archive { metadata, customers, movies, prior } = archive;
     let sides = [customers, movies];
     let mut stopped = false;
     let prior_bytes = prior.as_ref().map(|prior| prior.len() * size_of::<f32>());
-    let shapes = sides.map(Rows::shape);
-    let written = write(&mut Encoder::new(to), about, shapes, prior_bytes, |to, side, column, _| {
+    let lengths = sides.map(ArchivedSide::column_lengths);
+    let written = write(&mut Encoder::new(to), metadata, lengths, prior_bytes, |to, side, column, _| {
         let mut go_on = || {
-            stopped |= go_on(cancelled).is_err();
+            stopped |= check_cancelled(cancelled).is_err();
             !stopped
         };
         let Some(rows) = sides.get(side) else {
-            return numbers(to, prior.as_deref().unwrap_or_default(), f32::to_le_bytes, &mut go_on);
+            return write_values(to, prior.as_deref().unwrap_or_default(), f32::to_le_bytes, &mut go_on);
         };
         match column {
-            0 => numbers(to, &rows.ids, i32::to_le_bytes, &mut go_on),
-            1 => numbers(to, &rows.biases, f32::to_le_bytes, &mut go_on),
-            2 => numbers(to, &rows.factors, f32::to_le_bytes, &mut go_on),
-            _ => numbers(to, rows.links.as_deref().unwrap_or_default(), f32::to_le_bytes, &mut go_on),
+            0 => write_values(to, &rows.ids, i32::to_le_bytes, &mut go_on),
+            1 => write_values(to, &rows.biases, f32::to_le_bytes, &mut go_on),
+            2 => write_values(to, &rows.factors, f32::to_le_bytes, &mut go_on),
+            _ => write_values(to, rows.links.as_deref().unwrap_or_default(), f32::to_le_bytes, &mut go_on),
         }
     });
     match written {
@@ -97,83 +99,88 @@ pub(super) fn encode(archive: &Archive, to: &mut [u8], cancelled: &AtomicBool) -
     }
 }
 
-fn numbers<T: Copy>(
+/// Writes the values of a column. Ends early if `go_on` returns false.
+fn write_values<T: Copy>(
     to: &mut &mut [u8],
-    numbers: &[T],
+    values: &[T],
     bytes: fn(T) -> [u8; 4],
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<(), EndOfSlice> {
-    for numbers in numbers.chunks(VALUES_PER_CHECK) {
+    for values in values.chunks(VALUES_PER_CHECK) {
         if !go_on() {
             return Ok(());
         }
-        numbers.iter().try_for_each(|&number| to.write_all(&bytes(number)))?;
+        values.iter().try_for_each(|&value| to.write_all(&bytes(value)))?;
     }
     Ok(())
 }
 
-/// Writes all but the columns' numbers, for which `column` is called, with the side, the column's number and its bytes; and in
-/// the end for the prior's, as of a third side.
+/// Writes everything but the values of the columns. For these it calls `column` with the index of the side (0 customers, 1
+/// movies, 2 the prior), the index of the column, and the length of the column in bytes.
 fn write<W: Write>(
     encoder: &mut Encoder<W>,
-    about: &About,
-    sides: [Shape; 2],
+    metadata: &ModelMetadata,
+    sides: [ColumnLengths; 2],
     prior: Option<usize>,
     mut column: impl FnMut(&mut W, usize, usize, usize) -> Result<(), W::Error>,
 ) -> Result<(), EncodeError<W>> {
     let mut write_column =
-        |encoder: &mut Encoder<W>, side: usize, number: usize, bytes: Option<usize>| match bytes {
+        |encoder: &mut Encoder<W>, side: usize, index: usize, bytes: Option<usize>| match bytes {
             None => encoder.null()?.ok(),
             Some(bytes) => {
                 encoder.bytes_len(bytes as u64)?;
-                column(encoder.writer_mut(), side, number, bytes).map_err(minicbor::encode::Error::write)
+                column(encoder.writer_mut(), side, index, bytes).map_err(minicbor::encode::Error::write)
             }
         };
     encoder.map(4)?.str("about")?;
-    write_about(encoder, about)?;
-    for (side, (name, shape)) in ["customers", "movies"].into_iter().zip(sides).enumerate() {
+    write_metadata(encoder, metadata)?;
+    for (side, (name, lengths)) in ["customers", "movies"].into_iter().zip(sides).enumerate() {
         encoder.str(name)?.map(4)?;
-        for (number, (name, bytes)) in COLUMNS.into_iter().zip(shape.0).enumerate() {
+        for (index, (name, bytes)) in COLUMNS.into_iter().zip(lengths.0).enumerate() {
             encoder.str(name)?;
-            write_column(encoder, side, number, bytes)?;
+            write_column(encoder, side, index, bytes)?;
         }
     }
     encoder.str("prior")?;
     write_column(encoder, sides.len(), 0, prior)
 }
 
-fn write_about<W: Write>(encoder: &mut Encoder<W>, about: &About) -> Result<(), EncodeError<W>> {
+fn write_metadata<W: Write>(
+    encoder: &mut Encoder<W>,
+    metadata: &ModelMetadata,
+) -> Result<(), EncodeError<W>> {
     encoder.map(15)?;
-    encoder.str("name")?.str(&about.name)?;
-    encoder.str("algorithm")?.str(&about.algorithm)?;
-    encoder.str("params")?.str(&about.params)?;
-    encoder.str("train_on")?.str(&about.train_on)?;
-    encoder.str("hold_out")?.f64(about.hold_out)?;
-    encoder.str("factors")?.u32(about.factors)?;
-    encoder.str("samples")?.u32(about.samples)?;
-    encoder.str("mean")?.f32(about.mean)?;
-    encoder.str("ratings")?.u64(about.ratings)?;
-    encoder.str("iterations")?.u32(about.iterations)?;
-    encoder.str("train_rmse")?.f64(about.train_rmse)?;
-    encoder.str("probe_rmse")?.encode(about.probe_rmse)?;
-    encoder.str("summary")?.encode(about.summary.as_deref())?;
-    encoder.str("seconds")?.f64(about.seconds)?;
-    encoder.str("curve")?.array(about.curve.len() as u64)?;
-    for &(number, train, held_out, at) in &about.curve {
+    encoder.str("name")?.str(&metadata.name)?;
+    encoder.str("algorithm")?.str(&metadata.algorithm)?;
+    encoder.str("params")?.str(&metadata.params)?;
+    encoder.str("train_on")?.str(&metadata.train_on)?;
+    encoder.str("hold_out")?.f64(metadata.hold_out)?;
+    encoder.str("factors")?.u32(metadata.factors)?;
+    encoder.str("samples")?.u32(metadata.samples)?;
+    encoder.str("mean")?.f32(metadata.mean)?;
+    encoder.str("ratings")?.u64(metadata.ratings)?;
+    encoder.str("iterations")?.u32(metadata.iterations)?;
+    encoder.str("train_rmse")?.f64(metadata.train_rmse)?;
+    encoder.str("probe_rmse")?.encode(metadata.probe_rmse)?;
+    encoder.str("summary")?.encode(metadata.summary.as_deref())?;
+    encoder.str("seconds")?.f64(metadata.seconds)?;
+    encoder.str("curve")?.array(metadata.curve.len() as u64)?;
+    for &(number, train, held_out, at) in &metadata.curve {
         encoder.array(4)?.u32(number)?.f64(train)?.encode(held_out)?.f64(at)?;
     }
     Ok(())
 }
 
-/// What is read, before its rows are checked: columns as they stand there.
+/// The contents as they are read, before the columns are checked.
 pub(super) struct Contents<'a> {
-    pub about: About,
+    pub metadata: ModelMetadata,
     pub customers: Columns<'a>,
     pub movies: Columns<'a>,
-    /// The first format has none.
+    /// Archives of format 1 have none.
     pub prior: Option<&'a [u8]>,
 }
 
+/// The columns of one side, as bytes.
 pub(super) struct Columns<'a> {
     pub ids: &'a [u8],
     pub biases: &'a [u8],
@@ -183,13 +190,13 @@ pub(super) struct Columns<'a> {
 
 type DecodeError = minicbor::decode::Error;
 
-/// Reads the contents. A map's fields may come in any order, each once and none that is not known.
+/// Reads the contents. The fields of a map may come in any order. A field that is unknown or comes twice is an error.
 pub(super) fn decode(bytes: &[u8]) -> Result<Contents<'_>, ArchiveError> {
     let mut decoder = Decoder::new(bytes);
-    let (mut about, mut customers, mut movies, mut prior) = (None, None, None, None);
+    let (mut metadata, mut customers, mut movies, mut prior) = (None, None, None, None);
     fields(&mut decoder, |decoder, field| {
         match field {
-            "about" => once(&mut about, read_about(decoder)?)?,
+            "about" => once(&mut metadata, read_metadata(decoder)?)?,
             "customers" => once(&mut customers, read_columns(decoder)?)?,
             "movies" => once(&mut movies, read_columns(decoder)?)?,
             "prior" => once(&mut prior, nullable(decoder, |decoder| decoder.bytes())?)?,
@@ -198,10 +205,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Contents<'_>, ArchiveError> {
         Ok(())
     })?;
     if decoder.position() < bytes.len() {
-        return Err(invalid("something follows them"));
+        return Err(invalid("there are bytes after them"));
     }
-    let (about, customers, movies) = (needed(about)?, needed(customers)?, needed(movies)?);
-    Ok(Contents { about, customers, movies, prior: prior.flatten() })
+    let (metadata, customers, movies) = (needed(metadata)?, needed(customers)?, needed(movies)?);
+    Ok(Contents { metadata, customers, movies, prior: prior.flatten() })
 }
 
 fn invalid(what: &'static str) -> ArchiveError {
@@ -209,13 +216,14 @@ fn invalid(what: &'static str) -> ArchiveError {
 }
 
 fn unknown() -> ArchiveError {
-    invalid("a field is not known")
+    invalid("a field is unknown")
 }
 
+/// Sets a field that has not been set yet.
 fn once<T>(field: &mut Option<T>, value: T) -> Result<(), ArchiveError> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(invalid("a field stands twice")),
+        Some(_) => Err(invalid("a field occurs twice")),
     }
 }
 
@@ -223,7 +231,7 @@ fn needed<T>(field: Option<T>) -> Result<T, ArchiveError> {
     field.ok_or(invalid("a field is missing"))
 }
 
-/// Hands on each field of a map: its name, where its value is to be read.
+/// Calls `each` for every field of a map, with the decoder at the field's value, and with the field's name.
 fn fields<'a>(
     decoder: &mut Decoder<'a>,
     mut each: impl FnMut(&mut Decoder<'a>, &'a str) -> Result<(), ArchiveError>,
@@ -236,7 +244,7 @@ fn fields<'a>(
     Ok(())
 }
 
-/// A value, or null in its place.
+/// A value that may be null.
 fn nullable<'a, T>(
     decoder: &mut Decoder<'a>,
     read: impl FnOnce(&mut Decoder<'a>) -> Result<T, DecodeError>,
@@ -247,9 +255,10 @@ fn nullable<'a, T>(
     }
 }
 
+/// A copy of a text that may not be longer than this.
 fn text(text: &str, longest: usize) -> Result<String, ArchiveError> {
     if text.len() > longest {
-        return Err(invalid("a text is longer than any can be"));
+        return Err(invalid("a text is too long"));
     }
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| ArchiveError::OutOfMemory { bytes: text.len() })?;
@@ -257,7 +266,7 @@ fn text(text: &str, longest: usize) -> Result<String, ArchiveError> {
     Ok(copy)
 }
 
-fn read_about(decoder: &mut Decoder<'_>) -> Result<About, ArchiveError> {
+fn read_metadata(decoder: &mut Decoder<'_>) -> Result<ModelMetadata, ArchiveError> {
     let (mut name, mut algorithm, mut params, mut train_on) = (None, None, None, None);
     let (mut hold_out, mut factors, mut samples, mut mean) = (None, None, None, None);
     let (mut ratings, mut iterations, mut train_rmse, mut seconds) = (None, None, None, None);
@@ -283,7 +292,7 @@ fn read_about(decoder: &mut Decoder<'_>) -> Result<About, ArchiveError> {
         "curve" => once(&mut curve, read_curve(decoder)?),
         _ => Err(unknown()),
     })?;
-    Ok(About {
+    Ok(ModelMetadata {
         name: needed(name)?,
         algorithm: needed(algorithm)?,
         params: needed(params)?,
@@ -302,7 +311,7 @@ fn read_about(decoder: &mut Decoder<'_>) -> Result<About, ArchiveError> {
     })
 }
 
-fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<Point>, ArchiveError> {
+fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<CurvePoint>, ArchiveError> {
     let points = decoder.array()?.ok_or(invalid("a list does not state its length"))?;
     if points > LONGEST_CURVE as u64 {
         return Err(invalid("the curve has more iterations than any training makes"));
@@ -310,10 +319,10 @@ fn read_curve(decoder: &mut Decoder<'_>) -> Result<Vec<Point>, ArchiveError> {
     if points > (decoder.input().len() - decoder.position()) as u64 {
         return Err(invalid("the curve has fewer iterations than it states"));
     }
-    let mut curve = try_room(points as usize)?;
+    let mut curve = try_with_capacity(points as usize)?;
     for _ in 0..points {
         if decoder.array()? != Some(4) {
-            return Err(invalid("an iteration is not four numbers"));
+            return Err(invalid("an iteration does not have four values"));
         }
         let (number, train) = (decoder.u32()?, decoder.f64()?);
         curve.push((number, train, nullable(decoder, |decoder| decoder.f64())?, decoder.f64()?));

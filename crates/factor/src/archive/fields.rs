@@ -1,48 +1,48 @@
-//! What an archive holds, and why one cannot be read.
+//! The contents of an archive, and the errors of reading one.
 
 use std::sync::atomic::AtomicBool;
 
 use crate::error::{Error, check};
 
-/// Numbers of a column between two checks of the cancel flag.
+/// Values of a column that are read or written between two checks of the cancel flag.
 pub(super) const VALUES_PER_CHECK: usize = 1 << 16;
 
-/// The version of the format that is written. Those before it are read, too: the first had no [`Archive::prior`].
+/// The version of the format that is written. Version 1, which has no [`Archive::prior`], can be read, too.
 pub const FORMAT: u32 = 2;
 
 /// Why an archive could not be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchiveError {
-    /// It begins with something else.
-    #[error("it does not begin as one")]
+    /// The bytes are not an archive: their first bytes are not those of one.
+    #[error("it begins with other bytes")]
     Foreign,
-    /// It was written by a later version.
+    /// The archive was written by a later version of this crate.
     #[error("it has format {0}, and this version reads formats 1 to {FORMAT}")]
     Format(u32),
-    /// Something is missing of it, or too much.
+    /// The archive is too short or too long.
     #[error("it has {found} bytes and should have {expected}")]
     Length {
-        /// As its header has it.
+        /// The length in bytes that its header states.
         expected: u64,
-        /// As many as there are.
+        /// Its length in bytes.
         found: u64,
     },
-    /// Its bytes are not those that were written.
+    /// The bytes were changed after they were written.
     #[error("its checksum does not match")]
     Checksum,
-    /// It is no CBOR, or not such a map.
+    /// The contents are not CBOR, or not a map of the right fields.
     #[error("its contents cannot be read: {0}")]
     Contents(String),
-    /// It contradicts itself.
+    /// A value is impossible, or two values contradict each other.
     #[error("{0}")]
     Invalid(String),
-    /// The system would not give this much memory.
+    /// The system refused memory.
     #[error("could not allocate {bytes} bytes")]
     OutOfMemory {
-        /// How much was asked for.
+        /// How many bytes were requested.
         bytes: usize,
     },
-    /// The caller asked to stop.
+    /// The cancel flag was set.
     #[error("cancelled")]
     Cancelled,
 }
@@ -57,70 +57,72 @@ impl From<Error> for ArchiveError {
     }
 }
 
-pub(super) fn go_on(cancelled: &AtomicBool) -> Result<(), ArchiveError> {
+/// [`ArchiveError::Cancelled`] if the cancel flag is set.
+pub(super) fn check_cancelled(cancelled: &AtomicBool) -> Result<(), ArchiveError> {
     Ok(check(cancelled)?)
 }
 
-/// A model with all that is known of it.
+/// A model and everything that is known about it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Archive {
-    /// What a model's row has.
-    pub about: About,
-    /// Customers, by id.
-    pub customers: Rows,
-    /// Movies, by id.
-    pub movies: Rows,
-    /// As [`crate::Model::prior`].
+    /// Everything but the vectors.
+    pub metadata: ModelMetadata,
+    /// The customers.
+    pub customers: ArchivedSide,
+    /// The movies.
+    pub movies: ArchivedSide,
+    /// See [`crate::Model::prior`].
     pub prior: Option<Vec<f32>>,
 }
 
-/// What a model's row has, and how its training went.
+/// The name of a model, how it was trained, and its errors.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct About {
-    /// Its name.
+pub struct ModelMetadata {
+    /// The model's name.
     pub name: String,
-    /// By which it was trained: one of [`crate::Algorithm::NAMES`].
+    /// The algorithm that trained it: one of [`crate::Algorithm::NAMES`].
     pub algorithm: String,
-    /// The algorithm's parameters: JSON.
+    /// The algorithm's parameters, as a JSON object.
     pub params: String,
-    /// `train` or `all`.
+    /// What it was trained on: `train` (without the probe) or `all`.
     pub train_on: String,
-    /// Share of ratings held out.
+    /// Share of the ratings that was held out, from 0 to below 1.
     pub hold_out: f64,
-    /// Length of each vector.
+    /// Length of each vector, over all samples.
     pub factors: u32,
-    /// Samples side by side in each vector.
+    /// How many posterior samples each vector has, see [`crate::SampleLayout`].
     pub samples: u32,
-    /// Mean of the ratings trained on.
+    /// Mean of the training ratings.
     pub mean: f32,
-    /// How many these were.
+    /// Number of training ratings.
     pub ratings: u64,
-    /// Iterations made.
+    /// Number of iterations.
     pub iterations: u32,
-    /// RMSE on the ratings trained on.
+    /// RMSE on the training ratings.
     pub train_rmse: f64,
-    /// RMSE on the probe.
+    /// RMSE on the probe, if there is one.
     pub probe_rmse: Option<f64>,
-    /// What else the algorithm found: JSON.
+    /// [`crate::Trained::summary`] as JSON text.
     pub summary: Option<String>,
-    /// How long training took.
+    /// Duration of the training.
     pub seconds: f64,
-    /// How each iteration went, by number.
-    pub curve: Vec<Point>,
+    /// The errors after each iteration, by ascending number: the iteration's number, the RMSE on the training ratings, the RMSE on
+    /// the held-out ratings, and the seconds since the training began.
+    pub curve: Vec<CurvePoint>,
 }
 
-/// An iteration's number, RMSE on ratings trained on and held out, and seconds.
-pub(super) type Point = (u32, f64, Option<f64>, f64);
+/// One point of [`ModelMetadata::curve`].
+pub(super) type CurvePoint = (u32, f64, Option<f64>, f64);
 
-/// One side's rows.
+/// The rows of one side.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
-    /// The data set's own ids, ascending.
+pub struct ArchivedSide {
+    /// The ids of the data set, in ascending order.
     pub ids: Vec<i32>,
-    /// One a row.
+    /// One bias per row.
     pub biases: Vec<f32>,
-    /// Vectors one behind the other.
+    /// The vectors of all rows, one after the other.
     pub factors: Vec<f32>,
-    /// As [`crate::Model::links`], of movies alone.
+    /// See [`crate::Model::links`], one row after the other. Only movies can have them.
     pub links: Option<Vec<f32>>,
 }

@@ -1,13 +1,19 @@
-//! The kernel of stochastic gradient descent: a step for each rating of some customers and some movies.
+//! The kernel of stochastic gradient descent: one step for each rating of some customers and some movies.
 //!
-//! With a rating's error `e = r - (mean + b_u + b_i + p · q)`, its step of rate `γ` is `p += γ (e q - λ_u p)` and
-//! `q += γ (e p - λ_i q)`, both of the vectors as they were before it, and the same for the biases, whose partner is 1
-//! (Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems", equations 4 and 5).
+//! A rating has the error `e = r - (mean + b_u + b_i + p · q)`. Its step, with learning rate `γ` and regularisation `λ`, is
 //!
-//! One pass through both rows goes a step and multiplies what the customer has become with the next movie: a row is in
-//! a register once for both.
+//! ```text
+//! p += γ (e q - λ p)        q += γ (e p - λ q)
+//! b_u += γ (e - λ_b b_u)    b_i += γ (e - λ_b b_i)
+//! ```
+//!
+//! where the right-hand sides take p and q as they were before the step (Koren, Bell and Volinsky 2009, "Matrix factorization
+//! techniques for recommender systems", equations 4 and 5). λ and λ_b are multiplied by a weight of the customer or movie.
+//!
+//! One pass through both rows makes a step and also multiplies the new p by the next movie's q, so that each value is loaded
+//! into a register once for both.
 
-#![allow(unsafe_code)] // calls to functions compiled for instruction sets found at run time
+#![allow(unsafe_code)] // kernels compiled for instruction sets found at run time
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -15,52 +21,51 @@ use std::sync::atomic::AtomicBool;
 use crate::error::{Error, check};
 use crate::memory::Aligned;
 use crate::ratings::sparse::Sparse;
-use crate::simd::InstructionSet;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::vector::{Avx2, Avx512};
-use crate::simd::vector::{Portable, Vector};
+use crate::simd::vector::Vector;
+use crate::simd::{InstructionSet, Kernel};
 
-/// Numbers before a row's factors: the bias, and the 1 that is the other side's bias's partner. A customer's row begins
-/// with `[b_u, 1]`, a movie's with `[1, b_i]`: the product of both is the prediction less the mean.
-pub(crate) const HEAD: usize = 2;
+/// Where the factors of a row begin. A customer's row is `[b_u, 1, factors]` and a movie's is `[1, b_i, factors]`. The product
+/// of both is the prediction less the mean.
+pub(crate) const FIRST_FACTOR: usize = 2;
 /// Where a customer's bias stands, and a movie's 1.
 pub(crate) const CUSTOMER_BIAS: usize = 0;
 /// Where a movie's bias stands, and a customer's 1.
 pub(crate) const MOVIE_BIAS: usize = 1;
-/// The most numbers a register has.
-const WIDEST: usize = 16;
-/// How many customers ahead ratings are asked for, and rows.
-const RATINGS_AHEAD: usize = 8;
-const CUSTOMERS_AHEAD: usize = 4;
-/// How many ratings ahead the movie's row is asked for.
-const MOVIES_AHEAD: usize = 3;
+/// The most lanes of any register.
+const MOST_LANES: usize = 16;
+/// How many customers ahead the ratings are prefetched.
+const PREFETCH_RATINGS: usize = 8;
+/// How many customers ahead the row is prefetched.
+const PREFETCH_CUSTOMERS: usize = 4;
+/// How many ratings ahead the movie's row is prefetched.
+const PREFETCH_MOVIES: usize = 3;
 
-/// Numbers that a row takes: head and factors, and zeros up to a whole cache line.
+/// Values of a row: bias, 1, factors, and zeros up to a whole number of cache lines.
 pub(crate) fn stride(factors: usize) -> usize {
-    (HEAD + factors).next_multiple_of(Aligned::<f32>::LINE)
+    (FIRST_FACTOR + factors).next_multiple_of(Aligned::<f32>::LINE)
 }
 
 /// What all steps of an epoch have in common.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct StepParams {
     pub factors: usize,
     /// The mean of all ratings.
     pub mean: f32,
-    /// γ: how far a step goes.
-    pub rate: f32,
+    /// γ.
+    pub learning_rate: f32,
     /// λ of the factors of a row of weight 1.
     pub regularization: f32,
-    /// λ of its bias.
+    /// λ_b of the bias of a row of weight 1.
     pub bias_regularization: f32,
 }
 
-/// A range of customers, or of movies, and what is learned of it.
+/// A range of customers or of movies, with their rows.
 #[derive(Debug)]
 pub(crate) struct RowRange<'a> {
     pub range: Range<usize>,
-    /// [`stride`] numbers each.
+    /// [`stride`] values for each row of the range.
     pub rows: &'a mut [f32],
-    /// By what λ is multiplied for each.
+    /// For each row of the range, the weight that multiplies λ and λ_b.
     pub weights: &'a [f32],
 }
 
@@ -70,192 +75,190 @@ pub(crate) struct RatingBlock<'a, 'b> {
     pub by_customer: &'a Sparse,
     pub customers: &'a mut RowRange<'b>,
     pub movies: &'a mut RowRange<'b>,
-    /// How many of its ratings each customer has before those of this range. Moved behind them.
+    /// For each customer of the range, how many of its ratings are of movies before the range. The kernel advances it to the
+    /// end of the range.
     pub cursors: &'a mut [u32],
+    pub cancelled: &'a AtomicBool,
 }
 
-/// Goes a step for each of a block's ratings, by customer and movie; gives the sum of the squared errors, each as it
-/// was before its step.
+/// Makes a step for each rating of a block, by customer and then by movie. Returns the sum of squared errors, each as it was
+/// before its step, or [`Error::Cancelled`].
 pub(crate) fn descend(
     instructions: InstructionSet,
-    block: RatingBlock<'_, '_>,
-    pace: Pace,
-    cancelled: &AtomicBool,
+    mut block: RatingBlock<'_, '_>,
+    params: &StepParams,
 ) -> Result<f64, Error> {
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `available` found the instruction set on this machine.
-        InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => unsafe {
-            descend_avx512(block, pace, cancelled)
-        },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        InstructionSet::Avx2 => unsafe { descend_avx2(block, pace, cancelled) },
-        // SAFETY: every machine has this one.
-        InstructionSet::Portable => unsafe { descend_with::<Portable>(block, pace, cancelled) },
+    instructions.run(Descend { block: &mut block, params })
+}
+
+/// The arguments of [`descend`].
+struct Descend<'a, 'b, 'c> {
+    block: &'c mut RatingBlock<'a, 'b>,
+    params: &'c StepParams,
+}
+
+impl Kernel for Descend<'_, '_, '_> {
+    type Output = Result<f64, Error>;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) -> Result<f64, Error> {
+        // SAFETY: as the caller promises.
+        unsafe { descend_with::<V>(self.block, self.params) }
     }
 }
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn descend_avx512(block: RatingBlock<'_, '_>, pace: Pace, cancelled: &AtomicBool) -> Result<f64, Error> {
-    // SAFETY: this function is compiled for the instruction set.
-    unsafe { descend_with::<Avx512>(block, pace, cancelled) }
-}
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn descend_avx2(block: RatingBlock<'_, '_>, pace: Pace, cancelled: &AtomicBool) -> Result<f64, Error> {
-    // SAFETY: this function is compiled for the instruction set.
-    unsafe { descend_with::<Avx2>(block, pace, cancelled) }
-}
-
-/// Goes a step for each of a block's ratings.
+/// [`descend`] with registers of type `V`.
 ///
 /// # Safety
 ///
-/// The machine must have the instruction set of `V`.
+/// The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn descend_with<V: Vector>(
-    block: RatingBlock<'_, '_>,
-    pace: Pace,
-    cancelled: &AtomicBool,
+    block: &mut RatingBlock<'_, '_>,
+    params: &StepParams,
 ) -> Result<f64, Error> {
-    let RatingBlock { by_customer, customers, movies, cursors } = block;
-    let stride = stride(pace.factors);
+    let params = *params;
+    let RatingBlock { by_customer, customers, movies, cursors, cancelled } = block;
+    let stride = stride(params.factors);
     let count = customers.range.len();
     let mut sum = 0.0;
     let mut next = ratings_of(by_customer, customers.range.start, &movies.range, cursors, 0);
-    for place in 0..count {
+    for index in 0..count {
         check(cancelled)?;
-        let (numbers, ratings) = next;
-        cursors[place] += numbers.len() as u32;
-        if place + RATINGS_AHEAD < count {
-            let (numbers, ratings) = by_customer.row(customers.range.start + place + RATINGS_AHEAD);
-            let from = cursors[place + RATINGS_AHEAD] as usize;
-            let (numbers, ratings) =
-                (numbers.as_ptr().wrapping_add(from), ratings.as_ptr().wrapping_add(from));
-            let row = customers.rows.as_ptr().wrapping_add((place + CUSTOMERS_AHEAD) * stride);
-            // SAFETY: the caller promises the instruction set; no address is read.
+        let (columns, ratings) = next;
+        cursors[index] += columns.len() as u32;
+        if index + PREFETCH_RATINGS < count {
+            let (columns, ratings) = by_customer.row(customers.range.start + index + PREFETCH_RATINGS);
+            let from = cursors[index + PREFETCH_RATINGS] as usize;
+            let (columns, ratings) =
+                (columns.as_ptr().wrapping_add(from), ratings.as_ptr().wrapping_add(from));
+            let row = customers.rows.as_ptr().wrapping_add((index + PREFETCH_CUSTOMERS) * stride);
+            // SAFETY: the caller promises the instruction set. A prefetch reads no memory.
             unsafe {
-                V::prefetch_near(numbers.cast());
-                V::prefetch_near(numbers.wrapping_add(Aligned::<f32>::LINE).cast());
+                V::prefetch_near(columns.cast());
+                V::prefetch_near(columns.wrapping_add(Aligned::<f32>::LINE).cast());
                 V::prefetch_near(ratings.cast());
                 prefetch_row::<V>(row, stride);
             }
         }
-        if place + 1 < count {
-            next = ratings_of(by_customer, customers.range.start, &movies.range, cursors, place + 1);
-            for &number in next.0.iter().take(MOVIES_AHEAD) {
-                let row = movies.rows.as_ptr().wrapping_add((number as usize - movies.range.start) * stride);
+        if index + 1 < count {
+            next = ratings_of(by_customer, customers.range.start, &movies.range, cursors, index + 1);
+            for &movie in next.0.iter().take(PREFETCH_MOVIES) {
+                let row = movies.rows.as_ptr().wrapping_add((movie as usize - movies.range.start) * stride);
                 // SAFETY: as above.
                 unsafe { prefetch_row::<V>(row, stride) };
             }
         }
-        if !numbers.is_empty() {
-            let (row, weight) = (&mut customers.rows[place * stride..][..stride], customers.weights[place]);
+        if !columns.is_empty() {
+            let (row, weight) = (&mut customers.rows[index * stride..][..stride], customers.weights[index]);
             // SAFETY: the caller promises the instruction set.
-            sum += unsafe { visit::<V>(row, weight, movies, numbers, ratings, pace) };
+            sum += unsafe { step_customer::<V>(row, weight, movies, columns, ratings, params) };
         }
     }
     Ok(sum)
 }
 
-/// The ratings of a range of movies by the customer at a place of a range that begins with `first`.
+/// The ratings of a range of movies by one customer: column indices and values. The customer is the one at `index` of the range
+/// that begins with customer `first`.
 #[inline(always)]
 fn ratings_of<'a>(
     by_customer: &'a Sparse,
     first: usize,
     movies: &Range<usize>,
     cursors: &[u32],
-    place: usize,
+    index: usize,
 ) -> (&'a [u32], &'a [u8]) {
-    let Some(&from) = cursors.get(place) else { return (&[], &[]) };
-    let (numbers, ratings) = by_customer.row(first + place);
-    let (numbers, ratings) = (&numbers[from as usize..], &ratings[from as usize..]);
-    let count = numbers.iter().take_while(|&&number| movies.contains(&(number as usize))).count();
-    (&numbers[..count], &ratings[..count])
+    let Some(&from) = cursors.get(index) else { return (&[], &[]) };
+    let (columns, ratings) = by_customer.row(first + index);
+    let (columns, ratings) = (&columns[from as usize..], &ratings[from as usize..]);
+    let count = columns.iter().take_while(|&&movie| movies.contains(&(movie as usize))).count();
+    (&columns[..count], &ratings[..count])
 }
 
+/// Prefetches a row of `stride` values.
+///
 /// # Safety
 ///
-/// The machine must have the instruction set of `V`.
+/// The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn prefetch_row<V: Vector>(row: *const f32, stride: usize) {
     for line in (0..stride).step_by(Aligned::<f32>::LINE) {
-        // SAFETY: the caller promises the instruction set; no address is read.
+        // SAFETY: the caller promises the instruction set. A prefetch reads no memory.
         unsafe { V::prefetch_near(row.wrapping_add(line)) };
     }
 }
 
-/// Goes a step for each rating of one customer; gives the sum of squared errors.
+/// Makes a step for each of one customer's ratings, and returns the sum of squared errors. `columns` are the rated movies.
 ///
 /// # Safety
 ///
-/// The machine must have the instruction set of `V`.
+/// The machine has the instruction set of `V`.
 #[inline(always)]
-unsafe fn visit<V: Vector>(
+unsafe fn step_customer<V: Vector>(
     customer: &mut [f32],
     weight: f32,
     movies: &mut RowRange<'_>,
-    numbers: &[u32],
+    columns: &[u32],
     ratings: &[u8],
-    pace: Pace,
+    params: StepParams,
 ) -> f64 {
-    let stride = stride(pace.factors);
-    let used = (HEAD + pace.factors).next_multiple_of(V::LANES);
+    let stride = stride(params.factors);
+    let used = (FIRST_FACTOR + params.factors).next_multiple_of(V::LANES);
     let RowRange { range, rows, weights } = movies;
-    // One pointer that all rows' are made of: a reference to a part of them would end those that were made before.
-    let (start, count) = (rows.as_mut_ptr(), rows.len());
-    let row = |number: u32| {
-        let from = (number as usize - range.start) * stride;
-        assert!(from + stride <= count, "a movie that is not of the range");
+    // All pointers to rows derive from this one. A new reference to a part of `rows` would invalidate the pointers before it.
+    let (start, len) = (rows.as_mut_ptr(), rows.len());
+    let row = |movie: u32| {
+        let from = (movie as usize - range.start) * stride;
+        assert!(from + stride <= len, "a movie outside the range");
         start.wrapping_add(from)
     };
-    let Some(&first) = numbers.first() else { return 0.0 };
+    let Some(&first) = columns.first() else { return 0.0 };
     let (p, mut q) = (customer[..stride].as_mut_ptr(), row(first));
-    let (p_head, q_head) = (Head::new(CUSTOMER_BIAS, pace), Head::new(MOVIE_BIAS, pace));
+    let (p_first, q_first) =
+        (FirstRegister::new(CUSTOMER_BIAS, params), FirstRegister::new(MOVIE_BIAS, params));
     let mut squared_errors = 0.0;
-    // SAFETY: the caller promises the instruction set. RowRange are `stride` numbers, whole lines, of which `used`, whole
-    // registers, are gone through; that two of them may be the same one is why they are pointers.
+    // SAFETY: the caller promises the instruction set. Each row has `stride` values, whole cache lines, of which `used`, whole
+    // registers, are read and written. Two movies' rows may be the same one, and therefore they are pointers.
     unsafe {
-        let (one, shrink) = (V::splat(1.0), V::splat(pace.rate * pace.regularization));
-        let (p_free, q_free) = (V::load(p_head.free.as_ptr()), V::load(q_head.free.as_ptr()));
-        let (p_shrink, q_shrink) = (V::load(p_head.shrink.as_ptr()), V::load(q_head.shrink.as_ptr()));
-        // What a step's regularisation leaves of each number. It ends at zero: a product of rate, λ and weight beyond 1 would
-        // carry the number to the other side, and beyond 2 further away with each step.
-        let kept = |weight: V, shrink: V| one.sub_product(weight, shrink).max(V::splat(0.0));
-        let p_kept = kept(V::splat(weight), shrink);
-        let p_head_kept = kept(V::splat(weight), p_shrink);
+        let (one, gamma_lambda) = (V::splat(1.0), V::splat(params.learning_rate * params.regularization));
+        let (p_mask, q_mask) = (V::load(p_first.mask.as_ptr()), V::load(q_first.mask.as_ptr()));
+        let (p_gamma_lambda, q_gamma_lambda) =
+            (V::load(p_first.gamma_lambda.as_ptr()), V::load(q_first.gamma_lambda.as_ptr()));
+        // What regularisation leaves of a value: max(1 - weight γλ, 0). With weight γλ above 1, a value would change its sign;
+        // above 2, it would grow with each step.
+        let decay = |weight: V, gamma_lambda: V| one.sub_product(weight, gamma_lambda).max(V::splat(0.0));
+        let p_decay = decay(V::splat(weight), gamma_lambda);
+        let p_first_decay = decay(V::splat(weight), p_gamma_lambda);
         let mut products = V::splat(0.0);
         for at in (0..used).step_by(V::LANES) {
             products = products.add_product(V::load(p.add(at)), V::load(q.add(at)));
         }
         let mut product = products.sum();
-        for (place, (&number, &rating)) in numbers.iter().zip(ratings).enumerate() {
-            let next = numbers.get(place + 1).map_or(q, |&number| row(number));
-            if let Some(&number) = numbers.get(place + MOVIES_AHEAD) {
-                prefetch_row::<V>(row(number), stride);
+        for (index, (&movie, &rating)) in columns.iter().zip(ratings).enumerate() {
+            let next = columns.get(index + 1).map_or(q, |&movie| row(movie));
+            if let Some(&movie) = columns.get(index + PREFETCH_MOVIES) {
+                prefetch_row::<V>(row(movie), stride);
             }
 
-            let error = f32::from(rating) - pace.mean - product;
+            let error = f32::from(rating) - params.mean - product;
             squared_errors += f64::from(error) * f64::from(error);
-            let step = V::splat(pace.rate * error);
-            let weight = V::splat(weights[number as usize - range.start]);
-            let q_kept = kept(weight, shrink);
-            let q_head_kept = kept(weight, q_shrink);
+            let step = V::splat(params.learning_rate * error);
+            let weight = V::splat(weights[movie as usize - range.start]);
+            let q_decay = decay(weight, gamma_lambda);
+            let q_first_decay = decay(weight, q_gamma_lambda);
 
-            let (p_now, q_now) = (V::load(p), V::load(q));
-            let p_then = p_now.mul(p_head_kept).add_product(q_now.mul(p_free), step);
-            p_then.store(p);
-            q_now.mul(q_head_kept).add_product(p_now.mul(q_free), step).store(q);
-            // Two sums take turns, as each waits for its last product.
-            let mut sums = (V::splat(0.0), p_then.mul(V::load(next)));
+            let (old_p, old_q) = (V::load(p), V::load(q));
+            let new_p = old_p.mul(p_first_decay).add_product(old_q.mul(p_mask), step);
+            new_p.store(p);
+            old_q.mul(q_first_decay).add_product(old_p.mul(q_mask), step).store(q);
+            // Two sums, used alternately, because each addition waits for the one before in the same sum.
+            let mut sums = (V::splat(0.0), new_p.mul(V::load(next)));
             for at in (V::LANES..used).step_by(V::LANES) {
-                let (p_now, q_now) = (V::load(p.add(at)), V::load(q.add(at)));
-                let p_then = p_now.mul(p_kept).add_product(q_now, step);
-                p_then.store(p.add(at));
-                q_now.mul(q_kept).add_product(p_now, step).store(q.add(at));
-                sums = (sums.1, sums.0.add_product(p_then, V::load(next.add(at))));
+                let (old_p, old_q) = (V::load(p.add(at)), V::load(q.add(at)));
+                let new_p = old_p.mul(p_decay).add_product(old_q, step);
+                new_p.store(p.add(at));
+                old_q.mul(q_decay).add_product(old_p, step).store(q.add(at));
+                sums = (sums.1, sums.0.add_product(new_p, V::load(next.add(at))));
             }
             product = sums.0.add(sums.1).sum();
             q = next;
@@ -264,22 +267,24 @@ unsafe fn visit<V: Vector>(
     squared_errors
 }
 
-/// How a row's first register is gone about: its bias has a λ of its own, and its 1 stays.
-struct Head {
-    /// 1, but 0 where the 1 is.
-    free: [f32; WIDEST],
-    /// γλ of each number.
-    shrink: [f32; WIDEST],
+/// Constants for the first register of a row, where the bias has a λ of its own and the 1 must not change.
+struct FirstRegister {
+    /// 0 for the row's 1, else 1.
+    mask: [f32; MOST_LANES],
+    /// γλ of each value; 0 for the row's 1.
+    gamma_lambda: [f32; MOST_LANES],
 }
 
-impl Head {
+impl FirstRegister {
+    /// For rows whose bias stands at index `bias`.
     #[inline(always)]
-    fn new(bias: usize, pace: Pace) -> Head {
-        let (mut free, mut shrink) = ([1.0; WIDEST], [pace.rate * pace.regularization; WIDEST]);
-        let constant = HEAD - 1 - bias;
-        (free[constant], shrink[constant]) = (0.0, 0.0);
-        shrink[bias] = pace.rate * pace.bias_regularization;
-        Head { free, shrink }
+    fn new(bias: usize, params: StepParams) -> FirstRegister {
+        let mut mask = [1.0; MOST_LANES];
+        let mut gamma_lambda = [params.learning_rate * params.regularization; MOST_LANES];
+        let one = FIRST_FACTOR - 1 - bias;
+        (mask[one], gamma_lambda[one]) = (0.0, 0.0);
+        gamma_lambda[bias] = params.learning_rate * params.bias_regularization;
+        FirstRegister { mask, gamma_lambda }
     }
 }
 
@@ -293,38 +298,40 @@ mod tests {
     const CUSTOMERS: usize = 12;
     const MOVIES: usize = 10;
 
-    /// The same steps in double precision, a number at a time: rows of both sides, and the sum of squared errors.
+    /// The same steps in double precision, one value at a time. Returns the rows of customers and of movies, and the sum of
+    /// squared errors.
     fn naive(
         matrix: &RatingMatrix,
         movies: Range<usize>,
         mut p: Vec<Vec<f64>>,
         mut q: Vec<Vec<f64>>,
         weights: [&[f32]; 2],
-        pace: Pace,
+        params: StepParams,
     ) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, f64) {
-        let Pace { mean, rate, regularization, bias_regularization, .. } = pace;
+        let StepParams { mean, learning_rate, regularization, bias_regularization, .. } = params;
         let [mean, rate, lambda, bias_lambda] =
-            [mean, rate, regularization, bias_regularization].map(f64::from);
+            [mean, learning_rate, regularization, bias_regularization].map(f64::from);
         let mut sum = 0.0;
         for customer in 0..CUSTOMERS {
-            let (numbers, ratings) = matrix.by_customer.row(customer);
-            for (&movie, &rating) in numbers.iter().zip(ratings) {
+            let (columns, ratings) = matrix.by_customer.row(customer);
+            for (&movie, &rating) in columns.iter().zip(ratings) {
                 let movie = movie as usize;
                 if !movies.contains(&movie) {
                     continue;
                 }
                 let (p, q) = (&mut p[customer], &mut q[movie]);
                 let (w, v) = (f64::from(weights[0][customer]), f64::from(weights[1][movie - movies.start]));
-                let product = p[HEAD..].iter().zip(&q[HEAD..]).map(|(p, q)| p * q).sum::<f64>();
+                let product =
+                    p[FIRST_FACTOR..].iter().zip(&q[FIRST_FACTOR..]).map(|(p, q)| p * q).sum::<f64>();
                 let error = f64::from(rating) - (mean + p[0] + q[1] + product);
                 sum += error * error;
-                let kept = |lambda: f64, weight: f64| (1.0 - rate * lambda * weight).max(0.0);
-                p[0] = kept(bias_lambda, w) * p[0] + rate * error;
-                q[1] = kept(bias_lambda, v) * q[1] + rate * error;
-                for (p, q) in p[HEAD..].iter_mut().zip(&mut q[HEAD..]) {
+                let decay = |lambda: f64, weight: f64| (1.0 - rate * lambda * weight).max(0.0);
+                p[0] = decay(bias_lambda, w) * p[0] + rate * error;
+                q[1] = decay(bias_lambda, v) * q[1] + rate * error;
+                for (p, q) in p[FIRST_FACTOR..].iter_mut().zip(&mut q[FIRST_FACTOR..]) {
                     let old = *p;
-                    *p = kept(lambda, w) * *p + rate * error * *q;
-                    *q = kept(lambda, v) * *q + rate * error * old;
+                    *p = decay(lambda, w) * *p + rate * error * *q;
+                    *q = decay(lambda, v) * *q + rate * error * old;
                 }
             }
         }
@@ -336,10 +343,10 @@ mod tests {
         fn every_kernel_agrees_with_the_naive_steps(
             factors in prop_oneof![1usize..40, Just(50), Just(62), Just(63), Just(130)],
             ratings in prop::collection::btree_map((0..CUSTOMERS as u32, 0..MOVIES as u32), 1u8..=5, 1..80),
-            numbers in prop::collection::vec(-0.3f32..0.3, (CUSTOMERS + MOVIES) * 132),
+            values in prop::collection::vec(-0.3f32..0.3, (CUSTOMERS + MOVIES) * 132),
             weights in prop::collection::vec(1.0f32..20.0, CUSTOMERS + MOVIES),
             from in 0usize..4, to in 4usize..=MOVIES,
-            // At 10, what the regularisation takes is more than there is of some rows, and of some not.
+            // With 10, regularisation would change the sign of some rows, and not of others.
             strength in prop_oneof![Just(1.0f32), Just(10.0)],
         ) {
             let mut list = Ratings::default();
@@ -347,30 +354,30 @@ mod tests {
             let go = AtomicBool::new(false);
             let matrix = RatingMatrix::new(CUSTOMERS, MOVIES, &list, &go).unwrap();
             let (regularization, bias_regularization) = (0.5 * strength, 0.3 * strength);
-            let pace = Pace { factors, mean: 3.5, rate: 0.02, regularization, bias_regularization };
+            let params = StepParams { factors, mean: 3.5, learning_rate: 0.02, regularization, bias_regularization };
             let stride = stride(factors);
             let rows = |rows: usize, skipped: usize, bias: usize| {
                 let mut filled = Aligned::zeros(rows * stride).unwrap();
-                for (row, numbers) in filled.chunks_exact_mut(stride).zip(numbers.chunks_exact(132).skip(skipped)) {
-                    row[..HEAD + factors].copy_from_slice(&numbers[..HEAD + factors]);
-                    row[HEAD - 1 - bias] = 1.0;
+                for (row, values) in filled.chunks_exact_mut(stride).zip(values.chunks_exact(132).skip(skipped)) {
+                    row[..FIRST_FACTOR + factors].copy_from_slice(&values[..FIRST_FACTOR + factors]);
+                    row[FIRST_FACTOR - 1 - bias] = 1.0;
                 }
                 filled
             };
             let wide = |rows: &[f32]| {
                 let rows = rows.chunks_exact(stride);
-                rows.map(|row| row[..HEAD + factors].iter().map(|&n| f64::from(n)).collect()).collect::<Vec<Vec<f64>>>()
+                rows.map(|row| row[..FIRST_FACTOR + factors].iter().map(|&n| f64::from(n)).collect()).collect::<Vec<Vec<f64>>>()
             };
             let start = (rows(CUSTOMERS, 0, CUSTOMER_BIAS), rows(MOVIES, CUSTOMERS, MOVIE_BIAS));
             let of_customers = &weights[..CUSTOMERS];
             let of_movies = &weights[CUSTOMERS..][..to - from];
             let expected =
-                naive(&matrix, from..to, wide(&start.0), wide(&start.1), [of_customers, of_movies], pace);
+                naive(&matrix, from..to, wide(&start.0), wide(&start.1), [of_customers, of_movies], params);
             for instructions in InstructionSet::available() {
                 let (mut p, mut q) = (rows(CUSTOMERS, 0, CUSTOMER_BIAS), rows(MOVIES, CUSTOMERS, MOVIE_BIAS));
                 let before = |customer| {
-                    let (numbers, _) = matrix.by_customer.row(customer);
-                    numbers.partition_point(|&number| (number as usize) < from) as u32
+                    let (columns, _) = matrix.by_customer.row(customer);
+                    columns.partition_point(|&movie| (movie as usize) < from) as u32
                 };
                 let mut cursors = (0..CUSTOMERS).map(before).collect::<Vec<_>>();
                 let sum = descend(instructions,
@@ -379,9 +386,9 @@ mod tests {
                         customers: &mut RowRange { range: 0..CUSTOMERS, rows: &mut p, weights: of_customers },
                         movies: &mut RowRange { range: from..to, rows: &mut q[from * stride..to * stride], weights: of_movies },
                         cursors: &mut cursors,
+                        cancelled: &go,
                     },
-                    pace,
-                    &go,
+                    &params,
                 ).unwrap();
                 prop_assert!((sum - expected.2).abs() < 1e-4 * (1.0 + sum), "{:?}: {} for {}", instructions, sum, expected.2);
                 for (got, want) in wide(&p).iter().chain(&wide(&q)).zip(expected.0.iter().chain(&expected.1)) {
@@ -390,8 +397,8 @@ mod tests {
                     }
                 }
                 for (customer, cursor) in cursors.into_iter().enumerate() {
-                    let (numbers, _) = matrix.by_customer.row(customer);
-                    prop_assert_eq!(cursor as usize, numbers.partition_point(|&number| (number as usize) < to));
+                    let (columns, _) = matrix.by_customer.row(customer);
+                    prop_assert_eq!(cursor as usize, columns.partition_point(|&movie| (movie as usize) < to));
                 }
             }
         }

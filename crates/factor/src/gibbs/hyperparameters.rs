@@ -1,4 +1,12 @@
-//! What the rows of one side have in common, the hyperparameters of a Bayesian factor model, and their samples given the rows.
+//! The hyperparameters of one side of a Bayesian factor model, and their samples given the side's rows.
+//!
+//! A row `u_i = [factors, bias]` has the prior `N(μ + m_i, Λ⁻¹)`, where `m_i` is the prior mean that the link gives (see
+//! `implicit/link`), if there is one. The hyperparameters are sampled from their conditional posteriors:
+//!
+//! - `μ` and `Λ`: Normal-Wishart (Salakhutdinov and Mnih 2008, "Bayesian probabilistic matrix factorization using Markov chain
+//!   Monte Carlo", equation 14);
+//! - the link's vectors `Y` and their relative precision `λ`: the link matrix of Macau (Simm and others 2017, "Macau: scalable
+//!   Bayesian factorization with high-dimensional side information using MCMC"). A vector has the prior `N(0, (λΛ)⁻¹)`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -8,7 +16,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::gibbs::noise::{OF_ROWS, OF_VECTORS, gamma, normal, row_generator, shared_generator};
+use crate::gibbs::noise::{LINK_ROWS, LINK_VECTORS, gamma, hyperparameter_generator, normal, row_generator};
 use crate::implicit::link::Link;
 use crate::linear::dense::gram;
 use crate::linear::dense_product::add_product;
@@ -17,39 +25,41 @@ use crate::memory::zeros;
 use crate::model::Side;
 use crate::random::hash;
 use crate::ratings::sparse::Sparse;
-use crate::rows::Turns;
+use crate::rows::RowChunks;
 
-/// Rows of average size that the prior of a side's mean counts for.
-const MEAN_COUNT: f64 = 2.0;
-/// Twice the shape, and twice the rate, of the priors of precisions that are numbers.
-pub(super) const PRECISION_COUNT: f64 = 2.0;
+/// β₀ of the Normal-Wishart prior: the prior mean 0 of μ counts as much as this many rows.
+const BETA_0: f64 = 2.0;
+/// The gamma priors of α (the precision of ratings) and of λ have half of this as shape and half of this as rate.
+pub(super) const GAMMA_PRIOR: f64 = 2.0;
 
-/// What is known of a side's rows as a whole.
+/// The hyperparameters of one side.
 pub(super) struct Hyperparameters {
+    /// `customer` or `movie`, for error messages.
     pub side: &'static str,
-    /// Rows that have ratings.
-    pub rows: usize,
-    /// Mean of factors and bias, but for what the link expects.
+    /// N: rows that have ratings.
+    pub rated_rows: usize,
+    /// μ: factors and, last, the bias.
     pub mean: Array1<f64>,
-    /// Their precision matrix.
+    /// Λ, unknowns x unknowns.
     pub precision: Array2<f64>,
+    /// The vectors `Y`, and λ.
     pub link: Option<(Link, f64)>,
 }
 
 impl Hyperparameters {
-    /// A standard normal prior of `unknowns` factors and bias, to begin with.
+    /// Begins with `μ = 0` and `Λ = I` for rows of `unknowns` values: the factors and a bias.
     pub fn new(
         side: &'static str,
-        rows: usize,
+        rated_rows: usize,
         unknowns: usize,
         link: Option<(Link, f64)>,
     ) -> Result<Hyperparameters, Error> {
         let mut precision: Array2<f64> = zeros((unknowns, unknowns))?;
         precision.diag_mut().fill(1.0);
-        Ok(Hyperparameters { side, rows, mean: Array1::zeros(unknowns), precision, link })
+        Ok(Hyperparameters { side, rated_rows, mean: Array1::zeros(unknowns), precision, link })
     }
 
-    /// Samples mean, precision and link, given the rows.
+    /// Samples μ and Λ, and then the link, given the rows of `side`.
     pub fn sample(
         &mut self,
         (sparse, transpose): (&Sparse, &Sparse),
@@ -57,83 +67,95 @@ impl Hyperparameters {
         stream: u64,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let mut rng = shared_generator(stream);
+        let mut rng = hyperparameter_generator(stream);
         let mut rows = zeros((side.factors.nrows(), side.factors.ncols() + 1))?;
-        let turns = Turns::of_length(rows.ncols());
-        join(side, &mut rows, cancelled)?;
+        let chunks = RowChunks::of_length(rows.ncols());
+        copy_rows(side, &mut rows, cancelled)?;
         if let Some((link, _)) = &self.link {
-            turns.visit(turns.of_mut(&mut rows), cancelled, |from, mut rows| {
-                let mut expected = vec![0.0; link.vectors.ncols()];
+            chunks.for_each(chunks.split_mut(&mut rows), cancelled, |from, mut rows| {
+                let mut mean = vec![0.0; link.vectors.ncols()];
                 for (row, mut entries) in (from..).zip(rows.rows_mut()) {
-                    link.expect(sparse.row(row).0, &mut expected);
-                    entries.iter_mut().zip(&expected).for_each(|(entry, &expected)| *entry -= expected);
+                    link.prior_mean(sparse.row(row).0, &mut mean);
+                    entries.iter_mut().zip(&mean).for_each(|(entry, &mean)| *entry -= mean);
                 }
                 Ok(())
             })?;
         }
-        self.sample_moments(rows.view(), &mut rng, cancelled)?;
+        self.sample_normal_wishart(rows.view(), &mut rng, cancelled)?;
         if self.link.is_some() {
-            join(side, &mut rows, cancelled)?;
+            copy_rows(side, &mut rows, cancelled)?;
             self.sample_link((sparse, transpose), rows, stream, &mut rng, cancelled)?;
         }
         Ok(())
     }
 
-    /// Normal-Wishart, given what the rows differ from expectation.
-    fn sample_moments(
+    /// Samples μ and Λ, given `deviations`, the rows `u_i - m_i`. With their mean `ū`, and with μ₀ = 0, W₀ = I and ν₀ = unknowns:
+    ///
+    /// ```text
+    /// W*⁻¹ = W₀⁻¹ + Σ u uᵀ - N ū ūᵀ + β₀ N / (β₀ + N) ū ūᵀ,   ν* = ν₀ + N,   Λ ~ Wishart(W*, ν*)
+    /// μ* = N ū / (β₀ + N),   β* = β₀ + N,   μ ~ N(μ*, (β* Λ)⁻¹)
+    /// ```
+    ///
+    /// A link adds `λ YᵀY` to `W*⁻¹` and the number of its vectors to `ν*`.
+    fn sample_normal_wishart(
         &mut self,
-        differences: ArrayView2<'_, f32>,
+        deviations: ArrayView2<'_, f32>,
         rng: &mut Xoshiro256PlusPlus,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let unknowns = differences.ncols();
-        let count = self.rows as f64;
-        // Rows without ratings are zeros: they add nothing but to the count.
-        let turns = Turns::of_length(unknowns);
-        let mut mean = turns.sum_columns(differences.dim(), cancelled, |sums, rows| {
-            for row in differences.slice(s![rows, ..]).rows() {
+        let unknowns = deviations.ncols();
+        let n = self.rated_rows as f64;
+        // Rows without ratings are zeros and add nothing. N does not count them.
+        let chunks = RowChunks::of_length(unknowns);
+        let mut mean = chunks.sum_columns(deviations.dim(), cancelled, |sums, rows| {
+            for row in deviations.slice(s![rows, ..]).rows() {
                 sums.iter_mut().zip(row).for_each(|(sum, &entry)| *sum += f64::from(entry));
             }
         })?;
-        mean.iter_mut().for_each(|sum| *sum /= count);
-        let mut scale = gram(differences, cancelled)?;
-        let outer = MEAN_COUNT * count / (MEAN_COUNT + count) - count;
-        for ((row, column), entry) in scale.indexed_iter_mut() {
+        mean.iter_mut().for_each(|sum| *sum /= n);
+        let mut w_inverse = gram(deviations, cancelled)?;
+        let outer = BETA_0 * n / (BETA_0 + n) - n;
+        for ((row, column), entry) in w_inverse.indexed_iter_mut() {
             *entry += outer * mean[row] * mean[column] + if row == column { 1.0 } else { 0.0 };
         }
-        let mut freedom = unknowns as f64 + count;
-        if let Some((link, regularization)) = &self.link {
+        let mut nu = unknowns as f64 + n;
+        if let Some((link, lambda)) = &self.link {
             let products = gram(link.vectors.view(), cancelled)?;
-            scale.zip_mut_with(&products, |entry, product| *entry += regularization * product);
-            freedom += link.vectors.nrows() as f64;
+            w_inverse.zip_mut_with(&products, |entry, product| *entry += lambda * product);
+            nu += link.vectors.nrows() as f64;
         }
-        let lower = root_of_inverse(scale, cancelled)?;
-        // Bartlett's decomposition of a Wishart matrix.
-        let mut triangle = zeros((unknowns, unknowns))?;
+        let w_root = root_of_inverse(w_inverse, cancelled)?;
+        // Bartlett's decomposition: Λ = L A Aᵀ Lᵀ with W = LLᵀ. A is lower triangular, with standard normal values below the
+        // diagonal and roots of chi-squared values on it.
+        let mut bartlett = zeros((unknowns, unknowns))?;
         for row in 0..unknowns {
             for column in 0..row {
-                triangle[(row, column)] = f64::from(normal(rng));
+                bartlett[(row, column)] = f64::from(normal(rng));
             }
-            let squares = ChiSquared::new(freedom - row as f64).map_err(|_| Error::NoConvergence)?;
-            triangle[(row, row)] = squares.sample(rng).sqrt();
+            let squares = ChiSquared::new(nu - row as f64).map_err(|_| Error::NoConvergence)?;
+            bartlett[(row, row)] = squares.sample(rng).sqrt();
         }
         let mut root: Array2<f64> = zeros((unknowns, unknowns))?;
-        add_product(1.0, lower.view(), triangle.view(), root.view_mut());
-        // Its transpose, in the place of what it was made of.
-        triangle.assign(&root.t());
+        add_product(1.0, w_root.view(), bartlett.view(), root.view_mut());
+        let mut root_transpose = bartlett;
+        root_transpose.assign(&root.t());
         self.precision.fill(0.0);
-        add_product(1.0, root.view(), triangle.view(), self.precision.view_mut());
-        let spread = root_of_inverse(copied(&self.precision)?, cancelled)?;
+        add_product(1.0, root.view(), root_transpose.view(), self.precision.view_mut());
+        let covariance_root = root_of_inverse(copy(&self.precision)?, cancelled)?;
         let noise = Array1::from_shape_fn(unknowns, |_| f64::from(normal(rng)));
-        let shrink = count / (MEAN_COUNT + count);
-        for ((to, mean), weights) in self.mean.iter_mut().zip(&mean).zip(spread.rows()) {
-            let noise = weights.iter().zip(&noise).map(|(weight, noise)| weight * noise).sum::<f64>();
-            *to = mean * shrink + noise / (MEAN_COUNT + count).sqrt();
+        let shrinkage = n / (BETA_0 + n);
+        for ((to, mean), row) in self.mean.iter_mut().zip(&mean).zip(covariance_root.rows()) {
+            let noise = row.iter().zip(&noise).map(|(entry, noise)| entry * noise).sum::<f64>();
+            *to = mean * shrinkage + noise / (BETA_0 + n).sqrt();
         }
         Ok(())
     }
 
-    /// The link's vectors and their precision, given the rest: the regression of the rows and noise, with noise added.
+    /// Samples the link's vectors `Y` and then λ, given `rows`, the `u_i`, and μ and Λ.
+    ///
+    /// `Y` is the solution of a ridge regression with noise: `(WᵀW + λ) Y = Wᵀ (U - μ + E₁) + √λ E₂`, where the rows of E₁ and E₂
+    /// are samples of `N(0, Λ⁻¹)`. λ has a gamma distribution, with the shape `(2 + entries of Y) / 2` and the rate
+    /// `(2 + tr(YᵀY Λ)) / 2`.
     fn sample_link(
         &mut self,
         sides: (&Sparse, &Sparse),
@@ -142,41 +164,42 @@ impl Hyperparameters {
         rng: &mut Xoshiro256PlusPlus,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        let Some((link, regularization)) = &mut self.link else { return Ok(()) };
-        let lower = root_of_inverse(copied(&self.precision)?, cancelled)?;
-        let mut spread: Array2<f32> = zeros(lower.dim())?;
-        spread.zip_mut_with(&lower.t(), |to, &entry| *to = entry as f32);
+        let Some((link, lambda)) = &mut self.link else { return Ok(()) };
+        let root = root_of_inverse(copy(&self.precision)?, cancelled)?;
+        let mut root_transpose: Array2<f32> = zeros(root.dim())?;
+        root_transpose.zip_mut_with(&root.t(), |to, &entry| *to = entry as f32);
         let mean = self.mean.mapv(|entry| entry as f32);
-        let scatter = |to: &mut Array2<f32>, centre: Option<&Array1<f32>>, scale: f32, stream: u64| {
-            let turns = Turns::of_products(spread.dim());
-            turns.visit(turns.of_mut(to), cancelled, |from, mut rows| {
+        // Subtracts the mean, if there is one, and adds `scale` times a sample of N(0, Λ⁻¹) to each row.
+        let add_noise = |to: &mut Array2<f32>, mean: Option<&Array1<f32>>, scale: f32, stream: u64| {
+            let chunks = RowChunks::of_products(root_transpose.dim());
+            chunks.for_each(chunks.split_mut(to), cancelled, |from, mut rows| {
                 let mut noise = zeros(rows.dim())?;
                 for (row, mut entries) in (from..).zip(noise.rows_mut()) {
                     let mut rng = row_generator(stream, row);
                     entries.iter_mut().for_each(|entry| *entry = scale * normal(&mut rng));
                 }
-                if let Some(centre) = centre {
-                    rows.rows_mut().into_iter().for_each(|mut row| row -= centre);
+                if let Some(mean) = mean {
+                    rows.rows_mut().into_iter().for_each(|mut row| row -= mean);
                 }
-                add_product(1.0, noise.view(), spread.view(), rows);
+                add_product(1.0, noise.view(), root_transpose.view(), rows);
                 Ok(())
             })
         };
-        scatter(&mut rows, Some(&mean), 1.0, hash(stream ^ OF_ROWS))?;
-        let mut extra = zeros(link.vectors.dim())?;
-        scatter(&mut extra, None, regularization.sqrt() as f32, hash(stream ^ OF_VECTORS))?;
-        link.learn(sides, rows.view(), |_| 1.0, *regularization, Some(extra.view()), cancelled)?;
+        add_noise(&mut rows, Some(&mean), 1.0, hash(stream ^ LINK_ROWS))?;
+        let mut noise = zeros(link.vectors.dim())?;
+        add_noise(&mut noise, None, lambda.sqrt() as f32, hash(stream ^ LINK_VECTORS))?;
+        link.fit(sides, rows.view(), |_| 1.0, *lambda, Some(noise.view()), cancelled)?;
         let (vectors, unknowns) = link.vectors.dim();
         let products = gram(link.vectors.view(), cancelled)?;
-        let squares =
-            products.iter().zip(&self.precision).map(|(product, entry)| product * entry).sum::<f64>();
-        let shape = (PRECISION_COUNT + (vectors * unknowns) as f64) / 2.0;
-        *regularization = gamma(shape, (PRECISION_COUNT + squares) / 2.0, rng);
+        let trace = products.iter().zip(&self.precision).map(|(product, entry)| product * entry).sum::<f64>();
+        let shape = (GAMMA_PRIOR + (vectors * unknowns) as f64) / 2.0;
+        *lambda = gamma(shape, (GAMMA_PRIOR + trace) / 2.0, rng);
         Ok(())
     }
 }
 
-/// L of the inverse `LLᵀ` of a symmetric positive definite matrix.
+/// `L`, lower triangular, where `LLᵀ` is the inverse of a symmetric positive definite matrix. [`Error::NoConvergence`] if the
+/// matrix is not positive definite.
 fn root_of_inverse(mut matrix: Array2<f64>, cancelled: &AtomicBool) -> Result<Array2<f64>, Error> {
     if !invert(&mut matrix, cancelled)? {
         return Err(Error::NoConvergence);
@@ -184,18 +207,19 @@ fn root_of_inverse(mut matrix: Array2<f64>, cancelled: &AtomicBool) -> Result<Ar
     cholesky(matrix.view(), cancelled)?.ok_or(Error::NoConvergence)
 }
 
-pub(super) fn copied(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
+/// A copy of a matrix, or [`Error::OutOfMemory`].
+pub(super) fn copy(matrix: &Array2<f64>) -> Result<Array2<f64>, Error> {
     let mut copy = zeros(matrix.dim())?;
     copy.assign(matrix);
     Ok(copy)
 }
 
-/// Writes each row's factors and bias, as one.
-fn join(side: &Side, rows: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
+/// Copies each row's factors and, behind them, its bias into a row of `rows`.
+fn copy_rows(side: &Side, rows: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
     let factors = side.factors.ncols();
-    let turns = Turns::of_length(factors + 1);
-    let sides = turns.of(&side.factors).zip(turns.of(&side.biases));
-    turns.visit(turns.of_mut(rows).zip(sides), cancelled, |_, (mut rows, (vectors, biases))| {
+    let chunks = RowChunks::of_length(factors + 1);
+    let sides = chunks.split(&side.factors).zip(chunks.split(&side.biases));
+    chunks.for_each(chunks.split_mut(rows).zip(sides), cancelled, |_, (mut rows, (vectors, biases))| {
         rows.slice_mut(s![.., ..factors]).assign(&vectors);
         rows.column_mut(factors).assign(&biases);
         Ok(())

@@ -1,4 +1,9 @@
-//! Samples of all that a Bayesian factor model consists of, each in turn, given the rest.
+//! The Gibbs sampler of a Bayesian factor model: samples each part of the model in turn, given all other parts.
+//!
+//! A rating has the distribution `N(mean + b_u + b_i + p · q, 1/α)`. A sweep samples, in this order: the hyperparameters of
+//! customers (see `hyperparameters`), all customers, the hyperparameters of movies, all movies, and `α`, the precision of
+//! ratings (Salakhutdinov and Mnih 2008, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo"; here with
+//! biases, and with a gamma prior of α).
 
 mod hyperparameters;
 mod noise;
@@ -8,13 +13,13 @@ use std::sync::atomic::AtomicBool;
 use ndarray::Array2;
 
 use crate::error::Error;
-use crate::gibbs::hyperparameters::{Hyperparameters, PRECISION_COUNT, copied};
+use crate::gibbs::hyperparameters::{GAMMA_PRIOR, Hyperparameters, copy};
 use crate::gibbs::noise::{gamma, normal, row_generator};
 use crate::implicit::link::Link;
 use crate::least_squares::HalfSweep;
 use crate::least_squares::packed::PackedSide;
 use crate::least_squares::row::Prior;
-use crate::linear::dense::{gram_memory, strengthen, strided};
+use crate::linear::dense::{add_relative_ridge, gram_memory, strided_upper};
 use crate::memory::zeros;
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::{Model, Side};
@@ -22,156 +27,167 @@ use crate::random::{generator, hash};
 use crate::ratings::matrix::RatingMatrix;
 use crate::ratings::sparse::Sparse;
 
-/// Vectors for each row of a side up to which the side is linked. Where there are many more, they explain the rows whatever
-/// these are; and as the precision of the rows is the vectors', too, it is theirs that is learned then.
-const MOST_VECTORS: usize = 4;
+/// A side gets a link only if the link has at most this many vectors for each of the side's rows. With many more vectors, they
+/// could explain any rows; and Λ, which is the precision of the vectors, too, would be learned mostly from them.
+const MOST_VECTORS_PER_ROW: usize = 4;
 
-/// The current sample.
+/// The state of the sampler.
 pub(crate) struct Sampler {
+    /// The current sample of factors and biases.
     pub model: Model,
     customers: Hyperparameters,
     movies: Hyperparameters,
     packed_customers: PackedSide,
     packed_movies: PackedSide,
-    /// The precision of ratings: one over their variance about what is predicted.
-    precision: f64,
+    /// α: one over the variance of ratings about their predictions.
+    alpha: f64,
     seed: i64,
 }
 
 impl Sampler {
-    /// Begins with a model.
-    pub fn new(matrix: &RatingMatrix, model: Model, links: bool, seed: i64) -> Result<Sampler, Error> {
+    /// Begins with the factors and biases of a model. `links` says whether sides get links, as far as
+    /// [`MOST_VECTORS_PER_ROW`] allows. The links read only who rated what, from the entries of `interactions`.
+    pub fn new(
+        (matrix, interactions): (&RatingMatrix, &RatingMatrix),
+        model: Model,
+        links: bool,
+        seed: i64,
+    ) -> Result<Sampler, Error> {
         let factors = model.movies.factors.ncols();
         let unknowns = factors + 1;
-        let rated = |sparse: &Sparse| (0..sparse.rows()).filter(|&row| sparse.count(row) > 0).count();
-        let (rated_customers, rated_movies) = (rated(&matrix.by_customer), rated(&matrix.by_movie));
-        let hyperparameters = |side, rows: usize, others: &Sparse, rated_others: usize| {
-            let link = match links && rated_others <= MOST_VECTORS * rows {
+        let hyperparameters = |side, sparse: &Sparse, others: &Sparse| {
+            let rated_rows = sparse.rated_rows();
+            let link = match links && others.rated_rows() <= MOST_VECTORS_PER_ROW * rated_rows {
                 true => Some((Link::new(others.rows(), unknowns)?, 1.0)),
                 false => None,
             };
-            Hyperparameters::new(side, rows, unknowns, link)
+            Hyperparameters::new(side, rated_rows, unknowns, link)
         };
         let (customers, movies) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         Ok(Sampler {
-            customers: hyperparameters("customer", rated_customers, &matrix.by_movie, rated_movies)?,
-            movies: hyperparameters("movie", rated_movies, &matrix.by_customer, rated_customers)?,
+            customers: hyperparameters("customer", &matrix.by_customer, &interactions.by_movie)?,
+            movies: hyperparameters("movie", &matrix.by_movie, &interactions.by_customer)?,
             packed_customers: PackedSide::zeros(customers, factors)?,
             packed_movies: PackedSide::zeros(movies, factors)?,
-            precision: 1.0,
+            alpha: 1.0,
             model,
             seed,
         })
     }
 
-    /// What each movie tells of the customers who rated it, factors and bias, if customers are linked.
-    pub fn customers_links(&self) -> Option<&Array2<f32>> {
+    /// The link vectors that give customers their prior means, movies x (factors + 1), if customers have a link.
+    pub fn customer_link_vectors(&self) -> Option<&Array2<f32>> {
         self.customers.link.as_ref().map(|(link, _)| &link.vectors)
     }
 
-    /// Writes what is expected of customers beside that into a model's prior.
-    pub fn customers_prior(&self, sample: usize, prior: &mut [f32]) {
+    /// Writes the customers' μ, Λ and α into a model's prior, as those of sample number `sample`, from 0.
+    pub fn write_customer_prior(&self, sample: usize, prior: &mut [f32]) {
         let Hyperparameters { mean, precision, .. } = &self.customers;
         let layout = CustomerPrior::of(mean.len() - 1);
-        layout.write(prior, sample, mean, precision, self.precision);
+        layout.write(prior, sample, mean, precision, self.alpha);
     }
 
-    /// Bytes that one takes beside what the kernel reads.
+    /// Bytes of a sampler, besides the packed sides.
     pub fn memory(customers: usize, movies: usize, factors: usize, links: bool) -> usize {
         let unknowns = factors + 1;
         let square = unknowns * unknowns * size_of::<f64>();
-        // Of one side at a time: the rows once more, or what they differ from expectation, and what is made of them.
+        // While the hyperparameters of one side are sampled: a copy of the side's rows, and what is computed from them.
         let sampling = |rows: usize, others: usize| {
             let rows_memory = rows * unknowns * size_of::<f32>();
-            let moments = gram_memory(rows, unknowns) + 4 * square;
+            let normal_wishart = gram_memory(rows, unknowns) + 4 * square;
             if !links {
-                return rows_memory + moments;
+                return rows_memory + normal_wishart;
             }
-            let extra = others * unknowns * size_of::<f32>();
-            let learning = extra + Link::learning(rows, others, unknowns);
-            rows_memory + learning.max(moments).max(gram_memory(others, unknowns) + 2 * square)
+            let noise = others * unknowns * size_of::<f32>();
+            let fitting = noise + Link::fit_memory(rows, others, unknowns);
+            rows_memory + fitting.max(normal_wishart).max(gram_memory(others, unknowns) + 2 * square)
         };
         let sides = (customers + movies) * unknowns * size_of::<f32>();
         let links = if links { Link::memory(customers + movies, unknowns) } else { 0 };
-        let shared = PackedSide::stride(factors).pow(2) * size_of::<f32>();
-        sides + links + 2 * square + shared + sampling(customers, movies).max(sampling(movies, customers))
+        let precision = PackedSide::stride(factors).pow(2) * size_of::<f32>();
+        sides + links + 2 * square + precision + sampling(customers, movies).max(sampling(movies, customers))
     }
 
-    /// Samples everything once; gives the sum of squared errors.
+    /// Samples each part of the model once. Returns the sum of squared errors of the new sample on the training ratings.
+    /// `sweep` counts from 1.
     pub fn sweep(
         &mut self,
-        matrix: &RatingMatrix,
-        number: usize,
+        (matrix, interactions): (&RatingMatrix, &RatingMatrix),
+        sweep: usize,
         cancelled: &AtomicBool,
     ) -> Result<f64, Error> {
-        let Sampler { model, customers, movies, packed_customers, packed_movies, precision, seed } = self;
-        let stream = |which: u64| hash(*seed as u64 ^ hash(4 * number as u64 + which));
-        let (by_customer, by_movie, mean) = (&matrix.by_customer, &matrix.by_movie, model.mean);
-        if number == 1 {
+        let Sampler { model, customers, movies, packed_customers, packed_movies, alpha, seed } = self;
+        let stream = |part: u64| hash(*seed as u64 ^ hash(4 * sweep as u64 + part));
+        let (by_customer, by_movie, mean) = (&interactions.by_customer, &interactions.by_movie, model.mean);
+        if sweep == 1 {
             let error = model.squared_error(matrix, cancelled)?;
-            *precision = (PRECISION_COUNT + matrix.ratings() as f64) / (PRECISION_COUNT + error);
+            *alpha = (GAMMA_PRIOR + matrix.ratings() as f64) / (GAMMA_PRIOR + error);
         }
         customers.sample((by_customer, by_movie), &model.customers, stream(0), cancelled)?;
-        packed_movies.take(&mut model.movies, cancelled)?;
-        let half = SideSampling { mean, precision: *precision, stream: stream(0), cancelled };
-        half.sample(customers, by_customer, packed_movies, &mut model.customers)?;
+        packed_movies.pack(&mut model.movies, cancelled)?;
+        let half = SideSampling { mean, alpha: *alpha, stream: stream(0), cancelled };
+        half.sample(customers, (&matrix.by_customer, by_customer), packed_movies, &mut model.customers)?;
         movies.sample((by_movie, by_customer), &model.movies, stream(1), cancelled)?;
-        packed_customers.take(&mut model.customers, cancelled)?;
+        packed_customers.pack(&mut model.customers, cancelled)?;
         let half = SideSampling { stream: stream(1), ..half };
-        half.sample(movies, by_movie, packed_customers, &mut model.movies)?;
+        half.sample(movies, (&matrix.by_movie, by_movie), packed_customers, &mut model.movies)?;
         let error = model.squared_error(matrix, cancelled)?;
-        let shape = (PRECISION_COUNT + matrix.ratings() as f64) / 2.0;
-        *precision = gamma(shape, (PRECISION_COUNT + error) / 2.0, &mut generator(stream(2) as i64));
+        let shape = (GAMMA_PRIOR + matrix.ratings() as f64) / 2.0;
+        *alpha = gamma(shape, (GAMMA_PRIOR + error) / 2.0, &mut generator(stream(2) as i64));
         Ok(error)
     }
 }
 
-/// What the samples of a side's rows have in common.
+/// What the samples of all rows of a side have in common.
 #[derive(Clone, Copy)]
 struct SideSampling<'a> {
+    /// The mean of all ratings.
     mean: f32,
-    precision: f64,
+    alpha: f64,
     stream: u64,
     cancelled: &'a AtomicBool,
 }
 
 impl SideSampling<'_> {
-    /// Samples every row of a side.
+    /// Samples every row of a side from its Gaussian posterior. With the row's prior mean `m`, the posterior has the precision
+    /// `α A + Λ` and the mean `(α A + Λ)⁻¹ (α b + Λ m)`, where `A = Σ z zᵀ` and `b = Σ t z` (see `least_squares`).
+    ///
+    /// The kernel's equations are these, divided by α: their prior is `Λ/α`, and their noise is `1/√α`.
     fn sample(
         &self,
         hyperparameters: &Hyperparameters,
-        sparse: &Sparse,
+        (sparse, interactions): (&Sparse, &Sparse),
         others: &PackedSide,
         rows: &mut Side,
     ) -> Result<(), Error> {
-        let SideSampling { mean, precision, stream, cancelled } = *self;
-        // The kernel's equations are divided by the precision of ratings, which makes noise of it.
-        let mut shared = copied(&hyperparameters.precision)?;
-        // Of few rows it may be singular, as single precision sees it.
-        strengthen(&mut shared);
-        let shared = strided(&shared, others.stride, 1.0 / precision)?;
+        let SideSampling { mean, alpha, stream, cancelled } = *self;
+        let mut precision = copy(&hyperparameters.precision)?;
+        // With few rows, Λ may be singular in single precision.
+        add_relative_ridge(&mut precision);
+        let precision = strided_upper(&precision, others.stride, 1.0 / alpha)?;
         let half = HalfSweep {
             side: hyperparameters.side,
             sparse,
             others,
             mean,
-            precision: Some(&shared),
-            steps: 0,
+            precision: Some(&precision),
+            cg_steps: 0,
             cancelled,
         };
-        let mut scaled: Array2<f32> = zeros(hyperparameters.precision.dim())?;
-        scaled.zip_mut_with(&hyperparameters.precision, |to, &entry| *to = (entry / precision) as f32);
-        let centre = hyperparameters.mean.mapv(|entry| entry as f32);
-        let noise = (1.0 / precision).sqrt() as f32;
+        let mut scaled_precision: Array2<f32> = zeros(hyperparameters.precision.dim())?;
+        scaled_precision.zip_mut_with(&hyperparameters.precision, |to, &entry| *to = (entry / alpha) as f32);
+        let mu = hyperparameters.mean.mapv(|entry| entry as f32);
+        let noise = (1.0 / alpha).sqrt() as f32;
         half.solve(rows, |row, prior: &mut Prior| {
-            let expected = &mut prior.noise;
+            // The noise's place holds the prior mean until the linear term is computed.
+            let prior_mean = &mut prior.noise;
             match &hyperparameters.link {
-                Some((link, _)) => link.expect(sparse.row(row).0, expected),
-                None => expected.fill(0.0),
+                Some((link, _)) => link.prior_mean(interactions.row(row).0, prior_mean),
+                None => prior_mean.fill(0.0),
             }
-            expected.iter_mut().zip(&centre).for_each(|(expected, &centre)| *expected += centre);
-            for (pull, weights) in prior.pull.iter_mut().zip(scaled.rows()) {
-                *pull = weights.iter().zip(expected.iter()).map(|(&weight, &entry)| weight * entry).sum();
+            prior_mean.iter_mut().zip(&mu).for_each(|(mean, &mu)| *mean += mu);
+            for (linear, row) in prior.linear.iter_mut().zip(scaled_precision.rows()) {
+                *linear = row.iter().zip(prior_mean.iter()).map(|(&entry, &mean)| entry * mean).sum();
             }
             let mut rng = row_generator(stream, row);
             prior.noise.iter_mut().for_each(|entry| *entry = noise * normal(&mut rng));
@@ -185,20 +201,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_side_is_linked_unless_its_partners_far_outnumber_it() {
+    fn a_side_has_no_link_if_that_had_too_many_vectors() {
         let go = AtomicBool::new(false);
-        for (movies, is_linked) in [(3, false), (10, true)] {
+        for (movies, has_link) in [(3, false), (10, true)] {
             let mut list = crate::Ratings::default();
             (0..40).for_each(|customer| list.push(customer, customer % movies, 3));
-            // A hundred movies and customers without ratings count for nothing.
+            // The hundred movies and customers without ratings do not count.
             let matrix = RatingMatrix::new(140, 110, &list, &go).unwrap();
             let model = |links: bool| {
                 let (customers, movies) = (Side::zeros(140, 2).unwrap(), Side::zeros(110, 2).unwrap());
                 let model = Model { mean: 3.0, customers, movies, samples: 1, links: None, prior: None };
-                Sampler::new(&matrix, model, links, 42).unwrap()
+                Sampler::new((&matrix, &matrix), model, links, 42).unwrap()
             };
             let (with, without) = (model(true), model(false));
-            assert_eq!((with.customers.link.is_some(), with.movies.link.is_some()), (true, is_linked));
+            assert_eq!((with.customers.link.is_some(), with.movies.link.is_some()), (true, has_link));
             assert!(without.customers.link.is_none() && without.movies.link.is_none());
         }
     }

@@ -1,4 +1,4 @@
-//! What the set of movies that a customer rated tells, whatever the ratings are.
+//! Implicit feedback: which movies a customer rated, whatever the ratings are.
 
 pub(crate) mod co_factor;
 pub(crate) mod link;

@@ -1,125 +1,131 @@
-//! Solves one small symmetric positive definite system.
+//! Solves one small symmetric positive definite system `A x = b` in single precision, by a Cholesky factorisation.
+//!
+//! `A = UᵀU` with `U` upper triangular. [`factorise`] computes `U` and `c = U⁻ᵀ b`, and [`back_substitute`] solves `U x = c`.
 
 #![allow(unsafe_code)] // vector registers
 
-use crate::least_squares::products::{MARGIN, ROWS, Subtracted, Sum, add_products};
+use crate::least_squares::products::{Initial, MARGIN, Subtracted, TILE_ROWS, add_products};
 use crate::simd::vector::Vector;
 
-/// The share of a diagonal entry that must be left for its column to count as independent of those before it.
+/// A pivot must be larger than this share of the diagonal entry that it was. Otherwise its column counts as a combination of
+/// the columns before it.
 const SINGULAR: f32 = 1e-6;
-/// Rows eliminated together before the rest of the matrix hears of it.
-const PANEL: usize = ROWS;
+/// Rows that are eliminated together, before the rows below are updated.
+const PANEL_ROWS: usize = TILE_ROWS;
 
-/// The first half of solving `A x = b` for `A` of `n` by `n`, in place: `A` becomes `U`, where `A = UᵀU`, and `b` becomes
-/// `U⁻ᵀ b`, which leaves [`substitute`] to do.
+/// Replaces `A`, `n x n`, by `U` where `A = UᵀU`, and `b` by `c = U⁻ᵀ b`. Returns whether `A` is positive definite, as far as
+/// single precision can tell.
 ///
-/// `system` holds the upper triangle of `A` in rows of `stride` numbers, and `b` as column `n`, which is eliminated along. (Rows
-/// from `n` to the next multiple of [`ROWS`] are overwritten.)
-/// `x` is at least `stride` numbers long, and has the reciprocals of U's diagonal then. Returns whether `A` was positive
-/// definite, so far as single precision can tell.
+/// `system` holds rows of `stride` values: the upper triangle of `A`, and `b` as column `n`. Rows from `n` to the next multiple
+/// of [`TILE_ROWS`] are overwritten. `x` has at least `stride` values; its first `n` become the reciprocals of U's diagonal,
+/// which [`back_substitute`] needs.
 ///
 /// # Safety
 ///
-/// The machine has the instruction set of `V`; `system` has `stride` rows and [`MARGIN`] more numbers; `n` is less than
-/// `stride`, which is a multiple of [`ROWS`] and of the register's lanes.
+/// The machine has the instruction set of `V`; `system` has `stride` rows and [`MARGIN`] more values; `n` is less than
+/// `stride`, which is a multiple of [`TILE_ROWS`] and of the register's lanes.
 #[inline(always)]
-pub(crate) unsafe fn eliminate<V: Vector>(
+pub(crate) unsafe fn factorise<V: Vector>(
     system: &mut [f32],
     stride: usize,
     n: usize,
     x: &mut [f32],
 ) -> bool {
     debug_assert!(n < stride && system.len() >= stride * stride + MARGIN && x.len() >= stride);
-    // What each diagonal entry was, until its row is eliminated; then the reciprocal of what it became.
+    // The original diagonal of A. The reciprocal of U's diagonal replaces it, row by row.
     for row in 0..n {
         x[row] = system[row * stride + row];
     }
-    for panel in (0..n).step_by(PANEL) {
-        let behind = panel + PANEL;
-        let Some(square) = Square::factorise(system, stride, panel, &x[panel..behind.min(n)]) else {
+    for panel in (0..n).step_by(PANEL_ROWS) {
+        let end = panel + PANEL_ROWS;
+        let Some(block) = DiagonalBlock::factorise(system, stride, panel, &x[panel..end.min(n)]) else {
             return false;
         };
-        x[panel..behind.min(n)].iter_mut().zip(square.scale).for_each(|(was, scale)| *was = scale);
-        // SAFETY: whole registers of rows that the system has: the panel's are written to, then read, those behind them
-        // written to.
+        x[panel..end.min(n)].iter_mut().zip(block.scale).for_each(|(diagonal, scale)| *diagonal = scale);
+        // SAFETY: these are whole registers of rows that the system has. The panel's rows are written, then only read. The
+        // rows below them are written.
         unsafe {
             let rows = system.as_mut_ptr();
             let z = rows.add(panel * stride);
             for column in (panel / V::LANES * V::LANES..=n).step_by(V::LANES) {
-                square.eliminate::<V>(z.add(column), stride);
+                block.eliminate::<V>(z.add(column), stride);
             }
-            if behind < n {
-                add_products::<V, Subtracted>(Sum::Kept, z, PANEL, stride, (behind, n + 1), rows);
+            if end < n {
+                add_products::<V, Subtracted>(Initial::Current, z, PANEL_ROWS, stride, (end, n + 1), rows);
             }
         }
     }
     true
 }
 
-/// Where a panel's rows cross its columns, factorised ahead of the rest of its columns, which then pass through registers once.
-struct Square {
-    /// Its part of `U`, from the diagonal on.
-    upper: [[f32; PANEL]; PANEL],
-    /// The reciprocals of its diagonal.
-    scale: [f32; PANEL],
+/// The factor of the square block of a panel on the diagonal. It is computed first, so that each other column of the panel
+/// passes through registers only once.
+struct DiagonalBlock {
+    /// The block of `U`, of which the upper triangle is valid.
+    upper: [[f32; PANEL_ROWS]; PANEL_ROWS],
+    /// The reciprocals of U's diagonal.
+    scale: [f32; PANEL_ROWS],
 }
 
-impl Square {
-    /// None if it is not positive definite. `was` is the diagonal before any elimination. Rows beyond its length, which are
-    /// behind the system's last, may hold anything; what is computed from them is not used.
+impl DiagonalBlock {
+    /// Factorises the block. Returns `None` if it is not positive definite. `diagonal` is the original diagonal of `A` there.
+    ///
+    /// The last panel of a system may have fewer rows than [`PANEL_ROWS`], as many as `diagonal` has values. What is computed
+    /// from the other rows, which may hold anything, is not used.
     #[inline(always)]
-    fn factorise(system: &[f32], stride: usize, panel: usize, was: &[f32]) -> Option<Square> {
-        let mut left: [[f32; PANEL]; PANEL] = std::array::from_fn(|row| {
+    fn factorise(system: &[f32], stride: usize, panel: usize, diagonal: &[f32]) -> Option<DiagonalBlock> {
+        let mut block: [[f32; PANEL_ROWS]; PANEL_ROWS] = std::array::from_fn(|row| {
             let from = (panel + row) * stride + panel;
             std::array::from_fn(|column| system[from + column])
         });
-        // As `LDLᵀ` first, so that the roots are taken together at the end instead of each waiting for the one before.
-        // `pivot` is compiled once a row, so that everything stays in registers.
+        // LDLᵀ first, so that all square roots are taken together at the end. Otherwise each would wait for the one before.
+        // The row is a constant of each call, so that the compiler keeps the block in registers.
         let reciprocals = [
-            Square::pivot::<0>(&mut left),
-            Square::pivot::<1>(&mut left),
-            Square::pivot::<2>(&mut left),
-            Square::pivot::<3>(&mut left),
-            Square::pivot::<4>(&mut left),
-            Square::pivot::<5>(&mut left),
-            Square::pivot::<6>(&mut left),
-            Square::pivot::<7>(&mut left),
+            DiagonalBlock::pivot::<0>(&mut block),
+            DiagonalBlock::pivot::<1>(&mut block),
+            DiagonalBlock::pivot::<2>(&mut block),
+            DiagonalBlock::pivot::<3>(&mut block),
+            DiagonalBlock::pivot::<4>(&mut block),
+            DiagonalBlock::pivot::<5>(&mut block),
+            DiagonalBlock::pivot::<6>(&mut block),
+            DiagonalBlock::pivot::<7>(&mut block),
         ];
-        // What is left of the diagonal is rounding errors, or there is none left. Also false for NaN, and for what has no
-        // reciprocal.
-        let is_positive =
-            |(row, &was): (usize, &f32)| left[row][row] > SINGULAR * was && left[row][row].is_normal();
-        if !was.iter().enumerate().all(is_positive) {
+        // False if the pivot is only rounding error, negative or NaN, or has no finite reciprocal.
+        let is_positive = |(row, &diagonal): (usize, &f32)| {
+            block[row][row] > SINGULAR * diagonal && block[row][row].is_normal()
+        };
+        if !diagonal.iter().enumerate().all(is_positive) {
             return None;
         }
         let scale = reciprocals.map(f32::sqrt);
-        Some(Square { upper: std::array::from_fn(|row| left[row].map(|left| left * scale[row])), scale })
+        let upper = std::array::from_fn(|row| block[row].map(|entry| entry * scale[row]));
+        Some(DiagonalBlock { upper, scale })
     }
 
-    /// Takes a row away from those below it, as often as makes their entry in its column zero. Returns the reciprocal of its
-    /// diagonal.
+    /// Subtracts multiples of row `ROW` from the rows below, so that column `ROW` becomes zero there. Returns the reciprocal of
+    /// the pivot.
     #[inline(always)]
-    fn pivot<const ROW: usize>(left: &mut [[f32; PANEL]; PANEL]) -> f32 {
-        let row = left[ROW];
+    fn pivot<const ROW: usize>(block: &mut [[f32; PANEL_ROWS]; PANEL_ROWS]) -> f32 {
+        let row = block[ROW];
         let reciprocal = 1.0 / row[ROW];
-        for below in ROW + 1..PANEL {
+        for below in ROW + 1..PANEL_ROWS {
             let factor = row[below] * reciprocal;
-            left[below].iter_mut().zip(row).for_each(|(left, number)| *left -= factor * number);
+            block[below].iter_mut().zip(row).for_each(|(entry, pivot)| *entry -= factor * pivot);
         }
         reciprocal
     }
 
-    /// Eliminates a register's columns of the panel's rows.
+    /// Computes the panel's rows of `U` in the columns of one register: solves `blockᵀ · new = old`.
     ///
     /// # Safety
     ///
-    /// The machine has the instruction set of `V`; there are [`PANEL`] rows of registers, `stride` numbers apart.
+    /// The machine has the instruction set of `V`; there are [`PANEL_ROWS`] rows of registers, `stride` values apart.
     #[inline(always)]
     unsafe fn eliminate<V: Vector>(&self, columns: *mut f32, stride: usize) {
         // SAFETY: as the caller promises.
         unsafe {
-            let mut rows = [V::splat(0.0); PANEL];
-            for row in 0..PANEL {
+            let mut rows = [V::splat(0.0); PANEL_ROWS];
+            for row in 0..PANEL_ROWS {
                 rows[row] = V::load(columns.add(row * stride));
                 for above in 0..row {
                     rows[row] = rows[row].sub_product(V::splat(self.upper[above][row]), rows[above]);
@@ -131,37 +137,37 @@ impl Square {
     }
 }
 
-/// The second half: `x`, which [`eliminate`] has left reciprocals in, becomes the solution of `U x = c`, where `c` is the
-/// system's column `n`.
+/// Solves `U x = c`, where [`factorise`] has made `U`, `c` as column `n` of the system, and the reciprocals in `x`.
 #[inline(always)]
-pub(crate) fn substitute(system: &[f32], stride: usize, n: usize, x: &mut [f32]) {
-    // By panels, too: what the unknowns behind it contribute to its rows does not have to be waited for.
-    for panel in (0..n).step_by(PANEL).rev() {
-        let end = (panel + PANEL).min(n);
-        let mut rest = [0.0; PANEL];
-        for (row, rest) in (panel..end).zip(&mut rest) {
+pub(crate) fn back_substitute(system: &[f32], stride: usize, n: usize, x: &mut [f32]) {
+    // By panels here, too: the contributions of all unknowns behind a panel are then independent of each other.
+    for panel in (0..n).step_by(PANEL_ROWS).rev() {
+        let end = (panel + PANEL_ROWS).min(n);
+        let mut remainder = [0.0; PANEL_ROWS];
+        for (row, remainder) in (panel..end).zip(&mut remainder) {
             let upper = &system[row * stride..][..stride];
-            *rest = upper[n] - dot(&upper[end..n], &x[end..n]);
+            *remainder = upper[n] - dot(&upper[end..n], &x[end..n]);
         }
         for row in (panel..end).rev() {
-            let value = rest[row - panel] * x[row];
+            let value = remainder[row - panel] * x[row];
             x[row] = value;
             for above in panel..row {
-                rest[above - panel] -= system[above * stride + row] * value;
+                remainder[above - panel] -= system[above * stride + row] * value;
             }
         }
     }
 }
 
-/// A scalar product in eight sums, which a compiler may not make of one.
+/// A scalar product in eight sums, which the compiler can vectorise. It may not do that by itself, because it would change the
+/// rounding.
 #[inline(always)]
-fn dot(one: &[f32], other: &[f32]) -> f32 {
+fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 8];
-    let (one, other) = (one.chunks_exact(8), other.chunks_exact(8));
-    let rest = one.remainder().iter().zip(other.remainder()).map(|(a, b)| a * b).sum::<f32>();
-    for (one, other) in one.zip(other) {
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum::<f32>();
+    for (a, b) in a.zip(b) {
         for lane in 0..8 {
-            sums[lane] += one[lane] * other[lane];
+            sums[lane] += a[lane] * b[lane];
         }
     }
     rest + sums.iter().sum::<f32>()
@@ -174,15 +180,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn solve_portably(system: &mut [f32], stride: usize, n: usize, x: &mut [f32]) -> bool {
-        // SAFETY: every machine has this instruction set; the systems below are as large as they have to be.
-        let is_regular = unsafe { eliminate::<Portable>(system, stride, n, x) };
-        substitute(system, stride, n, x);
+        // SAFETY: every machine has this instruction set; the systems of the tests are large enough.
+        let is_regular = unsafe { factorise::<Portable>(system, stride, n, x) };
+        back_substitute(system, stride, n, x);
         is_regular
     }
 
     proptest! {
         #[test]
-        fn solves_what_was_multiplied(
+        fn solves_a_system_of_known_solution(
             n in 1usize..40,
             entries in prop::collection::vec(-1.0f32..1.0, 1600),
             wanted in prop::collection::vec(-3.0f32..3.0, 40),
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_there_is_no_single_solution() {
+    fn refuses_systems_that_are_not_positive_definite() {
         let solved = |a: [f32; 4]| {
             let mut system = [0.0; 64 + MARGIN];
             system[..3].copy_from_slice(&[a[0], a[1], 1.0]);

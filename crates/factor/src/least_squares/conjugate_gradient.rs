@@ -1,119 +1,136 @@
-//! One row's normal equations followed down by a conjugate gradient, without their matrix: a step costs two products a rating
-//! and factor where Cholesky's method costs as many as there are factors (Hu, Koren and Volinsky's system solved as Takács,
-//! Pilászy and Tikk 2011, "Applications of the conjugate gradient method for implicit feedback collaborative filtering").
+//! Solves one row's normal equations approximately, by conjugate gradients and without forming their matrix.
+//!
+//! A step costs two products for each rating and factor. A Cholesky factorisation costs as many products for each as there
+//! are factors. The system is that of Hu, Koren and Volinsky 2008; the method is that of Takács, Pilászy and Tikk 2011,
+//! "Applications of the conjugate gradient method for implicit feedback collaborative filtering".
+//!
+//! With `A = Σ z zᵀ`, `b = Σ t z` and the prior's `Λ` and `h`, the system is `(A + Λ) x = b + h`. Each step is
+//!
+//! ```text
+//! alpha = |residual|² / (directionᵀ (A + Λ) direction)
+//! x += alpha · direction,   residual -= alpha · (A + Λ) direction
+//! beta = |new residual|² / |residual|²,   direction = new residual + beta · direction
+//! ```
 
 #![allow(unsafe_code)] // vector registers
 
-use crate::least_squares::row::Observed;
+use crate::least_squares::row::RowSystem;
 use crate::simd::vector::Vector;
 
-/// The square of a residual's length, as a share of the first one's, at which a row is solved.
-const SOLVED: f64 = 1e-12;
-/// The length of a residual that counts as zero. What is shorter has entries of which single precision keeps few digits or
-/// none, and their products none: a row whose ratings are all explained would seem to have no single solution.
-const ZERO: f64 = 1e-18;
+/// A row is solved when `|residual|²` is at most this share of what it was before the first step.
+const SQUARED_TOLERANCE: f64 = 1e-12;
+/// A residual whose length is at most this counts as zero. Single precision keeps few or no digits of such small entries, and
+/// none of their products. Without this limit, a row whose ratings are already explained would seem to be singular.
+const ZERO_RESIDUAL: f64 = 1e-18;
 
-/// What one row's steps go through, each `stride` numbers long.
-pub(crate) struct Walk<'a> {
-    /// The unknowns, from where they start to where they end.
+/// The vectors of the method, each of `stride` values.
+pub(crate) struct Workspace<'a> {
+    /// The unknowns: the start before, the solution after.
     pub x: &'a mut [f32],
+    /// `b + h - (A + Λ) x`.
     pub residual: &'a mut [f32],
     pub direction: &'a mut [f32],
+    /// `A · direction`.
     pub product: &'a mut [f32],
+    /// `b - A x`: half of the negative gradient of the squared errors.
     pub gradient: &'a mut [f32],
 }
 
-/// The vectors `z` of a row's ratings, all or some at a time.
-pub(crate) trait Gathered<V: Vector> {
-    /// Writes the sum of `z zᵀ d` over all of them into `out`, and gives the sum of the `(zᵀ d)²`; none if asked to stop.
+/// The vectors `z` of a row's ratings. Behind the unknowns' places, `z` holds the target `t`.
+pub(crate) trait RatingVectors<V: Vector> {
+    /// Writes `Σ z (zᵀd)` to `out`, and returns `Σ (zᵀd)²`. Returns `None` if the training is cancelled.
     ///
     /// # Safety
     ///
     /// The machine has the instruction set of `V`; `d` and `out` are as long as a `z`.
-    unsafe fn project(&mut self, d: &[f32], out: &mut [f32]) -> Option<f64>;
+    unsafe fn multiply(&mut self, d: &[f32], out: &mut [f32]) -> Option<f64>;
 }
 
-/// Follows the gradient for [`Observed::steps`] steps, and gives the sum of squared errors there; none where the system has
-/// no single solution, or it was asked to stop. The target stands in `z` behind the unknowns: a `d` of the unknowns and -1
-/// gives errors.
+/// Makes at most [`RowSystem::cg_steps`] steps from `workspace.x`, and returns the sum of squared errors at the end. Returns
+/// `None` if the system is singular or the training is cancelled.
 ///
 /// # Safety
 ///
-/// The machine has the instruction set of `V`; all of `walk` is as long as a `z`.
+/// The machine has the instruction set of `V`; each vector of the workspace is as long as a `z`.
 #[inline(always)]
-pub(crate) unsafe fn follow<V: Vector>(
-    row: &Observed<'_>,
-    walk: Walk<'_>,
-    rows: &mut impl Gathered<V>,
+pub(crate) unsafe fn solve<V: Vector>(
+    system: &RowSystem<'_>,
+    workspace: Workspace<'_>,
+    vectors: &mut impl RatingVectors<V>,
 ) -> Option<f64> {
-    let Walk { x, residual, direction, product, gradient } = walk;
-    let Observed { prior, precision, .. } = *row;
-    let unknowns = prior.pull.len();
+    let Workspace { x, residual, direction, product, gradient } = workspace;
+    let RowSystem { prior, precision, .. } = *system;
+    let unknowns = prior.linear.len();
     let stride = x.len();
-    let regularise = |d: &[f32], unknown: usize| {
-        let own = prior.ridge_of(unknown) * d[unknown];
-        own + precision.map_or(0.0, |precision| symmetric(precision, stride, unknown, &d[..unknowns]))
+    // An entry of Λd.
+    let lambda_times = |d: &[f32], unknown: usize| {
+        let diagonal = prior.ridge_of(unknown) * d[unknown];
+        diagonal
+            + precision.map_or(0.0, |precision| symmetric_times(precision, stride, unknown, &d[..unknowns]))
     };
+    // With d = [x, -1], zᵀd is the error zᵀx - t of each rating, because z ends in t.
     direction.fill(0.0);
     direction[..unknowns].copy_from_slice(&x[..unknowns]);
     direction[unknowns] = -1.0;
-    // SAFETY: as the caller promises; and so below.
-    let mut error = unsafe { rows.project(direction, product) }?;
+    // SAFETY: as the caller promises.
+    let mut error = unsafe { vectors.multiply(direction, product) }?;
     for n in 0..unknowns {
         gradient[n] = -product[n];
-        residual[n] = prior.pull[n] + gradient[n] - regularise(x, n);
+        residual[n] = prior.linear[n] + gradient[n] - lambda_times(x, n);
     }
     direction[..unknowns].copy_from_slice(&residual[..unknowns]);
     direction[unknowns] = 0.0;
-    let mut length = dot(&residual[..unknowns], &residual[..unknowns]);
-    let solved = (SOLVED * length).max(ZERO * ZERO);
-    for _ in 0..row.steps {
-        if length <= solved {
+    let mut squared_residual = dot(&residual[..unknowns], &residual[..unknowns]);
+    let tolerance = (SQUARED_TOLERANCE * squared_residual).max(ZERO_RESIDUAL * ZERO_RESIDUAL);
+    for _ in 0..system.cg_steps {
+        if squared_residual <= tolerance {
             break;
         }
         // SAFETY: as above.
-        let squares = unsafe { rows.project(direction, product) }?;
-        let products = (0..unknowns).map(|n| f64::from(direction[n]) * f64::from(regularise(direction, n)));
-        let curvature = squares + products.sum::<f64>();
-        let step = length / curvature;
-        // Also false for NaN.
-        if !(curvature > 0.0 && step.is_finite()) {
+        let squares = unsafe { vectors.multiply(direction, product) }?;
+        let penalties =
+            (0..unknowns).map(|n| f64::from(direction[n]) * f64::from(lambda_times(direction, n)));
+        let curvature = squares + penalties.sum::<f64>();
+        let alpha = squared_residual / curvature;
+        // This condition also catches NaN.
+        if !(curvature > 0.0 && alpha.is_finite()) {
             return None;
         }
-        let along = dot(&direction[..unknowns], &gradient[..unknowns]);
-        error += step * (step * squares - 2.0 * along);
+        // The squared errors along the direction d are a parabola in alpha: alpha² dᵀAd - 2 alpha dᵀ(b - Ax).
+        let slope = dot(&direction[..unknowns], &gradient[..unknowns]);
+        error += alpha * (alpha * squares - 2.0 * slope);
         for n in 0..unknowns {
-            let whole = product[n] + regularise(direction, n);
-            x[n] += step as f32 * direction[n];
-            gradient[n] -= step as f32 * product[n];
-            residual[n] -= step as f32 * whole;
+            let system_product = product[n] + lambda_times(direction, n);
+            x[n] += alpha as f32 * direction[n];
+            gradient[n] -= alpha as f32 * product[n];
+            residual[n] -= alpha as f32 * system_product;
         }
-        let shorter = dot(&residual[..unknowns], &residual[..unknowns]);
-        let turn = (shorter / length) as f32;
-        length = shorter;
+        let new_squared_residual = dot(&residual[..unknowns], &residual[..unknowns]);
+        let beta = (new_squared_residual / squared_residual) as f32;
+        squared_residual = new_squared_residual;
         for n in 0..unknowns {
-            direction[n] = residual[n] + turn * direction[n];
+            direction[n] = residual[n] + beta * direction[n];
         }
     }
     Some(error)
 }
 
-/// One entry of the product of a symmetric matrix, of which the upper triangle stands in rows of `stride` numbers, with `d`.
-fn symmetric(upper: &[f32], stride: usize, row: usize, d: &[f32]) -> f32 {
-    let above = (0..row).map(|other| upper[other * stride + row] * d[other]).sum::<f32>();
-    above + (row..d.len()).map(|other| upper[row * stride + other] * d[other]).sum::<f32>()
+/// Entry `row` of the product of a symmetric matrix with `d`. `upper` is the upper triangle, in rows of `stride` values.
+fn symmetric_times(upper: &[f32], stride: usize, row: usize, d: &[f32]) -> f32 {
+    let below_diagonal = (0..row).map(|column| upper[column * stride + row] * d[column]).sum::<f32>();
+    below_diagonal + (row..d.len()).map(|column| upper[row * stride + column] * d[column]).sum::<f32>()
 }
 
-fn dot(one: &[f32], other: &[f32]) -> f64 {
-    one.iter().zip(other).map(|(&one, &other)| f64::from(one) * f64::from(other)).sum()
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// For `count` vectors `z`, `stride` numbers apart: adds `z (zᵀ d)` to `out`; gives the sum of the `(zᵀ d)²`.
+/// Adds `Σ z (zᵀd)` to `out`, and returns `Σ (zᵀd)²`, over `count` vectors `z` that begin `stride` values apart.
 ///
 /// # Safety
 ///
-/// The machine has the instruction set of `V`; `z` is of `count` vectors; `d` and `out` are `stride` numbers long, which is a
-/// multiple of twice the register's lanes.
+/// The machine has the instruction set of `V`; `z` points to `count` vectors; `d` and `out` have at least `stride` values,
+/// and `stride` is a multiple of twice the register's lanes.
 #[inline(always)]
 pub(crate) unsafe fn add_projections<V: Vector>(
     z: *const f32,
@@ -124,10 +141,10 @@ pub(crate) unsafe fn add_projections<V: Vector>(
 ) -> f64 {
     debug_assert!(d.len() >= stride && out.len() >= stride && stride.is_multiple_of(2 * V::LANES));
     let mut squares = 0.0;
-    for number in 0..count {
+    for index in 0..count {
         // SAFETY: whole registers of vectors that the caller promises.
         unsafe {
-            let z = z.add(number * stride);
+            let z = z.add(index * stride);
             let mut sums = [V::splat(0.0); 2];
             for column in (0..stride).step_by(2 * V::LANES) {
                 for (half, sum) in sums.iter_mut().enumerate() {

@@ -1,137 +1,134 @@
-//! Products of dense matrices, by one thread and without memory of their own: what a library would allocate for them, it
-//! could not be refused without an abort.
+//! Products of dense matrices, by one thread and without allocations. Libraries allocate for a product, and abort the process
+//! where that fails.
 
-#![allow(unsafe_code)] // functions compiled for instruction sets found at run time, and rows without bounds checks
+#![allow(unsafe_code)] // kernels compiled for instruction sets found at run time, and reads without bounds checks
 
 use std::ops::{AddAssign, Mul};
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// A number that can be multiplied and added in one instruction, where `FUSED`.
-pub(crate) trait Number: Copy + Default + AddAssign + Mul<Output = Self> + Send + Sync {
-    /// `sum + one · other`.
-    fn add_product<const FUSED: bool>(sum: Self, one: Self, other: Self) -> Self;
+use crate::simd::vector::Vector;
+use crate::simd::{InstructionSet, Kernel};
+
+/// `f32` or `f64`.
+pub(crate) trait Float: Copy + Default + AddAssign + Mul<Output = Self> + Send + Sync {
+    /// `self + a · b`, in one instruction if the instruction set of `V` has it.
+    fn add_product<V: Vector>(self, a: Self, b: Self) -> Self;
 }
 
-impl Number for f32 {
+impl Float for f32 {
     #[inline(always)]
-    fn add_product<const FUSED: bool>(sum: f32, one: f32, other: f32) -> f32 {
-        if FUSED { one.mul_add(other, sum) } else { sum + one * other }
+    fn add_product<V: Vector>(self, a: f32, b: f32) -> f32 {
+        if V::IS_FUSED { a.mul_add(b, self) } else { self + a * b }
     }
 }
 
-impl Number for f64 {
+impl Float for f64 {
     #[inline(always)]
-    fn add_product<const FUSED: bool>(sum: f64, one: f64, other: f64) -> f64 {
-        if FUSED { one.mul_add(other, sum) } else { sum + one * other }
+    fn add_product<V: Vector>(self, a: f64, b: f64) -> f64 {
+        if V::IS_FUSED { a.mul_add(b, self) } else { self + a * b }
     }
 }
 
-/// Rows and columns of a tile, whose sums stay in registers; and products that are summed up in it before it is stored. The
-/// right matrix's part of that, 16 KB of doubles, stays in the first cache while all rows pass.
-const HEIGHT: usize = 3;
-const WIDTH: usize = 16;
+/// Rows of a tile of the result, whose sums stay in registers.
+const TILE_HEIGHT: usize = 3;
+/// Columns of a tile.
+const TILE_WIDTH: usize = 16;
+/// Products that are summed up in a tile before its sums are added to the result. The part of the right matrix that a tile reads,
+/// 16 KB of doubles, stays in the first-level cache while all rows pass.
 const DEPTH: usize = 128;
 
-/// `out += scale · one · other`. `one` may be a transposed view; the others' rows have their numbers side by side.
-pub(crate) fn add_product<T: Number>(
+/// `out += scale · left · right`, for matrices of rows x inner, inner x columns and rows x columns.
+///
+/// `left` may be a transposed view. The rows of the other two must be contiguous.
+///
+/// # Panics
+///
+/// If the shapes do not fit together, or rows are not contiguous.
+pub(crate) fn add_product<T: Float>(
     scale: T,
-    one: ArrayView2<'_, T>,
-    other: ArrayView2<'_, T>,
+    left: ArrayView2<'_, T>,
+    right: ArrayView2<'_, T>,
     out: ArrayViewMut2<'_, T>,
 ) {
-    let (rows, inner) = one.dim();
-    let columns = other.ncols();
-    assert!(other.nrows() == inner && out.dim() == (rows, columns), "matrices that do not fit together");
-    let is_plain = |strides: &[isize], columns: usize| columns < 2 || strides[1] == 1;
+    let (rows, inner) = left.dim();
+    let columns = right.ncols();
+    assert!(right.nrows() == inner && out.dim() == (rows, columns), "shapes that do not fit together");
+    let is_contiguous = |strides: &[isize], columns: usize| columns < 2 || strides[1] == 1;
     assert!(
-        is_plain(other.strides(), columns) && is_plain(out.strides(), columns),
-        "rows that are scattered"
+        is_contiguous(right.strides(), columns) && is_contiguous(out.strides(), columns),
+        "rows that are not contiguous"
     );
-    let product = Product { scale, one, other, out };
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: found on this machine.
-            return unsafe { add_avx512(product) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: as above.
-            return unsafe { add_avx2(product) };
-        }
-    }
-    product.add::<false>();
+    InstructionSet::fastest().run(Product { scale, left, right, out });
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn add_avx512<T: Number>(product: Product<'_, T>) {
-    product.add::<true>();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn add_avx2<T: Number>(product: Product<'_, T>) {
-    product.add::<true>();
-}
-
+/// The arguments of [`add_product`].
 struct Product<'a, T> {
     scale: T,
-    one: ArrayView2<'a, T>,
-    other: ArrayView2<'a, T>,
+    left: ArrayView2<'a, T>,
+    right: ArrayView2<'a, T>,
     out: ArrayViewMut2<'a, T>,
 }
 
-impl<T: Number> Product<'_, T> {
+impl<T: Float> Kernel for Product<'_, T> {
+    type Output = ();
+
     #[inline(always)]
-    fn add<const FUSED: bool>(mut self) {
-        let (rows, inner) = self.one.dim();
-        let mut panel = [[T::default(); WIDTH]; DEPTH];
-        for left in (0..self.other.ncols()).step_by(WIDTH) {
-            let width = WIDTH.min(self.other.ncols() - left);
+    unsafe fn run<V: Vector>(mut self) {
+        let (rows, inner) = self.left.dim();
+        let mut panel = [[T::default(); TILE_WIDTH]; DEPTH];
+        for column in (0..self.right.ncols()).step_by(TILE_WIDTH) {
+            let width = TILE_WIDTH.min(self.right.ncols() - column);
             for from in (0..inner).step_by(DEPTH) {
                 let depth = DEPTH.min(inner - from);
-                for (place, line) in panel[..depth].iter_mut().enumerate() {
+                for (row, line) in panel[..depth].iter_mut().enumerate() {
                     line[width..].fill(T::default());
-                    for (column, number) in line[..width].iter_mut().enumerate() {
-                        *number = self.scale * self.other[(from + place, left + column)];
+                    for (offset, value) in line[..width].iter_mut().enumerate() {
+                        *value = self.scale * self.right[(from + row, column + offset)];
                     }
                 }
-                let mut top = 0;
-                while top + HEIGHT <= rows {
-                    self.tile::<FUSED, HEIGHT>(top, from, (left, width), &panel[..depth]);
-                    top += HEIGHT;
+                let mut row = 0;
+                while row + TILE_HEIGHT <= rows {
+                    self.add_tile::<V, TILE_HEIGHT>(row, from, (column, width), &panel[..depth]);
+                    row += TILE_HEIGHT;
                 }
-                (top..rows).for_each(|top| self.tile::<FUSED, 1>(top, from, (left, width), &panel[..depth]));
+                for row in row..rows {
+                    self.add_tile::<V, 1>(row, from, (column, width), &panel[..depth]);
+                }
             }
         }
     }
+}
 
-    /// Adds to the tile below `top` what some columns of the left matrix, from `from` on, and the panel give.
+impl<T: Float> Product<'_, T> {
+    /// Adds to the tile of `ROWS` rows from `row` and `width` columns from `column`: columns of `left` from `from` on, as many as
+    /// the panel has rows, times the panel.
     #[inline(always)]
-    fn tile<const FUSED: bool, const ROWS: usize>(
+    fn add_tile<V: Vector, const ROWS: usize>(
         &mut self,
-        top: usize,
+        row: usize,
         from: usize,
-        (left, width): (usize, usize),
-        panel: &[[T; WIDTH]],
+        (column, width): (usize, usize),
+        panel: &[[T; TILE_WIDTH]],
     ) {
-        let (down, right) = (self.one.strides()[0], self.one.strides()[1]);
-        debug_assert!(top + ROWS <= self.one.nrows() && from + panel.len() <= self.one.ncols());
-        let start = self.one.as_ptr().wrapping_offset(top as isize * down + from as isize * right);
-        let mut sums = [[T::default(); WIDTH]; ROWS];
-        for (place, line) in panel.iter().enumerate() {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: a row and a column that the left matrix has, as its caller's loops count.
-                let number = unsafe { *start.offset(row as isize * down + place as isize * right) };
-                for (sum, &other) in sums.iter_mut().zip(line) {
-                    *sum = T::add_product::<FUSED>(*sum, number, other);
+        let (row_stride, column_stride) = (self.left.strides()[0], self.left.strides()[1]);
+        debug_assert!(row + ROWS <= self.left.nrows() && from + panel.len() <= self.left.ncols());
+        let start =
+            self.left.as_ptr().wrapping_offset(row as isize * row_stride + from as isize * column_stride);
+        let mut sums = [[T::default(); TILE_WIDTH]; ROWS];
+        for (inner, line) in panel.iter().enumerate() {
+            for (offset, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: `row + offset` is a row, and `from + inner` a column, of the left matrix, as the loops of `run` count.
+                let value =
+                    unsafe { *start.offset(offset as isize * row_stride + inner as isize * column_stride) };
+                for (sum, &right) in sums.iter_mut().zip(line) {
+                    *sum = sum.add_product::<V>(value, right);
                 }
             }
         }
-        for (row, sums) in sums.iter().enumerate() {
-            for (column, &sum) in sums.iter().enumerate().take(width) {
-                self.out[(top + row, left + column)] += sum;
+        for (offset, sums) in sums.iter().enumerate() {
+            for (out_column, &sum) in (column..column + width).zip(sums) {
+                self.out[(row + offset, out_column)] += sum;
             }
         }
     }
@@ -145,24 +142,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_plain_product(
+        fn agrees_with_the_product_of_ndarray(
             rows in 1usize..40, inner in 1usize..300, columns in 1usize..40, seed: u32, is_transposed: bool,
         ) {
-            let number = |at: (usize, usize)| {
+            let entry = |at: (usize, usize)| {
                 let hash = (at.0 as u32 * 31 + at.1 as u32 * 7 + seed).wrapping_mul(0x9e37_79b9);
                 f64::from(hash >> 16) / 65536.0 - 0.5
             };
-            let one = Array2::from_shape_fn(if is_transposed { (inner, rows) } else { (rows, inner) }, number);
-            let one = if is_transposed { one.t() } else { one.view() };
-            // Parts of wider matrices.
-            let other = Array2::from_shape_fn((inner + 1, columns + 5), number);
-            let mut out = Array2::from_shape_fn((rows, columns + 3), number);
-            let expected = one.dot(&other.slice(s![1.., 2..columns + 2])) * -0.5 + out.slice(s![.., 1..=columns]);
+            let left = Array2::from_shape_fn(if is_transposed { (inner, rows) } else { (rows, inner) }, entry);
+            let left = if is_transposed { left.t() } else { left.view() };
+            // Views of parts of wider matrices.
+            let right = Array2::from_shape_fn((inner + 1, columns + 5), entry);
+            let mut out = Array2::from_shape_fn((rows, columns + 3), entry);
+            let expected = left.dot(&right.slice(s![1.., 2..columns + 2])) * -0.5 + out.slice(s![.., 1..=columns]);
             let border = out.column(0).to_owned();
-            let single = |view: ArrayView2<'_, f64>| view.mapv(|number| number as f32);
+            let single = |view: ArrayView2<'_, f64>| view.mapv(|entry| entry as f32);
             let mut in_single = single(out.slice(s![.., 1..=columns]));
-            add_product(-0.5, single(one).view(), single(other.slice(s![1.., 2..columns + 2])).view(), in_single.view_mut());
-            add_product(-0.5, one, other.slice(s![1.., 2..columns + 2]), out.slice_mut(s![.., 1..=columns]));
+            add_product(-0.5, single(left).view(), single(right.slice(s![1.., 2..columns + 2])).view(), in_single.view_mut());
+            add_product(-0.5, left, right.slice(s![1.., 2..columns + 2]), out.slice_mut(s![.., 1..=columns]));
             prop_assert!((&out.slice(s![.., 1..=columns]) - &expected).iter().all(|off| off.abs() < 1e-12));
             prop_assert!((in_single.mapv(f64::from) - expected).iter().all(|off| off.abs() < 1e-4));
             prop_assert_eq!(out.column(0), border);

@@ -1,4 +1,7 @@
-//! Linear algebra on dense and sparse matrices, in rayon's current pool. No number of threads changes a bit of a result.
+//! Linear algebra on dense and sparse matrices, in rayon's current pool. The number of threads changes no bit of a result.
+//!
+//! Memory is allocated so that a failure is an error. Libraries abort the process where an allocation fails, and with it the
+//! database server.
 
 pub(crate) mod dense;
 pub(crate) mod dense_product;

@@ -1,4 +1,4 @@
-//! Inverses and Cholesky factors of symmetric positive definite matrices, in double precision, in place.
+//! Inverses and Cholesky factors of symmetric positive definite matrices, in double precision.
 
 use std::sync::atomic::AtomicBool;
 
@@ -9,35 +9,37 @@ use crate::error::{Error, check};
 use crate::linear::dense_product::add_product;
 use crate::memory::zeros;
 
-/// Columns eliminated together.
-const PANEL: usize = 32;
-/// Rows that they are eliminated from between two checks of the cancel flag.
+/// Columns that are eliminated together.
+const INVERSE_PANEL: usize = 32;
+/// Rows that these columns are eliminated from between two checks of the cancel flag.
 const ELIMINATED_ROWS_PER_CHECK: usize = 64;
 
-/// Bytes that [`invert`] takes beside its matrix, of so many rows.
+/// Bytes that [`invert`] takes besides its matrix, `size x size`.
 pub(crate) fn memory(size: usize) -> usize {
-    (2 * size + PANEL) * PANEL * size_of::<f64>()
+    (2 * size + INVERSE_PANEL) * INVERSE_PANEL * size_of::<f64>()
 }
 
-/// Replaces a symmetric positive definite matrix by its inverse, by Gauss's and Jordan's elimination in panels, in rayon's
-/// current pool; says `false`, and leaves anything, where it is not so, as far as double precision can tell. No number of
-/// threads changes a bit.
+/// Replaces a symmetric positive definite matrix by its inverse, by Gauss-Jordan elimination in panels of columns, in rayon's
+/// current pool. The number of threads changes no bit.
+///
+/// Returns `false` if the matrix is not positive definite, as far as double precision can tell. What it then holds is
+/// undefined.
 pub(crate) fn invert(matrix: &mut Array2<f64>, cancelled: &AtomicBool) -> Result<bool, Error> {
     let size = matrix.nrows();
-    let mut panel_rows: Array2<f64> = zeros((PANEL, size))?;
-    let mut panel_columns: Array2<f64> = zeros((size, PANEL))?;
-    let mut square: Array2<f64> = zeros((PANEL, PANEL))?;
-    for from in (0..size).step_by(PANEL) {
+    let mut panel_rows: Array2<f64> = zeros((INVERSE_PANEL, size))?;
+    let mut panel_columns: Array2<f64> = zeros((size, INVERSE_PANEL))?;
+    let mut square: Array2<f64> = zeros((INVERSE_PANEL, INVERSE_PANEL))?;
+    for from in (0..size).step_by(INVERSE_PANEL) {
         check(cancelled)?;
-        let panel = from..(from + PANEL).min(size);
+        let panel = from..(from + INVERSE_PANEL).min(size);
         let width = panel.len();
         let mut square = square.slice_mut(s![..width, ..width]);
         square.assign(&matrix.slice(s![panel.clone(), panel.clone()]));
-        if !sweep(&mut square) {
+        if !invert_small(&mut square) {
             return Ok(false);
         }
-        // With P the inverse of the panel's square, its rows become P · rows; all others lose their part of the panel's
-        // columns times that; and the columns become - columns · P.
+        // With P the inverse of the panel's diagonal block: the panel's rows become P · rows; the other rows lose their entries in
+        // the panel's columns times P · rows; and the panel's columns become -columns · P.
         let mut rows = panel_rows.slice_mut(s![..width, ..]);
         rows.fill(0.0);
         add_product(1.0, square.view(), matrix.slice(s![panel.clone(), ..]), rows.view_mut());
@@ -46,8 +48,8 @@ pub(crate) fn invert(matrix: &mut Array2<f64>, cancelled: &AtomicBool) -> Result
         columns.assign(&matrix.slice(s![.., panel.clone()]));
         columns.slice_mut(s![panel.clone(), ..]).fill(0.0);
         matrix.slice_mut(s![.., panel.clone()]).fill(0.0);
-        let turns = matrix.axis_chunks_iter_mut(Axis(0), ELIMINATED_ROWS_PER_CHECK).into_par_iter();
-        turns.zip(columns.axis_chunks_iter(Axis(0), ELIMINATED_ROWS_PER_CHECK)).try_for_each(
+        let chunks = matrix.axis_chunks_iter_mut(Axis(0), ELIMINATED_ROWS_PER_CHECK).into_par_iter();
+        chunks.zip(columns.axis_chunks_iter(Axis(0), ELIMINATED_ROWS_PER_CHECK)).try_for_each(
             |(out, columns)| {
                 check(cancelled)?;
                 add_product(-1.0, columns, rows.view(), out);
@@ -59,12 +61,12 @@ pub(crate) fn invert(matrix: &mut Array2<f64>, cancelled: &AtomicBool) -> Result
     Ok(true)
 }
 
-/// The same of a small matrix, column by column.
-fn sweep(matrix: &mut ndarray::ArrayViewMut2<'_, f64>) -> bool {
+/// [`invert`] for a small matrix, column by column.
+fn invert_small(matrix: &mut ndarray::ArrayViewMut2<'_, f64>) -> bool {
     let size = matrix.nrows();
     for pivot in 0..size {
         let diagonal = matrix[(pivot, pivot)];
-        // Also false for NaN.
+        // This condition also catches NaN.
         if !(diagonal > 0.0 && diagonal.is_finite()) {
             return false;
         }
@@ -82,8 +84,9 @@ fn sweep(matrix: &mut ndarray::ArrayViewMut2<'_, f64>) -> bool {
     true
 }
 
-/// `L` of a symmetric positive definite matrix `LLᵀ`, with zeros above its diagonal; none where it is not so, as far as double
-/// precision can tell. By one thread: for some hundreds of rows.
+/// The Cholesky factor `L` of a symmetric positive definite matrix `LLᵀ`, with zeros above the diagonal. Returns `None` if the
+/// matrix is not positive definite, as far as double precision can tell. It uses one thread, which is enough for some hundreds
+/// of rows.
 pub(crate) fn cholesky(
     matrix: ArrayView2<'_, f64>,
     cancelled: &AtomicBool,
@@ -93,13 +96,13 @@ pub(crate) fn cholesky(
     for row in 0..size {
         check(cancelled)?;
         for column in 0..=row {
-            let (one, other) = (lower.row(row), lower.row(column));
-            let products = one.iter().zip(other).take(column).map(|(one, other)| one * other);
-            let left = matrix[(row, column)] - products.sum::<f64>();
+            let (a, b) = (lower.row(row), lower.row(column));
+            let products = a.iter().zip(b).take(column).map(|(a, b)| a * b);
+            let remainder = matrix[(row, column)] - products.sum::<f64>();
             lower[(row, column)] = if column < row {
-                left / lower[(column, column)]
-            } else if left > 0.0 && left.is_finite() {
-                left.sqrt()
+                remainder / lower[(column, column)]
+            } else if remainder > 0.0 && remainder.is_finite() {
+                remainder.sqrt()
             } else {
                 return Ok(None);
             };
@@ -119,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agree_with_what_they_are_defined_by(size in 1usize..150, seed: i64) {
+        fn an_inverse_and_a_factor_give_the_matrix_again(size in 1usize..150, seed: i64) {
             let mut rng = generator(seed);
             let tall = Array2::<f64>::from_shape_simple_fn((size + 50, size), || StandardNormal.sample(&mut rng));
             let matrix = tall.t().dot(&tall) + Array2::<f64>::eye(size);
@@ -134,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_has_none() {
+    fn refuses_matrices_that_are_not_positive_definite() {
         let matrix = ndarray::array![[1.0, 2.0], [2.0, 1.0]];
         assert_eq!(invert(&mut matrix.clone(), &GO), Ok(false));
         assert_eq!(cholesky(matrix.view(), &GO), Ok(None));
-        // In a later panel.
+        // The negative entry is in a later panel.
         let mut large = Array2::<f64>::eye(100);
         large[(90, 90)] = -1.0;
         assert_eq!(invert(&mut large, &GO), Ok(false));

@@ -1,4 +1,4 @@
-//! Products of the sparse matrix with a dense one.
+//! Products of the sparse matrix of ratings with a dense matrix.
 
 use std::ops::{AddAssign, Mul};
 use std::sync::atomic::AtomicBool;
@@ -7,17 +7,17 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::error::{Error, check};
-use crate::memory::try_room;
+use crate::memory::try_with_capacity;
 use crate::ratings::sparse::Sparse;
 
-/// Ratings that one thread multiplies before it takes the next block of rows.
+/// Ratings of the block of rows that a thread multiplies before it takes the next block.
 const RATINGS_PER_PRODUCT_BLOCK: usize = 8192;
 
-/// Writes, for each row of a sparse matrix, the weighted sum of the dense rows that it has entries for: `out = S · dense`,
-/// where `weight` gives an entry of S from its row, its column and the rating that stands there.
+/// `out = S · dense`, where `S` has the pattern of `sparse`, and `weight` gives an entry of `S` from its row, its column and its
+/// rating.
 ///
-/// `dense` has as many rows as S has columns, `out` as many as S has rows; both are in standard order, row by row. Each row is
-/// summed up by one thread, in its entries' order: no number of threads changes a bit.
+/// `dense` has a row for each column of `S`, and `out` has a row for each row of `S`. Both must be in standard order (row by row).
+/// One thread sums up each row, in the order of its entries, so that the number of threads changes no bit.
 pub(crate) fn multiply<T>(
     sparse: &Sparse,
     weight: impl Fn(usize, u32, u8) -> T + Sync,
@@ -31,23 +31,23 @@ where
     debug_assert!(dense.is_standard_layout() && out.is_standard_layout());
     let dense = dense.to_slice().unwrap_or_default();
     let ranges = sparse.blocks(RATINGS_PER_PRODUCT_BLOCK)?;
-    let mut blocks = try_room(ranges.len())?;
-    let mut rest = out.view_mut();
+    let mut blocks = try_with_capacity(ranges.len())?;
+    let mut remaining = out.view_mut();
     for rows in ranges {
-        let (these, later) = rest.split_at(Axis(0), rows.len());
-        rest = later;
-        blocks.push((rows, these));
+        let (block, later) = remaining.split_at(Axis(0), rows.len());
+        remaining = later;
+        blocks.push((rows, block));
     }
     blocks.into_par_iter().try_for_each(|(rows, mut out)| {
         for (row, mut sum) in rows.zip(out.rows_mut()) {
             check(cancelled)?;
             sum.fill(T::default());
-            // Slices, because the compiler vectorises the sum over them.
+            // Slices, because the compiler vectorises the sum over them, and not over views with a stride.
             let sum = sum.as_slice_mut().unwrap_or_default();
-            let (others, values) = sparse.row(row);
-            for (&other, &value) in others.iter().zip(values) {
-                let weight = weight(row, other, value);
-                let addend = &dense[other as usize * sum.len()..][..sum.len()];
+            let (columns, values) = sparse.row(row);
+            for (&column, &value) in columns.iter().zip(values) {
+                let weight = weight(row, column, value);
+                let addend = &dense[column as usize * sum.len()..][..sum.len()];
                 sum.iter_mut().zip(addend).for_each(|(sum, &addend)| *sum += weight * addend);
             }
         }
@@ -80,16 +80,16 @@ mod tests {
             let mut product = Array2::from_elem((30, 7), 9.0);
             multiply(&matrix.by_customer, weight, dense.view(), product.view_mut(), &go).unwrap();
             prop_assert!((product - whole.dot(&dense)).iter().all(|difference| difference.abs() < 1e-12));
-            let mut back = Array2::zeros((20, 3));
+            let mut transpose_product = Array2::zeros((20, 3));
             let tall = Array2::from_shape_fn((30, 3), |(row, column)| (row * 3 + column) as f64);
-            let turned = |m: usize, c: u32, v: u8| weight(c as usize, m as u32, v);
-            multiply(&matrix.by_movie, turned, tall.view(), back.view_mut(), &go).unwrap();
-            prop_assert!((back - whole.t().dot(&tall)).iter().all(|difference| difference.abs() < 1e-9));
+            let transposed = |m: usize, c: u32, v: u8| weight(c as usize, m as u32, v);
+            multiply(&matrix.by_movie, transposed, tall.view(), transpose_product.view_mut(), &go).unwrap();
+            prop_assert!((transpose_product - whole.t().dot(&tall)).iter().all(|difference| difference.abs() < 1e-9));
         }
     }
 
     #[test]
-    fn a_cancel_is_heard() {
+    fn a_cancel_stops_the_product() {
         let mut list = Ratings::default();
         list.push(0, 0, 3);
         let matrix = RatingMatrix::new(1, 1, &list, &AtomicBool::new(false)).unwrap();

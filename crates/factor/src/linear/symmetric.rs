@@ -1,31 +1,32 @@
-//! Symmetric positive definite systems in double precision, whose memory is the caller's: libraries allocate while they
-//! multiply, and where the system refuses that, the process ends.
+//! Symmetric positive definite systems in double precision, without allocations. Libraries allocate for a product, and abort the
+//! process where that fails.
 //!
-//! A matrix is its upper triangle, row by row in rows of `n` entries; what is below the diagonal is not looked at. No products
-//! are fused with sums, and all sums have a fixed order: every machine gives the same bits.
+//! A matrix is stored as its upper triangle, in rows of `n` entries. Entries below the diagonal are neither read nor defined.
+//! Multiplications and additions are not fused, and all sums have a fixed order, so that every machine computes the same bits.
 
-#![allow(unsafe_code)] // calls to functions compiled for instruction sets found at run time
+#![allow(unsafe_code)] // kernels compiled for instruction sets found at run time
 
 use crate::error::Error;
+use crate::simd::InstructionSet;
 
-/// Vectors whose products are added together: each entry of the matrix is then read and written once for all of them.
+/// Vectors whose products are added together, so that each entry of the matrix is read and written once for all of them.
 pub(crate) const PANEL: usize = 8;
 
-/// Adds `scale · Σ vᵀv` to a matrix of rows of `n` entries, of which `matrix` has the last ones. `panel` has [`PANEL`] vectors
-/// `v` of `n` entries.
+/// Adds `scale · Σ v vᵀ` to the last rows of an `n x n` matrix. `matrix` holds these rows, `n` entries each. `panel` holds
+/// [`PANEL`] vectors `v` of `n` entries.
 pub(crate) fn add_products(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the machine has the instruction set.
-            return unsafe { products_avx512(matrix, n, panel, scale) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { products_avx2(matrix, n, panel, scale) };
-        }
+    // Not a `Kernel`: as arguments of a function, the slices are known not to overlap, and the loops are vectorised.
+    match InstructionSet::fastest() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `fastest` found the instruction set on this machine.
+        InstructionSet::Avx512Bf16 | InstructionSet::Avx512 => unsafe {
+            products_avx512(matrix, n, panel, scale)
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        InstructionSet::Avx2 => unsafe { products_avx2(matrix, n, panel, scale) },
+        InstructionSet::Portable => products(matrix, n, panel, scale),
     }
-    products(matrix, n, panel, scale);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -40,6 +41,7 @@ fn products_avx2(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
     products(matrix, n, panel, scale);
 }
 
+/// [`add_products`], compiled for the instruction set of the caller.
 #[inline(always)]
 fn products(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
     let first = n - matrix.len() / n;
@@ -57,8 +59,8 @@ fn products(matrix: &mut [f64], n: usize, panel: &[f64], scale: f64) {
     }
 }
 
-/// Replaces a symmetric matrix by `U`, where it is `UᵀU` (Cholesky). False where it is not positive definite, so far as double
-/// precision can tell. `check` is asked every few milliseconds whether to go on.
+/// Replaces a symmetric matrix by its Cholesky factor `U`, where the matrix is `UᵀU`. Returns `false` if the matrix is not positive
+/// definite, as far as double precision can tell. `check` is called every few milliseconds, and its error ends the work.
 pub(crate) fn factorise(
     matrix: &mut [f64],
     n: usize,
@@ -71,15 +73,15 @@ pub(crate) fn factorise(
         let panel = &mut head[from * n..];
         for k in 0..panel.len() / n {
             let column = from + k;
-            let (done, row) = panel.split_at_mut(k * n);
+            let (above, row) = panel.split_at_mut(k * n);
             let row = &mut row[..n];
             let diagonal = row[column];
-            for done in done.chunks_exact(n) {
-                let weight = done[column];
-                let entries = row[column..].iter_mut().zip(&done[column..]);
+            for above in above.chunks_exact(n) {
+                let weight = above[column];
+                let entries = row[column..].iter_mut().zip(&above[column..]);
                 entries.for_each(|(entry, &above)| *entry -= weight * above);
             }
-            // What the rows before it leave of a diagonal entry is rounding, where the row is a combination of them.
+            // If the row is a combination of the rows above, its pivot is only rounding error.
             let pivot = row[column];
             if !(pivot > tolerance * diagonal.abs() && pivot.is_finite()) {
                 return Ok(false);
@@ -94,7 +96,7 @@ pub(crate) fn factorise(
     Ok(true)
 }
 
-/// Replaces `b` by the solution `x` of `UᵀU x = b`, where `upper` is what [`factorise`] made.
+/// Replaces `b` by the solution `x` of `UᵀU x = b`. `upper` is `U`, from [`factorise`].
 pub(crate) fn solve(upper: &[f64], b: &mut [f64]) {
     let n = b.len();
     for (k, row) in upper.chunks_exact(n).enumerate() {
@@ -104,8 +106,8 @@ pub(crate) fn solve(upper: &[f64], b: &mut [f64]) {
         entries.for_each(|(entry, &above)| *entry -= head[k] * above);
     }
     for (k, row) in upper.chunks_exact(n).enumerate().rev() {
-        let known = row[k + 1..].iter().zip(&b[k + 1..]).map(|(&entry, &x)| entry * x);
-        b[k] = (b[k] - known.sum::<f64>()) / row[k];
+        let solved = row[k + 1..].iter().zip(&b[k + 1..]).map(|(&entry, &x)| entry * x);
+        b[k] = (b[k] - solved.sum::<f64>()) / row[k];
     }
 }
 
@@ -114,14 +116,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A matrix times a vector, whole.
+    /// The product of a full matrix and a vector.
     fn product(matrix: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
         matrix.iter().map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
     }
 
     proptest! {
         #[test]
-        fn agree_with_what_they_are_defined_by(
+        fn a_system_is_summed_factorised_and_solved(
             n in 1usize..40, vectors in 0usize..30, ridge in 0.1f64..3.0,
             entries in prop::collection::vec(-1.0f64..1.0, 40 * 31),
         ) {
@@ -143,10 +145,10 @@ mod tests {
                 }
                 add_products(&mut matrix, n, &panel, 1.0);
                 // All instruction sets give the same bits.
-                let (mut one, mut other) = (matrix.clone(), matrix.clone());
-                add_products(&mut one, n, &panel, -0.5);
-                products(&mut other, n, &panel, -0.5);
-                prop_assert_eq!(one, other);
+                let (mut fastest, mut portable) = (matrix.clone(), matrix.clone());
+                add_products(&mut fastest, n, &panel, -0.5);
+                products(&mut portable, n, &panel, -0.5);
+                prop_assert_eq!(fastest, portable);
             }
             for i in 0..n {
                 for j in i..n {
@@ -166,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_is_told() {
+    fn refuses_matrices_that_are_not_positive_definite() {
         let go_on = &mut || Ok(());
         for (mut matrix, n) in [
             (vec![1.0, 2.0, 0.0, 1.0], 2),
             (vec![0.0], 1),
             (vec![f64::NAN], 1),
             (vec![f64::INFINITY], 1),
-            // Three vectors of five entries: rounding may leave a little more than nothing of the last two pivots.
+            // The sum of the products of three vectors of five entries. Rounding may leave the last two pivots a little above 0.
             (
                 (0..25)
                     .map(|at| {

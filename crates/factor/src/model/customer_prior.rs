@@ -1,39 +1,40 @@
-//! What a Bayesian model expects of every customer, in each of its samples: where [`crate::Algorithm::fold_in`] begins.
+//! The prior of all customers in each sample of a Bayesian model, which [`crate::Algorithm::fold_in`] needs.
 
 use ndarray::{Array1, Array2};
 
 use crate::error::Error;
 use crate::memory::try_vec;
 
-/// How [`crate::Model::prior`] is laid out. Each sample has, of a customer's factors and, behind them, the bias: the mean, and
-/// the upper triangle of the precision matrix, row by row, as a share of the precision of ratings.
+/// The layout of [`crate::Model::prior`]. A customer's unknowns are the factors and, last, the bias. For each sample there are
+/// the mean of the unknowns, and then the upper triangle of their precision matrix, row by row, divided by the precision of the
+/// ratings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CustomerPrior {
     unknowns: usize,
 }
 
 impl CustomerPrior {
-    /// Of samples of so many factors.
+    /// The layout for samples of `factors` factors.
     pub fn of(factors: usize) -> CustomerPrior {
         CustomerPrior { unknowns: factors + 1 }
     }
 
-    /// Numbers of a sample.
-    fn each(self) -> usize {
+    /// How many entries one sample has.
+    fn sample_length(self) -> usize {
         self.unknowns.saturating_mul(self.unknowns + 3) / 2
     }
 
-    /// Numbers of so many samples.
+    /// How many entries `samples` samples have.
     pub fn length(self, samples: usize) -> usize {
-        samples.saturating_mul(self.each())
+        samples.saturating_mul(self.sample_length())
     }
 
-    /// Room for so many samples.
+    /// Zeros for `samples` samples.
     pub fn zeros(self, samples: usize) -> Result<Vec<f32>, Error> {
         try_vec(self.length(samples))
     }
 
-    /// Writes a sample's.
+    /// Writes the entries of a sample. `precision` is the precision matrix, and `of_ratings` the precision of the ratings.
     pub fn write(
         self,
         prior: &mut [f32],
@@ -42,19 +43,19 @@ impl CustomerPrior {
         precision: &Array2<f64>,
         of_ratings: f64,
     ) {
-        let numbers = prior.iter_mut().skip(sample * self.each());
+        let entries = prior.iter_mut().skip(sample * self.sample_length());
         let rows = precision.rows().into_iter().enumerate();
         let triangle = rows.flat_map(|(row, entries)| entries.into_iter().skip(row));
         let triangle = triangle.map(|entry| entry / of_ratings);
-        numbers.zip(mean.iter().copied().chain(triangle)).for_each(|(to, from)| *to = from as f32);
+        entries.zip(mean.iter().copied().chain(triangle)).for_each(|(to, from)| *to = from as f32);
     }
 
-    /// A sample's mean and triangle.
+    /// A sample's mean and the triangle of its precision matrix.
     pub fn sample(self, prior: &[f32], sample: usize) -> (&[f32], &[f32]) {
-        prior[sample * self.each()..][..self.each()].split_at(self.unknowns)
+        prior[sample * self.sample_length()..][..self.sample_length()].split_at(self.unknowns)
     }
 
-    /// `to += triangle · vector`, the symmetric matrix that a triangle is of.
+    /// `to += P · vector`, where P is the symmetric matrix with this upper triangle.
     pub fn multiply(self, triangle: &[f32], vector: &[f64], to: &mut [f64]) {
         let mut rest = triangle;
         for row in 0..self.unknowns {
@@ -68,7 +69,7 @@ impl CustomerPrior {
         }
     }
 
-    /// Writes a triangle into the upper half of a matrix of as many rows.
+    /// Writes a triangle to the upper half of a matrix (unknowns × unknowns).
     pub fn fill(self, triangle: &[f32], matrix: &mut [f64]) {
         let mut rest = triangle;
         for (row, to) in matrix.chunks_exact_mut(self.unknowns).enumerate() {
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_multiplied_by() {
+    fn the_matrix_that_was_written_is_the_one_that_multiplies() {
         let layout = CustomerPrior::of(2);
         let mut prior = layout.zeros(2).unwrap();
         assert_eq!(prior.len(), 2 * (3 + 6));

@@ -1,6 +1,6 @@
-//! How far predictions are from ratings.
+//! The errors of predictions.
 
-/// Errors of predictions on some ratings.
+/// The errors of predictions, over some ratings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
     /// How many ratings were predicted.
@@ -15,22 +15,22 @@ pub struct Metrics {
     pub mape: f64,
 }
 
-/// Errors summed up so far. The sums are of whole numbers, so that no order of adding changes a bit of them.
+/// Sums of errors. The sums are whole numbers, so that the order of adding changes no bit of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Errors {
     n: u64,
     squared: u128,
     absolute: u128,
     relative: u128,
-    /// Whether there was one that is no number.
+    /// Whether an error was NaN or infinite.
     is_undefined: bool,
 }
 
-/// What errors are counted in: 2^-56 stars, finer than single precision has them.
+/// The unit of the sums: 2^-56 stars, which is finer than single precision.
 const UNIT: f64 = 1.0 / (1u64 << 56) as f64;
 
 impl Errors {
-    /// Adds a prediction's.
+    /// Adds the error of a prediction.
     pub fn add(&mut self, prediction: f32, rating: u8) {
         let error = (f64::from(prediction) - f64::from(rating)).abs();
         let units = |error: f64| (error / UNIT) as u128;
@@ -41,7 +41,7 @@ impl Errors {
         self.is_undefined |= !error.is_finite();
     }
 
-    /// These and others together.
+    /// The sums over these errors and others.
     pub fn plus(mut self, others: Errors) -> Errors {
         self.n += others.n;
         self.squared = self.squared.saturating_add(others.squared);
@@ -51,7 +51,7 @@ impl Errors {
         self
     }
 
-    /// Their means; `None` where there are none.
+    /// The means of the errors. `None` if there are none.
     pub fn metrics(&self) -> Option<Metrics> {
         let mean = |sum: u128| if self.is_undefined { f64::NAN } else { sum as f64 * UNIT / self.n as f64 };
         let mse = mean(self.squared);
@@ -61,7 +61,7 @@ impl Errors {
 }
 
 impl Metrics {
-    /// Compares pairs of prediction and rating; `None` where there are none.
+    /// The errors of pairs of a prediction and a rating. `None` if there are none.
     pub fn of(pairs: impl Iterator<Item = (f32, u8)>) -> Option<Metrics> {
         let mut errors = Errors::default();
         pairs.for_each(|(prediction, rating)| errors.add(prediction, rating));
@@ -90,18 +90,18 @@ mod tests {
         let pairs = pairs.collect::<Vec<_>>();
         let forwards = Metrics::of(pairs.iter().copied());
         assert_eq!(forwards, Metrics::of(pairs.iter().rev().copied()));
-        let apart = pairs.chunks(77).map(|pairs| {
+        let sums = pairs.chunks(77).map(|pairs| {
             let mut errors = Errors::default();
             pairs.iter().for_each(|&(prediction, rating)| errors.add(prediction, rating));
             errors
         });
-        assert_eq!(forwards, apart.fold(Errors::default(), |one, other| other.plus(one)).metrics());
+        assert_eq!(forwards, sums.fold(Errors::default(), |one, other| other.plus(one)).metrics());
         let naive = pairs.iter().map(|&(p, r)| (f64::from(p) - f64::from(r)).powi(2)).sum::<f64>() / 1000.0;
         assert!((forwards.unwrap().mse - naive).abs() < 1e-12);
     }
 
     #[test]
-    fn a_prediction_that_is_no_number_is_not_lost() {
+    fn a_prediction_that_is_not_finite_is_not_lost() {
         assert!(Metrics::of([(3.5, 4), (f32::NAN, 1)].into_iter()).unwrap().rmse.is_nan());
         assert!(Metrics::of([(3.5, 4), (f32::INFINITY, 1)].into_iter()).unwrap().mae.is_nan());
     }

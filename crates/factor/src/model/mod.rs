@@ -1,9 +1,10 @@
-//! A factor model: a mean, and for each customer and movie a bias and a vector.
+//! A factor model: a mean, and for each customer and movie a bias and a vector of factors.
 
 pub(crate) mod catalogue;
 pub(crate) mod customer_prior;
 pub(crate) mod metrics;
-pub(crate) mod samples;
+pub(crate) mod sample_layout;
+pub(crate) mod scoring;
 pub(crate) mod top_n;
 
 use std::sync::atomic::AtomicBool;
@@ -14,12 +15,13 @@ use rayon::prelude::*;
 use crate::error::{Error, check};
 use crate::memory::{try_vec, zeros};
 use crate::model::metrics::{Errors, Metrics};
-use crate::model::samples::Samples;
+use crate::model::sample_layout::SampleLayout;
 use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
-use crate::rows::{Turns, sum};
+use crate::rows::{RowChunks, sum};
 
-/// Ratings whose squared errors are summed up by one thread before the sums are added: the size decides the rounding.
+/// One thread adds up the squared errors of blocks of about this many ratings; then the sums of the blocks are added. The size
+/// decides the rounding.
 const RATINGS_PER_ERROR_SUM: usize = 16 * 1024;
 
 /// Predicts customer `u`'s rating of movie `i` as `mean + b_u + b_i + p_u · q_i`
@@ -28,48 +30,49 @@ const RATINGS_PER_ERROR_SUM: usize = 16 * 1024;
 pub struct Model {
     /// The mean of the ratings trained on.
     pub mean: f32,
-    /// Customers' biases and factors; zero where there was no rating to learn from.
+    /// Customers' biases and factors. Zero for customers without a training rating.
     pub customers: Side,
-    /// Movies' biases and factors; zero where there was no rating to learn from.
+    /// Movies' biases and factors. Zero for movies without a training rating.
     pub movies: Side,
-    /// How many samples of a Bayesian model stand side by side in the factors; 1 of any other model. See [`Samples`].
+    /// How many posterior samples are side by side in the factors of a Bayesian model (see [`SampleLayout`]). 1 in any other
+    /// model.
     pub samples: usize,
-    /// What each movie tells of those who rated it, whatever their ratings (movies × factors): of models that learn from who
-    /// rated what, where customers are to be found by [`crate::Algorithm::fold_in`]. Of a Bayesian model, each sample has the
-    /// part of a row that its factors have in [`Side::factors`]: the vector that goes to the customer's factors, what goes to
-    /// the bias, and a 0.
+    /// The links of movies (movies × row length of [`Side::factors`]), which [`crate::Algorithm::fold_in`] needs. A movie's link is
+    /// what the model learns about a customer from the fact that the customer rated the movie. `None` if the model does not learn
+    /// from who rated what. In a Bayesian model, a row has the layout of [`Side::factors`]: each sample has the vector that is added
+    /// to the customer's factors, the number that is added to the bias, and a 0.
     pub links: Option<Array2<f32>>,
-    /// Of a Bayesian model, what it expects of every customer in each sample: for each, the mean of factors and bias
-    /// (factors + 1 numbers), and the upper triangle of their precision matrix, row by row, divided by the precision of
-    /// ratings. Where customers are to be found by [`crate::Algorithm::fold_in`].
+    /// The prior of all customers in each sample of a Bayesian model, which [`crate::Algorithm::fold_in`] needs. For each sample:
+    /// the mean of the factors and the bias (factors + 1 numbers), and the upper triangle of their precision matrix, row by row,
+    /// divided by the precision of the ratings. `None` in any other model.
     pub prior: Option<Vec<f32>>,
 }
 
 /// The biases (rows) and factors (rows × factors) of one side.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
-    /// One a row.
+    /// One bias per row, in stars.
     pub biases: Array1<f32>,
-    /// One vector a row.
+    /// One vector per row.
     pub factors: Array2<f32>,
 }
 
-/// The scale of ratings, to which predictions are cut.
+/// The lowest and the highest rating. Predictions are clamped to this range.
 pub const SCALE: (f32, f32) = (1.0, 5.0);
 
 impl Side {
-    /// As many rows of zeros, or [`Error::OutOfMemory`].
+    /// `rows` rows of zeros, with `factors` factors each. [`Error::OutOfMemory`] if the system refuses the memory.
     pub fn zeros(rows: usize, factors: usize) -> Result<Side, Error> {
-        // Of more numbers than there are addresses, nobody has the memory.
+        // If the product saturates, no machine has that much memory.
         Side::new(try_vec(rows)?, try_vec(rows.saturating_mul(factors))?, factors)
     }
 
-    /// Takes over all numbers of another one of the same size.
+    /// Copies all values of another side of the same size.
     fn copy_from(&mut self, from: &Side, cancelled: &AtomicBool) -> Result<(), Error> {
         copy(&from.factors, &mut self.factors, cancelled)?;
-        let turns = Turns::of_length(1);
-        turns.visit(
-            turns.of_mut(&mut self.biases).zip(turns.of(&from.biases)),
+        let chunks = RowChunks::of_length(1);
+        chunks.for_each(
+            chunks.split_mut(&mut self.biases).zip(chunks.split(&from.biases)),
             cancelled,
             |_, (mut to, from)| {
                 to.assign(&from);
@@ -78,52 +81,51 @@ impl Side {
         )
     }
 
-    /// Biases, and as many vectors of this length, one behind the other.
+    /// Makes a side from biases, and from the vectors of all rows one after the other, of `factors` entries each.
     pub(crate) fn new(biases: Vec<f32>, vectors: Vec<f32>, factors: usize) -> Result<Side, Error> {
         let bytes = vectors.len() * size_of::<f32>();
         let vectors = Array2::from_shape_vec((biases.len(), factors), vectors);
-        // A matrix of more numbers than there are addresses is all that could fail.
+        // This fails only if the matrix has more entries than there are addresses.
         Ok(Side {
             biases: Array1::from_vec(biases),
             factors: vectors.map_err(|_| Error::OutOfMemory { bytes })?,
         })
     }
 
-    /// A row's bias and factors, if there is such a row.
+    /// A row's bias and factors. `None` if there is no such row.
     pub fn row(&self, row: usize) -> Option<(f32, ArrayView1<'_, f32>)> {
         Some((*self.biases.get(row)?, self.factors.row(row)))
     }
 }
 
 impl Model {
-    /// The rating predicted, from 1 to 5. A customer or movie beyond the model's adds nothing.
+    /// The predicted rating, from 1 to 5. A customer or movie that the model has no row for counts as average.
     pub fn predict(&self, customer: usize, movie: usize) -> f32 {
-        cut(match (self.customers.row(customer), self.movies.row(movie)) {
+        clamp(match (self.customers.row(customer), self.movies.row(movie)) {
             (Some(customer), Some(movie)) => score(self.mean, customer, movie),
             (Some((bias, _)), None) | (None, Some((bias, _))) => self.mean + bias,
             (None, None) => self.mean,
         })
     }
 
-    /// The score of a customer and a movie that the model has rows for, not cut to the scale.
+    /// The predicted rating of a customer and a movie that the model has rows for, not clamped to the scale.
     pub(crate) fn score(&self, customer: usize, movie: usize) -> f32 {
         let (b_u, p) = (self.customers.biases[customer], self.customers.factors.row(customer));
         let (b_i, q) = (self.movies.biases[movie], self.movies.factors.row(movie));
         score(self.mean, (b_u, p), (b_i, q))
     }
 
-    /// How far the samples of a Bayesian model scatter about their mean in what they predict, before that is cut to the
-    /// scale: their standard deviation, in stars. None of a model without samples, and where it knows nothing of the customer
-    /// or the movie.
+    /// The standard deviation of the predictions of a Bayesian model's samples, in stars, before predictions are clamped to the
+    /// scale. `None` in any other model, and for a customer or movie without training ratings.
     pub fn deviation(&self, customer: usize, movie: usize) -> Option<f32> {
         let (customer, movie) = (self.customers.row(customer)?.1, self.movies.row(movie)?.1);
-        Samples::of_rows(self.samples, customer.len()).deviation(customer, movie)
+        SampleLayout::of_row_length(self.samples, customer.len()).deviation(customer, movie)
     }
 
-    /// The sum of squared errors over a matrix, of predictions not cut to the scale; in rayon's current pool.
+    /// The sum of squared errors over a matrix, of predictions that are not clamped to the scale. Runs in rayon's current pool.
     pub(crate) fn squared_error(&self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<f64, Error> {
         let sparse = &matrix.by_customer;
-        // Summed up in the blocks' order, which no number of threads changes.
+        // The sums are added in the order of the blocks, so that the number of threads does not change the result.
         sum(sparse.blocks(RATINGS_PER_ERROR_SUM)?.into_par_iter().map(|rows| {
             let mut sum = 0.0;
             for row in rows {
@@ -138,32 +140,32 @@ impl Model {
         }))
     }
 
-    /// How well its predictions meet ratings, in rayon's current pool; none where there are no ratings.
-    pub fn judge(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
-        let turns = Turns::of_length(self.movies.factors.ncols());
-        let columns = (turns.of_slice(&ratings.customers, 1), turns.of_slice(&ratings.movies, 1));
-        let columns = columns.0.zip(columns.1).zip(turns.of_slice(&ratings.values, 1));
-        let judge = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
+    /// The errors of its predictions on these ratings. `None` if there are no ratings. Runs in rayon's current pool.
+    pub fn evaluate(&self, ratings: &Ratings, cancelled: &AtomicBool) -> Result<Option<Metrics>, Error> {
+        let chunks = RowChunks::of_length(self.movies.factors.ncols());
+        let columns = (chunks.split_slice(&ratings.customers, 1), chunks.split_slice(&ratings.movies, 1));
+        let columns = columns.0.zip(columns.1).zip(chunks.split_slice(&ratings.values, 1));
+        let evaluate = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
             let mut errors = Errors::default();
             for ((&customer, &movie), &value) in customers.iter().zip(movies).zip(values) {
                 errors.add(self.predict(customer as usize, movie as usize), value);
             }
             errors
         };
-        let errors = turns.reduce(columns, cancelled, Errors::default, judge, Errors::plus)?;
+        let errors = chunks.reduce(columns, cancelled, Errors::default, evaluate, Errors::plus)?;
         Ok(errors.metrics())
     }
 
-    /// Zeros of the same size, or [`Error::OutOfMemory`].
+    /// A model of the same size whose biases, factors and links are zero.
     pub(crate) fn zeros_like(&self) -> Result<Model, Error> {
         let side = |side: &Side| Side::zeros(side.biases.len(), side.factors.ncols());
         let links = self.links.as_ref().map(|links| zeros(links.dim())).transpose()?;
         let (customers, movies) = (side(&self.customers)?, side(&self.movies)?);
-        // No algorithm that has a prior goes back to an iteration before.
+        // Only training loops with a tolerance use this, and no Bayesian training has one.
         Ok(Model { mean: self.mean, customers, movies, samples: self.samples, links, prior: None })
     }
 
-    /// Takes over all numbers of another one of the same size.
+    /// Copies all values of another model of the same size.
     pub(crate) fn copy_from(&mut self, from: &Model, cancelled: &AtomicBool) -> Result<(), Error> {
         (self.mean, self.samples) = (from.mean, from.samples);
         self.customers.copy_from(&from.customers, cancelled)?;
@@ -175,7 +177,7 @@ impl Model {
     }
 }
 
-/// Makes `links` a copy of a model's.
+/// Copies `from` to `links`, and reuses the memory of `links` if it is not `None`.
 pub(crate) fn copy_links(
     from: &Array2<f32>,
     links: &mut Option<Array2<f32>>,
@@ -187,22 +189,23 @@ pub(crate) fn copy_links(
     Ok(())
 }
 
-/// Copies a matrix to another one of the same size, in rayon's current pool.
+/// Copies a matrix to another one of the same size. Runs in rayon's current pool.
 fn copy(from: &Array2<f32>, to: &mut Array2<f32>, cancelled: &AtomicBool) -> Result<(), Error> {
-    let turns = Turns::of_length(from.ncols());
-    turns.visit(turns.of_mut(to).zip(turns.of(from)), cancelled, |_, (mut to, from)| {
+    let chunks = RowChunks::of_length(from.ncols());
+    chunks.for_each(chunks.split_mut(to).zip(chunks.split(from)), cancelled, |_, (mut to, from)| {
         to.assign(&from);
         Ok(())
     })
 }
 
-/// `mean + b_u + b_i + p_u · q_i`, not yet cut to the scale, of a customer's and a movie's bias and factors.
+/// The predicted rating `mean + b_u + b_i + p_u · q_i`, not yet clamped to the scale, from the bias and the factors of a customer
+/// and of a movie.
 pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, ArrayView1<'_, f32>)) -> f32 {
     mean + b_u + b_i + p.dot(&q)
 }
 
-/// Cuts a score to the scale of ratings.
-pub fn cut(score: f32) -> f32 {
+/// Clamps a predicted rating to the scale of ratings, [`SCALE`].
+pub fn clamp(score: f32) -> f32 {
     score.clamp(SCALE.0, SCALE.1)
 }
 
@@ -214,27 +217,27 @@ mod tests {
     static GO: AtomicBool = AtomicBool::new(false);
 
     #[test]
-    fn judging_takes_as_long_as_there_are_ratings() {
+    fn evaluation_takes_time_in_proportion_to_the_ratings() {
         let sides = (Side::zeros(1000, 0).unwrap(), Side::zeros(1000, 0).unwrap());
         let model =
             Model { mean: 3.0, customers: sides.0, movies: sides.1, samples: 1, links: None, prior: None };
         let fastest = |count: usize| {
-            let ids = (0..count as u32).map(|number| number % 1000).collect::<Vec<_>>();
+            let ids = (0..count as u32).map(|id| id % 1000).collect::<Vec<_>>();
             let ratings = Ratings { customers: ids.clone(), movies: ids, values: vec![4; count] };
-            let judge = || {
+            let evaluate = || {
                 let started = Instant::now();
-                assert_eq!(model.judge(&ratings, &GO).unwrap().unwrap().n, count as u64);
+                assert_eq!(model.evaluate(&ratings, &GO).unwrap().unwrap().n, count as u64);
                 started.elapsed()
             };
-            (0..5).map(|_| judge()).min().unwrap_or(Duration::MAX).as_secs_f64()
+            (0..5).map(|_| evaluate()).min().unwrap_or(Duration::MAX).as_secs_f64()
         };
-        // Eight times as many; what is quadratic takes 64 times as long.
+        // Eight times as many ratings; if the time were quadratic, it would be 64 times as long.
         let (few, many) = (fastest(1 << 20), fastest(1 << 23));
         assert!(many < 24.0 * few, "{few} s, {many} s");
     }
 
     #[test]
-    fn more_rows_than_addresses_are_no_memory() {
+    fn more_entries_than_addresses_are_refused() {
         assert!(matches!(Side::zeros(1 << 40, 1 << 40), Err(Error::OutOfMemory { .. })));
     }
 }

@@ -1,55 +1,55 @@
-//! The n best of many.
+//! The n best of many scored candidates.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::error::Error;
 
-/// Turned round, so that the heap's greatest is the one to drop first.
+/// A score and an id, ordered so that the worst candidate is the greatest, and so the first one to leave the heap.
 #[derive(Clone, Debug)]
-struct Worst(f32, i32);
+struct WorstFirst(f32, i32);
 
-impl Ord for Worst {
-    fn cmp(&self, other: &Worst) -> Ordering {
+impl Ord for WorstFirst {
+    fn cmp(&self, other: &WorstFirst) -> Ordering {
         other.0.total_cmp(&self.0).then(self.1.cmp(&other.1))
     }
 }
 
-impl PartialOrd for Worst {
-    fn partial_cmp(&self, other: &Worst) -> Option<Ordering> {
+impl PartialOrd for WorstFirst {
+    fn partial_cmp(&self, other: &WorstFirst) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Worst {
-    fn eq(&self, other: &Worst) -> bool {
+impl PartialEq for WorstFirst {
+    fn eq(&self, other: &WorstFirst) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Worst {}
+impl Eq for WorstFirst {}
 
-/// The `n` ids with the highest scores of those that were pushed, ties by the smaller id.
+/// The `n` ids with the highest scores of all that were pushed. Of equal scores, the smaller id comes first.
 #[derive(Clone, Debug)]
-pub struct Best {
+pub struct TopN {
     n: usize,
-    heap: BinaryHeap<Worst>,
+    heap: BinaryHeap<WorstFirst>,
 }
 
-impl Best {
-    /// Room for the best `n` of `most` at most, or [`Error::OutOfMemory`].
-    pub fn new(n: usize, most: usize) -> Result<Best, Error> {
-        let n = n.min(most);
+impl TopN {
+    /// Reserves memory for the best `n` of at most `candidates` candidates. [`Error::OutOfMemory`] if the system refuses it.
+    pub fn new(n: usize, candidates: usize) -> Result<TopN, Error> {
+        let n = n.min(candidates);
         let mut heap = BinaryHeap::new();
-        let failed = |_| Error::OutOfMemory { bytes: n.saturating_mul(size_of::<Worst>()) };
+        let failed = |_| Error::OutOfMemory { bytes: n.saturating_mul(size_of::<WorstFirst>()) };
         heap.try_reserve_exact(n).map_err(failed)?;
-        Ok(Best { n, heap })
+        Ok(TopN { n, heap })
     }
 
-    /// Takes note of one.
+    /// Adds a candidate.
     #[inline]
     pub fn push(&mut self, id: i32, score: f32) {
-        let candidate = Worst(score, id);
+        let candidate = WorstFirst(score, id);
         if self.heap.len() < self.n {
             self.heap.push(candidate);
         } else if let Some(mut worst) = self.heap.peek_mut()
@@ -59,7 +59,7 @@ impl Best {
         }
     }
 
-    /// The score below which none will be taken any more.
+    /// A candidate with a lower score than this cannot come among the best any more.
     #[inline]
     pub fn threshold(&self) -> f32 {
         match self.heap.peek() {
@@ -69,17 +69,17 @@ impl Best {
         }
     }
 
-    /// Best first.
+    /// Ids and scores, best first.
     pub fn into_sorted(self) -> Vec<(i32, f32)> {
-        // In place: each entry takes as much as it did.
-        self.heap.into_sorted_vec().into_iter().map(|Worst(score, id)| (id, score)).collect()
+        // The vector is converted in place, because its entries have the same size.
+        self.heap.into_sorted_vec().into_iter().map(|WorstFirst(score, id)| (id, score)).collect()
     }
 }
 
-/// The `n` ids with the highest scores, best first, ties by the smaller id. Takes one pass and memory for `n`.
+/// The `n` ids with the highest scores, best first. Of equal scores, the smaller id comes first.
 #[cfg(test)]
 pub(crate) fn top_n(n: usize, scores: impl Iterator<Item = (i32, f32)>) -> Result<Vec<(i32, f32)>, Error> {
-    let mut best = Best::new(n, n)?;
+    let mut best = TopN::new(n, n)?;
     scores.for_each(|(id, score)| best.push(id, score));
     Ok(best.into_sorted())
 }
@@ -97,7 +97,7 @@ mod tests {
             naive.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             naive.truncate(n);
             prop_assert_eq!(top_n(n, scores.clone()).unwrap(), &naive[..]);
-            let mut best = Best::new(n, usize::MAX).unwrap();
+            let mut best = TopN::new(n, usize::MAX).unwrap();
             scores.for_each(|(id, score)| best.push(id, score));
             let threshold = if n == 0 { f32::INFINITY } else { naive.get(n - 1).map_or(f32::NEG_INFINITY, |last| last.1) };
             prop_assert_eq!(best.threshold(), threshold);

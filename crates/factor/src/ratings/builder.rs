@@ -1,6 +1,6 @@
-//! Makes the rating matrix out of ratings that come one by one, in any order.
+//! Builds the rating matrix from ratings that come one by one, in any order.
 
-#![allow(unsafe_code)] // many numbers that are written by all threads, and not before
+#![allow(unsafe_code)] // long vectors that all threads write to, without initialising them first
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
@@ -8,91 +8,97 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 
 use crate::error::{Error, check};
-use crate::memory::{room, try_room, try_vec};
+use crate::memory::{spare_capacity, try_vec, try_with_capacity};
 use crate::ratings::Ratings;
 use crate::ratings::matrix::{RatingMatrix, check_bounds};
 use crate::ratings::sparse::{BYTES_PER_ENTRY, Sparse, transpose, transpose_memory};
 
-/// Collects ratings for a matrix as they come, in groups of neighbouring customers: sorting a group then stays within
-/// the processor's caches, where a matrix as a whole would not.
+/// Collects ratings for a matrix, in groups of neighbouring customers. The ratings of a group fit into the processor's caches
+/// while they are sorted. All ratings would not.
 #[derive(Debug, Default)]
 pub struct MatrixBuilder {
+    /// The ratings of each group, in blocks of [`RATINGS_PER_BLOCK`] ratings.
     groups: Vec<Vec<Vec<Entry>>>,
     ratings: usize,
+    /// The sum of all ratings, in stars.
     total: u64,
-    /// The highest customer and movie.
-    last: (u32, u32),
+    /// The highest customer and the highest movie so far.
+    highest: (u32, u32),
 }
 
 /// A rating by a customer of the group.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     movie: u32,
+    /// The customer's index within the group.
     customer: u16,
     value: u8,
 }
 
-/// Customers in a group, and ratings that memory is asked for at a time.
-const GROUP: usize = 4096;
-const BLOCK: usize = 8192;
-/// Bytes a rating takes here.
+/// Customers in a group.
+const CUSTOMERS_PER_GROUP: usize = 4096;
+/// Ratings that memory is allocated for at a time.
+const RATINGS_PER_BLOCK: usize = 8192;
+/// Bytes of a rating in the builder.
 const BYTES_COLLECTED: usize = size_of::<Entry>();
 
 impl MatrixBuilder {
-    /// Adds one, or says that there is no memory for it.
+    /// Adds a rating by row indices of customer and movie, or returns [`Error::OutOfMemory`].
     #[inline]
     pub fn push(&mut self, customer: u32, movie: u32, value: u8) -> Result<(), Error> {
-        let group = customer as usize / GROUP;
-        let entry = Entry { movie, customer: (customer as usize % GROUP) as u16, value };
+        let group = customer as usize / CUSTOMERS_PER_GROUP;
+        let entry = Entry { movie, customer: (customer as usize % CUSTOMERS_PER_GROUP) as u16, value };
         match self.groups.get_mut(group).and_then(|group| group.last_mut()) {
-            Some(block) if block.len() < BLOCK => block.push(entry),
+            Some(block) if block.len() < RATINGS_PER_BLOCK => block.push(entry),
             _ => self.push_into_new_block(group, entry)?,
         }
         self.ratings += 1;
         self.total += u64::from(value);
-        self.last = (self.last.0.max(customer), self.last.1.max(movie));
+        self.highest = (self.highest.0.max(customer), self.highest.1.max(movie));
         Ok(())
     }
 
     #[cold]
     fn push_into_new_block(&mut self, group: usize, entry: Entry) -> Result<(), Error> {
-        let failed = |_| Error::OutOfMemory { bytes: BLOCK * BYTES_COLLECTED };
+        let failed = |_| Error::OutOfMemory { bytes: RATINGS_PER_BLOCK * BYTES_COLLECTED };
         if group >= self.groups.len() {
             self.groups.try_reserve(group + 1 - self.groups.len()).map_err(failed)?;
             self.groups.resize(group + 1, Vec::new());
         }
         let mut block = Vec::new();
-        block.try_reserve_exact(BLOCK).map_err(failed)?;
+        block.try_reserve_exact(RATINGS_PER_BLOCK).map_err(failed)?;
         block.push(entry);
         self.groups[group].try_reserve(1).map_err(failed)?;
         self.groups[group].push(block);
         Ok(())
     }
 
-    /// How many there are.
+    /// How many ratings were added.
     pub fn len(&self) -> usize {
         self.ratings
     }
 
-    /// Whether there is none.
+    /// Whether no rating was added.
     pub fn is_empty(&self) -> bool {
         self.ratings == 0
     }
 
-    /// The most memory, in bytes, that collecting and building takes for this many ratings, the matrix included, on this
-    /// many threads.
+    /// The most memory, in bytes, that collecting and building take for this many ratings and threads, the matrix included.
     pub fn memory(customers: usize, movies: usize, ratings: usize, threads: usize) -> usize {
-        let groups = customers.div_ceil(GROUP);
-        let collected = ratings * BYTES_COLLECTED + groups * BLOCK * BYTES_COLLECTED;
-        // While groups are sorted, one side is there; when both are, the groups are gone. Beside them, each thread has a
-        // group's ratings once more, twice as many as usual.
+        let groups = customers.div_ceil(CUSTOMERS_PER_GROUP);
+        let collected = ratings * BYTES_COLLECTED + groups * RATINGS_PER_BLOCK * BYTES_COLLECTED;
+        // While the groups are sorted, there is only the view by customer. When the transpose is made, the groups are freed.
+        // Each thread that sorts holds the ratings of one group once more. We allow for groups of twice the average size.
         let sorting = (2 * ratings / groups.max(1) * threads).min(ratings) * size_of::<u64>();
         let one_side = BYTES_PER_ENTRY * ratings + customers * size_of::<usize>();
         let transposing = RatingMatrix::memory(customers, movies, ratings) + transpose_memory(movies);
         (collected + one_side + sorting).max(transposing)
     }
 
-    /// The matrix of all ratings collected, in rayon's current pool. A pair must not have come twice.
+    /// The matrix of all ratings that were added, customers x movies, built in rayon's current pool. No pair of customer and
+    /// movie may have been added twice.
+    ///
+    /// Returns [`Error::NoRatings`] if there are none, and [`Error::OutOfBounds`] if a customer or movie has no row.
     pub fn build(
         self,
         customers: usize,
@@ -108,87 +114,92 @@ impl MatrixBuilder {
         Ok(RatingMatrix { by_customer, by_movie, mean })
     }
 
-    /// The same by customer alone, with or without ratings.
+    /// As [`MatrixBuilder::build`], but only the view by customer, and without an error if there are no ratings.
     pub fn build_by_customer(
         self,
         customers: usize,
         movies: usize,
         cancelled: &AtomicBool,
     ) -> Result<Sparse, Error> {
-        let MatrixBuilder { groups, ratings, last, .. } = self;
+        let MatrixBuilder { groups, ratings, highest, .. } = self;
         if ratings == 0 {
-            return Ok(Sparse { starts: try_vec(customers + 1)?, others: Vec::new(), values: Vec::new() });
+            return Ok(Sparse { starts: try_vec(customers + 1)?, columns: Vec::new(), values: Vec::new() });
         }
-        check_bounds(last.0, last.1, customers, movies)?;
+        check_bounds(highest.0, highest.1, customers, movies)?;
         let mut starts = try_vec(customers + 1)?;
-        let (mut others, mut values) = (try_room(ratings)?, try_room(ratings)?);
-        let mut parts = try_room(customers.div_ceil(GROUP))?;
-        let (mut start, mut rows, mut free_others, mut free_values) =
-            (0, &mut starts[1..], room(&mut others, ratings), room(&mut values, ratings));
-        // Those behind the last group have no ratings.
-        let empty = customers.div_ceil(GROUP) - groups.len();
+        let (mut columns, mut values) = (try_with_capacity(ratings)?, try_with_capacity(ratings)?);
+        let mut parts = try_with_capacity(customers.div_ceil(CUSTOMERS_PER_GROUP))?;
+        let (mut start, mut ends, mut free_columns, mut free_values) = (
+            0,
+            &mut starts[1..],
+            spare_capacity(&mut columns, ratings),
+            spare_capacity(&mut values, ratings),
+        );
+        // Customers after the last group have no ratings.
+        let empty = customers.div_ceil(CUSTOMERS_PER_GROUP) - groups.len();
         for group in groups.into_iter().chain(std::iter::repeat_n(Vec::new(), empty)) {
             let len = group.iter().map(Vec::len).sum::<usize>();
-            let (these_rows, later_rows) = rows.split_at_mut(GROUP.min(rows.len()));
-            let (these_others, later_others) = free_others.split_at_mut(len);
-            let (these_values, later_values) = free_values.split_at_mut(len);
-            (rows, free_others, free_values) = (later_rows, later_others, later_values);
-            parts.push((group, start, these_rows, these_others, these_values));
+            let (group_ends, later_ends) = ends.split_at_mut(CUSTOMERS_PER_GROUP.min(ends.len()));
+            let (group_columns, later_columns) = free_columns.split_at_mut(len);
+            let (group_values, later_values) = free_values.split_at_mut(len);
+            (ends, free_columns, free_values) = (later_ends, later_columns, later_values);
+            parts.push((group, start, group_ends, group_columns, group_values));
             start += len;
         }
-        parts.into_par_iter().try_for_each(|(group, start, ends, others, values)| {
+        parts.into_par_iter().try_for_each(|(group, start, ends, columns, values)| {
             check(cancelled)?;
-            sort_group(group, start, ends, others, values)
+            sort_group(group, start, ends, columns, values)
         })?;
-        // SAFETY: every group's part was written to its end, and together they are all.
+        // SAFETY: every group has written its part, and the parts are the whole vectors.
         unsafe {
-            others.set_len(ratings);
+            columns.set_len(ratings);
             values.set_len(ratings);
         }
-        Ok(Sparse { starts, others, values })
+        Ok(Sparse { starts, columns, values })
     }
 }
 
-/// Sorts a group's ratings by customer and movie into its part of the matrix, whose first entry is the matrix's entry
-/// `start`, and notes where each customer's end.
+/// Sorts the ratings of a group by customer and movie into the group's part of the matrix. That part begins at entry `start`
+/// of the matrix. `ends` receives the entry at which each customer's ratings end.
 fn sort_group(
     group: Vec<Vec<Entry>>,
     start: usize,
     ends: &mut [usize],
-    others: &mut [MaybeUninit<u32>],
+    columns: &mut [MaybeUninit<u32>],
     values: &mut [MaybeUninit<u8>],
 ) -> Result<(), Error> {
-    let mut free: Vec<usize> = try_vec(ends.len() + 1)?;
+    // Counting sort by customer: counts first, then the next free place of each customer.
+    let mut places: Vec<usize> = try_vec(ends.len() + 1)?;
     for entry in group.iter().flatten() {
-        free[usize::from(entry.customer) + 1] += 1;
+        places[usize::from(entry.customer) + 1] += 1;
     }
     for row in 0..ends.len() {
-        free[row + 1] += free[row];
-        ends[row] = start + free[row + 1];
+        places[row + 1] += places[row];
+        ends[row] = start + places[row + 1];
     }
-    let mut sorted: Vec<u64> = try_vec(others.len())?;
+    let mut sorted: Vec<u64> = try_vec(columns.len())?;
     for entry in group.into_iter().flatten() {
-        let place = &mut free[usize::from(entry.customer)];
+        let place = &mut places[usize::from(entry.customer)];
         sorted[*place] = u64::from(entry.movie) << 8 | u64::from(entry.value);
         *place += 1;
     }
     let mut from = 0;
     for end in ends {
         let to = *end - start;
-        // Loaded by movie, they are in order but for where two workers took turns: a sort that finds runs.
+        // The stable sort is fast on sorted runs. Ratings are loaded by movie, so that a customer's are a few such runs.
         sorted[from..to].sort();
         from = to;
     }
-    for ((other, value), entry) in others.iter_mut().zip(values).zip(sorted) {
-        other.write((entry >> 8) as u32);
+    for ((column, value), entry) in columns.iter_mut().zip(values).zip(sorted) {
+        column.write((entry >> 8) as u32);
         value.write(entry as u8);
     }
     Ok(())
 }
 
 impl RatingMatrix {
-    /// Sorts ratings into a matrix, in rayon's current pool. The order they come in makes no difference; a pair must not
-    /// come twice.
+    /// The matrix of a list of ratings, customers x movies, built in rayon's current pool. The order of the list makes no
+    /// difference. No pair of customer and movie may come twice. Errors are those of [`MatrixBuilder::build`].
     pub fn new(
         customers: usize,
         movies: usize,
@@ -211,9 +222,9 @@ mod tests {
         #[test]
         fn holds_each_rating_on_both_sides_in_order(
             ratings in prop::collection::btree_map(
-                (prop_oneof![0u32..30, 0u32..3 * GROUP as u32], 0u32..20), 1u8..=5, 1..200,
+                (prop_oneof![0u32..30, 0u32..3 * CUSTOMERS_PER_GROUP as u32], 0u32..20), 1u8..=5, 1..200,
             ),
-            customers in 3 * GROUP..4 * GROUP,
+            customers in 3 * CUSTOMERS_PER_GROUP..4 * CUSTOMERS_PER_GROUP,
             swaps in prop::collection::vec((0usize..200, 0usize..200), 0..100),
         ) {
             let mut list = ratings.iter().map(|(&(c, m), &v)| (c, m, v)).collect::<Vec<_>>();
@@ -227,10 +238,10 @@ mod tests {
             let collect = |side: &Sparse, by_customer: bool| {
                 let mut found = BTreeMap::new();
                 for row in 0..side.rows() {
-                    let (others, values) = side.row(row);
-                    assert!(others.windows(2).all(|w| w[0] < w[1]));
-                    for (&other, &value) in others.iter().zip(values) {
-                        let key = if by_customer { (row as u32, other) } else { (other, row as u32) };
+                    let (columns, values) = side.row(row);
+                    assert!(columns.windows(2).all(|w| w[0] < w[1]));
+                    for (&column, &value) in columns.iter().zip(values) {
+                        let key = if by_customer { (row as u32, column) } else { (column, row as u32) };
                         found.insert(key, value);
                     }
                 }
@@ -246,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_holds_all_that_some_customers_rated() {
+    fn a_sample_holds_all_ratings_of_some_customers() {
         let mut ratings = Ratings::default();
         (0..3000u32)
             .for_each(|c| (0..1 + c % 4).for_each(|m| ratings.push(c, (c + m) % 10, 1 + (c % 5) as u8)));
@@ -265,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_hold() {
+    fn refuses_no_ratings_and_rows_out_of_bounds() {
         let go = AtomicBool::new(false);
         assert_eq!(RatingMatrix::new(1, 1, &Ratings::default(), &go).unwrap_err(), Error::NoRatings);
         let mut ratings = Ratings::default();

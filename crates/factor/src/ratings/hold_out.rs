@@ -1,48 +1,51 @@
-//! Which ratings are held out, and whether two sets of them are the same.
+//! Which ratings are held out of training, and a digest that tells whether two sets of ratings are the same.
 
 use crate::random::hash;
 
-/// A share of all pairs of customer and movie, from 0 to 1, picked by a hash: whether one is held out depends on nothing but
-/// itself and the seed.
+/// A share of all pairs of customer and movie, picked by a hash. Whether a pair is held out depends only on the pair and on
+/// the seed.
 #[derive(Clone, Copy, Debug)]
 pub struct HoldOut {
     seed: u64,
-    below: u64,
+    /// Pairs whose hash is below this are held out.
+    threshold: u64,
 }
 
 impl HoldOut {
-    /// Holds out this share.
+    /// Holds out this share of all pairs, from 0 to 1.
     pub fn new(share: f64, seed: u64) -> HoldOut {
-        // The product is cut at the highest number: a share of 1 misses one pair in 2⁶⁴.
-        HoldOut { seed: hash(seed), below: (share * 2f64.powi(64)) as u64 }
+        // The conversion saturates at the largest u64. A share of 1 therefore misses one pair in 2⁶⁴.
+        HoldOut { seed: hash(seed), threshold: (share * 2f64.powi(64)) as u64 }
     }
 
-    /// The one that training draws, whatever its algorithm and seed: what is held out from two trainings are the same ratings.
+    /// The hold-out that every training uses, whatever its algorithm and seed. Two trainings with the same share hold out the
+    /// same ratings.
     pub fn of_training(share: f64) -> HoldOut {
         HoldOut::new(share, 42)
     }
 
-    /// Whether a pair of the data set's own ids is held out: the same ratings are, in whatever order they were loaded.
+    /// Whether a pair is held out. `customer` and `movie` are the data set's own ids, so that the same ratings are held out
+    /// whatever order they were loaded in.
     #[inline]
     pub fn contains(&self, customer: u32, movie: u32) -> bool {
-        hash((u64::from(customer) << 32 | u64::from(movie)) ^ self.seed) < self.below
+        hash((u64::from(customer) << 32 | u64::from(movie)) ^ self.seed) < self.threshold
     }
 }
 
-/// Tells a set of ratings from another, whatever their order: the sum of a hash of each.
+/// A digest of a set of ratings: the sum of a hash of each rating, so that their order makes no difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u64);
 
 impl Digest {
-    /// Adds a rating, by the data set's own ids.
+    /// Adds a rating. `customer` and `movie` are the data set's own ids.
     #[inline]
     pub fn add(&mut self, customer: u32, movie: u32, rating: u8) {
         let pair = hash(u64::from(customer) << 32 | u64::from(movie));
         self.0 = self.0.wrapping_add(hash(pair ^ u64::from(rating)));
     }
 
-    /// As a number that a table can hold.
-    pub fn number(self) -> i64 {
+    /// The digest as a signed integer, which SQL has a type for.
+    pub fn to_i64(self) -> i64 {
         self.0 as i64
     }
 }
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_tells_sets_apart_and_no_orders() {
+    fn a_digest_differs_between_sets_and_not_between_orders() {
         let of = |ratings: &[(u32, u32, u8)]| {
             let mut digest = Digest::default();
             ratings.iter().for_each(|&(customer, movie, rating)| digest.add(customer, movie, rating));

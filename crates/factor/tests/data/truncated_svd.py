@@ -1,13 +1,14 @@
-"""Makes truncated_svd.csv: what scikit-learn's TruncatedSVD gives for a made-up matrix of ratings.
+"""Writes truncated_svd.csv: the results of scikit-learn's TruncatedSVD for an artificial matrix of ratings.
 
     pip install scikit-learn==1.9.1 && python truncated_svd.py > truncated_svd.csv
 
-Ratings are rounded from a sum of six products of waves whose sizes halve, a trend and a little noise by a formula, so
-nothing is drawn at random but where algorithms start. Two pairs in five are rated. Their mean is taken off; pairs
-without a rating are zeros, as in any scipy matrix. Two results: `exact` by ARPACK, to the last digit, and `randomized`
-with seven power iterations.
+Each rating is computed by a formula and rounded: six products of waves, each smaller than the one before, a trend and a little
+noise. Only the starts of the algorithms are random. Two pairs in five have a rating. The mean of the ratings is subtracted; pairs
+without a rating are zeros, as in any sparse matrix of scipy. There are two results: `exact` is that of ARPACK, to the last digit,
+and `randomized` is that of seven power iterations.
 
-Lines are: kind, row, column, value. A `reconstruction` is an entry of U Sigma V^T, a `component` one of V^T, both by ARPACK.
+The columns are: kind, row, column, value. A `reconstruction` is an entry of U Sigma V^T, a `component` is an entry of V^T; both
+are those of ARPACK.
 """
 
 import math

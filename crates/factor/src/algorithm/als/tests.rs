@@ -1,18 +1,11 @@
 use super::*;
-use crate::algorithm::run::Iteration;
+use crate::algorithm::tests::{GO, bits, list, matrix, two_tastes};
+use crate::algorithm::training::Iteration;
 use crate::model::metrics::Metrics;
+use crate::ratings::Ratings;
 use proptest::prelude::*;
-use std::sync::atomic::Ordering;
 
-static GO: AtomicBool = AtomicBool::new(false);
-
-fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
-    let mut list = Ratings::default();
-    ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
-    RatingMatrix::new(customers, movies, &list, &GO).unwrap()
-}
-
-/// Trains, and hears of each iteration.
+/// Trains, and calls `on_iteration` after each iteration.
 fn train(
     matrix: &RatingMatrix,
     held_out: &Ratings,
@@ -20,14 +13,7 @@ fn train(
     cancelled: &AtomicBool,
     on_iteration: &mut dyn FnMut(Iteration),
 ) -> Result<Trained, Error> {
-    super::train(matrix, params, &mut Run { held_out, cancelled, on_iteration })
-}
-
-/// Every customer rates most movies, by which of two tastes both are of.
-fn two_tastes() -> Vec<(u32, u32, u8)> {
-    let pairs = (0..40u32).flat_map(|customer| (0..30u32).map(move |movie| (customer, movie)));
-    let rated = pairs.filter(|(customer, movie)| (customer * 7 + movie * 3) % 5 != 0);
-    rated.map(|(c, m)| (c, m, if c % 2 == m % 2 { 5 } else { 1 + (m % 2) as u8 })).collect()
+    params.train(TrainingData::new(matrix, held_out), &mut Callbacks { cancelled, on_iteration })
 }
 
 fn quick() -> Params {
@@ -35,7 +21,7 @@ fn quick() -> Params {
     Params { bias_regularization: 0.01, ..light }
 }
 
-/// What a sweep minimises: squared errors and the weighted squares of all unknowns.
+/// The objective that a sweep minimises: the squared errors and the penalties of all rows.
 fn objective(matrix: &RatingMatrix, model: &Model, params: &Params) -> f64 {
     let mut sum = 0.0;
     for customer in 0..matrix.by_customer.rows() {
@@ -49,7 +35,7 @@ fn objective(matrix: &RatingMatrix, model: &Model, params: &Params) -> f64 {
     for (sparse, side) in [(&matrix.by_customer, &model.customers), (&matrix.by_movie, &model.movies)] {
         for row in 0..sparse.rows() {
             let mut prior = Prior::none(params.factors).unwrap();
-            params.regularise(sparse.count(row), &mut prior);
+            (prior.ridge, prior.bias_ridge) = params.ridges(sparse.count(row));
             let (bias, factors) = side.row(row).unwrap();
             sum += f64::from(prior.bias_ridge * bias * bias + prior.ridge * factors.dot(&factors));
         }
@@ -59,11 +45,10 @@ fn objective(matrix: &RatingMatrix, model: &Model, params: &Params) -> f64 {
 
 #[test]
 fn learns_what_is_there_to_learn() {
-    let all = two_tastes();
+    let all = two_tastes(40, 30);
     let (held, kept): (Vec<_>, Vec<_>) = all.iter().partition(|(c, m, _)| (c + m * 11) % 9 == 0);
     let matrix = matrix(&kept, 40, 30);
-    let mut held_out = Ratings::default();
-    held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+    let held_out = list(&held);
     let mut last = None;
     let model =
         train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap().model;
@@ -79,10 +64,10 @@ fn learns_what_is_there_to_learn() {
 }
 
 #[test]
-fn the_objective_never_rises_and_the_error_is_the_models_own() {
-    // Tastes are not all that makes ratings.
-    let mood = |c: u32, m: u32, v: u8| if (c * 5 + m * 13).is_multiple_of(4) { 3 } else { v };
-    let ratings = two_tastes().into_iter().map(|(c, m, v)| (c, m, mood(c, m, v))).collect::<Vec<_>>();
+fn the_objective_never_rises_and_the_error_is_that_of_the_model() {
+    // A quarter of the ratings is not explained by tastes.
+    let noisy = |c: u32, m: u32, v: u8| if (c * 5 + m * 13).is_multiple_of(4) { 3 } else { v };
+    let ratings = two_tastes(40, 30).into_iter().map(|(c, m, v)| (c, m, noisy(c, m, v))).collect::<Vec<_>>();
     let matrix = matrix(&ratings, 40, 30);
     let mut before = f64::INFINITY;
     for iterations in 1..8 {
@@ -92,7 +77,7 @@ fn the_objective_never_rises_and_the_error_is_the_models_own() {
             .unwrap()
             .model;
         let now = objective(&matrix, &model, &params);
-        // But for what is rounded to bfloat16.
+        // The tolerance is for the rounding to bfloat16.
         assert!(now <= before * (1.0 + 1e-4), "{now} after {before}");
         before = now;
         let squares =
@@ -103,7 +88,7 @@ fn the_objective_never_rises_and_the_error_is_the_models_own() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+fn a_sampled_start_gives_the_same_bits_on_any_number_of_threads() {
     // Enough for several blocks on both sides.
     let pairs = (0..600u32).flat_map(|customer| (0..150u32).map(move |movie| (customer, movie)));
     let rated = pairs.filter(|(customer, movie)| (customer * 31 + movie * 17) % 7 != 0);
@@ -112,23 +97,21 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let (held, kept): (Vec<_>, Vec<_>) = ratings.iter().partition(|(c, m, _)| (c + m) % 3 == 0);
     let matrix = matrix(&kept, 600, 150);
     assert!(matrix.by_movie.blocks(crate::least_squares::RATINGS_PER_ROW_BLOCK).unwrap().len() > 4);
-    let mut held_out = Ratings::default();
-    held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+    let held_out = list(&held);
     assert!(held_out.len() > 16 * 1024);
     let bits = |threads: usize, seed: i64, sampled_from: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let params = Params { seed, iterations: 3, ..quick() };
         let (model, errors) = pool.install(|| {
             let mut errors = Vec::new();
-            let hear = &mut |iteration: Iteration| {
+            let on_iteration = &mut |iteration: Iteration| {
                 errors.extend([iteration.train_rmse, iteration.held_out_rmse.unwrap()].map(f64::to_bits));
             };
-            let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: hear };
-            (train_from(sampled_from, &matrix, &params, run).unwrap().model, errors)
+            let callbacks = &mut Callbacks { cancelled: &GO, on_iteration };
+            let data = TrainingData::new(&matrix, &held_out);
+            (train_from(sampled_from, data, &params, callbacks).unwrap().model, errors)
         });
-        let numbers = model.customers.factors.iter().chain(&model.movies.factors);
-        let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
-        (numbers.map(|number| number.to_bits()).collect::<Vec<_>>(), errors)
+        (bits(&model), errors)
     };
     for sampled_from in [usize::MAX, 0] {
         assert_eq!(bits(1, 42, sampled_from), bits(2, 42, sampled_from));
@@ -139,15 +122,14 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn training_ends_where_it_is_best() {
-    // Nothing but noise: what is learned of it helps nowhere else.
+fn training_stops_at_the_lowest_error() {
+    // The ratings are noise, so the model overfits from the first sweeps on.
     let stars = |c: u32, m: u32| 1 + ((c * 31 + m + 7).wrapping_mul(0x9e37_79b9) >> 29) as u8 % 5;
     let pairs = (0..60u32).flat_map(|customer| (0..40u32).map(move |movie| (customer, movie)));
     let (held, kept): (Vec<_>, Vec<_>) =
         pairs.map(|(c, m)| (c, m, stars(c, m))).partition(|(c, m, _)| (c + m * 3).is_multiple_of(4));
     let matrix = matrix(&kept, 60, 40);
-    let mut held_out = Ratings::default();
-    held.iter().for_each(|&(c, m, v)| held_out.push(c, m, v));
+    let held_out = list(&held);
     let train = |tolerance: f64| {
         let params = Params { tolerance, iterations: 30, regularization: 1e-3, ..quick() };
         let mut curve = Vec::new();
@@ -159,43 +141,15 @@ fn training_ends_where_it_is_best() {
     let rise = curve.windows(2).position(|pair| pair[1] > pair[0]).unwrap();
     let (trained, shorter) = train(1e-9);
     assert_eq!((trained.iteration.number, shorter.len()), (rise + 1, rise + 2));
-    let judged = trained.model.judge(&held_out, &GO).unwrap().unwrap();
-    assert_eq!((Some(judged.rmse), judged.rmse), (trained.iteration.held_out_rmse, curve[rise]));
-    // A sweep that gains little is the last one, and is kept.
+    let metrics = trained.model.evaluate(&held_out, &GO).unwrap().unwrap();
+    assert_eq!((Some(metrics.rmse), metrics.rmse), (trained.iteration.held_out_rmse, curve[rise]));
+    // A sweep that lowers the error by too little is the last one, and its model is the result.
     let (trained, shorter) = train(1.0);
     assert_eq!((trained.iteration.number, shorter.len()), (if rise == 0 { 1 } else { 2 }, 2));
 }
 
 #[test]
-fn a_cancel_is_heard_in_the_middle() {
-    let matrix = matrix(&two_tastes(), 40, 30);
-    for after in [1, 3] {
-        let cancelled = AtomicBool::new(false);
-        let mut heard = 0;
-        let result = train(&matrix, &Ratings::default(), &quick(), &cancelled, &mut |iteration| {
-            heard = iteration.number;
-            cancelled.store(heard == after, Ordering::Relaxed);
-        });
-        assert_eq!((result.unwrap_err(), heard), (Error::Cancelled, after));
-    }
-}
-
-#[test]
-fn rows_without_ratings_are_zero_and_cancels_are_heard() {
-    let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1)], 5, 4);
-    let model = train(&matrix, &Ratings::default(), &quick(), &GO, &mut |_| {}).unwrap().model;
-    for row in [1, 2, 4] {
-        let (bias, factors) = model.customers.row(row).unwrap();
-        assert!(bias == 0.0 && factors.iter().all(|&f| f == 0.0));
-    }
-    assert!((model.predict(1, 1) - matrix.mean() as f32).abs() < 1e-6);
-    assert!((model.predict(99, 99) - matrix.mean() as f32).abs() < 1e-6);
-    let stopped = train(&matrix, &Ratings::default(), &quick(), &AtomicBool::new(true), &mut |_| {});
-    assert_eq!(stopped.unwrap_err(), Error::Cancelled);
-}
-
-#[test]
-fn a_sample_is_a_good_start() {
+fn a_sampled_start_lowers_the_first_error() {
     let mut ratings = Vec::new();
     for customer in 0..2000u32 {
         let rated = (0..30u32).filter(|movie| (customer * 7 + movie * 3) % 5 != 0);
@@ -207,8 +161,8 @@ fn a_sample_is_a_good_start() {
         let params = Params { iterations: 1, ..quick() };
         let mut rmse = 0.0;
         let (held_out, on_iteration) = (Ratings::default(), &mut |i: Iteration| rmse = i.train_rmse);
-        let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration };
-        train_from(sampled_from, &matrix, &params, run).unwrap();
+        let callbacks = &mut Callbacks { cancelled: &GO, on_iteration };
+        train_from(sampled_from, TrainingData::new(&matrix, &held_out), &params, callbacks).unwrap();
         rmse
     };
     assert!(first_rmse(0) < first_rmse(usize::MAX), "{} {}", first_rmse(0), first_rmse(usize::MAX));
@@ -225,25 +179,7 @@ proptest! {
         let params = Params { factors, iterations: 3, seed, ..Params::default() };
         let model = train(&matrix, &Ratings::default(), &params, &GO, &mut |_| {}).unwrap().model;
         for side in [&model.customers, &model.movies] {
-            prop_assert!(side.biases.iter().chain(&side.factors).all(|number| number.abs() < 100.0));
+            prop_assert!(side.biases.iter().chain(&side.factors).all(|entry| entry.abs() < 100.0));
         }
-    }
-}
-
-#[test]
-fn parameters_out_of_range_are_named() {
-    let name = |params: Params| match params.check() {
-        Err(Error::Parameter { name, .. }) => name,
-        other => panic!("{other:?}"),
-    };
-    let default = Params::default;
-    assert_eq!(default().check(), Ok(()));
-    assert_eq!(name(Params { factors: 0, ..default() }), "factors");
-    assert_eq!(name(Params { factors: 1025, ..default() }), "factors");
-    assert_eq!(name(Params { iterations: 0, ..default() }), "iterations");
-    for bad in [-0.1, f64::NAN, f64::INFINITY] {
-        assert_eq!(name(Params { regularization: bad, ..default() }), "regularization");
-        assert_eq!(name(Params { bias_regularization: bad, ..default() }), "bias_regularization");
-        assert_eq!(name(Params { tolerance: bad, ..default() }), "tolerance");
     }
 }

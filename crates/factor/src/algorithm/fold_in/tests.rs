@@ -1,9 +1,11 @@
 use super::*;
-use crate::algorithm::run::Run;
+use crate::algorithm::Algorithm;
+use crate::algorithm::training::{Callbacks, TrainingData};
 use crate::model::Model;
 use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -23,15 +25,16 @@ fn matrix() -> RatingMatrix {
 fn train(name: &str, params: serde_json::Value) -> (Algorithm, Model) {
     let algorithm = Algorithm::parse(name, &params).unwrap();
     let held_out = Ratings::default();
-    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: &mut |_| {} };
-    let model = algorithm.train(&matrix(), run).unwrap().0.model;
+    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
+    let model = algorithm.train(TrainingData::new(&matrix(), &held_out), callbacks).unwrap().model;
     (algorithm, model)
 }
 
-fn rated(matrix: &RatingMatrix, model: &Model, customer: usize, most: usize) -> Rated {
+fn rated(matrix: &RatingMatrix, model: &Model, customer: usize, most: usize) -> CustomerRatings {
     let (movies, values) = matrix.by_customer.row(customer);
     let mut rated =
-        Rated::with_room(movies.len(), model.movies.factors.ncols(), model.links.is_some()).unwrap();
+        CustomerRatings::with_capacity(movies.len(), model.movies.factors.ncols(), model.links.is_some())
+            .unwrap();
     for (&movie, &value) in movies.iter().zip(values).take(most) {
         let (bias, factors) = model.movies.row(movie as usize).unwrap();
         let links = model.links.as_ref().map(|links| links.row(movie as usize).to_vec());
@@ -40,12 +43,12 @@ fn rated(matrix: &RatingMatrix, model: &Model, customer: usize, most: usize) -> 
     rated
 }
 
-fn shared(algorithm: &Algorithm, model: &Model) -> Shared {
-    let samples = Samples::of_rows(model.samples, model.movies.factors.ncols());
-    let mut shared = algorithm.shared(samples, model.prior.as_deref()).unwrap();
+fn context(algorithm: &Algorithm, model: &Model) -> FoldInContext {
+    let layout = SampleLayout::of_row_length(model.samples, model.movies.factors.ncols());
+    let mut context = algorithm.fold_in_context(layout, model.prior.as_deref()).unwrap();
     let vectors = model.links.as_ref().unwrap_or(&model.movies.factors);
-    vectors.rows().into_iter().for_each(|vector| shared.add(&vector.to_vec()));
-    shared
+    vectors.rows().into_iter().for_each(|vector| context.add(&vector.to_vec()));
+    context
 }
 
 fn go_on() -> ControlFlow<()> {
@@ -67,15 +70,15 @@ fn a_customer_trained_on_the_same_ratings_has_the_same_factors() {
         ("baseline", json!({"kind": "popularity"})),
     ] {
         let (algorithm, model) = train(name, params.clone());
-        let shared = shared(&algorithm, &model);
+        let context = context(&algorithm, &model);
         for customer in 0..60 {
             let rated = rated(&matrix, &model, customer, 25);
-            let found = algorithm.fold_in(model.mean, &rated, &shared, &mut go_on).unwrap();
+            let found = algorithm.fold_in(model.mean, &rated, &context, &mut go_on).unwrap();
             let (bias, trained) = model.customers.row(customer).unwrap();
-            let off = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
-            let off = off.fold((found.bias - bias).abs(), f32::max);
-            assert!(off < 1e-4, "{name} {params}: customer {customer} is off by {off}");
-            // What each rating adds is all there is.
+            let error = found.factors.iter().zip(trained).map(|(a, b)| (a - b).abs());
+            let error = error.fold((found.bias - bias).abs(), f32::max);
+            assert!(error < 1e-4, "{name} {params}: customer {customer} is off by {error}");
+            // The contributions add up to the product.
             for movie in 0..25 {
                 let vector = model.movies.factors.row(movie);
                 let sum = found.contributions(&rated, &vector.to_vec()).unwrap().iter().sum::<f64>();
@@ -86,13 +89,13 @@ fn a_customer_trained_on_the_same_ratings_has_the_same_factors() {
 }
 
 #[test]
-fn gradient_descent_goes_towards_what_is_found() {
+fn gradient_descent_approaches_the_result_of_fold_in() {
     let matrix = matrix();
     let long = json!({"factors": 2, "iterations": 400, "decay": 0.99, "regularization": 0.1});
     let (algorithm, model) = train("svd", long);
     for customer in 0..60 {
         let rated = rated(&matrix, &model, customer, 25);
-        let found = algorithm.fold_in(model.mean, &rated, &Shared::Nothing, &mut go_on).unwrap();
+        let found = algorithm.fold_in(model.mean, &rated, &FoldInContext::Nothing, &mut go_on).unwrap();
         let (bias, trained) = model.customers.row(customer).unwrap();
         assert!((found.bias - bias).abs() < 0.05, "{} {bias}", found.bias);
         found.factors.iter().zip(trained).for_each(|(a, b)| assert!((a - b).abs() < 0.05, "{a} {b}"));
@@ -100,38 +103,38 @@ fn gradient_descent_goes_towards_what_is_found() {
 }
 
 #[test]
-fn nobody_is_the_mean_and_what_cannot_be_found_is_said() {
+fn a_customer_without_ratings_is_zero_and_undetermined_ones_are_refused() {
     let (algorithm, model) = train("als", json!({"factors": 4, "iterations": 2}));
-    let none = Rated::with_room(0, 4, false).unwrap();
-    let nobody = algorithm.fold_in(model.mean, &none, &Shared::Nothing, &mut go_on).unwrap();
-    assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
-    assert!(nobody.contributions(&none, &[1.0; 4]).unwrap().is_empty());
+    let none = CustomerRatings::with_capacity(0, 4, false).unwrap();
+    let empty = algorithm.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
+    assert_eq!((empty.bias, &empty.factors[..]), (0.0, &[0.0; 4][..]));
+    assert!(empty.contributions(&none, &[1.0; 4]).unwrap().is_empty());
     let free = json!({"factors": 4, "regularization": 0.0, "bias_regularization": 0.0});
     let free = Algorithm::parse("als", &free).unwrap();
     let few = &rated(&matrix(), &model, 0, 2);
     let fold_in = |algorithm: &Algorithm, proceed: &mut dyn FnMut() -> ControlFlow<()>| {
-        algorithm.fold_in(model.mean, few, &Shared::Nothing, proceed).unwrap_err()
+        algorithm.fold_in(model.mean, few, &FoldInContext::Nothing, proceed).unwrap_err()
     };
     assert_eq!(fold_in(&free, &mut go_on), Error::Undetermined { ratings: 2 });
-    let nobody = free.fold_in(model.mean, &none, &Shared::Nothing, &mut go_on).unwrap();
-    assert_eq!((nobody.bias, &nobody.factors[..]), (0.0, &[0.0; 4][..]));
+    let empty = free.fold_in(model.mean, &none, &FoldInContext::Nothing, &mut go_on).unwrap();
+    assert_eq!((empty.bias, &empty.factors[..]), (0.0, &[0.0; 4][..]));
     assert_eq!(fold_in(&algorithm, &mut || ControlFlow::Break(())), Error::Cancelled);
 }
 
 #[test]
-fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
+fn a_customer_of_a_bayesian_model_is_near_the_mean_of_the_samples() {
     let matrix = matrix();
     for links in [true, false] {
         let params = json!({"factors": 3, "burn_in": 50, "samples": 400, "links": links});
         let (algorithm, model) = train("bpmf", params);
         assert_eq!((model.links.is_some(), algorithm.folds_in_links()), (links, links));
-        let shared = shared(&algorithm, &model);
+        let context = context(&algorithm, &model);
         let (mut squares, mut count) = (0.0, 0.0);
         for customer in 0..60 {
             let rated = rated(&matrix, &model, customer, 25);
-            let found = algorithm.fold_in(model.mean, &rated, &shared, &mut go_on).unwrap();
+            let found = algorithm.fold_in(model.mean, &rated, &context, &mut go_on).unwrap();
             let (bias, trained) = model.customers.row(customer).unwrap();
-            let samples = Samples::of_rows(400, trained.len());
+            let layout = SampleLayout::of_row_length(400, trained.len());
             let row = ndarray::ArrayView1::from(&found.factors);
             for movie in 0..25 {
                 let (movie_bias, vector) = model.movies.row(movie).unwrap();
@@ -140,66 +143,66 @@ fn a_customer_of_a_bayesian_model_is_where_the_samples_scatter_about() {
                 };
                 squares += f64::from(score(found.bias, row) - score(bias, trained)).powi(2);
                 count += 1.0;
-                // What is expected and what each rating adds is all there is.
+                // The expected part and the contributions add up to the product.
                 let vector = vector.to_vec();
                 let sum = found.contributions(&rated, &vector).unwrap().iter().sum::<f64>();
                 let sum = sum + found.expected(&rated, &vector).unwrap();
                 let product = row.dot(&model.movies.factors.row(movie));
                 assert!((sum - f64::from(product)).abs() < 1e-3, "{sum} {product}");
             }
-            // The layout is that of those who were trained.
-            for (part, of) in samples.parts().zip(samples.vectors()) {
+            // The vector has the layout of those of trained customers.
+            for (part, of) in layout.sample_ranges().zip(layout.factor_ranges()) {
                 assert!((row[part.end - 1] - 1.0 / 20.0).abs() < 1e-6, "{}", row[part.end - 1]);
                 assert_eq!(part.start, of.start);
             }
-            let deviations = samples.parts().map(|part| row[part.end - 2]).sum::<f32>();
+            let deviations = layout.sample_ranges().map(|part| row[part.end - 2]).sum::<f32>();
             assert!(deviations.abs() < 1e-3, "{deviations}");
         }
-        let off = (squares / count).sqrt();
-        assert!(off < 0.05, "links {links}: predictions are off by {off}");
-        // Whoever rated nothing is not known.
-        let none = Rated::with_room(0, model.movies.factors.ncols(), links).unwrap();
-        let nobody = algorithm.fold_in(model.mean, &none, &shared, &mut go_on).unwrap();
-        assert!(nobody.bias == 0.0 && nobody.factors.iter().all(|&entry| entry == 0.0));
-        assert_eq!(nobody.expected(&none, &vec![1.0; nobody.factors.len()]), Ok(0.0));
+        let error = (squares / count).sqrt();
+        assert!(error < 0.05, "links {links}: predictions are off by {error}");
+        // A customer without ratings is zero.
+        let none = CustomerRatings::with_capacity(0, model.movies.factors.ncols(), links).unwrap();
+        let empty = algorithm.fold_in(model.mean, &none, &context, &mut go_on).unwrap();
+        assert!(empty.bias == 0.0 && empty.factors.iter().all(|&entry| entry == 0.0));
+        assert_eq!(empty.expected(&none, &vec![1.0; empty.factors.len()]), Ok(0.0));
         let few = rated(&matrix, &model, 0, 2);
-        let stopped = algorithm.fold_in(model.mean, &few, &shared, &mut || ControlFlow::Break(()));
+        let stopped = algorithm.fold_in(model.mean, &few, &context, &mut || ControlFlow::Break(()));
         assert_eq!(stopped.unwrap_err(), Error::Cancelled);
-        // A model of before has no prior, and one of another size has not this one.
+        // A model of an older version has no prior, and a prior of another size does not fit.
         let refused = Error::NoFoldIn { algorithm: "bpmf" };
-        let samples = Samples::of_rows(400, model.movies.factors.ncols());
-        assert_eq!(algorithm.shared(samples, None), Err(refused.clone()));
-        assert_eq!(algorithm.shared(samples, Some(&[1.0; 7])), Err(refused.clone()));
+        let layout = SampleLayout::of_row_length(400, model.movies.factors.ncols());
+        assert_eq!(algorithm.fold_in_context(layout, None), Err(refused.clone()));
+        assert_eq!(algorithm.fold_in_context(layout, Some(&[1.0; 7])), Err(refused.clone()));
         assert_eq!(algorithm.check_fold_in(false), Err(refused.clone()));
         assert_eq!(algorithm.check_fold_in(true), Ok(()));
-        let unprepared = algorithm.fold_in(model.mean, &few, &Shared::Nothing, &mut go_on);
+        let unprepared = algorithm.fold_in(model.mean, &few, &FoldInContext::Nothing, &mut go_on);
         assert_eq!(unprepared.unwrap_err(), refused);
     }
 }
 
 #[test]
-fn each_sample_is_solved_for_by_its_own_prior() {
+fn each_sample_is_solved_with_its_own_prior() {
     use faer::linalg::solvers::Solve;
     let algorithm = Algorithm::parse("bpmf", &json!({"factors": 2, "samples": 2})).unwrap();
-    let samples = Samples::new(2, 2);
+    let layout = SampleLayout::new(2, 2);
     let prior = [
         [0.1f32, -0.2, 0.3, 4.0, 0.5, 0.25, 3.0, 0.75, 6.0],
         [-0.4, 0.2, 0.1, 2.0, -0.5, 0.5, 5.0, 0.25, 8.0],
     ];
-    let shared = algorithm.shared(samples, Some(&prior.concat())).unwrap();
+    let context = algorithm.fold_in_context(layout, Some(&prior.concat())).unwrap();
     let root = 2f32.sqrt();
-    // Two movies' factors and biases in both samples, less the biases' means; and their links.
+    // Two movies: a rating, a bias, the factors and the differences of the bias in both samples, and the links.
     let movies: [(f32, f32, [[f32; 2]; 2], [f32; 2], [[f32; 3]; 2]); 2] = [
         (5.0, 0.2, [[0.5, 1.0], [0.25, -1.0]], [0.1, -0.1], [[0.3, 0.1, 0.2], [0.1, 0.2, 0.4]]),
         (2.0, -0.3, [[-0.5, 0.75], [1.5, 0.5]], [-0.2, 0.2], [[0.5, -0.3, 0.0], [-0.2, 0.6, 0.1]]),
     ];
-    let mut rated = Rated::with_room(2, 8, true).unwrap();
+    let mut rated = CustomerRatings::with_capacity(2, 8, true).unwrap();
     for (rating, bias, factors, differences, links) in movies {
         let row = (0..2).flat_map(|s| [factors[s][0], factors[s][1], 1.0, differences[s]]);
         let links = links.map(|[x, y, bias]| [x, y, bias, 0.0]).concat();
         rated.push(rating, bias, row.map(|entry| entry / root), &links).unwrap();
     }
-    let found = algorithm.fold_in(3.5, &rated, &shared, &mut go_on).unwrap();
+    let found = algorithm.fold_in(3.5, &rated, &context, &mut go_on).unwrap();
     let mut biases = [0.0; 2];
     for (sample, prior) in prior.iter().enumerate() {
         let [m0, m1, m2, a, b, c, d, e, f] = prior.map(f64::from);

@@ -1,20 +1,14 @@
 use super::*;
-use crate::algorithm::run::Iteration;
+use crate::algorithm::tests::{GO, matrix};
+use crate::algorithm::training::Iteration;
+use crate::ratings::Ratings;
 use ndarray::Array1;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-static GO: AtomicBool = AtomicBool::new(false);
-
-fn matrix(ratings: &[(u32, u32, u8)], customers: usize, movies: usize) -> RatingMatrix {
-    let mut list = Ratings::default();
-    ratings.iter().for_each(|&(customer, movie, value)| list.push(customer, movie, value));
-    RatingMatrix::new(customers, movies, &list, &GO).unwrap()
-}
-
-fn train(matrix: &RatingMatrix, params: &Params) -> Result<(Trained, Spectrum), Error> {
+fn train(matrix: &RatingMatrix, params: &Params) -> Result<(Trained, SingularValues), Error> {
     train_until(&GO, matrix, params)
 }
 
@@ -22,18 +16,19 @@ fn train_until(
     cancelled: &AtomicBool,
     matrix: &RatingMatrix,
     params: &Params,
-) -> Result<(Trained, Spectrum), Error> {
+) -> Result<(Trained, SingularValues), Error> {
     let held_out = &Ratings::default();
-    super::train(matrix, params, &mut Run { held_out, cancelled, on_iteration: &mut |_| {} })
+    let callbacks = &mut Callbacks { cancelled, on_iteration: &mut |_| {} };
+    super::decompose(TrainingData::new(matrix, held_out), params, callbacks)
 }
 
-/// What the factors add to a prediction: `U Σ Vᵀ`.
+/// The product of the factors of all customers and movies: `U Σ Vᵀ`.
 fn product(model: &Model) -> Array2<f64> {
     let (customers, movies) = (&model.customers.factors, &model.movies.factors);
     customers.mapv(f64::from).dot(&movies.mapv(f64::from).t())
 }
 
-/// The matrix that is decomposed, as the naive would write it down.
+/// The centred matrix in dense form.
 fn dense(matrix: &RatingMatrix, model: &Model) -> faer::Mat<f64> {
     let mut dense = faer::Mat::zeros(matrix.by_customer.rows(), matrix.by_movie.rows());
     for customer in 0..matrix.by_customer.rows() {
@@ -58,7 +53,7 @@ fn many(customers: u32, movies: u32) -> RatingMatrix {
     matrix(&ratings, customers as usize, movies as usize)
 }
 
-/// The lines of a fixture, by kind; `tests/data/truncated_svd.py` says how it was made.
+/// The lines of a fixture, by kind; `tests/data/truncated_svd.py` made them.
 fn fixture() -> BTreeMap<&'static str, Vec<(u32, u32, f64)>> {
     let mut kinds = BTreeMap::<_, Vec<_>>::new();
     let lines = include_str!("../../../tests/data/truncated_svd.csv").lines();
@@ -77,16 +72,16 @@ fn agrees_with_scikit_learn() {
     let matrix = matrix(&ratings, 120, 80);
     for (kind, iterations) in [("exact", 40), ("exact", 7), ("randomized", 7)] {
         let params = Params { factors: 8, iterations, center: Center::Mean, ..Params::default() };
-        let (trained, spectrum) = train(&matrix, &params).unwrap();
+        let (trained, singular) = train(&matrix, &params).unwrap();
         for (name, ours) in [
-            ("singular_value", &spectrum.singular_values),
-            ("explained_variance", &spectrum.explained_variance),
-            ("explained_variance_ratio", &spectrum.explained_variance_ratio),
+            ("singular_value", &singular.singular_values),
+            ("explained_variance", &singular.explained_variance),
+            ("explained_variance_ratio", &singular.explained_variance_ratio),
         ] {
             let theirs = &fixture[&*format!("{kind}_{name}")];
             assert_eq!((theirs.len(), ours.len()), (8, 8));
-            for (&(number, _, theirs), ours) in theirs.iter().zip(ours) {
-                assert!((ours / theirs - 1.0).abs() < 1e-4, "{kind} {name} {number}: {ours}, not {theirs}");
+            for (&(index, _, theirs), ours) in theirs.iter().zip(ours) {
+                assert!((ours / theirs - 1.0).abs() < 1e-4, "{kind} {name} {index}: {ours}, not {theirs}");
             }
         }
         let ours = product(&trained.model);
@@ -94,11 +89,11 @@ fn agrees_with_scikit_learn() {
             let ours = ours[(customer as usize, movie as usize)];
             assert!((ours - theirs).abs() < 1e-4, "{customer} {movie}: {ours}, not {theirs}");
         }
-        // The signs, too, are theirs.
-        for &(number, movie, theirs) in &fixture["component"] {
-            let scale = spectrum.singular_values[number as usize].sqrt();
-            let ours = f64::from(trained.model.movies.factors[(movie as usize, number as usize)]) / scale;
-            assert!((ours - theirs).abs() < 1e-3, "component {number}, movie {movie}: {ours}, not {theirs}");
+        // The signs agree, too.
+        for &(index, movie, theirs) in &fixture["component"] {
+            let scale = singular.singular_values[index as usize].sqrt();
+            let ours = f64::from(trained.model.movies.factors[(movie as usize, index as usize)]) / scale;
+            assert!((ours - theirs).abs() < 1e-3, "component {index}, movie {movie}: {ours}, not {theirs}");
         }
     }
 }
@@ -112,22 +107,22 @@ proptest! {
     ) {
         let ratings = ratings.into_iter().map(|((c, m), v)| (c, m, v)).collect::<Vec<_>>();
         let matrix = matrix(&ratings, 14, 11);
-        let factors = rated(&matrix.by_customer).min(rated(&matrix.by_movie));
+        let factors = matrix.by_customer.rated_rows().min(matrix.by_movie.rated_rows());
         let params = Params { factors, iterations, center, seed, ..Params::default() };
-        let (Trained { model, iteration }, spectrum) = train(&matrix, &params).unwrap();
+        let (Trained { model, iteration, .. }, singular) = train(&matrix, &params).unwrap();
         let dense = dense(&matrix, &model);
         let naive = dense.singular_values().unwrap();
-        for (ours, naive) in spectrum.singular_values.iter().zip(&naive) {
-            // Differences of single-precision biases are rounded twice.
+        for (ours, naive) in singular.singular_values.iter().zip(&naive) {
+            // The biases are rounded to single precision.
             prop_assert!((ours - naive).abs() <= 1e-4 * naive + 1e-5, "{ours}, not {naive}");
         }
-        // All of the matrix is there, so that every rating is predicted.
+        // With as many factors as the rank, the product is the whole matrix.
         let product = product(&model);
         for (place, entry) in product.indexed_iter() {
             prop_assert!((entry - dense[place]).abs() < 1e-4, "{entry}, not {}", dense[place]);
         }
         prop_assert!(iteration.train_rmse < 1e-4);
-        let shares = spectrum.explained_variance_ratio.iter().sum::<f64>();
+        let shares = singular.explained_variance_ratio.iter().sum::<f64>();
         prop_assert!((shares - 1.0).abs() < 1e-4 || naive[0] < 1e-3, "{shares}");
     }
 }
@@ -135,9 +130,9 @@ proptest! {
 #[test]
 fn the_factors_are_orthogonal_and_as_long_as_the_root_of_their_singular_value() {
     let matrix = many(300, 90);
-    let (Trained { model, .. }, spectrum) =
+    let (Trained { model, .. }, singular) =
         train(&matrix, &Params { factors: 12, ..Params::default() }).unwrap();
-    let expected = Array2::from_diag(&Array1::from_vec(spectrum.singular_values));
+    let expected = Array2::from_diag(&Array1::from_vec(singular.singular_values));
     for side in [&model.customers, &model.movies] {
         let factors = side.factors.mapv(f64::from);
         assert!((factors.t().dot(&factors) - &expected).iter().all(|entry| entry.abs() < 1e-4));
@@ -149,38 +144,18 @@ fn the_factors_are_orthogonal_and_as_long_as_the_root_of_their_singular_value() 
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
-    // Enough for several leaves and blocks.
-    let matrix = many(5000, 60);
-    let bits = |threads: usize, seed: i64| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let params = Params { factors: 10, iterations: 2, seed, ..Params::default() };
-        let (Trained { model, iteration }, spectrum) = pool.install(|| train(&matrix, &params)).unwrap();
-        let numbers = model.customers.factors.iter().chain(&model.movies.factors);
-        let numbers = numbers.chain(&model.customers.biases).chain(&model.movies.biases);
-        let numbers = numbers.map(|number| number.to_bits()).collect::<Vec<_>>();
-        let Spectrum { singular_values, explained_variance, explained_variance_ratio } = spectrum;
-        let spectrum = [singular_values, explained_variance, explained_variance_ratio].concat();
-        let spectrum = spectrum.into_iter().map(f64::to_bits).collect::<Vec<_>>();
-        (numbers, spectrum, iteration.train_rmse.to_bits())
-    };
-    assert_eq!(bits(1, 42), bits(2, 42));
-    assert_eq!(bits(1, 42), bits(3, 42));
-    assert_ne!(bits(1, 42), bits(1, 43));
-}
-
-#[test]
-fn one_iteration_is_heard_of_and_the_errors_are_the_models_own() {
+fn one_iteration_is_reported_and_the_errors_are_those_of_the_model() {
     let matrix = many(60, 40);
     let mut held_out = Ratings::default();
     (0..60).for_each(|customer| held_out.push(customer, customer * 7 % 40, stars(customer, 3)));
-    let mut heard = Vec::new();
-    let hear = &mut |iteration: Iteration| heard.push((iteration.number, iteration.held_out_rmse));
-    let run = &mut Run { held_out: &held_out, cancelled: &GO, on_iteration: hear };
+    let mut reported = Vec::new();
+    let on_iteration = &mut |iteration: Iteration| reported.push((iteration.number, iteration.held_out_rmse));
+    let callbacks = &mut Callbacks { cancelled: &GO, on_iteration };
     let params = Params { factors: 4, ..Params::default() };
-    let (Trained { model, iteration }, _) = super::train(&matrix, &params, run).unwrap();
-    let judged = model.judge(&held_out, &GO).unwrap().unwrap();
-    assert_eq!(heard, [(1, Some(judged.rmse))]);
+    let (Trained { model, iteration, .. }, _) =
+        super::decompose(TrainingData::new(&matrix, &held_out), &params, callbacks).unwrap();
+    let metrics = model.evaluate(&held_out, &GO).unwrap().unwrap();
+    assert_eq!(reported, [(1, Some(metrics.rmse))]);
     let (dense, product) = (dense(&matrix, &model), product(&model));
     let mut squares = 0.0;
     for customer in 0..60 {
@@ -192,7 +167,7 @@ fn one_iteration_is_heard_of_and_the_errors_are_the_models_own() {
 }
 
 #[test]
-fn a_cancel_is_heard() {
+fn training_stops_soon_after_a_cancel() {
     let matrix = many(3000, 400);
     let params = Params { factors: 300, iterations: 100, ..Params::default() };
     for after in [0, 20, 90, 250] {
@@ -206,7 +181,7 @@ fn a_cancel_is_heard() {
             (result, ended.saturating_duration_since(set))
         });
         assert_eq!(result.unwrap_err(), Error::Cancelled);
-        // Much less than this, but for a machine that is busy.
+        // On an idle machine, it is much less.
         assert!(waited < Duration::from_secs(1), "{waited:?}");
     }
 }
@@ -220,20 +195,20 @@ fn one_customer_one_movie_and_nothing_to_learn() {
         (matrix(&[(2, 1, 4)], 5, 4), one.clone(), 4.0),
         (many_equal(), Params { factors: 3, center: Center::Biases, ..one.clone() }, 0.0),
         (many_equal(), Params { factors: 3, center: Center::Mean, ..one.clone() }, 0.0),
-        // Four rows of fours in each of four columns: of rank 1, with more factors than that.
+        // A 4 × 4 matrix of fours has rank 1, and there are more factors than that.
         (many_equal(), Params { factors: 4, ..one.clone() }, 16.0),
     ];
     for (matrix, params, largest) in cases {
-        let (Trained { model, iteration }, spectrum) = train(&matrix, &params).unwrap();
-        assert!((spectrum.singular_values[0] - largest).abs() < 1e-6, "{:?}", spectrum.singular_values);
-        assert!(spectrum.singular_values[1..].iter().all(|&value| value == 0.0));
-        let variances = spectrum.explained_variance.iter().chain(&spectrum.explained_variance_ratio);
+        let (Trained { model, iteration, .. }, singular) = train(&matrix, &params).unwrap();
+        assert!((singular.singular_values[0] - largest).abs() < 1e-6, "{:?}", singular.singular_values);
+        assert!(singular.singular_values[1..].iter().all(|&value| value == 0.0));
+        let variances = singular.explained_variance.iter().chain(&singular.explained_variance_ratio);
         assert!(variances.into_iter().all(|variance| variance.is_finite()));
         assert!(iteration.train_rmse < 1e-6);
         for side in [&model.customers, &model.movies] {
             let from = if largest == 0.0 { 0 } else { 1 };
             assert!(side.factors.slice(s![.., from..]).iter().all(|&factor| factor == 0.0));
-            assert!(side.factors.iter().chain(&side.biases).all(|number| number.is_finite()));
+            assert!(side.factors.iter().chain(&side.biases).all(|entry| entry.is_finite()));
         }
     }
 }
@@ -244,34 +219,10 @@ fn many_equal() -> RatingMatrix {
 }
 
 #[test]
-fn rows_without_ratings_are_zero() {
-    let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1)], 5, 4);
-    let (Trained { model, .. }, _) = train(&matrix, &Params { factors: 2, ..Params::default() }).unwrap();
-    let rows = [1, 2, 4].map(|row| model.customers.row(row)).into_iter();
-    for (bias, factors) in rows.chain([1, 3].map(|row| model.movies.row(row))).flatten() {
-        assert!(bias == 0.0 && factors.iter().all(|&factor| factor == 0.0), "{factors}");
-    }
-}
-
-#[test]
-fn parameters_out_of_range_are_named() {
-    let name = |params: Params| match params.check() {
-        Err(Error::Parameter { name, .. }) => name,
-        other => panic!("{other:?}"),
-    };
-    let default = Params::default;
-    assert_eq!(default().check(), Ok(()));
-    assert_eq!(name(Params { factors: 0, ..default() }), "factors");
-    assert_eq!(name(Params { factors: 1025, ..default() }), "factors");
-    assert_eq!(name(Params { iterations: 101, ..default() }), "iterations");
-    assert_eq!(name(Params { oversampling: 1001, ..default() }), "oversampling");
-}
-
-#[test]
 fn no_more_factors_than_customers_and_movies_have_ratings() {
     let matrix = matrix(&[(0, 2, 4), (3, 2, 5), (3, 0, 1), (1, 0, 1)], 5, 4);
     assert!(train(&matrix, &Params { factors: 2, ..Params::default() }).is_ok());
     let error = train(&matrix, &Params { factors: 3, ..Params::default() }).unwrap_err();
-    let (value, range) = ("3".into(), "at most 2, as so many customers or movies have ratings".into());
+    let (value, range) = ("3".into(), "at most 2 (the number of customers or movies with ratings)".into());
     assert_eq!(error, Error::Parameter { name: "factors", value, range });
 }
