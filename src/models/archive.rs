@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use factor::{About, Algorithm, Archive, Rows};
+use factor::{Algorithm, Archive, ArchivedSide, ModelMetadata};
 use ndarray::ArrayView1;
 use pgrx::JsonB;
 
@@ -36,7 +36,7 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
     /// Bytes for each row while rows are sorted by id: key, id, bias and place.
     const SORTING: usize = 32;
     let row = find(name, version)?;
-    let (about, prior) = describe(&row)?;
+    let (metadata, prior) = describe(&row)?;
     let counts = COUNTS.all(&[row.model_id.into()], |row| {
         let count = |column| Ok::<_, pg::Error>(row.need::<i64>(column, "movie_factors")? as usize);
         Ok((count(1)?, count(2)?, count(3)? > 0))
@@ -44,7 +44,7 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
     let counts = counts.into_iter().next().ok_or(pg::Error::Null("movie_factors"))?;
     let (customers, movies, has_links) = counts;
     // Before any row is read.
-    let bytes = Archive::size(&about, customers, movies, has_links, prior.as_ref().map(Vec::len));
+    let bytes = Archive::size(&metadata, customers, movies, has_links, prior.as_ref().map(Vec::len));
     let too_large = |bytes: usize| ModelError::TooLarge { name: row.name.clone(), bytes, most: LARGEST };
     if bytes > LARGEST {
         return Err(too_large(bytes));
@@ -53,7 +53,7 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
     let sorting = Dimension::Customer.rows()?.max(Dimension::Movie.rows()?) * SORTING;
     memory::require("export_model", bytes.saturating_mul(4).saturating_add(sorting))?;
     let (customers, movies) = (rows(&row, Dimension::Customer)?, rows(&row, Dimension::Movie)?);
-    let archive = Archive { about, customers, movies, prior };
+    let archive = Archive { metadata, customers, movies, prior };
     let archive =
         threads::run(1, |cancelled, _: &mut (dyn FnMut(()) + Send)| archive.encode(cancelled), |()| {})??;
     // Rows may have been added since they were counted.
@@ -61,17 +61,17 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
 }
 
 /// What an archive says of the model beside its factors, and the prior that new customers are folded in with.
-fn describe(row: &ModelRow) -> Result<(About, Option<Vec<f32>>), ModelError> {
+fn describe(row: &ModelRow) -> Result<(ModelMetadata, Option<Vec<f32>>), ModelError> {
     static ABOUT: Prepared = Prepared(
         "SELECT algorithm, params, train_on, hold_out, ratings, iterations, train_rmse, probe_rmse, summary,
                 extract(epoch FROM elapsed)::float8, prior FROM @extschema@.model WHERE model_id = $1",
     );
     let curve = read::curve(Some(&row.name), Some(row.version.into()))?;
     let mut prior = Vec::new();
-    let abouts = ABOUT.all(&[row.model_id.into()], |found| {
+    let found = ABOUT.all(&[row.model_id.into()], |found| {
         prior = found.floats(11, "model")?;
         let JsonB(params) = found.need(2, "model")?;
-        Ok(About {
+        Ok(ModelMetadata {
             name: row.name.clone(),
             algorithm: found.need(1, "model")?,
             params: params.to_string(),
@@ -92,12 +92,12 @@ fn describe(row: &ModelRow) -> Result<(About, Option<Vec<f32>>), ModelError> {
                 .collect(),
         })
     })?;
-    let about = abouts.into_iter().next().ok_or(pg::Error::Null("model"))?;
-    Ok((about, Some(prior).filter(|prior| !prior.is_empty())))
+    let metadata = found.into_iter().next().ok_or(pg::Error::Null("model"))?;
+    Ok((metadata, Some(prior).filter(|prior| !prior.is_empty())))
 }
 
 /// All rows of one dimension's factors, by the data set's own ids.
-fn rows(model: &ModelRow, dimension: Dimension) -> Result<Rows, ModelError> {
+fn rows(model: &ModelRow, dimension: Dimension) -> Result<ArchivedSide, ModelError> {
     static LINKS: Prepared = Prepared(
         "SELECT f.links FROM @extschema@.movie_factors f JOIN @extschema@.dim_movie m USING (movie_key)
          WHERE f.model_id = $1 AND f.links IS NOT NULL ORDER BY m.movie_id",
@@ -115,7 +115,7 @@ fn rows(model: &ModelRow, dimension: Dimension) -> Result<Rows, ModelError> {
         Ok::<_, Error>(())
     })?;
     places.sort_unstable_by_key(|&(id, ..)| id);
-    let mut rows = Rows::default();
+    let mut rows = ArchivedSide::default();
     rows.ids.try_reserve_exact(places.len())?;
     rows.biases.try_reserve_exact(places.len())?;
     rows.factors.try_reserve_exact(vectors.len())?;
@@ -161,23 +161,23 @@ pub fn import(
     let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
     let archive = threads::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
-    let Archive { about, customers, movies, prior } = archive;
-    let vector = (about.factors as usize + 1) * size_of::<f32>();
+    let Archive { metadata, customers, movies, prior } = archive;
+    let vector = (metadata.factors as usize + 1) * size_of::<f32>();
     let rows = Dimension::Customer.rows()? + 2 * Dimension::Movie.rows()?;
     let by_key = rows.saturating_mul(vector);
     memory::require("import_model", by_key.saturating_add(4 * bytes.len()))?;
     // The archive's RMSE may be that of another probe, so the model replaces a deployed version only if the caller says so.
     let deploy = deploy.map_or(Deploy::IfNone, Deploy::Explicit);
-    let mut new = new_model(&about, name.unwrap_or(&about.name), &algorithm, deploy)?;
-    let factors = about.factors as usize;
+    let mut new = new_model(&metadata, name.unwrap_or(&metadata.name), &algorithm, deploy)?;
+    let factors = metadata.factors as usize;
     let customers = RowsByKey::new(&customers, Dimension::Customer, factors)?;
     let movies = RowsByKey::new(&movies, Dimension::Movie, factors)?;
     let (has_customer, has_movie) = (customers.exists, movies.exists);
     let model = factor::Model {
-        mean: about.mean,
+        mean: metadata.mean,
         customers: customers.side,
         movies: movies.side,
-        samples: about.samples as usize,
+        samples: metadata.samples as usize,
         links: movies.links,
         prior,
     };
@@ -195,7 +195,7 @@ pub fn import(
 
 /// The archive's description, to be written under a name.
 fn new_model<'a>(
-    about: &'a About,
+    metadata: &'a ModelMetadata,
     name: &'a str,
     algorithm: &Algorithm,
     deploy: Deploy,
@@ -209,17 +209,17 @@ fn new_model<'a>(
         name,
         algorithm: algorithm.name(),
         params: algorithm.params(),
-        train_on: &about.train_on,
-        hold_out: about.hold_out,
-        ratings: about.ratings as usize,
-        iterations: about.iterations as usize,
-        train_rmse: about.train_rmse,
-        probe_rmse: about.probe_rmse,
+        train_on: &metadata.train_on,
+        hold_out: metadata.hold_out,
+        ratings: metadata.ratings as usize,
+        iterations: metadata.iterations as usize,
+        train_rmse: metadata.train_rmse,
+        probe_rmse: metadata.probe_rmse,
         held_out_rmse: None,
         judged_by: None,
-        summary: about.summary.as_ref().and_then(|text| serde_json::from_str(text).ok()),
-        curve: about.curve.iter().map(iteration).collect(),
-        elapsed: Elapsed::Took(seconds(about.seconds)),
+        summary: metadata.summary.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+        curve: metadata.curve.iter().map(iteration).collect(),
+        elapsed: Elapsed::Took(seconds(metadata.seconds)),
         deploy,
     })
 }
@@ -233,7 +233,7 @@ fn probe_rmse(model: &factor::Model) -> Result<Option<f64>, ModelError> {
     let probe = ratings::read_probe(Snapshot::Transaction)?.ratings;
     let judged = threads::run(
         guc::threads(),
-        |cancelled, _: &mut (dyn FnMut(()) + Send)| model.judge(&probe, cancelled),
+        |cancelled, _: &mut (dyn FnMut(()) + Send)| model.evaluate(&probe, cancelled),
         |()| {},
     )??;
     Ok(judged.map(|metrics| metrics.rmse))
@@ -248,7 +248,7 @@ struct RowsByKey {
 }
 
 impl RowsByKey {
-    fn new(rows: &Rows, dimension: Dimension, factors: usize) -> Result<RowsByKey, ModelError> {
+    fn new(rows: &ArchivedSide, dimension: Dimension, factors: usize) -> Result<RowsByKey, ModelError> {
         let keys = dimension.keys(&memory::collect(rows.ids.iter().map(|&id| Id(id)))?)?;
         // As many rows as this database can have ratings of, so that the model can be judged by any of them.
         let count = dimension.rows()?;

@@ -1,6 +1,6 @@
 //! Finds a version of a model: by its name, by its version, or the default one.
 
-use factor::Samples;
+use factor::SampleLayout;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::pg::catalog::{self, Privilege};
@@ -28,8 +28,8 @@ pub struct ModelRow {
 
 impl ModelRow {
     /// How a row of factors is divided into samples.
-    pub fn layout(&self) -> Samples {
-        Samples::of_rows(self.samples, self.factors)
+    pub fn layout(&self) -> SampleLayout {
+        SampleLayout::of_row_length(self.samples, self.factors)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use factor::{Algorithm, Catalogue, Shared};
+use factor::{Algorithm, Catalogue, FoldInContext};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -27,7 +27,7 @@ pub struct Movies {
     /// The index of each movie by row, that is key less 1; [`NO_MOVIE`] for a key that no movie has.
     indices: Vec<u32>,
     norms: OnceCell<Vec<f32>>,
-    shared: OnceCell<Shared>,
+    fold_in_context: OnceCell<FoldInContext>,
 }
 
 const NO_MOVIE: u32 = u32::MAX;
@@ -64,12 +64,12 @@ impl Movies {
     }
 
     /// What the algorithm computes from all movies once, to fold any customer in.
-    pub fn shared(&self, model: &ModelRow, algorithm: &Algorithm) -> Result<&Shared, Error> {
+    pub fn fold_in_context(&self, model: &ModelRow, algorithm: &Algorithm) -> Result<&FoldInContext, Error> {
         static LINKS: Prepared = Prepared(
             "SELECT links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL ORDER BY movie_key",
         );
-        if let Some(shared) = self.shared.get() {
-            return Ok(shared);
+        if let Some(context) = self.fold_in_context.get() {
+            return Ok(context);
         }
         static PRIOR: Prepared = Prepared("SELECT prior FROM @extschema@.model WHERE model_id = $1");
         let mut prior = Vec::new();
@@ -79,21 +79,21 @@ impl Movies {
                 Ok::<_, Error>(())
             })?;
         }
-        let mut shared = algorithm.shared(model.layout(), Some(&prior))?;
-        match shared {
-            Shared::Nothing | Shared::Prior(..) => {}
-            Shared::Squares(_) => {
+        let mut context = algorithm.fold_in_context(model.layout(), Some(&prior))?;
+        match context {
+            FoldInContext::Nothing | FoldInContext::Prior(..) => {}
+            FoldInContext::SquaredNorms(_) => {
                 for movie in self.known() {
-                    shared.add(&self.catalogue.vector(movie)?);
+                    context.add(&self.catalogue.vector(movie)?);
                 }
             }
-            Shared::Products(_) => LINKS.each(&[model.model_id.into()], |row| {
+            FoldInContext::Gram(_) => LINKS.each(&[model.model_id.into()], |row| {
                 interrupt::check();
-                shared.add(&row.floats(1, "movie_factors")?);
+                context.add(&row.floats(1, "movie_factors")?);
                 Ok::<_, Error>(())
             })?,
         }
-        Ok(self.shared.get_or_init(|| shared))
+        Ok(self.fold_in_context.get_or_init(|| context))
     }
 }
 
@@ -193,10 +193,10 @@ fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
     movies.sort_unstable();
     let keys = memory::collect(movies.into_iter().map(|(_, key)| key))?;
     let rows = keys.iter().max().map_or(0, |key| key.0) as usize;
-    // This includes what some calls add later: the norms, and the most that `shared` can take.
+    // This includes what some calls add later: the norms, and the most that the context for folding in can take.
     let per_movie = size_of::<Key>() + size_of::<bool>() + size_of::<f32>();
     let bytes = Catalogue::memory(keys.len(), model.factors)
-        + Shared::memory(model.layout())
+        + FoldInContext::memory(model.layout())
         + keys.len() * per_movie
         + rows * size_of::<u32>();
     memory::require("recommending", bytes)?;
@@ -212,8 +212,8 @@ fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
         }
         Ok::<_, Error>(())
     })?;
-    let (norms, shared) = (OnceCell::new(), OnceCell::new());
-    Ok((Movies { catalogue, keys, is_known, indices, norms, shared }, bytes))
+    let (norms, fold_in_context) = (OnceCell::new(), OnceCell::new());
+    Ok((Movies { catalogue, keys, is_known, indices, norms, fold_in_context }, bytes))
 }
 
 #[cfg(any(test, feature = "pg_test"))]

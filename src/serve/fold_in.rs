@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use factor::{Algorithm, FoldedIn, HoldOut, Rated};
+use factor::{Algorithm, CustomerRatings, FoldedIn, HoldOut};
 use pgrx::JsonB;
 use pgrx::datum::{Array, DatumWithOid};
 
@@ -20,7 +20,7 @@ pub struct FoldedCustomer {
     /// Movies and ratings.
     pub rated: Vec<(Key, f32)>,
     /// The same ratings, with what the model knows of their movies.
-    pub rows: Rated,
+    pub rows: CustomerRatings,
 }
 
 /// How a model was trained.
@@ -65,14 +65,14 @@ pub fn fold_in(
     let Training { algorithm, has_prior, .. } = training;
     algorithm.check_fold_in(*has_prior)?;
     let movies = cache::movies(model)?;
-    let shared = movies.shared(model, algorithm)?;
+    let context = movies.fold_in_context(model, algorithm)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.index(key)?)));
     let known = memory::collect(known)?;
-    let ratings = Rated::memory(known.len(), model.factors, algorithm.folds_in_links());
+    let ratings = CustomerRatings::memory(known.len(), model.factors, algorithm.folds_in_links());
     memory::require("folding in", ratings + FoldedIn::memory(model.layout()))?;
     let keys = memory::collect(known.iter().map(|&(key, ..)| key.0))?;
     let args = [DatumWithOid::from(model.model_id), keys.into()];
-    let mut rows = Rated::with_room(known.len(), model.factors, algorithm.folds_in_links())?;
+    let mut rows = CustomerRatings::with_capacity(known.len(), model.factors, algorithm.folds_in_links())?;
     let mut of = known.iter();
     LINKS.each(&args, |row| {
         let links = row.floats(1, "movie_factors")?;
@@ -85,7 +85,7 @@ pub fn fold_in(
         interrupt::check();
         ControlFlow::Continue(())
     };
-    let folded = algorithm.fold_in(model.global_mean, &rows, shared, &mut proceed)?;
+    let folded = algorithm.fold_in(model.global_mean, &rows, context, &mut proceed)?;
     let rated = memory::collect(known.into_iter().map(|(key, rating, _)| (key, rating)))?;
     Ok(FoldedCustomer { folded, rated, rows })
 }

@@ -65,9 +65,9 @@ pub fn prediction(
         (Some((b_u, p)), Some((b_i, q))) => {
             let (p, q) = (ArrayView1::from(p), ArrayView1::from(q));
             let score = factor::score(model.global_mean, (*b_u, p), (*b_i, q));
-            (factor::cut(score), model.layout().deviation(p, q))
+            (factor::clamp(score), model.layout().deviation(p, q))
         }
-        (Some((bias, _)), None) | (None, Some((bias, _))) => (factor::cut(model.global_mean + bias), None),
-        (None, None) => (factor::cut(model.global_mean), None),
+        (Some((bias, _)), None) | (None, Some((bias, _))) => (factor::clamp(model.global_mean + bias), None),
+        (None, None) => (factor::clamp(model.global_mean), None),
     }
 }

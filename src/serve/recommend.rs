@@ -1,6 +1,6 @@
 //! The movies that a customer would like best: `recommend`; and `recommend_for`, for somebody who is not in the data.
 
-use factor::{Best, Taste};
+use factor::{CustomerQuery, TopN};
 use ndarray::ArrayView1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -176,14 +176,14 @@ fn by_factors(
     wanted: &Wanted<'_>,
 ) -> Result<Vec<Recommended>, ServeError> {
     let movies = cache::movies(model)?;
-    let scores = movies.catalogue.score(Taste { base: model.global_mean + bias, factors })?;
+    let scores = movies.catalogue.score(CustomerQuery { base: model.global_mean + bias, factors })?;
     let below = match wanted.lower_bound > 0.0 {
         true => movies.catalogue.deviations(factors)?,
         false => Vec::new(),
     };
     let ranking = |n: usize, excluded: &[Key]| {
         let mask = mask(&movies, &[seen, excluded])?;
-        let mut best = Best::new(n, scores.len())?;
+        let mut best = TopN::new(n, scores.len())?;
         // An imported model may have factors whose score is not finite.
         for movie in movies.known().filter(|&movie| !mask[movie] && scores[movie].is_finite()) {
             let deviation = below.get(movie).copied().unwrap_or(0.0);
@@ -200,7 +200,7 @@ fn by_factors(
     let ranked = (1..).zip(wanted.filter.best(wanted.n, ranking)?);
     memory::try_collect(ranked.map(|(rank, best)| {
         let deviation = deviation(best.key)?;
-        Ok((rank, best.id, best.title, best.year, factor::cut(best.score), deviation))
+        Ok((rank, best.id, best.title, best.year, factor::clamp(best.score), deviation))
     }))
 }
 

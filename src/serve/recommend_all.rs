@@ -197,7 +197,7 @@ impl Lists {
             lines.try_reserve(list.len()).map_err(Error::from)?;
             lines.extend((1..).zip(named).map(|(rank, (name, score))| {
                 let (movie_id, title, year) = name.clone();
-                let rating = factor::cut(score);
+                let rating = factor::clamp(score);
                 Line { customer_id, rank, movie_id, title, year, rating, source }
             }));
         }
@@ -220,7 +220,7 @@ impl Lists {
             guc::threads(),
             |cancelled, _: &mut (dyn FnMut(()) + Send)| {
                 let Inputs { catalogue, left_out } = inputs;
-                catalogue.best(*n, mean, side, batch, left_out, cancelled)
+                catalogue.top_n(*n, mean, side, batch, left_out, cancelled)
             },
             |()| {},
         )??;

@@ -1,6 +1,6 @@
 //! Which movies or customers are similar, and who would like a movie: `similar_movies`, `similar_customers`, `recommend_users`.
 
-use factor::Best;
+use factor::TopN;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -61,7 +61,7 @@ fn movies_like(
     let norms = movies.norms()?;
     let ranking = |n: usize, excluded: &[Key]| {
         let mask = mask(&movies, &[excluded])?;
-        let mut best = Best::new(n, norms.len())?;
+        let mut best = TopN::new(n, norms.len())?;
         for movie in movies.known().filter(|&movie| movie != this && !mask[movie]) {
             // A vector of zeros has no direction.
             if let Some(cosine) = cosine(products[movie], norms[this], norms[movie]) {
@@ -108,7 +108,7 @@ fn customers_like(
     let customers = customers()?;
     let layout = model.layout();
     let norm = layout.product(&factors, &factors).sqrt();
-    let mut best = Best::new(n, customers.len())?;
+    let mut best = TopN::new(n, customers.len())?;
     read::each_row(&model, Dimension::Customer, None, |key, _, others| {
         // The factors that are read are contiguous.
         let others = others.to_slice().unwrap_or_default();
@@ -190,7 +190,7 @@ fn customers_for(
             }
             if rated.binary_search(&key).is_err() {
                 let rank = best.len() as i32 + 1;
-                memory::push(&mut best, (rank, id, factor::cut(score)))?;
+                memory::push(&mut best, (rank, id, factor::clamp(score)))?;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use factor::{Algorithm, Iteration, Metrics, RatingMatrix, Run};
+use factor::{Algorithm, Callbacks, Iteration, Metrics, RatingMatrix, TrainingData};
 use pgrx::notice;
 
 use super::error::TrainError;
@@ -56,10 +56,10 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
         |cancelled, report: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = training.build(customers, movies, cancelled)?;
             let on_iteration = &mut |iteration| report(iteration);
-            let (trained, summary) = algorithm
-                .train(&matrix, &mut Run { held_out: &judged_by.ratings, cancelled, on_iteration })?;
-            let on_probe = trained.model.judge(&probe.ratings, cancelled)?;
-            Ok((matrix, trained, summary, on_probe))
+            let data = TrainingData::new(&matrix, &judged_by.ratings);
+            let trained = algorithm.train(data, &mut Callbacks { cancelled, on_iteration })?;
+            let on_probe = trained.model.evaluate(&probe.ratings, cancelled)?;
+            Ok((matrix, trained, on_probe))
         },
         |iteration| {
             progress.update(iteration.number as u64, of as u64, 0);
@@ -67,9 +67,8 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
             curve.push(iteration);
         },
     )?;
-    let (matrix, trained, summary, on_probe): (RatingMatrix, _, _, Option<Metrics>) =
-        outcome.map_err(with_id)?;
-    let factor::Trained { model, iteration } = trained;
+    let (matrix, trained, on_probe): (RatingMatrix, _, Option<Metrics>) = outcome.map_err(with_id)?;
+    let factor::Trained { model, iteration, summary } = trained;
     let new = NewModel {
         name,
         algorithm: algorithm.name(),
@@ -84,7 +83,7 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
         judged_by: [&probe, &held_out]
             .into_iter()
             .find(|set| !set.ratings.is_empty())
-            .map(|set| JudgedBy { ratings: set.ratings.len() as i64, digest: set.digest.number() }),
+            .map(|set| JudgedBy { ratings: set.ratings.len() as i64, digest: set.digest.to_i64() }),
         summary,
         curve,
         elapsed: Elapsed::Since(started),
