@@ -2,7 +2,7 @@
 
 mod error;
 
-use factor::{Digest, Errors, Metrics, Model};
+use factor::{Digest, ErrorSums, Metrics, Model};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -53,7 +53,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), Eva
     unfinished::warn_in_load_or_restore()?;
     let size = ratings::size(Snapshot::Statement)?;
     let floats = (size.customers + size.movies) * (row.factors + 1);
-    memory::require("evaluation", floats * size_of::<f32>())?;
+    memory::declare("evaluation", floats * size_of::<f32>())?;
     let model = Model {
         mean: row.global_mean,
         customers: read::side(&row, Dimension::Customer, size.customers)?,
@@ -63,7 +63,7 @@ fn judge(name: Option<&str>, split: &str) -> Result<(Metrics, Option<bool>), Eva
         prior: None,
     };
     let ids = ratings::Ids::read()?;
-    let (mut errors, mut digest) = (Errors::default(), Digest::default());
+    let (mut errors, mut digest) = (ErrorSums::default(), Digest::default());
     ratings::read(Snapshot::Statement, |customer, movie, rating, is_probe| {
         if wanted(is_probe) {
             errors.add(model.predict(customer.index(), movie.index()), rating);

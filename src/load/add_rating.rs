@@ -5,7 +5,7 @@ use prize_format::IdSet;
 
 use super::error::LoadError;
 use super::insert_few::{self, Rating};
-use super::keys::Keys;
+use super::members::Keys;
 use super::{ledger, locks};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, query};

@@ -3,7 +3,7 @@
 use pgrx::datum::Date;
 
 use super::error::LoadError;
-use super::keys::greatest_key_now;
+use super::members::greatest_key_now;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, interrupt, memory, query};
 use crate::storage::scan::scan;
@@ -50,7 +50,7 @@ pub struct Counted {
 pub fn recount(keys: &[(i64, i64)]) -> Result<Counted, LoadError> {
     let greatest = |dimension| Ok::<_, LoadError>(greatest_key_now(dimension)?.max(0) as usize);
     let (customers, movies) = (greatest(Dimension::Customer)?, greatest(Dimension::Movie)?);
-    memory::require("counting the ratings", (customers + movies + 2) * size_of::<Tally>())?;
+    memory::declare("counting the ratings", (customers + movies + 2) * size_of::<Tally>())?;
     let tallies = |highest: usize| -> Result<Vec<Tally>, LoadError> {
         let mut tallies = Vec::new();
         tallies.try_reserve_exact(highest + 1).map_err(|_| pg::Error::OutOfMemory)?;

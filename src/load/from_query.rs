@@ -5,7 +5,7 @@ use prize_format::{IdSet, Reason, Reject};
 
 use super::error::LoadError;
 use super::guard::OwnWrites;
-use super::keys::Keys;
+use super::members::Keys;
 use super::query_columns::{GivenRating, OffScale, RatingColumns};
 use super::{calendar, checks, counts, insert_few, ledger, locks, rating_keys};
 use crate::pg::snapshot::Snapshot;
@@ -95,7 +95,7 @@ impl Rows {
     fn add(&mut self, line: u64, given: GivenRating) -> Result<(), LoadError> {
         let GivenRating { customer_id, movie_id, rating, date, is_probe } = given;
         if self.rows.len() == self.rows.capacity() {
-            memory::check("loading", 2 * self.rows.len() * size_of::<Row>())?;
+            memory::recheck("loading", 2 * self.rows.len() * size_of::<Row>())?;
             self.rows.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
         }
         self.customers.insert(customer_id);

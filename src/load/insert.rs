@@ -5,8 +5,8 @@ use prize_format::{QualifyingPair, Rating, RatingReader, Subset, TextFile, TextK
 
 use super::calendar::Calendar;
 use super::error::LoadError;
-use super::keys::Keys;
 use super::ledger::{self, StoredUnit};
+use super::members::Keys;
 use crate::pg::progress::CopyProgress;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::worker::{self, OnProgress, WorkCounter};
@@ -199,7 +199,7 @@ impl Loader {
             interrupt::check();
             Ok(())
         })?;
-        memory::require("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
+        memory::declare("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
         let present = self.present()?;
         let mut answered = Vec::new();
         let mut rows = BulkInsert::open(&QUALIFYING)?;

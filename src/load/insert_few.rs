@@ -4,7 +4,7 @@
 use prize_format::RankedIds;
 
 use super::error::LoadError;
-use super::keys::{self, Keys};
+use super::members::{self, Keys};
 use super::{calendar, counts};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, query, sequence};
@@ -32,7 +32,7 @@ pub fn ensure_members(dimension: Dimension, wanted: &RankedIds) -> Result<Keys, 
     sequence::lock(dimension.retired_keys())?;
     let keys = Keys::look_up(dimension, wanted)?;
     let new = wanted.iter().filter(|&id| keys.get(id).is_none()).map(|id| id as i32).collect::<Vec<_>>();
-    let last = keys::greatest_key_ever(dimension)?;
+    let last = members::greatest_key_ever(dimension)?;
     if i64::from(last) + new.len() as i64 > i64::from(i32::MAX) {
         return Err(LoadError::TooMany(dimension.plural()));
     }

@@ -10,7 +10,7 @@ use pgrx::{notice, warning};
 use prize_format::{Folder, Limits, LoadedRatings, Notice, Progress, Rating, Survey, Watch};
 
 use super::error::LoadError;
-use super::keys::Keys;
+use super::members::Keys;
 use super::{calendar, file_access, ledger, rating_keys, resume};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::worker::{self, OnProgress, WorkCounter};
@@ -74,7 +74,7 @@ fn begin(
     let (customers, movies) = (Keys::read(Dimension::Customer)?, Keys::read(Dimension::Movie)?);
     let parts = if survey.ratings() > 0 { parts(is_empty)? } else { Vec::new() };
     for (part, ratings) in parts {
-        memory::require("loading", survey.memory + 8 * ratings as usize)?;
+        memory::declare("loading", survey.memory + 8 * ratings as usize)?;
         let mut loaded = match is_empty {
             true => LoadedRatings::default(),
             false => loaded_ratings(&customers, &movies, &part, &survey)?,

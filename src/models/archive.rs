@@ -11,7 +11,7 @@ use crate::pg::prepared::Prepared;
 use crate::pg::progress::Progress;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, guc, interrupt, memory, threads, transaction};
-use crate::warehouse::dimension::{Dimension, Id};
+use crate::warehouse::dimension::{Dimension, Id, MatrixRow};
 use crate::warehouse::tables::FACT_RATINGS;
 use crate::warehouse::{Error, ratings, unfinished};
 
@@ -51,7 +51,7 @@ pub fn export(name: Option<&str>, version: Option<i64>) -> Result<Vec<u8>, Model
     }
     // The rows as they are read and as they are sorted, the archive, and the bytea made of it.
     let sorting = Dimension::Customer.rows()?.max(Dimension::Movie.rows()?) * SORTING;
-    memory::require("export_model", bytes.saturating_mul(4).saturating_add(sorting))?;
+    memory::declare("export_model", bytes.saturating_mul(4).saturating_add(sorting))?;
     let (customers, movies) = (rows(&row, Dimension::Customer)?, rows(&row, Dimension::Movie)?);
     let archive = Archive { metadata, customers, movies, prior };
     let archive =
@@ -157,7 +157,7 @@ pub fn import(
     let bytes = bytes.ok_or(pg::Error::NullArgument("archive"))?;
     require_write()?;
     // The decoded archive, and its rows by key.
-    memory::require("import_model", 4 * bytes.len())?;
+    memory::declare("import_model", 4 * bytes.len())?;
     let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
     let archive = threads::run(1, decode, |()| {})??;
     let algorithm = archive.algorithm()?;
@@ -165,7 +165,7 @@ pub fn import(
     let vector = (metadata.factors as usize + 1) * size_of::<f32>();
     let rows = Dimension::Customer.rows()? + 2 * Dimension::Movie.rows()?;
     let by_key = rows.saturating_mul(vector);
-    memory::require("import_model", by_key.saturating_add(4 * bytes.len()))?;
+    memory::declare("import_model", by_key.saturating_add(4 * bytes.len()))?;
     // The archive's RMSE may be that of another probe, so the model replaces a deployed version only if the caller says so.
     let deploy = deploy.map_or(Deploy::IfNone, Deploy::Explicit);
     let mut new = new_model(&metadata, name.unwrap_or(&metadata.name), &algorithm, deploy)?;
@@ -183,7 +183,7 @@ pub fn import(
     };
     new.probe_rmse = probe_rmse(&model)?;
     let progress = Progress::start(&WRITING_MODEL);
-    let exists = |dimension, row: crate::warehouse::dimension::Row| match dimension {
+    let exists = |dimension, row: MatrixRow| match dimension {
         Dimension::Customer => has_customer[row.index()],
         Dimension::Movie => has_movie[row.index()],
     };

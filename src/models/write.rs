@@ -11,7 +11,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, lock, memory, query, sequence};
 use crate::storage::bulk::{self, BulkInsert};
 use crate::storage::scan::{self, scan};
-use crate::warehouse::dimension::{Dimension, Key, Row};
+use crate::warehouse::dimension::{Dimension, Key, MatrixRow};
 use crate::warehouse::tables::{
     CUSTOMER_FACTORS, MODEL, MODEL_DEPLOYMENT, MODEL_ITERATION, MODEL_VERSION, MOVIE_FACTORS,
 };
@@ -99,7 +99,7 @@ pub fn require_write() -> Result<(), Error> {
 pub fn write(
     new: &NewModel<'_>,
     model: &factor::Model,
-    is_trained: impl Fn(Dimension, Row) -> bool,
+    is_trained: impl Fn(Dimension, MatrixRow) -> bool,
     progress: &Progress,
 ) -> Result<Written, ModelError> {
     // Versions are numbered in sequence: of two trainings under one name, the second one waits for the first.
@@ -238,7 +238,7 @@ struct FactorRows<'a, F> {
     is_trained: &'a F,
 }
 
-impl<F: Fn(Dimension, Row) -> bool> FactorRows<'_, F> {
+impl<F: Fn(Dimension, MatrixRow) -> bool> FactorRows<'_, F> {
     /// Writes the rows that were trained; `make` makes the values of one.
     fn write<const COLUMNS: usize>(
         &self,
@@ -258,7 +258,7 @@ impl<F: Fn(Dimension, Row) -> bool> FactorRows<'_, F> {
             Ok::<_, Error>(())
         })?;
         for (at, (&bias, factors)) in side.biases.iter().zip(side.factors.rows()).enumerate() {
-            let row = Row(at as u32);
+            let row = MatrixRow(at as u32);
             if exists[at] && is_trained(dimension, row) {
                 rows.push(|| make(row.key(), bias, factors));
                 progress.written += 1;

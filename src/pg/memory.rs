@@ -5,13 +5,13 @@ use super::{Error, guc};
 
 /// Checks that the bytes that a long call needs do not exceed `netflix_rec.max_memory`; [`Error::MemoryLimit`] otherwise.
 /// `what` is the subject of the error's message.
-pub fn require(what: &'static str, needed: usize) -> Result<(), Error> {
+pub fn declare(what: &'static str, needed: usize) -> Result<(), Error> {
     pgrx::debug1!("{what} needs about {} MB of memory", needed >> 20);
-    check(what, needed)
+    recheck(what, needed)
 }
 
 /// The same check without a debug message, for a call that finds while it runs that it needs more.
-pub fn check(what: &'static str, needed: usize) -> Result<(), Error> {
+pub fn recheck(what: &'static str, needed: usize) -> Result<(), Error> {
     let limit = guc::max_memory();
     if needed > limit { Err(Error::MemoryLimit { what, needed, limit }) } else { Ok(()) }
 }

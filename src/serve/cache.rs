@@ -199,7 +199,7 @@ fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
         + FoldInContext::memory(model.layout())
         + keys.len() * per_movie
         + rows * size_of::<u32>();
-    memory::require("recommending", bytes)?;
+    memory::declare("recommending", bytes)?;
     let mut indices = memory::filled(NO_MOVIE, rows)?;
     keys.iter().enumerate().for_each(|(index, key)| indices[key.row().index()] = index as u32);
     let mut catalogue = Catalogue::empty(keys.len(), model.layout())?;

@@ -69,7 +69,7 @@ pub fn fold_in(
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.index(key)?)));
     let known = memory::collect(known)?;
     let ratings = CustomerRatings::memory(known.len(), model.factors, algorithm.folds_in_links());
-    memory::require("folding in", ratings + FoldedIn::memory(model.layout()))?;
+    memory::declare("folding in", ratings + FoldedIn::memory(model.layout()))?;
     let keys = memory::collect(known.iter().map(|&(key, ..)| key.0))?;
     let args = [DatumWithOid::from(model.model_id), keys.into()];
     let mut rows = CustomerRatings::with_capacity(known.len(), model.factors, algorithm.folds_in_links())?;

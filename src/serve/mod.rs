@@ -3,6 +3,7 @@
 //! A model's movies are cached in the backend (`cache`). A customer's factors are read from the model, or folded in from ratings
 //! (`customer`, `fold_in`).
 
+mod all_customers;
 pub(crate) mod cache;
 mod customer;
 mod error;
@@ -13,5 +14,6 @@ mod planner;
 mod predict;
 mod recommend;
 mod recommend_all;
+mod recommend_users;
 mod refresh;
 mod similar;

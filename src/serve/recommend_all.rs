@@ -145,7 +145,7 @@ impl Lists {
         let for_all = customer_ids.is_none();
         let mut customers = match customer_ids {
             Some(ids) => {
-                memory::require("recommend_all", ids.len() * BYTES_PER_ID)?;
+                memory::declare("recommend_all", ids.len() * BYTES_PER_ID)?;
                 of_ids(&ids)?
             }
             None => everybody()?,
@@ -158,7 +158,7 @@ impl Lists {
             );
         let ratings =
             if remove_seen && is_scanned { ratings::size(Snapshot::Statement)? } else { Default::default() };
-        memory::require("recommend_all", bytes(&model, customers.len(), &ratings))?;
+        memory::declare("recommend_all", bytes(&model, customers.len(), &ratings))?;
         let side = factors(&model, &mut customers, for_all)?;
         let seen = match remove_seen {
             false => SeenMovies::Nothing,
@@ -321,7 +321,7 @@ fn looked_up(model: &ModelRow, customers: &[Listed]) -> Result<Vec<Vec<Key>>, Se
     for customer in customers {
         let keys = customer.key.map_or(Ok(Vec::new()), seen)?;
         bytes += size_of::<Vec<i32>>() + keys.capacity() * size_of::<Key>();
-        memory::check("recommend_all", bytes)?;
+        memory::recheck("recommend_all", bytes)?;
         memory::push(&mut all, keys)?;
     }
     Ok(all)
@@ -337,7 +337,7 @@ fn scanned(model: &ModelRow, customers: usize, size: &ratings::Size) -> Result<S
         builder.push(customer.0, movie.0, rating)?;
         if builder.len().is_multiple_of(1 << 16) && builder.len() > size.ratings {
             let size = ratings::Size { ratings: builder.len(), ..*size };
-            memory::check("recommend_all", bytes(model, customers, &size))?;
+            memory::recheck("recommend_all", bytes(model, customers, &size))?;
         }
         Ok::<_, warehouse::Error>(())
     })?;

@@ -12,7 +12,7 @@ use crate::models::write::{Elapsed, NewModel, WRITING_MODEL, Written, check_name
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{guc, query, threads, transaction};
-use crate::warehouse::dimension::{Dimension, Row};
+use crate::warehouse::dimension::{Dimension, MatrixRow};
 use crate::warehouse::unfinished;
 
 /// The algorithm runs.
@@ -89,7 +89,7 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
         elapsed: Elapsed::Since(started),
         deploy: deploy.map_or(Deploy::IfBetter, Deploy::Explicit),
     };
-    let is_trained = |dimension, row: Row| match dimension {
+    let is_trained = |dimension, row: MatrixRow| match dimension {
         Dimension::Customer => matrix.by_customer.count(row.index()) > 0,
         Dimension::Movie => matrix.by_movie.count(row.index()) > 0,
     };

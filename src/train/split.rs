@@ -7,7 +7,7 @@ use super::error::TrainError;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{guc, memory};
-use crate::warehouse::dimension::Row;
+use crate::warehouse::dimension::MatrixRow;
 use crate::warehouse::ratings::{self, HeldOut};
 use crate::warehouse::unfinished;
 
@@ -51,7 +51,7 @@ pub fn read(
         let ids = (customers + movies) * size_of::<u32>();
         ids + algorithm.memory(Size { customers, movies, ratings, held_out, threads })
     };
-    memory::require("training", memory(0, 0, size.ratings, 0))?;
+    memory::declare("training", memory(0, 0, size.ratings, 0))?;
 
     notice!("reading the ratings");
     let ids = ratings::Ids::read()?;
@@ -75,7 +75,7 @@ pub fn read(
             progress.update(read as u64, size.ratings as u64, read as u64);
             // The expected number comes from the counts of the movies, which lack rows that users have inserted.
             if read > size.ratings {
-                memory::check("training", memory(customers, movies, training.len(), left_out))?;
+                memory::recheck("training", memory(customers, movies, training.len(), left_out))?;
             }
         }
         Ok(())
@@ -83,7 +83,7 @@ pub fn read(
     // A load may have begun in the meantime.
     unfinished::refuse_in_load_or_restore("training")?;
     let left_out = probe.ratings.len() + held_out.ratings.len();
-    memory::check("training", memory(customers, movies, training.len(), left_out))?;
+    memory::recheck("training", memory(customers, movies, training.len(), left_out))?;
     if training.is_empty() && left_out > 0 {
         return Err(TrainError::AllHeldOut(left_out));
     }
@@ -93,7 +93,7 @@ pub fn read(
     Ok(Split { training, probe, held_out, customers, movies })
 }
 
-fn is_held_out(split: &HoldOut, ids: &ratings::Ids, customer: Row, movie: Row) -> bool {
+fn is_held_out(split: &HoldOut, ids: &ratings::Ids, customer: MatrixRow, movie: MatrixRow) -> bool {
     let (customer_id, movie_id) = ids.of(customer, movie);
     split.contains(customer_id, movie_id)
 }

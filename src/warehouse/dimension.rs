@@ -21,17 +21,17 @@ pub struct Id(pub i32);
 /// A customer's row, or a movie's column, in a rating matrix, and a row of a model's factors: the key less 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
-pub struct Row(pub u32);
+pub struct MatrixRow(pub u32);
 
 impl Key {
     /// Its row. (A key below 1, which the table's CHECK refuses, gets a row beyond every matrix.)
     #[inline]
-    pub fn row(self) -> Row {
-        Row((self.0 as u32).wrapping_sub(1))
+    pub fn row(self) -> MatrixRow {
+        MatrixRow((self.0 as u32).wrapping_sub(1))
     }
 }
 
-impl Row {
+impl MatrixRow {
     /// The key of this row.
     pub fn key(self) -> Key {
         Key((self.0 + 1) as i32)

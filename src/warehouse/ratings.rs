@@ -11,7 +11,7 @@ use crate::storage::scan::scan;
 use crate::storage::table::Table;
 
 use super::Error;
-use super::dimension::{Dimension, Id, Key, Row};
+use super::dimension::{Dimension, Id, Key, MatrixRow};
 use super::tables::{DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS};
 
 /// A row of fact_ratings.
@@ -92,8 +92,8 @@ impl Ids {
 
     /// The ids of a customer and a movie, as the splits and digests of `factor` take them.
     #[inline]
-    pub fn of(&self, customer: Row, movie: Row) -> (u32, u32) {
-        let id = |ids: &[u32], row: Row| ids.get(row.index()).copied().unwrap_or(0);
+    pub fn of(&self, customer: MatrixRow, movie: MatrixRow) -> (u32, u32) {
+        let id = |ids: &[u32], row: MatrixRow| ids.get(row.index()).copied().unwrap_or(0);
         (id(&self.customers, customer), id(&self.movies, movie))
     }
 }
@@ -108,7 +108,13 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// Adds a rating that [`read`] has passed on.
-    pub fn push(&mut self, ids: &Ids, customer: Row, movie: Row, rating: u8) -> Result<(), Error> {
+    pub fn push(
+        &mut self,
+        ids: &Ids,
+        customer: MatrixRow,
+        movie: MatrixRow,
+        rating: u8,
+    ) -> Result<(), Error> {
         let (customer_id, movie_id) = ids.of(customer, movie);
         self.digest.add(customer_id, movie_id, rating);
         Ok(self.ratings.try_push(customer.0, movie.0, rating)?)
@@ -130,7 +136,7 @@ pub fn read_probe(snapshot: Snapshot) -> Result<HeldOut, Error> {
 /// Reads all ratings, and calls `each` with customer, movie, rating and whether it belongs to the probe.
 pub fn read(
     snapshot: Snapshot,
-    mut each: impl FnMut(Row, Row, u8, bool) -> Result<(), Error>,
+    mut each: impl FnMut(MatrixRow, MatrixRow, u8, bool) -> Result<(), Error>,
 ) -> Result<(), Error> {
     scan(&FACT_RATINGS, &["customer_key", "movie_key", "rating", "is_probe"], snapshot, |row| {
         each(Key(row.int4(0)).row(), Key(row.int4(1)).row(), row.int2(2) as u8, row.bool(3))

@@ -12,8 +12,9 @@
 //! Each folder uses only those that stand below it in this list: `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
 //! `least_squares`, `model`, `linear`, `ratings`, `simd`. To understand one of these subjects, read the files in this order:
 //!
-//! - als: `algorithm/als.rs` (the sweeps), `least_squares/mod.rs` (all rows of a side), `row.rs`, `normal_equations.rs` (one
-//!   row), `gather.rs`, `products.rs`, `cholesky.rs`, `conjugate_gradient.rs`; `implicit/co_factor.rs` for `implicit_weight`.
+//! - als: `algorithm/als.rs` (the sweeps), `least_squares/mod.rs` (all rows of a side), `row.rs` (a row's ratings, prior and
+//!   target), `reference.rs` (its solution in plain code), `normal_equations.rs` (the same, fast), `gather.rs`, `products.rs`,
+//!   `cholesky.rs`, `conjugate_gradient.rs`; `implicit/co_factor.rs` for `implicit_weight`.
 //! - svd: `algorithm/svd.rs` (the epochs), `descent/mod.rs` (which ratings can be learned from at the same time),
 //!   `descent/kernel.rs` (a step for each rating).
 //! - svdpp: als as far as `row.rs`, then `algorithm/svdpp.rs` and `implicit/link.rs` (the implicit term `Σ y_j / √|N(u)|`).
@@ -21,7 +22,7 @@
 //!   of a side), `algorithm/bpmf/posterior_samples.rs` (the samples that are kept).
 //! - truncated_svd: `algorithm/truncated_svd.rs`, `linear/sparse_product.rs`, `orthonormal.rs`, `jacobi.rs`.
 //! - fold-in: `algorithm/fold_in/mod.rs` (the trait), `customer_ratings.rs`, `folded_in.rs`, `linear/symmetric.rs`; for bpmf,
-//!   `bayesian.rs` and `model/customer_prior.rs`. What an algorithm's fold-in is made of stands in the algorithm's file.
+//!   `bayesian.rs` and `model/customer_prior.rs`. The algorithm's own file says which of these parts its fold-in uses.
 //! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
 //!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
 //! - what all trainings have in common: `algorithm/trainer.rs` (what an algorithm implements), `training.rs` (data, iterations,
@@ -60,7 +61,7 @@ pub use algorithm::{Algorithm, als, baseline, bpmf, svd, svdpp, truncated_svd};
 pub use archive::fields::{Archive, ArchiveError, ArchivedSide, ModelMetadata};
 pub use error::Error;
 pub use model::catalogue::Catalogue;
-pub use model::metrics::{Errors, Metrics};
+pub use model::metrics::{ErrorSums, Metrics};
 pub use model::sample_layout::SampleLayout;
 pub use model::scoring::CustomerQuery;
 pub use model::top_n::TopN;

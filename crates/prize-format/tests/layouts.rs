@@ -128,6 +128,19 @@ fn disguised(text: &[u8]) -> Vec<(Vec<u8>, Content)> {
 }
 
 #[test]
+fn a_gzipped_copy_beside_its_file_is_not_read() {
+    for name in ["mv_1.txt.gz", "mv_1.txt.GZ"] {
+        let loaded =
+            load(folder(&[("mv_1.txt", RATINGS), (name, &gzip(RATINGS)), ("mv_2.txt", OTHERS)]).path());
+        assert_eq!(pairs(&loaded), BOTH, "{name}");
+        assert_eq!(
+            loaded.messages,
+            [format!("\"{name}\" is not read: the files without .gz are read instead")]
+        );
+    }
+}
+
+#[test]
 fn an_archive_beside_some_of_its_files_is_not_read() {
     let whole = archive(&[("training_set/mv_1.txt", RATINGS), ("training_set/mv_2.txt", OTHERS)]);
     for (name, bytes) in [("training_set.tar", whole.clone()), ("training_set.tar.gz", gzip(&whole))] {

@@ -1,6 +1,6 @@
 //! Alternating least squares with biases (Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative
-//! filtering for the Netflix Prize"). Each half of a sweep holds one side fixed and solves every row of the other side
-//! exactly. A row's bias is one more unknown of its system.
+//! filtering for the Netflix Prize"). Each half of a sweep holds one side fixed and solves every row of the other side: exactly
+//! or, with `cg_steps`, approximately. A row's bias is one more unknown of its system.
 
 use std::sync::atomic::AtomicBool;
 
@@ -15,7 +15,7 @@ use crate::algorithm::start::start;
 use crate::algorithm::trainer::Trainer;
 use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
 use crate::error::Error;
-use crate::implicit::co_factor::Implicit;
+use crate::implicit::co_factor::CoFactor;
 use crate::least_squares::HalfSweep;
 use crate::least_squares::normal_equations::Scratch;
 use crate::least_squares::packed::PackedSide;
@@ -56,7 +56,7 @@ const SAMPLED_FROM: usize = 5_000_000;
 const SAMPLED: usize = 10;
 const SAMPLE_SWEEPS: usize = 3;
 
-/// How many sweeps over all ratings take as long as what comes before the first sweep.
+/// How long the work before the first sweep takes, in sweeps over all ratings.
 fn start_sweeps(ratings: usize) -> f64 {
     let sampled = if ratings < SAMPLED_FROM { 0.0 } else { SAMPLE_SWEEPS as f64 / SAMPLED as f64 };
     0.5 + sampled
@@ -82,9 +82,9 @@ impl Trainer for Params {
         let sides = |customers: usize| {
             let rows = customers + movies;
             let implicit = if self.implicit_weight > 0.0 {
-                let fitting = |rows, others| Implicit::fit_memory(rows, others, self.factors);
-                Implicit::memory(customers, self.factors)
-                    + Implicit::memory(movies, self.factors)
+                let fitting = |rows, others| CoFactor::fit_memory(rows, others, self.factors);
+                CoFactor::memory(customers, self.factors)
+                    + CoFactor::memory(movies, self.factors)
                     + fitting(customers, movies).max(fitting(movies, customers))
                     + copies * movies * self.factors * size_of::<f32>()
             } else {
@@ -152,7 +152,7 @@ impl FoldIn for Params {
         context: &FoldInContext,
         check: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<FoldedIn, Error> {
-        // In single precision first, because the kernel has the weight so.
+        // Rounded to single precision first, because the training kernel holds the weight in single precision.
         let link_weight = f64::from(self.implicit_weight as f32);
         let targets = Targets { link_weight, ..Targets::of_mean(mean) };
         let ridges = self.ridges(ratings.len());
@@ -180,7 +180,7 @@ fn train_from(
     let mut movies = start(matrix, params.factors, params.seed, cancelled)?;
     if matrix.ratings() >= sampled_from {
         let sample = matrix.sample(SAMPLED, cancelled)?;
-        // The start needs to be rough only: of the interactions, it sees the sampled ratings.
+        // The start may be rough, so its implicit term sees only the sampled ratings, not all interactions.
         let sample = TrainingData { matrix: &sample, interactions: &sample, ..data };
         let mut sides = Sides::new(sample, movies, params)?;
         for _ in 0..SAMPLE_SWEEPS {
@@ -208,7 +208,7 @@ struct Sides<'a> {
     packed_customers: PackedSide,
     packed_movies: PackedSide,
     /// The implicit term: the vectors of the movies, which explain customers, and those of the customers, which explain movies.
-    implicit: Option<(Implicit, Implicit)>,
+    implicit: Option<(CoFactor, CoFactor)>,
 }
 
 impl<'a> Sides<'a> {
@@ -217,7 +217,7 @@ impl<'a> Sides<'a> {
         let Params { factors, implicit_weight, implicit_regularization, .. } = *params;
         let matrix = data.matrix;
         let (customers, mean) = (matrix.by_customer.rows(), matrix.mean() as f32);
-        let implicit = |rows| Implicit::new(rows, factors, implicit_weight, implicit_regularization);
+        let implicit = |rows| CoFactor::new(rows, factors, implicit_weight, implicit_regularization);
         Ok(Sides {
             data,
             packed_customers: PackedSide::zeros(customers, factors)?,
@@ -296,7 +296,7 @@ impl SideSystems<'_> {
     /// Solves every row. `implicit` has the vectors of the other side. Returns the sum of squared errors after that.
     fn solve(
         &self,
-        implicit: Option<&Implicit>,
+        implicit: Option<&CoFactor>,
         rows: &mut Side,
         params: &Params,
         cancelled: &AtomicBool,

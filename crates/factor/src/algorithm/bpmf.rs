@@ -8,7 +8,7 @@
 //!
 //! With links, the mean of a row's prior depends on who rated what, as in [`crate::svdpp`]. The links are sampled as in Macau
 //! (Simm et al. 2015, "Macau: scalable Bayesian multi-relational factorization with side information using MCMC", section 2.2).
-//! A side is linked if the other side has at most four rows for each of its own.
+//! A side is linked if the other side has at most four times as many rows with ratings as it has itself.
 
 mod posterior_samples;
 
@@ -30,7 +30,7 @@ use crate::least_squares::normal_equations::Scratch;
 use crate::least_squares::packed::PackedSide;
 use crate::memory::try_vec;
 use crate::model::customer_prior::CustomerPrior;
-use crate::model::metrics::Errors;
+use crate::model::metrics::ErrorSums;
 use crate::model::sample_layout::SampleLayout;
 use crate::model::{Model, clamp};
 use crate::ratings::Ratings;
@@ -118,7 +118,7 @@ impl Trainer for Params {
             let count = sweep.saturating_sub(self.burn_in).max(1) as f64;
             let chunks = RowChunks::of_length(self.factors);
             let evaluate = |from: usize, sums: &mut [f64]| {
-                let mut errors = Errors::default();
+                let mut errors = ErrorSums::default();
                 for (rating, sum) in (from..).zip(sums) {
                     let (customer, movie) = (held_out.customers[rating], held_out.movies[rating]);
                     let score = f64::from(sampler.model.score(customer as usize, movie as usize));
@@ -128,7 +128,7 @@ impl Trainer for Params {
                 errors
             };
             let sums = chunks.split_slice_mut(&mut predictions, 1);
-            let errors = chunks.reduce(sums, cancelled, Errors::default, evaluate, Errors::plus)?;
+            let errors = chunks.reduce(sums, cancelled, ErrorSums::default, evaluate, ErrorSums::plus)?;
             if sweep > self.burn_in {
                 posterior_samples.keep(&sampler, sweep - self.burn_in - 1, cancelled)?;
             }

@@ -1,7 +1,7 @@
 //! All algorithms behind one type: an algorithm's name and its parameters, which are checked.
 //!
-//! To add an algorithm `foo`: write `foo.rs` with its `parameters!`, `impl Trainer` and `impl FoldIn`, declare the module
-//! below, and add its line to `algorithms!`. Nothing else lists the algorithms.
+//! To add an algorithm `foo`: write `foo.rs` with its `parameters!`, `impl Trainer` and `impl FoldIn`, declare the module below,
+//! and add its line to `algorithms!`. `lib.rs` says what else to do (tests, SQL, docs).
 
 pub mod als;
 pub mod baseline;

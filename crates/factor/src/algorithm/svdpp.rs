@@ -112,7 +112,7 @@ impl Trainer for Params {
         }
     }
 
-    /// Before there was a `prior_count`, it was 60. A model that was stored then names all other parameters.
+    /// Versions without the parameter `prior_count` used 60. Their stored models name every other parameter.
     fn completed(params: &Value) -> Cow<'_, Value> {
         let mut all = serde_json::to_value(Params::default()).unwrap_or_default();
         let is_named = |name: &String| name == "prior_count" || params.get(name).is_some();

@@ -39,7 +39,8 @@ pub(crate) trait Trainer: Parameters + FoldIn {
         false
     }
 
-    /// The parameters of a model that an older version stored, with the values that parameters had before they existed.
+    /// The parameters of a stored model. If an older version of this crate stored it, parameters that did not exist then are
+    /// added, with the values that were built in then.
     fn completed(params: &Value) -> Cow<'_, Value>
     where
         Self: Sized,

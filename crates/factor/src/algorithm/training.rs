@@ -33,8 +33,8 @@ pub struct TrainingData<'a> {
     pub matrix: &'a RatingMatrix,
     /// Who rated what, as implicit feedback: the links of `svdpp` and `bpmf` and the implicit term of `als` read which entries
     /// this matrix has, and ignore their values. By default it is `matrix` itself. Another one must have the same numbers of
-    /// customers and movies. It should have no entries of customers and movies without a rating in `matrix`, because their factors
-    /// are zero, and the links would be fitted to these zeros. [`crate::Algorithm::memory`] does not count it.
+    /// customers and movies. It should have no entry of a customer or movie without a rating in `matrix`: the factors of such a
+    /// row are zero, and the links would be fitted to these zeros. [`crate::Algorithm::memory`] does not count it.
     pub interactions: &'a RatingMatrix,
     /// Ratings to evaluate each iteration on. They are not trained on. May be empty.
     pub held_out: &'a Ratings,
@@ -46,8 +46,8 @@ impl<'a> TrainingData<'a> {
         TrainingData { matrix, interactions: matrix, held_out }
     }
 
-    /// [`Error::OutOfBounds`] if held-out ratings or interactions are of customers or movies that `matrix` has no rows for, or
-    /// if there are fewer rows of interactions.
+    /// [`Error::OutOfBounds`] if held-out ratings or interactions are of customers or movies that `matrix` has no rows for, or if
+    /// `interactions` has another number of customers or movies.
     fn check(&self, cancelled: &AtomicBool) -> Result<(), Error> {
         let rows = |matrix: &RatingMatrix| (matrix.by_customer.rows(), matrix.by_movie.rows());
         let (customers, movies) = rows(self.matrix);
@@ -94,7 +94,7 @@ impl Iteration {
 pub struct Trained {
     /// The model.
     pub model: Model,
-    /// The iteration after which the model was as it is: the last one, or the one before it if the last one raised the error.
+    /// The iteration that made this model: the last one, or the one before it if the last one raised the error.
     pub iteration: Iteration,
     /// What else the algorithm found out: [`crate::truncated_svd::SingularValues`] as a JSON object. `None` for all other
     /// algorithms.

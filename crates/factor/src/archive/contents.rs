@@ -70,7 +70,7 @@ pub(super) fn size(metadata: &ModelMetadata, sides: [ColumnLengths; 2], prior: O
     }
 }
 
-/// Writes the contents. `to` must have the length that [`size`] rechunks.
+/// Writes the contents. `to` must have the length that [`size`] returns.
 pub(super) fn encode(archive: &Archive, to: &mut [u8], cancelled: &AtomicBool) -> Result<(), ArchiveError> {
     let Archive { metadata, customers, movies, prior } = archive;
     let sides = [customers, movies];

@@ -92,19 +92,19 @@ pub struct ModelMetadata {
     pub factors: u32,
     /// How many posterior samples each vector has, see [`crate::SampleLayout`].
     pub samples: u32,
-    /// Mean of the training ratings.
+    /// Mean of the training ratings, in stars.
     pub mean: f32,
     /// Number of training ratings.
     pub ratings: u64,
     /// Number of iterations.
     pub iterations: u32,
-    /// RMSE on the training ratings.
+    /// RMSE on the training ratings, in stars.
     pub train_rmse: f64,
-    /// RMSE on the probe, if there is one.
+    /// RMSE on the probe, in stars, if there is one.
     pub probe_rmse: Option<f64>,
     /// [`crate::Trained::summary`] as JSON text.
     pub summary: Option<String>,
-    /// Duration of the training.
+    /// Duration of the training, in seconds.
     pub seconds: f64,
     /// The errors after each iteration, by ascending number: the iteration's number, the RMSE on the training ratings, the RMSE on
     /// the held-out ratings, and the seconds since the training began.
@@ -117,11 +117,11 @@ pub(super) type CurvePoint = (u32, f64, Option<f64>, f64);
 /// The rows of one side.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArchivedSide {
-    /// The ids of the data set, in ascending order.
+    /// The ids of the data set, from 1 on, in ascending order.
     pub ids: Vec<i32>,
     /// One bias per row.
     pub biases: Vec<f32>,
-    /// The vectors of all rows, one after the other.
+    /// The vectors of all rows, one after the other: rows x [`ModelMetadata::factors`] numbers.
     pub factors: Vec<f32>,
     /// See [`crate::Model::links`], one row after the other. Only movies can have them.
     pub links: Option<Vec<f32>>,

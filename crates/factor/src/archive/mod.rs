@@ -3,8 +3,8 @@
 //!
 //! An archive begins with [`MAGIC`], the version of the format (u32), the CRC-32 of the contents (u32) and their length in bytes
 //! (u64), all little-endian. The contents follow in CBOR (RFC 8949): a map of the fields of [`Archive`], in which each column is a
-//! byte string of little-endian values. To read an archive takes little more memory than its size, even if it states larger
-//! lengths.
+//! byte string of little-endian values. [`Archive::decode`] takes little more memory than the archive's size, even if it states
+//! larger lengths.
 
 mod contents;
 pub(crate) mod fields;
@@ -59,6 +59,8 @@ impl Archive {
     }
 
     /// Reads and checks an archive.
+    ///
+    /// Any [`ArchiveError`]: `Foreign`, `Format`, `Length`, `Checksum`, `Contents`, `Invalid`, `OutOfMemory` or `Cancelled`.
     pub fn decode(bytes: &[u8], cancelled: &AtomicBool) -> Result<Archive, ArchiveError> {
         let Some((header, contents)) = bytes.split_at_checked(HEADER) else {
             return Err(if MAGIC.starts_with(&bytes[..bytes.len().min(MAGIC.len())]) && !bytes.is_empty() {
@@ -94,7 +96,8 @@ impl Archive {
         }
     }
 
-    /// The algorithm and the parameters that the model was trained with.
+    /// The algorithm and the parameters that the model was trained with. [`ArchiveError::Invalid`] if there is no such algorithm, or a
+    /// parameter is wrong.
     pub fn algorithm(&self) -> Result<Algorithm, ArchiveError> {
         let invalid = |error: &dyn std::fmt::Display| ArchiveError::Invalid(error.to_string());
         let params = serde_json::from_str(&self.metadata.params).map_err(|error| invalid(&error))?;

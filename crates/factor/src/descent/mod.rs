@@ -39,8 +39,8 @@ pub(crate) struct Strata<'a> {
 }
 
 impl<'a> Strata<'a> {
-    /// Copies the factors and biases of a model, which has the shape of the matrix. λ counts for a row of `n` ratings as if the
-    /// row had `prior_count` ratings more.
+    /// Copies the factors and biases of a model, which has the shape of the matrix. A row of `n` ratings is regularised as if it
+    /// had `n + prior_count` ratings.
     pub fn new(
         matrix: &'a RatingMatrix,
         model: &Model,
@@ -120,8 +120,7 @@ struct SideRanges {
     ranges: Vec<Range<usize>>,
     /// [`stride`] values for each row.
     rows: Aligned<f32>,
-    /// The factor of λ for each row. λ is applied once for each of the row's n ratings, and `(n + prior_count) / n` is the
-    /// factor.
+    /// What λ is multiplied by, for each row: `(n + prior_count) / n`, because λ is applied once for each of the row's n ratings.
     weights: Vec<f32>,
 }
 

@@ -5,8 +5,9 @@
 //!
 //! - `μ` and `Λ`: Normal-Wishart (Salakhutdinov and Mnih 2008, "Bayesian probabilistic matrix factorization using Markov chain
 //!   Monte Carlo", equation 14);
-//! - the link's vectors `Y` and their relative precision `λ`: the link matrix of Macau (Simm and others 2017, "Macau: scalable
-//!   Bayesian factorization with high-dimensional side information using MCMC"). A vector has the prior `N(0, (λΛ)⁻¹)`.
+//! - the link's vectors `Y` and their relative precision `λ`: the link matrix of Macau (Simm et al. 2015, "Macau: scalable
+//!   Bayesian multi-relational factorization with side information using MCMC", section 2.2). A vector has the prior `N(0,
+//!   (λΛ)⁻¹)`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -18,8 +19,8 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::gibbs::noise::{LINK_ROWS, LINK_VECTORS, gamma, hyperparameter_generator, normal, row_generator};
 use crate::implicit::link::Link;
-use crate::linear::dense::gram;
 use crate::linear::dense_product::add_product;
+use crate::linear::gram::gram;
 use crate::linear::positive_definite::{cholesky, invert};
 use crate::memory::zeros;
 use crate::model::Side;

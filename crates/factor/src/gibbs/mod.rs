@@ -19,7 +19,7 @@ use crate::implicit::link::Link;
 use crate::least_squares::HalfSweep;
 use crate::least_squares::packed::PackedSide;
 use crate::least_squares::row::Prior;
-use crate::linear::dense::{add_relative_ridge, gram_memory, strided_upper};
+use crate::linear::gram::{add_relative_ridge, gram_memory, strided_upper};
 use crate::memory::zeros;
 use crate::model::customer_prior::CustomerPrior;
 use crate::model::{Model, Side};
@@ -28,7 +28,7 @@ use crate::ratings::matrix::RatingMatrix;
 use crate::ratings::sparse::Sparse;
 
 /// A side gets a link only if the link has at most this many vectors for each of the side's rows. With many more vectors, they
-/// could explain any rows; and Λ, which is the precision of the vectors, too, would be learned mostly from them.
+/// could explain any rows. And Λ would be learned mostly from the vectors, because it is also their precision.
 const MOST_VECTORS_PER_ROW: usize = 4;
 
 /// The state of the sampler.
@@ -87,7 +87,7 @@ impl Sampler {
         layout.write(prior, sample, mean, precision, self.alpha);
     }
 
-    /// Bytes of a sampler, besides the packed sides.
+    /// Bytes of a sampler, without the packed sides.
     pub fn memory(customers: usize, movies: usize, factors: usize, links: bool) -> usize {
         let unknowns = factors + 1;
         let square = unknowns * unknowns * size_of::<f64>();

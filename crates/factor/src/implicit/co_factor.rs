@@ -11,8 +11,8 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::error::Error;
 use crate::least_squares::packed::PackedSide;
-use crate::linear::dense::{add_relative_ridge, gram, gram_memory, strided_upper};
 use crate::linear::dense_product::add_product;
+use crate::linear::gram::{add_relative_ridge, gram, gram_memory, strided_upper};
 use crate::linear::positive_definite;
 use crate::linear::positive_definite::invert;
 use crate::linear::sparse_product::multiply;
@@ -21,7 +21,7 @@ use crate::ratings::sparse::Sparse;
 use crate::rows::RowChunks;
 
 /// The vectors `c_j` of one side, whose rows are `j`. They are a term of the systems of the other side, whose rows are `i`.
-pub(crate) struct Implicit {
+pub(crate) struct CoFactor {
     /// `w`.
     weight: f32,
     /// `λ`.
@@ -33,11 +33,11 @@ pub(crate) struct Implicit {
     pub precision: Vec<f32>,
 }
 
-impl Implicit {
+impl CoFactor {
     /// Vectors of zeros.
-    pub fn new(rows: usize, factors: usize, weight: f64, regularization: f64) -> Result<Implicit, Error> {
+    pub fn new(rows: usize, factors: usize, weight: f64, regularization: f64) -> Result<CoFactor, Error> {
         let stride = PackedSide::stride(factors);
-        Ok(Implicit {
+        Ok(CoFactor {
             weight: weight as f32,
             regularization,
             vectors: zeros((rows, factors))?,
@@ -50,7 +50,7 @@ impl Implicit {
         (rows * factors + PackedSide::stride(factors).pow(2)) * size_of::<f32>()
     }
 
-    /// Bytes that [`Implicit::fit`] needs besides, for vectors of `rows` rows and `others` rows of the other side.
+    /// Bytes that [`CoFactor::fit`] needs besides, for vectors of `rows` rows and `others` rows of the other side.
     pub fn fit_memory(rows: usize, others: usize, factors: usize) -> usize {
         let solution = factors * factors * size_of::<f32>();
         let product = PackedSide::stride(factors).pow(2) * size_of::<f32>();

@@ -65,7 +65,7 @@ impl Link {
     /// - `factors` are `X`, one row for each row of `sparse`.
     /// - `D` is diagonal: `weight` of the row's number of ratings.
     /// - `regularization` is λ.
-    /// - `noise` is `E`, rows x unknowns of the vectors. The Gibbs sampler needs it; it is zero if absent.
+    /// - `noise` is `E`, of the same shape as the vectors. The Gibbs sampler needs it; it is zero if absent.
     ///
     /// The vector of a column of `W` without entries becomes `E/λ`. If λ is 0, it does not change.
     pub fn fit(

@@ -7,7 +7,7 @@
 use crate::least_squares::products::{Initial, MARGIN, Subtracted, TILE_ROWS, add_products};
 use crate::simd::vector::Vector;
 
-/// A pivot must be larger than this share of the diagonal entry that it was. Otherwise its column counts as a combination of
+/// A pivot must be larger than this share of the original diagonal entry of `A`. Otherwise its column counts as a combination of
 /// the columns before it.
 const SINGULAR: f32 = 1e-6;
 /// Rows that are eliminated together, before the rows below are updated.

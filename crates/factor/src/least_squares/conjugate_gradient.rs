@@ -1,7 +1,8 @@
 //! Solves one row's normal equations approximately, by conjugate gradients and without forming their matrix.
 //!
-//! A step costs two products for each rating and factor. A Cholesky factorisation costs as many products for each as there
-//! are factors. The system is that of Hu, Koren and Volinsky 2008; the method is that of Takács, Pilászy and Tikk 2011,
+//! A step costs two multiplications for each rating and factor. Forming the matrix, as the exact solution needs, costs about half
+//! as many multiplications for each rating and factor as there are factors. The system is that of `normal_equations`; the method
+//! is that of Takács, Pilászy and Tikk 2011,
 //! "Applications of the conjugate gradient method for implicit feedback collaborative filtering".
 //!
 //! With `A = Σ z zᵀ`, `b = Σ t z` and the prior's `Λ` and `h`, the system is `(A + Λ) x = b + h`. Each step is

@@ -72,7 +72,7 @@ impl<V: Vector> BatchFormat<V> for Floats {
 /// Pairs of vectors in bfloat16, as they are packed: two of them in the place of one.
 ///
 /// The target is the sum of two bfloat16 values, in two places: `z = [factors, 1, t₁, t₂]`. [`BatchFormat::merge_targets`]
-/// adds up the products of both at the end, so that the target is as exact as the factors are.
+/// adds up the products of both at the end. So the target keeps 16 significant bits, not 8.
 pub(crate) struct Pairs;
 
 impl<V: PairVector> BatchFormat<V> for Pairs {

@@ -1,6 +1,6 @@
 //! Half a sweep of alternating least squares: solves for every row of one side while the other side stays fixed.
 //!
-//! A row's system is described in `row`, and what its solution is in the plainest code in `reference`.
+//! `row` describes a row's system. `reference` computes its solution in the plainest code.
 
 mod cholesky;
 mod conjugate_gradient;

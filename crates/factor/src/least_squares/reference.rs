@@ -1,6 +1,6 @@
 //! What the solution of a row's system is, in the plainest code: double precision, one product at a time.
 //!
-//! Read this first to know what the kernels compute. Tests hold every kernel to it.
+//! Read this first to know what the kernels compute. It is compiled for tests only, which compare every kernel with it.
 
 use crate::least_squares::packed::PackedSide;
 use crate::least_squares::row::RowSystem;

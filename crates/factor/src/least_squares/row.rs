@@ -1,7 +1,8 @@
 //! One row's least-squares system: its ratings, its prior, and its solution.
 //!
-//! A row is a customer or a movie. Its unknowns are `x = [factors, bias]`. Each rating `r` of a row of the other side gives
-//! an equation `zᵀx ≈ t` with `z = [the other row's factors, 1]` and the target `t = r - mean - the other row's bias`.
+//! A row is a customer or a movie. Its unknowns are `x = [factors, bias]`. Each of the row's ratings `r`, of one row of the other
+//! side, gives an equation `zᵀx ≈ t` with `z = [the other row's factors, 1]` and the target `t = r - mean - the other row's
+//! bias`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -69,7 +70,9 @@ impl RowSystem<'_> {
     /// The target `t` of a rating: what is left of it for this row's unknowns to explain. `other` is the packed row of the
     /// other side.
     ///
-    /// Every kernel takes its targets from here. To train on something else than plain ratings, change this function.
+    /// The least-squares kernels (als, svdpp, bpmf) take their targets from here. To train on something else than plain ratings,
+    /// change this function, `equations` in `reference.rs`, `Targets::of` in `algorithm/fold_in/customer_ratings.rs` and `gather`
+    /// in `algorithm/fold_in/bayesian.rs`. Predictions and errors are in `model/mod.rs`.
     #[inline(always)]
     pub fn target(&self, rating: usize, other: &[u16]) -> f32 {
         f32::from(self.ratings[rating]) - self.mean - self.others.bias(other)

@@ -19,20 +19,20 @@ const LEAF_ROWS_PER_CHECK: usize = 64;
 
 /// Rows of a leaf. A leaf of usual width fits into the processor's cache. There are always at least four rows for each column, so
 /// that the triangles of all leaves are far smaller than the block.
-fn rows_a_leaf(columns: usize) -> usize {
+fn rows_per_leaf(columns: usize) -> usize {
     (4 * columns).max(1024)
 }
 
 /// Bytes that [`orthonormalize`] takes besides its block, rows x columns, on so many threads.
 pub(crate) fn memory(rows: usize, columns: usize, threads: usize) -> usize {
-    let leaf = rows_a_leaf(columns);
+    let leaf = rows_per_leaf(columns);
     let leaves = rows / leaf;
     // The triangles are reduced in the same way, and their triangles are at most a quarter of them: 4/3 in all. The last leaf, or
     // the only one, has up to twice the rows of the others.
     let triangles = if leaves < 2 { 0 } else { leaves * columns * columns * 4 / 3 };
     let leaf = |rows: usize| rows * (columns + QR_PANEL) + 2 * columns * (columns + QR_PANEL);
     let threads = threads.min(leaves.max(1));
-    let leaves = leaf(rows.min(2 * rows_a_leaf(columns))) + (threads - 1) * leaf(rows_a_leaf(columns));
+    let leaves = leaf(rows.min(2 * rows_per_leaf(columns))) + (threads - 1) * leaf(rows_per_leaf(columns));
     (triangles + leaves) * size_of::<f64>()
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn orthonormalize(
     cancelled: &AtomicBool,
 ) -> Result<Array2<f64>, Error> {
     let (rows, columns) = block.dim();
-    let leaves = rows / rows_a_leaf(columns);
+    let leaves = rows / rows_per_leaf(columns);
     if leaves < 2 {
         return orthonormalize_leaf(block, cancelled);
     }
@@ -82,7 +82,7 @@ fn leaves_with_triangles<'a>(
     triangles: ArrayViewMut2<'a, f64>,
     leaves: usize,
 ) -> Result<Vec<(ArrayViewMut2<'a, f64>, ArrayViewMut2<'a, f64>)>, Error> {
-    let (rows, columns) = (rows_a_leaf(block.ncols()), block.ncols());
+    let (rows, columns) = (rows_per_leaf(block.ncols()), block.ncols());
     let mut pairs = Vec::new();
     pairs
         .try_reserve_exact(leaves)

@@ -33,6 +33,8 @@ pub struct Catalogue {
     data: Aligned<f32>,
 }
 
+/// Methods that take a movie panic if its index is not below [`Catalogue::movies`]. Methods that take a vector panic if it is shorter
+/// than those of the catalogue.
 impl Catalogue {
     /// Reserves memory for `movies` movies whose vectors have this layout. A movie's score is -∞ until [`Catalogue::set`] is called
     /// for it, so it is never among the best. [`Error::OutOfMemory`] if the system refuses the memory.
@@ -173,8 +175,10 @@ impl Catalogue {
     }
 
     /// The `n` movies with the highest scores for each customer of `rows`: a list per customer of movie and score, best first. Of
-    /// equal scores, the movie that is counted first comes first. `customers` has the biases and factors of all customers.
+    /// equal scores, the movie with the lower index comes first. `customers` has the biases and factors of all customers.
     /// `is_left_out(customer, movie)` is called only for movies that would be among the best. Runs in rayon's current pool.
+    ///
+    /// [`Error::OutOfMemory`] and [`Error::Cancelled`].
     pub fn top_n(
         &self,
         n: usize,

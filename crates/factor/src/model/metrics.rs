@@ -17,7 +17,7 @@ pub struct Metrics {
 
 /// Sums of errors. The sums are whole numbers, so that the order of adding changes no bit of them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Errors {
+pub struct ErrorSums {
     n: u64,
     squared: u128,
     absolute: u128,
@@ -29,8 +29,8 @@ pub struct Errors {
 /// The unit of the sums: 2^-56 stars, which is finer than single precision.
 const UNIT: f64 = 1.0 / (1u64 << 56) as f64;
 
-impl Errors {
-    /// Adds the error of a prediction.
+impl ErrorSums {
+    /// Adds the error of a prediction. `rating` must be 1 to 5, because the relative error divides by it.
     pub fn add(&mut self, prediction: f32, rating: u8) {
         let error = (f64::from(prediction) - f64::from(rating)).abs();
         let units = |error: f64| (error / UNIT) as u128;
@@ -42,7 +42,7 @@ impl Errors {
     }
 
     /// The sums over these errors and others.
-    pub fn plus(mut self, others: Errors) -> Errors {
+    pub fn plus(mut self, others: ErrorSums) -> ErrorSums {
         self.n += others.n;
         self.squared = self.squared.saturating_add(others.squared);
         self.absolute = self.absolute.saturating_add(others.absolute);
@@ -63,7 +63,7 @@ impl Errors {
 impl Metrics {
     /// The errors of pairs of a prediction and a rating. `None` if there are none.
     pub fn of(pairs: impl Iterator<Item = (f32, u8)>) -> Option<Metrics> {
-        let mut errors = Errors::default();
+        let mut errors = ErrorSums::default();
         pairs.for_each(|(prediction, rating)| errors.add(prediction, rating));
         errors.metrics()
     }
@@ -91,11 +91,11 @@ mod tests {
         let forwards = Metrics::of(pairs.iter().copied());
         assert_eq!(forwards, Metrics::of(pairs.iter().rev().copied()));
         let sums = pairs.chunks(77).map(|pairs| {
-            let mut errors = Errors::default();
+            let mut errors = ErrorSums::default();
             pairs.iter().for_each(|&(prediction, rating)| errors.add(prediction, rating));
             errors
         });
-        assert_eq!(forwards, sums.fold(Errors::default(), |one, other| other.plus(one)).metrics());
+        assert_eq!(forwards, sums.fold(ErrorSums::default(), |one, other| other.plus(one)).metrics());
         let naive = pairs.iter().map(|&(p, r)| (f64::from(p) - f64::from(r)).powi(2)).sum::<f64>() / 1000.0;
         assert!((forwards.unwrap().mse - naive).abs() < 1e-12);
     }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, check};
 use crate::memory::{try_vec, zeros};
-use crate::model::metrics::{Errors, Metrics};
+use crate::model::metrics::{ErrorSums, Metrics};
 use crate::model::sample_layout::SampleLayout;
 use crate::ratings::Ratings;
 use crate::ratings::matrix::RatingMatrix;
@@ -146,13 +146,13 @@ impl Model {
         let columns = (chunks.split_slice(&ratings.customers, 1), chunks.split_slice(&ratings.movies, 1));
         let columns = columns.0.zip(columns.1).zip(chunks.split_slice(&ratings.values, 1));
         let evaluate = |_, ((customers, movies), values): ((&[u32], &[u32]), &[u8])| {
-            let mut errors = Errors::default();
+            let mut errors = ErrorSums::default();
             for ((&customer, &movie), &value) in customers.iter().zip(movies).zip(values) {
                 errors.add(self.predict(customer as usize, movie as usize), value);
             }
             errors
         };
-        let errors = chunks.reduce(columns, cancelled, Errors::default, evaluate, Errors::plus)?;
+        let errors = chunks.reduce(columns, cancelled, ErrorSums::default, evaluate, ErrorSums::plus)?;
         Ok(errors.metrics())
     }
 
@@ -199,7 +199,7 @@ fn copy(from: &Array2<f32>, to: &mut Array2<f32>, cancelled: &AtomicBool) -> Res
 }
 
 /// The predicted rating `mean + b_u + b_i + p_u · q_i`, not yet clamped to the scale, from the bias and the factors of a customer
-/// and of a movie.
+/// and of a movie. Panics if their lengths differ.
 pub fn score(mean: f32, (b_u, p): (f32, ArrayView1<'_, f32>), (b_i, q): (f32, ArrayView1<'_, f32>)) -> f32 {
     mean + b_u + b_i + p.dot(&q)
 }

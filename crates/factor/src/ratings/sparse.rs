@@ -32,7 +32,7 @@ impl Sparse {
         self.starts.len() - 1
     }
 
-    /// How many ratings a row has.
+    /// How many ratings a row has. Panics if there is no such row.
     pub fn count(&self, row: usize) -> usize {
         self.starts[row + 1] - self.starts[row]
     }
@@ -52,7 +52,7 @@ impl Sparse {
         self.starts[rows.start]..self.starts[rows.end]
     }
 
-    /// A row's ratings: column indices, ascending, and values.
+    /// A row's ratings: column indices, ascending, and values. Panics if there is no such row.
     pub fn row(&self, row: usize) -> (&[u32], &[u8]) {
         let entries = self.starts[row]..self.starts[row + 1];
         (&self.columns[entries.clone()], &self.values[entries])

@@ -13,7 +13,7 @@ use crate::find::plain_file::{check_below, content_of_open, open_plain};
 use crate::parse::content::Content;
 use crate::read::text_file::TextKind;
 
-/// What one thread does without the others.
+/// A part of the first pass. One thread does it from beginning to end.
 pub enum Job {
     /// Reads a text.
     Text(TextKind, PathBuf),

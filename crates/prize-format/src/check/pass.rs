@@ -13,7 +13,8 @@ pub struct Progress {
     pub files: u64,
     /// The number of bytes that have been read from the disk.
     pub bytes: u64,
-    /// The number of bytes that all files have on the disk.
+    /// The number of bytes that the pass reads. In the first pass: the size of all files on the disk. Between the passes: the
+    /// decompressed size of the parts that are read again.
     pub total: u64,
 }
 

@@ -19,7 +19,7 @@ pub struct ThreadState {
     pub buffer: LineBuffer,
     /// The number of rejects that are kept.
     pub rejects_kept: usize,
-    /// The bytes of memory of the sets that are reported to the pass.
+    /// How many bytes of the sets' memory have been reported to the pass.
     pub bytes_reported: usize,
 }
 

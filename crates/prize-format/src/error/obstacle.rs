@@ -76,7 +76,7 @@ pub(crate) fn find_obstacle(path: &Path, error: &io::Error, below: Option<&Path>
     }
     let may_look_at = |part: &Path| below.is_none_or(|below| part != below && part.starts_with(below));
     let found = first_obstacle(path, may_look_at, &Disk);
-    // A file that can be read is the reason where a folder is wanted.
+    // If a folder is wanted and the path is a readable file, nothing above finds an obstacle. The file itself is the obstacle.
     let is_file = || error.kind() == ErrorKind::NotADirectory && may_look_at(path) && path.is_file();
     found.or_else(|| is_file().then(|| Obstacle::NotAFolder(path.into())))
 }

@@ -1,5 +1,5 @@
-//! Finds the rating files in a tar archive. A damaged archive must not take all memory, and its headers may not claim
-//! more bytes than it has.
+//! Finds the rating files in a tar archive. A damaged archive must not make the reader take all memory. A header that states more
+//! bytes than the archive has is an error.
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -20,7 +20,8 @@ use crate::error::name_list::NameList;
 pub struct Folder {
     /// The folder with the rating files: the given one, or the only one below it that has any.
     pub path: PathBuf,
-    /// `movie_titles.csv` and `movie_titles.txt`. If both are there, both are read, and the better one is used.
+    /// `movie_titles.csv` and `movie_titles.txt`. If both are there, both are read. The first one with titles in the official
+    /// form is used or, if there is none, the first one with titles.
     pub titles: Vec<PathBuf>,
     /// `training_set/mv_*.txt` and `mv_*.txt`, or `training_set.tar` if there are none of these; then
     /// `combined_data_*.txt`. Each group is sorted by name.

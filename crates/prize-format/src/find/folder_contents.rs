@@ -23,7 +23,7 @@ pub struct FolderContents {
     pub listing: Listing,
     training_set: Listing,
     pub grand_prize: Listing,
-    /// `grand_prize`, if there is no permission to list it.
+    /// `grand_prize`, if it cannot be listed.
     unlisted: NameList,
     pub ratings: Vec<PathBuf>,
     /// Gzipped rating files that are not read, because the same file is there without `.gz`.
@@ -81,7 +81,7 @@ impl FolderContents {
             }
         };
         add(self.copies.clone(), "the files without .gz are read instead", false);
-        add(self.unlisted.clone(), "permission to list it is missing", true);
+        add(self.unlisted.clone(), "it cannot be listed", true);
         if let Some(archive) = &self.unread_archive {
             let unpacked = self.ratings.iter().filter(|path| is_movie_file(path)).count();
             let why = format!(

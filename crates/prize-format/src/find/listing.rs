@@ -22,8 +22,8 @@ impl Listing {
     /// Lists a folder. If `below` is given, the folder must lie in it.
     pub fn of(folder: &Path, below: Option<&Path>) -> Result<Listing, Error> {
         let failed = |source| Error::Io { path: folder.into(), source };
-        // With a dot at its end, only a folder can be opened. What `below` is checked for is then what is listed, even
-        // if a link is changed in between.
+        // With a dot at its end, only a folder can be opened. So the folder that is listed is the one that was checked against
+        // `below`, even if a link is changed in between.
         let opened = File::open(folder.join(".")).map_err(failed)?;
         check_below(&opened, folder, below)?;
         let listed = if below.is_some() { &path_of_open(&opened) } else { folder };

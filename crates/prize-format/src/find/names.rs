@@ -48,9 +48,9 @@ pub fn has_packed_ending(path: &Path) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
 }
 
-/// Whether a name ends in `.gz`.
+/// Whether a name ends in `.gz`, in upper or lower case.
 pub fn has_gzip_ending(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "gz")
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
 }
 
 /// The file name of an archive's member, without its folders. Archives made on Windows may separate them by `\`.

@@ -8,8 +8,8 @@ use super::text_file::TextFile;
 use crate::error::Error;
 use crate::parse::lines::LineBuffer;
 
-/// The files of a data set. The files used last are open, so that a gzipped one is read on from a position before the
-/// next part if possible, and not from its beginning.
+/// The files of a data set. The files that were used last stay open. So a gzipped file is read on from where it stands, if that
+/// is before the next part, and not from its beginning.
 pub struct OpenFiles<'a> {
     files: &'a [TextFile],
     /// Called several times a second. Its error stops the reading.

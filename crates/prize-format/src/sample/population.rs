@@ -16,7 +16,7 @@ const CUSTOMERS_PER_COLD_ONE: u32 = 100;
 const RATINGS_PER_SESSION: f64 = 6.0;
 /// The number of sessions that are tried to find a late one.
 const SESSION_TRIES: usize = 12;
-/// The most that a customer's ratings are weighted when the probe and the qualifying set are chosen. Without this
+/// The largest weight of a customer's ratings when the probe and the qualifying set are chosen. Without this
 /// limit, customers with very few ratings would have none in the training set.
 const MAX_WITHHOLDING: f64 = 8.0;
 /// Ratings of the probe and of the qualifying set are in the last 15 % of the time that their customer could rate the

@@ -22,7 +22,7 @@ pub struct Sample {
 /// What is planted beside biases and factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realism {
-    /// Nothing. Who rates which movie on which day is independent of the rating.
+    /// Only a drift over the years. Apart from it, who rates which movie on which day is independent of the rating.
     Plain,
     /// More of what real ratings have. Customers rate movies that they like, in sessions of several ratings a day, and
     /// each day has a mood. How much a movie is liked changes over the years. Popular movies are liked a little better.

@@ -115,7 +115,8 @@ impl Truth {
         (score + NOISE * noise).round().clamp(1.0, 5.0) as u8
     }
 
-    /// The best prediction of the rating for a score. For a lifelike sample, that is the expected rating: 1 plus the
+    /// The prediction from a score that the sample's RMSE is computed with. For a lifelike sample, that is the expected rating: 1
+    /// plus the
     /// probabilities of more than 1, 2, 3 and 4 stars. For a plain sample, it is the score limited to 1 to 5, because
     /// earlier versions printed that.
     pub fn best_prediction(&self, score: f32) -> f32 {

@@ -1,4 +1,4 @@
-//! Writes the files of a data set, in each of the layouts in which people have it.
+//! Writes the files of a data set, in one of the layouts in which people have it.
 
 use std::fs;
 use std::io::{self, Write};

@@ -4,7 +4,7 @@
 
 use crate::algorithm::fold_in::customer_ratings::CustomerRatings;
 use crate::error::Error;
-use crate::linear::dense::RIDGE;
+use crate::linear::gram::RIDGE;
 use crate::linear::symmetric::{PANEL, add_products, factorise, solve};
 use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
@@ -98,7 +98,8 @@ pub(super) fn fold_in(
 
 /// Writes a movie's factors in a sample, and a 1 behind them, to `z`. Returns the rating less the mean and the movie's bias.
 fn gather(mean: f32, (rating, bias, part): (f32, f32, &[f32]), scale: f64, z: &mut [f64]) -> f64 {
-    // Behind the factors stand a 1, which the system needs as well, and the difference of the movie's bias in this sample.
+    // In `part`, the factors are followed by a 1, which `z` needs too, and by this sample's difference from the movie's mean
+    // bias.
     z.iter_mut().zip(part).for_each(|(to, &entry)| *to = scale * f64::from(entry));
     let difference = part.last().map_or(0.0, |&entry| scale * f64::from(entry));
     f64::from(rating) - f64::from(mean) - f64::from(bias) - difference

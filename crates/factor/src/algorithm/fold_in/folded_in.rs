@@ -1,9 +1,9 @@
-//! A folded-in customer, and the two kinds of linear systems that all but the Bayesian algorithms find one with.
+//! A folded-in customer, and the two kinds of linear systems whose solution it is in every algorithm but bpmf.
 
 use crate::algorithm::fold_in::bayesian;
 use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
 use crate::error::Error;
-use crate::linear::dense::RIDGE;
+use crate::linear::gram::RIDGE;
 use crate::linear::symmetric::{PANEL, add_products, factorise, solve};
 use crate::memory::{try_vec, try_with_capacity};
 use crate::model::sample_layout::SampleLayout;

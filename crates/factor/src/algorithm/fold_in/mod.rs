@@ -1,8 +1,9 @@
 //! Fold-in: finds the factors of one customer from that customer's ratings, while everything that the model knows of movies
 //! stays fixed. It is the part of a training step that concerns one customer, in double precision.
 //!
-//! In every algorithm, the customer's bias and factors are a linear function of the ratings less what the model predicts
-//! without them. So each rating's contribution to the factors, and to any prediction, can be computed (Hu, Koren and Volinsky
+//! In every algorithm, the customer's bias and factors solve a linear system. Its right-hand side is a sum of one term for each
+//! rating and, in a Bayesian model, one for the prior. So each rating's contribution to the factors, and to any prediction, can
+//! be computed (Hu, Koren and Volinsky
 //! 2008, "Collaborative filtering for implicit feedback datasets", section 5).
 
 pub(crate) mod bayesian;

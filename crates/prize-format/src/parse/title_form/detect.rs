@@ -104,8 +104,8 @@ impl LineCounts {
         self.surely_quoted + likely > self.wrong_quotes
     }
 
-    /// Whether there are empty columns at the end. Spreadsheets write such a column only for blocks of sixteen rows of
-    /// which one has a value there, so few lines may have it. In a single line, one comma at the end may belong to the
+    /// Whether there are empty columns at the end. A spreadsheet writes such a column only for a block of sixteen rows in which
+    /// one row has a value there. So only a few lines may have it. In a single line, one comma at the end may belong to the
     /// title.
     fn is_padded(&self) -> bool {
         self.padded * 50 > self.lines && (self.padded > 1 || self.padded_twice > 0)

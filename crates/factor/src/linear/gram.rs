@@ -53,12 +53,12 @@ pub(crate) fn gram(tall: ArrayView2<'_, f32>, cancelled: &AtomicBool) -> Result<
     Ok(sum)
 }
 
-/// The share of each diagonal entry that [`add_relative_ridge`] adds to it. It is ten times the share of a pivot below which the
-/// least-squares kernel takes a system for singular.
+/// The share of each diagonal entry that [`add_relative_ridge`] adds to it. The least-squares kernel takes a system for singular
+/// if a pivot falls below 1e-6 of its diagonal entry (`SINGULAR`); this is ten times that.
 pub(crate) const RIDGE: f64 = 1e-5;
 
-/// Adds a small share of each diagonal entry of a positive semidefinite matrix to the entry. The matrix is then positive definite
-/// in single precision, too, even where its entries are much larger than the others in a system.
+/// Increases each diagonal entry of a positive semidefinite matrix by a small share of itself. The matrix is then positive
+/// definite in single precision, even if its entries are much larger than everything else in a system.
 pub(crate) fn add_relative_ridge(matrix: &mut Array2<f64>) {
     matrix.diag_mut().iter_mut().for_each(|entry| *entry *= 1.0 + RIDGE);
 }

@@ -1,4 +1,4 @@
-//! The keys of customers and movies, and the keys that new ones get.
+//! Customers and movies: looks up their keys, and inserts new ones with their keys, titles and years.
 
 use pgrx::prelude::*;
 use prize_format::{IdSet, RankedIds, Title};
@@ -63,7 +63,7 @@ impl Keys {
     /// The id of each key, at the key's own place; 0 for a key that nobody has.
     pub fn ids_by_key(&self) -> Result<Vec<u32>, LoadError> {
         let highest = self.keys.iter().map(|key| key.0).max().unwrap_or(0).max(0) as usize;
-        memory::check("loading", (highest + 1) * size_of::<u32>())?;
+        memory::recheck("loading", (highest + 1) * size_of::<u32>())?;
         let mut ids = Vec::new();
         ids.try_reserve_exact(highest + 1).map_err(|_| prize_format::Error::OutOfMemory)?;
         ids.resize(highest + 1, 0);
