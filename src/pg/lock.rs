@@ -52,7 +52,7 @@ pub fn lock_against_writers(name: &'static str) -> Result<(), Error> {
     lock_against_writers_notifying(name, |_| ())
 }
 
-/// Takes the same lock as [`lock_writers`]. If it must wait, it first calls `on_wait` with the ids of the processes for which it
+/// Takes the same lock as [`lock_against_writers`]. If it must wait, it first calls `on_wait` with the ids of the processes for which it
 /// waits.
 pub fn lock_against_writers_notifying(name: &'static str, on_wait: impl FnOnce(&[i32])) -> Result<(), Error> {
     let oid = catalog::relation(name)?;
