@@ -9,10 +9,25 @@ SELECT EXISTS (SELECT FROM fact_ratings WHERE is_probe) AS has_probe \gset
 \if :has_probe
 SELECT * FROM evaluate();
 \else
-\echo 'There is no probe.txt to judge by. train_als(hold_out => 0.1) holds ratings out instead, and shows the errors on them.'
+\echo 'There is no probe.txt to judge by. The last statements make a test set of their own.'
 \endif
 \set ECHO none
 SELECT customer_id AS customer FROM dim_customer WHERE rating_count > 0
 ORDER BY abs(rating_count - 100) + 100 * abs(rating_mean - 3.5), customer_id LIMIT 1 \gset
 \set ECHO queries
 SELECT * FROM recommend(:customer, 10);
+\set ECHO none
+SELECT NOT EXISTS (SELECT FROM rating_split WHERE name = 'demo') AS lacks_split \gset
+\set ECHO queries
+\if :has_probe
+SELECT model, probe_rmse FROM train_baseline();
+SELECT model, n, rmse, difference, difference_low, difference_high, p_value FROM compare_models(ARRAY['als', 'baseline']);
+\else
+\if :lacks_split
+SELECT * FROM split_ratings('demo');
+\endif
+SELECT model, test_rmse FROM train_als('als on demo', split => 'demo', deploy => true);
+SELECT model, test_rmse FROM train_baseline('baseline on demo', split => 'demo', deploy => true);
+SELECT model, n, rmse, difference, difference_low, difference_high, p_value
+FROM compare_models(ARRAY['als on demo', 'baseline on demo'], split => 'demo');
+\endif

@@ -11,19 +11,19 @@ COMMENT ON FUNCTION netflix_restore_begin() IS 'Drops all keys and foreign keys 
 COMMENT ON FUNCTION netflix_restore_end() IS 'Adds the keys and foreign keys again that netflix_restore_begin has dropped';
 COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, models included, so that another data set can be loaded';
 COMMENT ON FUNCTION netflix_progress() IS 'Loads, trainings and imports of models that are running in this database; the view of the same name shows more';
-COMMENT ON FUNCTION train(text, jsonb, text, text, float8, bool) IS
+COMMENT ON FUNCTION train(text, jsonb, text, text, float8, bool, text) IS
     'Trains a model by the named algorithm, with parameters as JSON, and stores it as a new version';
-COMMENT ON FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool, text) IS
     'Trains a model by alternating least squares, and stores it as a new version';
-COMMENT ON FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool, text) IS
     'Trains a model by stochastic gradient descent, and stores it as a new version';
-COMMENT ON FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool, text) IS
     'Trains an SVD++ model, which also learns from who rated what, by alternating least squares, and stores it as a new version';
-COMMENT ON FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool, text) IS
     'Trains a Bayesian model, which averages the predictions of samples, by Gibbs sampling, and stores it as a new version';
-COMMENT ON FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool) IS
+COMMENT ON FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool, text) IS
     'Trains a model by a randomised truncated singular value decomposition, and stores it as a new version';
-COMMENT ON FUNCTION train_baseline(text, text, float8, float8, float8, text, bool) IS
+COMMENT ON FUNCTION train_baseline(text, text, float8, float8, float8, text, bool, text) IS
     'Trains a model without factors (mean, damped biases, or popularity), and stores it as a new version';
 COMMENT ON FUNCTION train_estimate(text, jsonb) IS 'Estimates the memory (in bytes) and the time (in seconds) that a training would take';
 COMMENT ON FUNCTION training_curve(text, bigint) IS 'Errors and time of each iteration of a model''s training';
@@ -33,8 +33,22 @@ COMMENT ON FUNCTION predict_rating(bigint, bigint, text) IS
     'Predicts a rating, in stars; for a Bayesian model, also the standard deviation of its samples'' predictions';
 COMMENT ON FUNCTION predicted_rating(bigint, bigint, text) IS
     'Predicts a rating as predict_rating does, as one value; NULL if an argument is NULL';
-COMMENT ON FUNCTION evaluate(text, text) IS
-    'Errors of a model''s predictions on a split of the ratings (probe, train or all); mape is in percent';
+COMMENT ON FUNCTION evaluate(text, text, bigint) IS
+    'Errors of a model''s predictions on a split of the ratings; mape is in percent';
+COMMENT ON FUNCTION evaluate_slices(text, text, text, bigint) IS
+    'Errors of a model''s predictions by customer''s or movie''s number of ratings, by rating, by month, or by whether both are known';
+COMMENT ON FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint, bigint) IS
+    'How good the lists are that a model recommends, beside lists of the most popular movies and of those with the highest biases';
+COMMENT ON FUNCTION compare_models(text[], text, bigint, float8, bigint) IS
+    'Errors of several models on the same ratings, and whether their differences from the first model are more than luck';
+COMMENT ON FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) IS
+    'Divides the ratings by a rule, under a name, into those to train on and those to judge models by';
+COMMENT ON FUNCTION test_set(text) IS 'Ratings of the test set of a split';
+COMMENT ON FUNCTION netflix_submission(text, bigint, bigint) IS
+    'A model''s predictions for the qualifying set, as lines of the file that the Netflix Prize asked for';
+COMMENT ON FUNCTION netflix_score(text, bigint) IS
+    'Errors of a model''s predictions on the quiz and test halves of the qualifying set, and how many percent lower than Cinematch''s they are';
+COMMENT ON FUNCTION drop_split(text) IS 'Drops a split; models that were trained on it stay as they are';
 COMMENT ON FUNCTION recommend(bigint, bigint, text, bool, bigint, bigint, bigint[], bigint, float8) IS
     'Movies that a customer would like best, of those that the customer has not rated';
 COMMENT ON FUNCTION recommend_for(bigint[], float8[], bigint, text, bool, bigint, bigint, bigint[], bigint) IS
@@ -60,9 +74,16 @@ COMMENT ON FUNCTION rows_for_all_customers(internal) IS 'Support function: tells
 -- Rows of functions that have no support function.
 ALTER FUNCTION add_rating(bigint, bigint, float8, date, bool) ROWS 1;
 ALTER FUNCTION netflix_load_abandon() ROWS 1;
-ALTER FUNCTION train(text, jsonb, text, text, float8, bool) ROWS 1;
+ALTER FUNCTION train(text, jsonb, text, text, float8, bool, text) ROWS 1;
 ALTER FUNCTION train_estimate(text, jsonb) ROWS 1;
-ALTER FUNCTION evaluate(text, text) ROWS 1;
+ALTER FUNCTION evaluate(text, text, bigint) ROWS 1;
+ALTER FUNCTION evaluate_slices(text, text, text, bigint) ROWS 10;
+ALTER FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint, bigint) ROWS 3;
+ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) ROWS 5;
+ALTER FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) ROWS 1;
+ALTER FUNCTION test_set(text) ROWS 1000000;
+ALTER FUNCTION netflix_submission(text, bigint, bigint) ROWS 3000000;
+ALTER FUNCTION netflix_score(text, bigint) ROWS 1;
 ALTER FUNCTION predict_rating(bigint, bigint, text) ROWS 1;
 ALTER FUNCTION refresh_customer(bigint, text) ROWS 1;
 ALTER FUNCTION deploy_model(text, bigint) ROWS 1;
@@ -109,24 +130,37 @@ ALTER FUNCTION netflix_restore_begin() COST 10000000;
 ALTER FUNCTION netflix_restore_end() COST 10000000;
 ALTER FUNCTION train_estimate(text, jsonb) COST 10000000;
 ALTER FUNCTION recommend_all(bigint, text, bool, bigint[], bigint, bigint, bigint[], bigint) COST 10000000;
-ALTER FUNCTION evaluate(text, text) COST 10000000;
+ALTER FUNCTION evaluate(text, text, bigint) COST 10000000;
+ALTER FUNCTION evaluate_slices(text, text, text, bigint) COST 10000000;
+ALTER FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint, bigint) COST 10000000;
+ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) COST 10000000;
+ALTER FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) COST 10000000;
+ALTER FUNCTION test_set(text) COST 10000000;
+ALTER FUNCTION netflix_submission(text, bigint, bigint) COST 10000000;
+ALTER FUNCTION netflix_score(text, bigint) COST 10000000;
 ALTER FUNCTION data_quality() COST 10000000;
 ALTER FUNCTION ratings_load(text, bigint) COST 10000000;
 ALTER FUNCTION netflix_load(text, bigint, bigint) COST 10000000;
-ALTER FUNCTION train(text, jsonb, text, text, float8, bool) COST 10000000;
-ALTER FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool) COST 10000000;
-ALTER FUNCTION train_baseline(text, text, float8, float8, float8, text, bool) COST 10000000;
+ALTER FUNCTION train(text, jsonb, text, text, float8, bool, text) COST 10000000;
+ALTER FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool, text) COST 10000000;
+ALTER FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool, text) COST 10000000;
+ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool, text) COST 10000000;
+ALTER FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool, text) COST 10000000;
+ALTER FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool, text) COST 10000000;
+ALTER FUNCTION train_baseline(text, text, float8, float8, float8, text, bool, text) COST 10000000;
 
 -- Functions that only read run in the leader of a parallel plan, because their caches (movies, plans) are the leader's; other parts
 -- of the statement may run in workers. A statement that calls a function which writes has no parallel plan, as with any function that
 -- is not marked.
 ALTER FUNCTION data_quality() PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_progress() PARALLEL RESTRICTED;
-ALTER FUNCTION evaluate(text, text) PARALLEL RESTRICTED;
+ALTER FUNCTION evaluate(text, text, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION netflix_submission(text, bigint, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION netflix_score(text, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION test_set(text) PARALLEL RESTRICTED;
+ALTER FUNCTION evaluate_slices(text, text, text, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION explain(bigint, bigint, text) PARALLEL RESTRICTED;
 ALTER FUNCTION export_model(text, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION model_id(text, bigint) PARALLEL RESTRICTED;

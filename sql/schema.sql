@@ -98,6 +98,7 @@ CREATE TABLE qualifying (
     date_key      int NOT NULL REFERENCES dim_date,
     rating        smallint CHECK (rating BETWEEN 1 AND 5),
     subset        text CHECK (subset IN ('quiz', 'test')),
+    line_no       int NOT NULL,
     PRIMARY KEY (customer_key, movie_key)
 ) USING heap;
 COMMENT ON TABLE qualifying IS 'The Prize''s test set: pairs whose ratings were withheld';
@@ -106,6 +107,7 @@ COMMENT ON COLUMN qualifying.movie_key IS 'What was rated';
 COMMENT ON COLUMN qualifying.date_key IS 'When, as the number yyyymmdd';
 COMMENT ON COLUMN qualifying.rating IS 'The withheld rating; NULL until judging.txt is loaded';
 COMMENT ON COLUMN qualifying.subset IS '''quiz'': these pairs made the leaderboard; ''test'': these pairs decided who won; NULL until judging.txt is loaded';
+COMMENT ON COLUMN qualifying.line_no IS 'Number of the pair in the order of qualifying.txt; pairs of a later file come after those of an earlier one';
 
 -- load: the ledger -----------------------------------------------------------------------------------------------
 
@@ -231,6 +233,34 @@ COMMENT ON COLUMN load_reject.line IS 'Its number in the file, or among the rows
 COMMENT ON COLUMN load_reject.text IS 'The line, shortened if it is long';
 COMMENT ON COLUMN load_reject.reason IS 'What is wrong with it';
 
+-- evaluate: splits ---------------------------------------------------------------------------------------------------
+
+CREATE TABLE rating_split (
+    split_id        int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name            text NOT NULL UNIQUE CHECK (name <> ''),
+    kind            text NOT NULL,
+    params          jsonb NOT NULL,
+    seed            bigint NOT NULL,
+    include_probe   bool NOT NULL,
+    train_ratings   bigint NOT NULL,
+    test_ratings    bigint NOT NULL,
+    test_customers  bigint NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    created_by      name NOT NULL DEFAULT current_user
+) USING heap;
+COMMENT ON TABLE rating_split IS 'Splits: rules that divide the ratings into those to train on and those to judge models by';
+COMMENT ON COLUMN rating_split.split_id IS 'Key of the split';
+COMMENT ON COLUMN rating_split.name IS 'Name of the split';
+COMMENT ON COLUMN rating_split.kind IS 'How ratings are divided: random, last_k, by_time, probe, folds or sample_customers';
+COMMENT ON COLUMN rating_split.params IS 'Parameters of the kind';
+COMMENT ON COLUMN rating_split.seed IS 'Seed of the hash that picks ratings or customers';
+COMMENT ON COLUMN rating_split.include_probe IS 'Whether the probe''s ratings are divided, too; if not, they are neither trained on nor judged by';
+COMMENT ON COLUMN rating_split.train_ratings IS 'Number of ratings to train on, when the split was made; of folds, of each on average';
+COMMENT ON COLUMN rating_split.test_ratings IS 'Number of ratings to judge models by, when the split was made; of folds, of all together';
+COMMENT ON COLUMN rating_split.test_customers IS 'Number of customers who gave these ratings';
+COMMENT ON COLUMN rating_split.created_at IS 'When it was made';
+COMMENT ON COLUMN rating_split.created_by IS 'Role that made it';
+
 -- train: models and their factors --------------------------------------------------------------------------------
 
 CREATE TABLE model (
@@ -240,6 +270,8 @@ CREATE TABLE model (
     algorithm       text NOT NULL,
     params          jsonb NOT NULL,
     train_on        text NOT NULL CHECK (train_on IN ('train', 'all')),
+    split           text,
+    split_rule      jsonb,
     hold_out        double precision NOT NULL,
     is_deployed     bool NOT NULL,
     factors         int NOT NULL CHECK (factors >= 0),
@@ -249,9 +281,11 @@ CREATE TABLE model (
     iterations      int NOT NULL,
     train_rmse      double precision NOT NULL,
     probe_rmse      double precision,
+    test_rmse       double precision,
     held_out_rmse   double precision,
     judged_ratings  bigint,
     judged_digest   bigint,
+    left_out_digest bigint,
     summary         jsonb,
     prior           real[],
     elapsed         interval NOT NULL,
@@ -267,6 +301,8 @@ COMMENT ON COLUMN model.version IS 'Number within the name, from 1';
 COMMENT ON COLUMN model.algorithm IS 'Algorithm that trained it';
 COMMENT ON COLUMN model.params IS 'Parameters of the algorithm';
 COMMENT ON COLUMN model.train_on IS '''train'': trained on all ratings except the probe''s; ''all'': trained on the probe, too';
+COMMENT ON COLUMN model.split IS 'Split that says which ratings it was trained on, with the fold after a colon; NULL if train_on says it';
+COMMENT ON COLUMN model.split_rule IS 'Rule of that split when the model was trained';
 COMMENT ON COLUMN model.hold_out IS 'Share of these ratings that was held out, to judge iterations by';
 COMMENT ON COLUMN model.is_deployed IS 'Whether this version answers calls that name the model';
 COMMENT ON COLUMN model.factors IS 'Length of each vector of factors as it is stored; in a Bayesian model, of all samples together: samples * (the parameter factors + 2)';
@@ -276,9 +312,11 @@ COMMENT ON COLUMN model.ratings IS 'Number of ratings it was trained on';
 COMMENT ON COLUMN model.iterations IS 'Number of iterations';
 COMMENT ON COLUMN model.train_rmse IS 'RMSE on the ratings trained on, after the last iteration';
 COMMENT ON COLUMN model.probe_rmse IS 'RMSE on the probe; NULL if there is no probe, or if the model was trained on it';
+COMMENT ON COLUMN model.test_rmse IS 'RMSE on the test set of the split; NULL without a split';
 COMMENT ON COLUMN model.held_out_rmse IS 'RMSE on the held-out ratings; NULL if none were held out';
-COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that the version was judged by: those of the probe or, if there is no probe or the version was trained on it, the held-out ratings';
+COMMENT ON COLUMN model.judged_ratings IS 'Number of ratings that the version was judged by: those of its split''s test set; without a split, those of the probe or, if there is no probe or the version was trained on it, the held-out ratings';
 COMMENT ON COLUMN model.judged_digest IS 'Digest of these ratings: two models with the same digest were judged by the same ratings';
+COMMENT ON COLUMN model.left_out_digest IS 'Digest of all ratings that it was not trained on; NULL if it was imported';
 COMMENT ON COLUMN model.summary IS 'Further results: singular values, and the variance that they explain';
 COMMENT ON COLUMN model.prior IS 'Only of Bayesian models, to fold customers in: for each sample the Gaussian prior of a customer: means of factors and bias, then the upper triangle of their precision matrix, divided by the precision of ratings';
 COMMENT ON COLUMN model.elapsed IS 'Time of the training, including reading and writing';
@@ -386,6 +424,8 @@ SELECT pg_catalog.pg_extension_config_dump('load_inserted', '');
 SELECT pg_catalog.pg_extension_config_dump('load_file', '');
 SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
+SELECT pg_catalog.pg_extension_config_dump('rating_split', '');
+SELECT pg_catalog.pg_extension_config_dump('rating_split_split_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('model_version', '');

@@ -39,7 +39,9 @@ extern "C-unwind" fn _PG_init() {
     pg::error_reserve::fill();
     pg::guc::register();
     pg::worker::register(load::work);
-    pg::progress::register([&load::PHASES[..], &train::PHASES, &[&models::write::WRITING_MODEL]].concat());
+    pg::progress::register(
+        [&load::PHASES[..], &train::PHASES, &[&models::write::WRITING_MODEL], &evaluate::PHASES].concat(),
+    );
 }
 
 /// What `cargo pgrx test` asks of the crate.

@@ -200,7 +200,7 @@ impl Loader {
             Ok(())
         })?;
         memory::declare("loading the qualifying set", pairs.len() * 2 * size_of::<QualifyingPair>())?;
-        let present = self.present()?;
+        let (present, last_line) = self.present()?;
         let mut answered = Vec::new();
         let mut rows = BulkInsert::open(&QUALIFYING)?;
         for (at, pair) in pairs.iter().enumerate() {
@@ -224,6 +224,7 @@ impl Loader {
                         date_key.into_datum(),
                         rating.into_datum(),
                         subset.into_datum(),
+                        last_line.saturating_add(pair.number as i32).into_datum(),
                     ]
                 }),
             }
@@ -248,18 +249,20 @@ impl Loader {
         Ok(())
     }
 
-    /// The qualifying pairs that the table has: movie, customer, and whether rating and subset are known, sorted.
-    fn present(&self) -> Result<Vec<(Key, Key, bool)>, LoadError> {
-        let mut present = Vec::new();
-        let query = "SELECT movie_key, customer_key, rating IS NOT NULL AND subset IS NOT NULL
+    /// The qualifying pairs that the table has: movie, customer, and whether rating and subset are known, sorted; and the greatest
+    /// line_no.
+    fn present(&self) -> Result<(Vec<(Key, Key, bool)>, i32), LoadError> {
+        let (mut present, mut last_line) = (Vec::new(), 0);
+        let query = "SELECT movie_key, customer_key, rating IS NOT NULL AND subset IS NOT NULL, line_no
                      FROM @extschema@.qualifying";
         query::for_each_row(Snapshot::Latest, query, &[], |row| {
             let key = |column| Ok::<_, pg::Error>(Key(row.get::<i32>(column)?.unwrap_or(0)));
             present.push((key(1)?, key(2)?, row.get::<bool>(3)? == Some(true)));
+            last_line = last_line.max(row.get::<i32>(4)?.unwrap_or(0));
             Ok(())
         })?;
         present.sort_unstable();
-        Ok(present)
+        Ok((present, last_line))
     }
 }
 

@@ -79,13 +79,33 @@ pub fn find(name: Option<&str>, version: Option<i64>) -> Result<ModelRow, ModelE
     })
 }
 
+/// Finds a version by one text: `name`, for the deployed version, or `name@version`.
+pub fn by_label(label: &str) -> Result<ModelRow, ModelError> {
+    let version = |text: &str| text.parse::<i64>().ok();
+    match (find(Some(label), None), label.rsplit_once('@')) {
+        (Err(ModelError::NoModel { .. }), Some((name, number))) if version(number).is_some() => {
+            find(Some(name), version(number))
+        }
+        (found, _) => found,
+    }
+}
+
+/// The names that have a deployed version, in the order in which the names were first trained.
+static DEPLOYED_NAMES: Prepared = Prepared(
+    "SELECT name FROM @extschema@.model WHERE is_deployed
+     ORDER BY (SELECT min(v.model_id) FROM @extschema@.model_version v WHERE v.name = model.name), model_id",
+);
+
 /// The name of the default model, if no setting names one.
 pub fn default_name() -> Result<Option<String>, pg::Error> {
-    static NAME: Prepared = Prepared(
-        "SELECT name FROM @extschema@.model WHERE is_deployed
-         ORDER BY (SELECT min(v.model_id) FROM @extschema@.model_version v WHERE v.name = model.name), model_id LIMIT 1",
-    );
-    NAME.one::<String>(&[])
+    DEPLOYED_NAMES.one::<String>(&[])
+}
+
+/// The names of all models that have a deployed version, in the order in which the names were first trained.
+pub fn deployed_names() -> Result<Vec<String>, ModelError> {
+    catalog::require("model", &[Privilege::Select])?;
+    catalog::require("model_version", &[Privilege::Select])?;
+    Ok(DEPLOYED_NAMES.all(&[], |row| row.need(1, "model"))?)
 }
 
 /// The names of all models.

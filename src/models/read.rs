@@ -46,18 +46,20 @@ pub fn row(model: &ModelRow, dimension: Dimension, key: Key) -> Result<Option<(f
     Ok(found)
 }
 
-/// The factors of all customers or movies, as many rows as `rows`. What the model does not know is zero.
-pub fn side(model: &ModelRow, dimension: Dimension, rows: usize) -> Result<factor::Side, Error> {
+/// The factors of all customers or movies, as many rows as `rows`, and which of them the model knows. What it does not know is zero.
+pub fn side(model: &ModelRow, dimension: Dimension, rows: usize) -> Result<(factor::Side, Vec<bool>), Error> {
     let mut side = factor::Side::zeros(rows, model.factors)?;
+    let mut is_known = memory::filled(false, rows)?;
     each_row(model, dimension, None, |key, bias, factors| {
         let row = key.row().index();
         if row < rows {
             side.biases[row] = bias;
             side.factors.row_mut(row).assign(&factors);
+            is_known[row] = true;
         }
         Ok::<_, Error>(())
     })?;
-    Ok(side)
+    Ok((side, is_known))
 }
 
 /// How each iteration of a model's training went: iteration, RMSE on the training ratings and on those held out, seconds.

@@ -12,6 +12,7 @@ use crate::pg::{Error, lock, memory, query, sequence};
 use crate::storage::bulk::{self, BulkInsert};
 use crate::storage::scan::{self, scan};
 use crate::warehouse::dimension::{Dimension, Key, MatrixRow};
+use crate::warehouse::split::Split;
 use crate::warehouse::tables::{
     CUSTOMER_FACTORS, MODEL, MODEL_DEPLOYMENT, MODEL_ITERATION, MODEL_VERSION, MOVIE_FACTORS,
 };
@@ -28,14 +29,19 @@ pub struct NewModel<'a> {
     pub algorithm: &'static str,
     pub params: serde_json::Value,
     pub train_on: &'a str,
+    /// The split that says what it was trained on, if `train_on` does not.
+    pub split: Option<Split>,
     pub hold_out: f64,
     pub ratings: usize,
     pub iterations: usize,
     pub train_rmse: f64,
     pub probe_rmse: Option<f64>,
+    pub test_rmse: Option<f64>,
     pub held_out_rmse: Option<f64>,
-    /// What it was judged by: the probe or, if there is none, the held-out ratings.
+    /// What it was judged by: the split's test set or the probe or, if there is none, the held-out ratings.
     pub judged_by: Option<JudgedBy>,
+    /// The digest of all ratings that it was not trained on, if they are known.
+    pub left_out: Option<i64>,
     /// Results of the algorithm itself, such as singular values.
     pub summary: Option<serde_json::Value>,
     pub curve: Vec<factor::Iteration>,
@@ -105,7 +111,7 @@ pub fn write(
     // Versions are numbered in sequence: of two trainings under one name, the second one waits for the first.
     lock::lock_against_writers("model")?;
     let (version, deployed) = next_version(new.name)?;
-    let judged = new.probe_rmse.or(new.held_out_rmse).zip(new.judged_by);
+    let judged = new.test_rmse.or(new.probe_rmse).or(new.held_out_rmse).zip(new.judged_by);
     let (deploy, reason) = decide(new.deploy, judged, deployed.as_ref());
     if deploy {
         withdraw(new.name, deployed.is_some())?;
@@ -142,7 +148,7 @@ fn next_version(name: &str) -> Result<(i32, Option<Deployed>), Error> {
         "SELECT greatest(coalesce(max(version), 0),
                          (SELECT max(version) FROM @extschema@.model_version WHERE name = $1)) + 1,
                 min(version) FILTER (WHERE is_deployed),
-                min(coalesce(probe_rmse, held_out_rmse)) FILTER (WHERE is_deployed),
+                min(coalesce(test_rmse, probe_rmse, held_out_rmse)) FILTER (WHERE is_deployed),
                 min(judged_ratings) FILTER (WHERE is_deployed), min(judged_digest) FILTER (WHERE is_deployed)
          FROM @extschema@.model WHERE name = $1",
         &[name.into()],
@@ -169,8 +175,9 @@ fn insert_model(
     let model_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.model (name, version, algorithm, params, is_deployed, factors, global_mean, ratings,
                             iterations, train_rmse, probe_rmse, elapsed, train_on, hold_out, samples, summary,
-                            held_out_rmse, judged_ratings, judged_digest, prior)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17, $18, $19, $20)
+                            held_out_rmse, judged_ratings, judged_digest, prior, split, split_rule, test_rmse, left_out_digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, make_interval(secs => $12), $13, $14, $15, $16, $17, $18, $19, $20,
+                 $21, $22, $23, $24)
          RETURNING model_id",
         &[
             new.name.into(),
@@ -193,6 +200,10 @@ fn insert_model(
             new.judged_by.map(|by| by.ratings).into(),
             new.judged_by.map(|by| by.digest).into(),
             model.prior.as_ref().map(|prior| memory::collect(prior.iter().copied())).transpose()?.into(),
+            new.split.as_ref().map(|split| split.label.as_str()).into(),
+            new.split.as_ref().map(|split| JsonB(split.to_json())).into(),
+            new.test_rmse.into(),
+            new.left_out.into(),
         ],
     )?
     .ok_or(Error::Null("model"))?;

@@ -331,10 +331,10 @@ fn looked_up(model: &ModelRow, customers: &[Listed]) -> Result<Vec<Vec<Key>>, Se
 fn scanned(model: &ModelRow, customers: usize, size: &ratings::Size) -> Result<Sparse, ServeError> {
     let mut builder = MatrixBuilder::default();
     let (mut rows, mut columns) = (size.customers, size.movies);
-    ratings::read(Snapshot::Statement, |customer, movie, rating, _| {
-        rows = rows.max(customer.index() + 1);
-        columns = columns.max(movie.index() + 1);
-        builder.push(customer.0, movie.0, rating)?;
+    ratings::read(Snapshot::Statement, |rated| {
+        rows = rows.max(rated.customer.index() + 1);
+        columns = columns.max(rated.movie.index() + 1);
+        builder.push(rated.customer.0, rated.movie.0, rated.rating)?;
         if builder.len().is_multiple_of(1 << 16) && builder.len() > size.ratings {
             let size = ratings::Size { ratings: builder.len(), ..*size };
             memory::recheck("recommend_all", bytes(model, customers, &size))?;

@@ -11,9 +11,11 @@ use crate::warehouse;
 pub enum TrainError {
     #[error("train_on must be 'train' or 'all', not '{0}'")]
     TrainOn(String),
+    #[error("train_on => 'all' trains on every rating, and split \"{0}\" leaves some out")]
+    TrainOnAll(String),
     #[error("hold_out must be a share of the ratings from 0 to below 1, not {0}")]
     HoldOut(f64),
-    #[error("all {0} ratings belong to the probe or are held out")]
+    #[error("all {0} ratings are left out or held out")]
     AllHeldOut(usize),
     #[error("the normal equations of {side} {id} have no single solution in single precision")]
     Singular { side: &'static str, id: i32 },
@@ -32,14 +34,18 @@ impl Report for TrainError {
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "'train' leaves the probe out, 'all' takes every rating.",
             ),
+            TrainError::TrainOnAll(_) => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Leave out one of the two arguments.")
+            }
             TrainError::HoldOut(_) => ERRCODE_INVALID_PARAMETER_VALUE.into(),
             TrainError::NoSingularValues(_) => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "Use a model that train_truncated_svd() has trained.",
             ),
-            TrainError::AllHeldOut(_) => {
-                hinted(ERRCODE_NO_DATA_FOUND, "Hold out less, or train on the probe, too: train_on => 'all'.")
-            }
+            TrainError::AllHeldOut(_) => hinted(
+                ERRCODE_NO_DATA_FOUND,
+                "Hold out less, choose another split, or train on the probe, too: train_on => 'all'.",
+            ),
             TrainError::Singular { .. } => {
                 hinted(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "Raise regularization and bias_regularization.")
             }

@@ -6,7 +6,7 @@ use factor::{Algorithm, Callbacks, Iteration, Metrics, RatingMatrix, TrainingDat
 use pgrx::notice;
 
 use super::error::TrainError;
-use super::split::{self, READING_RATINGS, Split};
+use super::split::{self, Divided, READING_RATINGS};
 use crate::models::deploy::{Deploy, JudgedBy};
 use crate::models::write::{Elapsed, NewModel, WRITING_MODEL, Written, check_name, require_write, write};
 use crate::pg::progress::{Phase, Progress};
@@ -22,6 +22,7 @@ pub const TRAINING: Phase = Phase { id: 6, name: "training", unit: "iterations" 
 pub struct Request<'a> {
     pub name: &'a str,
     pub train_on: &'a str,
+    pub split: Option<&'a str>,
     pub hold_out: f64,
     pub deploy: Option<bool>,
 }
@@ -29,24 +30,33 @@ pub struct Request<'a> {
 /// Reads the ratings, trains, and writes the model. Returns what was written.
 pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel<'a>, Written), TrainError> {
     let started = Instant::now();
-    let Request { name, train_on, hold_out, deploy } = *request;
+    let Request { name, train_on, split, hold_out, deploy } = *request;
     transaction::require_writable(c"train()");
     unfinished::refuse_in_load_or_restore("training")?;
     check_name(name)?;
     require_write()?;
     let threads = guc::threads();
     let progress = Progress::start(&READING_RATINGS);
-    let Split { training, probe, held_out, customers, movies } =
-        split::read(algorithm, train_on, hold_out, &progress)?;
+    let found = split::find(train_on, split)?;
+    let Divided { training, test, held_out, left_out, customers, movies } =
+        split::read(algorithm, found.as_ref(), hold_out, &progress)?;
+    let sample = found.as_ref().and_then(|split| split.sampled_customers());
     notice!(
-        "training on {} ratings, holding out {}",
+        "training on {} ratings{}, holding out {}",
         training.len(),
-        probe.ratings.len() + held_out.ratings.len()
+        sample.map_or(String::new(), |share| format!(" of a sample of {} % of the customers", 100.0 * share)),
+        test.ratings.len() + held_out.ratings.len()
     );
 
-    // Iterations are judged by the held-out ratings if there are any, and by the probe otherwise.
-    let judged_by = if held_out.ratings.is_empty() { &probe } else { &held_out };
-    let set = if held_out.ratings.is_empty() { "probe" } else { "held-out" };
+    // Iterations are judged by the held-out ratings if there are any, and by the test set otherwise. The test set, which models are
+    // compared by, has no say in when to stop.
+    let stops_by_held_out = !held_out.ratings.is_empty();
+    let judged_by = if stops_by_held_out { &held_out } else { &test };
+    let set = match split {
+        _ if stops_by_held_out => "held-out",
+        Some(_) => "test",
+        None => "probe",
+    };
     let of = algorithm.iterations();
     let mut curve = Vec::new();
     progress.enter(&TRAINING);
@@ -56,10 +66,10 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
         |cancelled, report: &mut (dyn FnMut(Iteration) + Send)| {
             let matrix = training.build(customers, movies, cancelled)?;
             let on_iteration = &mut |iteration| report(iteration);
-            let data = TrainingData::new(&matrix, &judged_by.ratings);
+            let data = TrainingData { stops_by_held_out, ..TrainingData::new(&matrix, &judged_by.ratings) };
             let trained = algorithm.train(data, &mut Callbacks { cancelled, on_iteration })?;
-            let on_probe = trained.model.evaluate(&probe.ratings, cancelled)?;
-            Ok((matrix, trained, on_probe))
+            let on_test = trained.model.evaluate(&test.ratings, cancelled)?;
+            Ok((matrix, trained, on_test))
         },
         |iteration| {
             progress.update(iteration.number as u64, of as u64, 0);
@@ -67,23 +77,27 @@ pub fn fit<'a>(algorithm: &Algorithm, request: &Request<'a>) -> Result<(NewModel
             curve.push(iteration);
         },
     )?;
-    let (matrix, trained, on_probe): (RatingMatrix, _, Option<Metrics>) = outcome.map_err(with_id)?;
+    let (matrix, trained, on_test): (RatingMatrix, _, Option<Metrics>) = outcome.map_err(with_id)?;
     let factor::Trained { model, iteration, summary } = trained;
+    let test_rmse = on_test.map(|metrics| metrics.rmse);
     let new = NewModel {
         name,
         algorithm: algorithm.name(),
         params: algorithm.params(),
         train_on,
+        split: found.filter(|_| split.is_some()),
         hold_out,
         ratings: matrix.ratings(),
         iterations: iteration.number,
         train_rmse: iteration.train_rmse,
-        probe_rmse: on_probe.map(|metrics| metrics.rmse),
-        held_out_rmse: iteration.held_out_rmse.filter(|_| !held_out.ratings.is_empty()),
-        judged_by: [&probe, &held_out]
+        probe_rmse: test_rmse.filter(|_| split.is_none()),
+        test_rmse: test_rmse.filter(|_| split.is_some()),
+        held_out_rmse: iteration.held_out_rmse.filter(|_| stops_by_held_out),
+        judged_by: [&test, &held_out]
             .into_iter()
             .find(|set| !set.ratings.is_empty())
             .map(|set| JudgedBy { ratings: set.ratings.len() as i64, digest: set.digest.to_i64() }),
+        left_out: Some(left_out.to_i64()),
         summary,
         curve,
         elapsed: Elapsed::Since(started),

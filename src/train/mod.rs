@@ -34,6 +34,7 @@ pub(crate) fn train(
     train_on: default!(Option<&str>, "'train'"),
     hold_out: default!(Option<f64>, 0.0),
     deploy: default!(Option<bool>, "NULL"),
+    split: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -46,6 +47,7 @@ pub(crate) fn train(
             name!(iterations, i32),
             name!(train_rmse, f64),
             name!(probe_rmse, Option<f64>),
+            name!(test_rmse, Option<f64>),
             name!(elapsed, Interval),
             name!(deployed, bool),
             name!(reason, String),
@@ -57,6 +59,7 @@ pub(crate) fn train(
     let request = Request {
         name: model.unwrap_or(algorithm.name()),
         train_on: train_on.unwrap_or("train"),
+        split,
         hold_out: hold_out.unwrap_or(0.0),
         deploy,
     };
@@ -70,6 +73,7 @@ pub(crate) fn train(
         new.iterations as i32,
         new.train_rmse,
         new.probe_rmse,
+        new.test_rmse,
         pg::interval(new.elapsed.so_far()),
         deployed,
         reason,

@@ -17,6 +17,18 @@ pub enum Error {
     /// A customer's or movie's factors have another length than its model's.
     #[error("row {key} of table {table} does not fit its model")]
     Damaged { table: &'static str, key: i32 },
+    /// No split of this name.
+    #[error("split \"{name}\" does not exist")]
+    NoSplit { name: String, known: Vec<String> },
+    /// A split has folds, and the call must say which one is the test set.
+    #[error("split \"{name}\" has folds 1 to {folds}{}", match given {
+        Some(given) => format!(", and no fold {given}"),
+        None => ": name one of them".into(),
+    })]
+    Fold { name: String, folds: usize, given: Option<String> },
+    /// Somebody has changed the row of a split.
+    #[error("the row of split \"{name}\" in rating_split is not one that split_ratings has made")]
+    DamagedSplit { name: String },
     /// From the factorisation.
     #[error(transparent)]
     Factor(#[from] factor::Error),
@@ -41,6 +53,19 @@ impl Report for Error {
                 hinted(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "Finish it: SELECT netflix_restore_end();")
             }
             Error::Damaged { .. } => hinted(ERRCODE_DATA_CORRUPTED, "Train the model again."),
+            Error::NoSplit { known, .. } if known.is_empty() => hinted(
+                ERRCODE_UNDEFINED_OBJECT,
+                "There is 'probe'. Make another one: SELECT * FROM split_ratings('name');",
+            ),
+            Error::NoSplit { known, .. } => {
+                hinted(ERRCODE_UNDEFINED_OBJECT, format!("Known splits: probe, {}.", known.join(", ")))
+            }
+            Error::Fold { name, .. } => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, format!("For example split => '{name}:1'."))
+            }
+            Error::DamagedSplit { .. } => {
+                hinted(ERRCODE_DATA_CORRUPTED, "Drop it with drop_split(), and make it again.")
+            }
             Error::Factor(error) => error.diagnostics(),
             Error::Pg(error) => error.diagnostics(),
         }

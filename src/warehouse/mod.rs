@@ -4,6 +4,7 @@
 pub mod dimension;
 pub mod error;
 pub mod ratings;
+pub mod split;
 #[cfg(any(test, feature = "pg_test"))]
 mod storage_tests;
 pub mod tables;

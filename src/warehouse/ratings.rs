@@ -96,6 +96,21 @@ impl Ids {
         let id = |ids: &[u32], row: MatrixRow| ids.get(row.index()).copied().unwrap_or(0);
         (id(&self.customers, customer), id(&self.movies, movie))
     }
+
+    /// The rows of all customers, in the order of their ids.
+    pub fn customers_by_id(&self) -> Result<Vec<u32>, Error> {
+        let rows = (0..self.customers.len() as u32).filter(|&row| self.customers[row as usize] != 0);
+        let mut rows = memory::collect(rows)?;
+        rows.sort_unstable_by_key(|&row| self.customers[row as usize]);
+        Ok(rows)
+    }
+
+    /// Adds a rating to a digest.
+    #[inline]
+    pub fn digest(&self, rated: &Rated, digest: &mut Digest) {
+        let (customer_id, movie_id) = self.of(rated.customer, rated.movie);
+        digest.add(customer_id, movie_id, rated.rating);
+    }
 }
 
 /// A held-out set: ratings that models are judged by.
@@ -108,37 +123,39 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// Adds a rating that [`read`] has passed on.
-    pub fn push(
-        &mut self,
-        ids: &Ids,
-        customer: MatrixRow,
-        movie: MatrixRow,
-        rating: u8,
-    ) -> Result<(), Error> {
-        let (customer_id, movie_id) = ids.of(customer, movie);
-        self.digest.add(customer_id, movie_id, rating);
-        Ok(self.ratings.try_push(customer.0, movie.0, rating)?)
+    pub fn push(&mut self, ids: &Ids, rated: &Rated) -> Result<(), Error> {
+        ids.digest(rated, &mut self.digest);
+        Ok(self.ratings.try_push(rated.customer.0, rated.movie.0, rated.rating)?)
     }
+}
+
+/// A rating as [`read`] passes it on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rated {
+    pub customer: MatrixRow,
+    pub movie: MatrixRow,
+    pub rating: u8,
+    /// yyyymmdd
+    pub day: i32,
+    pub is_probe: bool,
 }
 
 /// Reads the ratings of the probe.
 pub fn read_probe(snapshot: Snapshot) -> Result<HeldOut, Error> {
     let (ids, mut probe) = (Ids::read()?, HeldOut::default());
-    read(
-        snapshot,
-        |customer, movie, rating, is_probe| {
-            if is_probe { probe.push(&ids, customer, movie, rating) } else { Ok(()) }
-        },
-    )?;
+    read(snapshot, |rated| if rated.is_probe { probe.push(&ids, &rated) } else { Ok(()) })?;
     Ok(probe)
 }
 
-/// Reads all ratings, and calls `each` with customer, movie, rating and whether it belongs to the probe.
-pub fn read(
-    snapshot: Snapshot,
-    mut each: impl FnMut(MatrixRow, MatrixRow, u8, bool) -> Result<(), Error>,
-) -> Result<(), Error> {
-    scan(&FACT_RATINGS, &["customer_key", "movie_key", "rating", "is_probe"], snapshot, |row| {
-        each(Key(row.int4(0)).row(), Key(row.int4(1)).row(), row.int2(2) as u8, row.bool(3))
+/// Reads all ratings, and calls `each` with each.
+pub fn read(snapshot: Snapshot, mut each: impl FnMut(Rated) -> Result<(), Error>) -> Result<(), Error> {
+    scan(&FACT_RATINGS, &["customer_key", "movie_key", "rating", "date_key", "is_probe"], snapshot, |row| {
+        each(Rated {
+            customer: Key(row.int4(0)).row(),
+            movie: Key(row.int4(1)).row(),
+            rating: row.int2(2) as u8,
+            day: row.int4(3),
+            is_probe: row.bool(4),
+        })
     })
 }

@@ -5,7 +5,7 @@ use pgrx::pg_sys::BuiltinOid::*;
 use crate::storage::table::{Table, optional, required};
 
 /// Every table that holds data. `pg_dump` dumps these, and `netflix_reset` empties them.
-pub static ALL: [&Table; 16] = [
+pub static ALL: [&Table; 17] = [
     &FACT_RATINGS,
     &QUALIFYING,
     &DIM_DATE,
@@ -16,6 +16,7 @@ pub static ALL: [&Table; 16] = [
     &LOAD_FILE,
     &LOAD_UNIT,
     &LOAD_REJECT,
+    &RATING_SPLIT,
     &MODEL,
     &MODEL_VERSION,
     &MODEL_ITERATION,
@@ -91,6 +92,7 @@ pub static QUALIFYING: Table = Table {
         required("date_key", INT4OID),
         optional("rating", INT2OID),
         optional("subset", TEXTOID),
+        required("line_no", INT4OID),
     ],
 };
 
@@ -171,6 +173,23 @@ pub static LOAD_REJECT: Table = Table {
     ],
 };
 
+pub static RATING_SPLIT: Table = Table {
+    name: "rating_split",
+    columns: &[
+        required("split_id", INT4OID),
+        required("name", TEXTOID),
+        required("kind", TEXTOID),
+        required("params", JSONBOID),
+        required("seed", INT8OID),
+        required("include_probe", BOOLOID),
+        required("train_ratings", INT8OID),
+        required("test_ratings", INT8OID),
+        required("test_customers", INT8OID),
+        required("created_at", TIMESTAMPTZOID),
+        required("created_by", NAMEOID),
+    ],
+};
+
 pub static MODEL: Table = Table {
     name: "model",
     columns: &[
@@ -180,6 +199,8 @@ pub static MODEL: Table = Table {
         required("algorithm", TEXTOID),
         required("params", JSONBOID),
         required("train_on", TEXTOID),
+        optional("split", TEXTOID),
+        optional("split_rule", JSONBOID),
         required("hold_out", FLOAT8OID),
         required("is_deployed", BOOLOID),
         required("factors", INT4OID),
@@ -189,9 +210,11 @@ pub static MODEL: Table = Table {
         required("iterations", INT4OID),
         required("train_rmse", FLOAT8OID),
         optional("probe_rmse", FLOAT8OID),
+        optional("test_rmse", FLOAT8OID),
         optional("held_out_rmse", FLOAT8OID),
         optional("judged_ratings", INT8OID),
         optional("judged_digest", INT8OID),
+        optional("left_out_digest", INT8OID),
         optional("summary", JSONBOID),
         optional("prior", FLOAT4ARRAYOID),
         required("elapsed", INTERVALOID),

@@ -9,7 +9,7 @@
 //!
 //! # Where to read
 //!
-//! Each folder uses only those that stand below it in this list: `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
+//! Each folder uses only those that stand below it in this list: `judge`, `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
 //! `least_squares`, `model`, `linear`, `ratings`, `simd`. To understand one of these subjects, read the files in this order:
 //!
 //! - als: `algorithm/als.rs` (the sweeps), `least_squares/mod.rs` (all rows of a side), `row.rs` (a row's ratings, prior and
@@ -25,6 +25,8 @@
 //!   `bayesian.rs` and `model/customer_prior.rs`. The algorithm's own file says which of these parts its fold-in uses.
 //! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
 //!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
+//! - judging: `model/metrics.rs` (errors of predictions), `ratings/split.rs` (what is trained on, and what is judged by),
+//!   `judge/bootstrap.rs` (is a difference luck?), `judge/ranking.rs` (lists instead of predictions).
 //! - what all trainings have in common: `algorithm/trainer.rs` (what an algorithm implements), `training.rs` (data, iterations,
 //!   tolerance), `parameter.rs` (the tables of parameters), `start.rs`, `estimate.rs`; `rows.rs` (all threads go through rows and
 //!   check the cancel flag), `memory.rs` (allocations that can fail).
@@ -43,6 +45,7 @@ mod descent;
 mod error;
 mod gibbs;
 mod implicit;
+mod judge;
 mod least_squares;
 mod linear;
 mod memory;
@@ -60,6 +63,8 @@ pub use algorithm::training::{Callbacks, Iteration, Size, Trained, TrainingData}
 pub use algorithm::{Algorithm, als, baseline, bpmf, svd, svdpp, truncated_svd};
 pub use archive::fields::{Archive, ArchiveError, ArchivedSide, ModelMetadata};
 pub use error::Error;
+pub use judge::bootstrap::{Comparison, CustomerErrors};
+pub use judge::ranking::{Catalog, Estimate, Gain, ListMetrics, RankingMetrics, same_for_all};
 pub use model::catalogue::Catalogue;
 pub use model::metrics::{ErrorSums, Metrics};
 pub use model::sample_layout::SampleLayout;
@@ -71,3 +76,4 @@ pub use ratings::builder::MatrixBuilder;
 pub use ratings::hold_out::{Digest, HoldOut};
 pub use ratings::matrix::RatingMatrix;
 pub use ratings::sparse::Sparse;
+pub use ratings::split::{Dated, Part, SplitKind, SplitRule, Splitter, is_sampled};

@@ -101,7 +101,7 @@ impl Trainer for Params {
     /// The RMSE on the training ratings of a sweep is that of its sample alone. The RMSE on the held-out ratings is that of the
     /// mean of all samples that were kept so far. The errors of the result are those of the mean of all samples.
     fn train(&self, data: TrainingData<'_>, callbacks: &mut Callbacks<'_>) -> Result<Trained, Error> {
-        let TrainingData { matrix, interactions, held_out } = data;
+        let TrainingData { matrix, interactions, held_out, .. } = data;
         let cancelled = callbacks.cancelled;
         let mut training = TrainingLoop::new(data, callbacks, self.iterations(), 0.0)?;
         let start = self.start_model(data, cancelled)?;

@@ -38,12 +38,15 @@ pub struct TrainingData<'a> {
     pub interactions: &'a RatingMatrix,
     /// Ratings to evaluate each iteration on. They are not trained on. May be empty.
     pub held_out: &'a Ratings,
+    /// Whether the errors on `held_out` may decide when to stop. If not, those on the training ratings decide. It must be false
+    /// for the ratings that models are compared by: a model that was chosen by them would look better than it is.
+    pub stops_by_held_out: bool,
 }
 
 impl<'a> TrainingData<'a> {
-    /// Ratings to train on, which are also the interactions, and held-out ratings.
+    /// Ratings to train on, which are also the interactions, and held-out ratings, which may decide when to stop.
     pub fn new(matrix: &'a RatingMatrix, held_out: &'a Ratings) -> TrainingData<'a> {
-        TrainingData { matrix, interactions: matrix, held_out }
+        TrainingData { matrix, interactions: matrix, held_out, stops_by_held_out: true }
     }
 
     /// [`Error::OutOfBounds`] if held-out ratings or interactions are of customers or movies that `matrix` has no rows for, or if
@@ -80,13 +83,6 @@ pub struct Iteration {
     pub held_out_rmse: Option<f64>,
     /// Time since the training began.
     pub elapsed: Duration,
-}
-
-impl Iteration {
-    /// The error that decides whether training goes on.
-    fn rmse(&self) -> f64 {
-        self.held_out_rmse.unwrap_or(self.train_rmse)
-    }
 }
 
 /// The result of a training.
@@ -137,7 +133,10 @@ impl<'a, 'b> TrainingLoop<'a, 'b> {
     /// result, and `model` is left empty because it was moved out.
     pub fn iterate(&mut self, model: &mut Model, squared_error: f64) -> Result<Option<Trained>, Error> {
         let iteration = self.evaluate(model, squared_error)?;
-        let gain = self.previous.as_ref().map(|previous| previous.iteration.rmse() - iteration.rmse());
+        let gain = self
+            .previous
+            .as_ref()
+            .map(|previous| self.decisive_rmse(&previous.iteration) - self.decisive_rmse(&iteration));
         if let Some(previous) = self.previous.take_if(|_| gain.is_some_and(|gain| gain < 0.0)) {
             return Ok(Some(previous));
         }
@@ -152,6 +151,12 @@ impl<'a, 'b> TrainingLoop<'a, 'b> {
             self.previous = Some(Trained { model: copy, iteration, summary: None });
         }
         Ok(None)
+    }
+
+    /// The error that decides whether training goes on.
+    fn decisive_rmse(&self, iteration: &Iteration) -> f64 {
+        let held_out = iteration.held_out_rmse.filter(|_| self.data.stops_by_held_out);
+        held_out.unwrap_or(iteration.train_rmse)
     }
 
     /// Ends a training that has a single iteration. `model` is left empty because it was moved out.

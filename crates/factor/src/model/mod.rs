@@ -101,11 +101,16 @@ impl Side {
 impl Model {
     /// The predicted rating, from 1 to 5. A customer or movie that the model has no row for counts as average.
     pub fn predict(&self, customer: usize, movie: usize) -> f32 {
-        clamp(match (self.customers.row(customer), self.movies.row(movie)) {
+        clamp(self.predict_unclamped(customer, movie))
+    }
+
+    /// As [`Model::predict`], but not clamped to the scale.
+    pub fn predict_unclamped(&self, customer: usize, movie: usize) -> f32 {
+        match (self.customers.row(customer), self.movies.row(movie)) {
             (Some(customer), Some(movie)) => score(self.mean, customer, movie),
             (Some((bias, _)), None) | (None, Some((bias, _))) => self.mean + bias,
             (None, None) => self.mean,
-        })
+        }
     }
 
     /// The predicted rating of a customer and a movie that the model has rows for, not clamped to the scale.

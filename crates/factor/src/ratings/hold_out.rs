@@ -14,8 +14,13 @@ pub struct HoldOut {
 impl HoldOut {
     /// Holds out this share of all pairs, from 0 to 1.
     pub fn new(share: f64, seed: u64) -> HoldOut {
-        // The conversion saturates at the largest u64. A share of 1 therefore misses one pair in 2⁶⁴.
-        HoldOut { seed: hash(seed), threshold: (share * 2f64.powi(64)) as u64 }
+        HoldOut { seed: hash(seed), threshold: HoldOut::threshold(share) }
+    }
+
+    /// The number that this share of all hashes is below.
+    pub(super) fn threshold(share: f64) -> u64 {
+        // The conversion saturates at the largest u64. A share of 1 therefore misses one hash in 2⁶⁴.
+        (share * 2f64.powi(64)) as u64
     }
 
     /// The hold-out that every training uses, whatever its algorithm and seed. Two trainings with the same share hold out the
@@ -42,6 +47,11 @@ impl Digest {
     pub fn add(&mut self, customer: u32, movie: u32, rating: u8) {
         let pair = hash(u64::from(customer) << 32 | u64::from(movie));
         self.0 = self.0.wrapping_add(hash(pair ^ u64::from(rating)));
+    }
+
+    /// Adds the ratings of another digest.
+    pub fn add_all(&mut self, others: Digest) {
+        self.0 = self.0.wrapping_add(others.0);
     }
 
     /// The digest as a signed integer, which SQL has a type for.
@@ -84,6 +94,9 @@ mod tests {
         };
         let one = [(1, 2, 3), (2, 1, 3), (7, 7, 5)];
         assert_eq!(of(&one), of(&[one[2], one[0], one[1]]));
+        let mut sum = of(&one[..1]);
+        sum.add_all(of(&one[1..]));
+        assert_eq!(of(&one), sum);
         for other in [&one[..2], &[(1, 2, 3), (2, 1, 3), (7, 7, 4)], &[(1, 2, 3), (1, 2, 3), (7, 7, 5)], &[]]
         {
             assert_ne!(of(&one), of(other), "{other:?}");

@@ -1,10 +1,11 @@
 //! Ratings in memory: as a list, as a sparse matrix by customer and by movie, and the builder of that matrix. Also: which
-//! ratings are held out.
+//! ratings are held out, and which a split leaves to judge models by.
 
 pub(crate) mod builder;
 pub(crate) mod hold_out;
 pub(crate) mod matrix;
 pub(crate) mod sparse;
+pub(crate) mod split;
 
 use crate::error::Error;
 

@@ -21,6 +21,8 @@ pub struct QualifyingPair {
     pub customer_id: u32,
     /// The day of the withheld rating.
     pub date: Date,
+    /// Its number among the pairs of `qualifying.txt`, counted from 1 in the order of the lines.
+    pub number: u32,
     /// The withheld rating, if `judging.txt` has it.
     pub rating: Option<u8>,
     /// The half of the qualifying set that the pair is in, if `judging.txt` has it.
@@ -59,7 +61,8 @@ pub fn read_qualifying(
                 Some(Event::Record(Judged { rating, subset })) => (Some(rating), Some(subset)),
                 _ => (None, None),
             };
-            pairs.push(QualifyingPair { movie_id, customer_id, date, rating, subset });
+            let number = questions.records as u32;
+            pairs.push(QualifyingPair { movie_id, customer_id, date, number, rating, subset });
         }
     }
     questions.finish()?;
