@@ -135,6 +135,7 @@ ALTER FUNCTION evaluate_slices(text, text, text, bigint) COST 10000000;
 ALTER FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint, bigint) COST 10000000;
 ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) COST 10000000;
 ALTER FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) COST 10000000;
+ALTER FUNCTION drop_split(text) COST 1000;
 ALTER FUNCTION test_set(text) COST 10000000;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION netflix_score(text, bigint) COST 10000000;

@@ -105,7 +105,7 @@ fn the_defaults_of_the_sql_functions_are_those_of_the_crate() {
             assert!(is_same(&value(default), &expected), "{case}: {default}, not {expected}");
         }
         let others = declared.into_keys().collect::<Vec<_>>();
-        assert_eq!(others, ["deploy", "hold_out", "model", "train_on"], "train_{name}");
+        assert_eq!(others, ["deploy", "hold_out", "model", "split", "train_on"], "train_{name}");
     }
 }
 
