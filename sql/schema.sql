@@ -132,6 +132,8 @@ CREATE TABLE load_run (
     qualifying_pairs  bigint,
     last_customer_key int,
     last_movie_key    int,
+    first_year        int,
+    last_year         int,
     CHECK ((status = 'loading') = (finished_at IS NULL))
 ) USING heap;
 -- One load at a time: another one can begin when this one is completed or abandoned.
@@ -157,6 +159,8 @@ COMMENT ON COLUMN load_run.probe_pairs IS 'Number of the probe''s ratings in the
 COMMENT ON COLUMN load_run.qualifying_pairs IS 'Number of qualifying pairs in the warehouse after the load';
 COMMENT ON COLUMN load_run.last_customer_key IS 'Greatest customer_key after the load';
 COMMENT ON COLUMN load_run.last_movie_key IS 'Greatest movie_key after the load';
+COMMENT ON COLUMN load_run.first_year IS 'Year of its first day; dim_date has every day of the years from this one to the last';
+COMMENT ON COLUMN load_run.last_year IS 'Year of its last day';
 
 -- Only the owner writes and reads it, because netflix_load_abandon deletes the ratings that it lists with the owner's rights.
 CREATE TABLE load_inserted (

@@ -1,4 +1,8 @@
 //! The calendar, dim_date: every day of every year in which there is a rating.
+//!
+//! Only the planning of a load adds days, not the workers that insert ratings. These would hold the days that they add until they
+//! commit; two of them could wait for each other's days; and PostgreSQL would not notice, because processes of one lock group do not
+//! wait for each other's locks.
 
 use prize_format::{IdSet, RankedIds};
 
@@ -24,21 +28,26 @@ impl Calendar {
         Ok(Calendar { date_keys: keys.rank() })
     }
 
-    /// If a day is missing, adds all days of its year.
+    /// The key of a day.
     #[inline]
-    pub fn ensure(&mut self, day: prize_format::Date) -> Result<(), LoadError> {
-        if self.date_keys.rank(day.key()).is_none() {
-            add_years(Some((day, day)))?;
-            *self = Calendar::read()?;
+    pub fn key(&self, day: prize_format::Date) -> Result<i32, LoadError> {
+        match self.date_keys.rank(day.key()) {
+            Some(_) => Ok(day.key() as i32),
+            None => Err(LoadError::MemberGone { what: "day", table: "dim_date", id: day.key() }),
         }
-        Ok(())
     }
 }
 
-/// Adds the days of every year from that of the first day to that of the last.
-pub fn add_years(days: Option<(prize_format::Date, prize_format::Date)>) -> Result<(), LoadError> {
-    let Some((first, last)) = days else { return Ok(()) };
-    let year = |date: prize_format::Date| date.ymd().0 as i32;
+/// A first year and a last one.
+pub type Years = (i32, i32);
+
+/// The years of a first day and a last one.
+pub fn years((first, last): (prize_format::Date, prize_format::Date)) -> Years {
+    (first.ymd().0 as i32, last.ymd().0 as i32)
+}
+
+/// Adds the days of these years that the calendar lacks.
+pub fn add_years((first, last): Years) -> Result<(), LoadError> {
     query::run(
         "INSERT INTO @extschema@.dim_date (date_key, date, year, quarter, month, month_name, week, day, day_of_week,
                                            day_name, is_weekend)
@@ -48,7 +57,7 @@ pub fn add_years(days: Option<(prize_format::Date, prize_format::Date)>) -> Resu
          FROM (SELECT make_date($1, 1, 1) + n AS day
                FROM generate_series(0, make_date($2, 12, 31) - make_date($1, 1, 1)) AS n) AS days
          ON CONFLICT DO NOTHING",
-        &[year(first).into(), year(last).into()],
+        &[first.into(), last.into()],
     )?;
     Ok(())
 }

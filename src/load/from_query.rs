@@ -124,7 +124,7 @@ impl Rows {
         self.rows.sort_unstable();
         let customers = std::mem::take(&mut self.customers).rank();
         let movies = std::mem::take(&mut self.movies).rank();
-        calendar::add_years(self.days)?;
+        self.days.map_or(Ok(()), |days| calendar::add_years(calendar::years(days)))?;
         Keys::read(Dimension::Customer)?.add(&customers, &[])?;
         Keys::read(Dimension::Movie)?.add(&movies, &[])?;
         let (customers, movies) = (Keys::read(Dimension::Customer)?, Keys::read(Dimension::Movie)?);
@@ -199,6 +199,7 @@ impl Rows {
             first_rating_key,
             is_first,
             disabled_indexes: &[],
+            years: self.days.map(calendar::years),
             is_completed: true,
         })?;
         ledger::record_counts_since(run_id, probe)?;

@@ -186,11 +186,9 @@ impl Loader {
         self.customers.get(id).ok_or(LoadError::MemberGone { what: "customer", table: "dim_customer", id })
     }
 
-    /// The keys of a rating's customer and day. The customer exists since the load was planned; a day that was deleted is added again.
-    fn customer_and_day(&mut self, rating: &Rating) -> Result<(Key, i32), LoadError> {
-        let date_key = rating.date.key() as i32;
-        self.calendar.ensure(rating.date)?;
-        Ok((self.customer_key(rating)?, date_key))
+    /// The keys of a rating's customer and day. Both exist since the load was planned.
+    fn customer_and_day(&self, rating: &Rating) -> Result<(Key, i32), LoadError> {
+        Ok((self.customer_key(rating)?, self.calendar.key(rating.date)?))
     }
 
     /// Inserts the qualifying pairs that are new. Adds rating and subset to the others, if judging.txt tells them.

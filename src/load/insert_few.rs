@@ -1,6 +1,8 @@
 //! Inserts a few ratings by ordinary SQL, under ordinary locks: triggers fire, constraints are checked, and others can go on writing.
 //! The time it takes does not grow with the warehouse.
 
+use std::collections::BTreeSet;
+
 use prize_format::RankedIds;
 
 use super::error::LoadError;
@@ -55,14 +57,10 @@ pub fn ensure_days(days: &[prize_format::Date]) -> Result<(), LoadError> {
         &[days.iter().map(|day| day.key() as i32).collect::<Vec<_>>().into()],
         |row| row.get::<i32>(1)?.ok_or(Error::Null("dim_date")),
     )?;
-    let mut missing = days.iter().filter(|day| !known.contains(&(day.key() as i32))).peekable();
-    while let Some(&day) = missing.next() {
-        // The days of one year mostly come together.
-        if missing.peek().is_none_or(|next| next.ymd().0 != day.ymd().0) {
-            calendar::add_years(Some((day, day)))?;
-        }
-    }
-    Ok(())
+    let missing = days.iter().filter(|day| !known.contains(&(day.key() as i32)));
+    // In the same order in all sessions, so that they cannot wait for each other.
+    let years = missing.map(|day| day.ymd().0 as i32).collect::<BTreeSet<_>>();
+    years.into_iter().try_for_each(|year| calendar::add_years((year, year)))
 }
 
 /// Inserts ratings whose customers, movies and days exist, and adds them to the counts of both. Leaves out a pair that another session

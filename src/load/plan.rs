@@ -41,6 +41,8 @@ pub fn plan(
                 true => resume::check_files(&run)?,
                 false => resume::move_files(&run, path)?,
             }
+            // Others may have deleted days.
+            run.years.map_or(Ok(()), calendar::add_years)?;
             match indexes::still_disabled(&FACT_RATINGS, &run.disabled_indexes)?.is_empty() {
                 true => ledger::replace_taken_keys(run.run_id, run.ratings_planned),
                 // The triggers have refused all writes of others.
@@ -82,7 +84,8 @@ fn begin(
         work.run(|watch| survey.leave_out_duplicates(&mut loaded, part, limits, watch))?;
     }
 
-    calendar::add_years(survey.days)?;
+    let years = survey.days.map(calendar::years);
+    years.map_or(Ok(()), calendar::add_years)?;
     customers.add(&survey.customers, &[])?;
     movies.add(&survey.movies, &survey.titles)?;
     let replaced = movies.update_titles(&survey.titles)?;
@@ -106,6 +109,7 @@ fn begin(
         first_rating_key,
         is_first,
         disabled_indexes: &disabled_indexes,
+        years,
         is_completed: false,
     })?;
     rating_keys::reserve(first_rating_key, survey.ratings() - survey.duplicates())

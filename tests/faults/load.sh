@@ -375,6 +375,9 @@ meanwhile() {
         kind=${kinds[RANDOM % ${#kinds[@]}]}
         strike "$kind" $((duration * (200 + RANDOM % 700) / 1000))
         application $((5 + RANDOM % 10))
+        # Days that the workers need, each of them in another order.
+        ask "DELETE FROM dim_date d WHERE NOT EXISTS (SELECT FROM fact_ratings f WHERE f.date_key = d.date_key)
+             AND NOT EXISTS (SELECT FROM qualifying q WHERE q.date_key = d.date_key)"
         if [ $fate = abandoned ] && [ $is_over = 0 ] && [ "$(ask "SELECT count(*) FROM load_run WHERE status = 'loading'")" = 1 ]; then
             ask "SELECT FROM netflix_load_abandon()"
             held "$struck, abandoned"

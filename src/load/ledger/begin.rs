@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use prize_format::{Reject, TextFile, Unit};
 
 use super::files::record_files;
+use crate::load::calendar::Years;
 use crate::load::error::LoadError;
 use crate::pg::{self, query, role, sequence};
 
@@ -21,6 +22,8 @@ pub struct NewRun<'a> {
     pub first_rating_key: i64,
     pub is_first: bool,
     pub disabled_indexes: &'a [pg_sys::Oid],
+    /// Years of its first and last day.
+    pub years: Option<Years>,
     /// Whether its ratings are in already, so that nothing is left to do.
     pub is_completed: bool,
 }
@@ -31,8 +34,8 @@ pub fn begin(new: &NewRun<'_>) -> Result<i64, LoadError> {
     let run_id = query::run_one::<i64>(
         "INSERT INTO @extschema@.load_run (path, started_at, files, ratings_read, ratings_loaded,
                                            duplicates, rejected, first_rating_key, is_first, ratings_planned,
-                                           finished_at, status)
-         VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $4, CASE WHEN $9 THEN clock_timestamp() END,
+                                           first_year, last_year, finished_at, status)
+         VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $4, $10, $11, CASE WHEN $9 THEN clock_timestamp() END,
                  CASE WHEN $9 THEN 'completed' ELSE 'loading' END) RETURNING run_id",
         &[
             new.path.into(),
@@ -44,6 +47,8 @@ pub fn begin(new: &NewRun<'_>) -> Result<i64, LoadError> {
             new.first_rating_key.into(),
             new.is_first.into(),
             new.is_completed.into(),
+            new.years.map(|(first, _)| first).into(),
+            new.years.map(|(_, last)| last).into(),
         ],
     )?
     .ok_or(pg::Error::Null("load_run"))?;

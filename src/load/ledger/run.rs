@@ -4,6 +4,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 
 use super::inserted::{delete_inserted, inserted};
+use crate::load::calendar::Years;
 use crate::load::error::LoadError;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query};
@@ -27,6 +28,8 @@ pub struct Run {
     pub is_first: bool,
     /// Indexes of fact_ratings that it has disabled.
     pub disabled_indexes: Vec<pg_sys::Oid>,
+    /// Years of its first and last day.
+    pub years: Option<Years>,
     /// What the warehouse held when it was completed.
     pub customers: i64,
     pub movies: i64,
@@ -48,7 +51,8 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
     let query = format!(
         "SELECT run_id, path, status, started_at, files, ratings_read, ratings_loaded, duplicates, rejected,
                 coalesce(customers, 0), coalesce(movies, 0), coalesce(probe_pairs, 0),
-                coalesce(qualifying_pairs, 0), is_first, ratings_planned
+                coalesce(qualifying_pairs, 0), is_first, ratings_planned,
+                first_year, last_year
          FROM @extschema@.load_run WHERE {condition}"
     );
     let missing = || pg::Error::Null("load_run");
@@ -72,6 +76,7 @@ fn find(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Optio
             ratings_planned: int8(15)?,
             rating_keys: Vec::new(),
             disabled_indexes: Vec::new(),
+            years: row.get(16)?.zip(row.get(17)?),
         })
     })?;
     let Some(mut run) = runs.into_iter().next() else { return Ok(None) };
