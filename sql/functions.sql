@@ -23,7 +23,7 @@ COMMENT ON FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text,
     'Trains a Bayesian model, which averages the predictions of samples, by Gibbs sampling, and stores it as a new version';
 COMMENT ON FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool, text) IS
     'Trains a model by a randomised truncated singular value decomposition, and stores it as a new version';
-COMMENT ON FUNCTION train_baseline(text, text, float8, float8, float8, text, bool, text) IS
+COMMENT ON FUNCTION train_baseline(text, text, float8, float8, bigint, float8, text, bool, text) IS
     'Trains a model without factors (mean, damped biases, or popularity), and stores it as a new version';
 COMMENT ON FUNCTION train_estimate(text, jsonb) IS 'Estimates the memory (in bytes) and the time (in seconds) that a training would take';
 COMMENT ON FUNCTION training_curve(text, bigint) IS 'Errors and time of each iteration of a model''s training';
@@ -48,6 +48,12 @@ COMMENT ON FUNCTION netflix_submission(text, bigint, bigint) IS
     'A model''s predictions for the qualifying set, as lines of the file that the Netflix Prize asked for';
 COMMENT ON FUNCTION netflix_score(text, bigint) IS
     'Errors of a model''s predictions on the quiz and test halves of the qualifying set, and how many percent lower than Cinematch''s they are';
+COMMENT ON FUNCTION cross_validate(text, jsonb, bigint, bigint) IS
+    'Errors of an algorithm on each fold of the ratings, and their means';
+COMMENT ON FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) IS
+    'Tries all points of a grid of parameters; search => id goes on with a search that was interrupted';
+COMMENT ON FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) IS
+    'Tries points of a space of parameters, drawn at random; search => id goes on with a search that was interrupted';
 COMMENT ON FUNCTION drop_split(text) IS 'Drops a split; models that were trained on it stay as they are';
 COMMENT ON FUNCTION recommend(bigint, bigint, text, bool, bigint, bigint, bigint[], bigint, float8) IS
     'Movies that a customer would like best, of those that the customer has not rated';
@@ -82,6 +88,9 @@ ALTER FUNCTION evaluate_ranking(text, text, bigint, float8, text, float8, bigint
 ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) ROWS 5;
 ALTER FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) ROWS 1;
 ALTER FUNCTION test_set(text) ROWS 1000000;
+ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) ROWS 6;
+ALTER FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) ROWS 20;
+ALTER FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) ROWS 20;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) ROWS 3000000;
 ALTER FUNCTION netflix_score(text, bigint) ROWS 1;
 ALTER FUNCTION predict_rating(bigint, bigint, text) ROWS 1;
@@ -137,6 +146,9 @@ ALTER FUNCTION compare_models(text[], text, bigint, float8, bigint) COST 1000000
 ALTER FUNCTION split_ratings(text, text, float8, bigint, date, bigint, float8, bigint, bool) COST 10000000;
 ALTER FUNCTION drop_split(text) COST 1000;
 ALTER FUNCTION test_set(text) COST 10000000;
+ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) COST 10000000;
+ALTER FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) COST 10000000;
+ALTER FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) COST 10000000;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION netflix_score(text, bigint) COST 10000000;
 ALTER FUNCTION data_quality() COST 10000000;
@@ -148,7 +160,7 @@ ALTER FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, f
 ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool, text) COST 10000000;
 ALTER FUNCTION train_bpmf(text, bigint, bigint, bigint, bool, float8, text, bigint, bool, text) COST 10000000;
 ALTER FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, float8, text, bigint, bool, text) COST 10000000;
-ALTER FUNCTION train_baseline(text, text, float8, float8, float8, text, bool, text) COST 10000000;
+ALTER FUNCTION train_baseline(text, text, float8, float8, bigint, float8, text, bool, text) COST 10000000;
 
 -- Functions that only read run in the leader of a parallel plan, because their caches (movies, plans) are the leader's; other parts
 -- of the statement may run in workers. A statement that calls a function which writes has no parallel plan, as with any function that
@@ -156,6 +168,7 @@ ALTER FUNCTION train_baseline(text, text, float8, float8, float8, text, bool, te
 ALTER FUNCTION data_quality() PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_progress() PARALLEL RESTRICTED;
 ALTER FUNCTION evaluate(text, text, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_score(text, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION test_set(text) PARALLEL RESTRICTED;

@@ -12,17 +12,19 @@ CREATE ROLE netflix_reader NOLOGIN;
 \endif
 GRANT USAGE ON SCHEMA :"schema" TO netflix_reader;
 GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer, :"schema".fact_ratings, :"schema".qualifying,
-    :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject, :"schema".rating_split, :"schema".model, :"schema".model_version,
-    :"schema".model_iteration,
+    :"schema".load_run, :"schema".load_file, :"schema".load_unit, :"schema".load_reject, :"schema".rating_split, :"schema".search,
+    :"schema".search_trial, :"schema".search_fold, :"schema".searches, :"schema".model, :"schema".model_version, :"schema".model_iteration,
     :"schema".model_deployment, :"schema".customer_factors, :"schema".movie_factors, :"schema".models, :"schema".netflix_progress,
     :"schema".rating_distribution, :"schema".ratings_by_month, :"schema".movie_statistics, :"schema".customer_statistics,
     :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias TO netflix_reader;
 
--- May also train, deploy, drop, import and refresh models, and make splits.
+-- May also train, deploy, drop, import and refresh models, make splits, and search.
 \if :netflix_lacks_trainer
 CREATE ROLE netflix_trainer NOLOGIN IN ROLE netflix_reader;
 \endif
 GRANT INSERT, DELETE ON :"schema".rating_split TO netflix_trainer;
+GRANT INSERT, UPDATE, DELETE ON :"schema".search, :"schema".search_trial TO netflix_trainer;
+GRANT INSERT ON :"schema".search_fold TO netflix_trainer;
 GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO netflix_trainer;
 GRANT INSERT ON :"schema".model_version, :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
 GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;

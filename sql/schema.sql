@@ -265,6 +265,99 @@ COMMENT ON COLUMN rating_split.test_customers IS 'Number of customers who gave t
 COMMENT ON COLUMN rating_split.created_at IS 'When it was made';
 COMMENT ON COLUMN rating_split.created_by IS 'Role that made it';
 
+-- search: searches for the best parameters ------------------------------------------------------------------------
+
+CREATE TABLE search (
+    search_id       int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind            text NOT NULL CHECK (kind IN ('grid', 'random')),
+    algorithm       text NOT NULL,
+    space           jsonb NOT NULL,
+    folds           int NOT NULL CHECK (folds > 0),
+    split           text,
+    split_rule      jsonb,
+    metric          text NOT NULL CHECK (metric IN ('rmse', 'mae', 'ndcg')),
+    halving         bool NOT NULL,
+    trials          int NOT NULL CHECK (trials > 0),
+    seed            bigint NOT NULL,
+    state           text NOT NULL CHECK (state IN ('running', 'stopped', 'completed')),
+    ratings_digest  bigint NOT NULL,
+    best_trial      int,
+    one_standard_error_trial  int,
+    started_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at     timestamptz,
+    started_by      name NOT NULL DEFAULT current_user
+) USING heap;
+COMMENT ON TABLE search IS 'Searches for the best parameters of an algorithm';
+COMMENT ON COLUMN search.search_id IS 'Number of the search';
+COMMENT ON COLUMN search.kind IS '''grid'': all points of the space are tried; ''random'': some of them, drawn at random';
+COMMENT ON COLUMN search.algorithm IS 'Algorithm whose parameters are tried';
+COMMENT ON COLUMN search.space IS 'Values of each parameter';
+COMMENT ON COLUMN search.folds IS 'Number of trainings of each trial: of the folds, or 1 if there is a split';
+COMMENT ON COLUMN search.split IS 'Split whose test set judges the trials; NULL if folds do';
+COMMENT ON COLUMN search.split_rule IS 'Rule of that split when the search began';
+COMMENT ON COLUMN search.metric IS 'What decides which trial is better: rmse, mae, or ndcg of lists of ten movies';
+COMMENT ON COLUMN search.halving IS 'Whether trials begin with a sample of the customers, and only the best ones go on with larger samples';
+COMMENT ON COLUMN search.trials IS 'Number of trials';
+COMMENT ON COLUMN search.seed IS 'Seed of the folds, of the points and of the samples';
+COMMENT ON COLUMN search.state IS '''running''; ''stopped'': it was cancelled, or its time was up, and the same call goes on with it; ''completed''. If the server was killed, it says ''running'' still; the view searches knows better';
+COMMENT ON COLUMN search.ratings_digest IS 'Digest of the ratings: with other ratings, the search cannot go on';
+COMMENT ON COLUMN search.best_trial IS 'Trial with the best score, of those in the last stage';
+COMMENT ON COLUMN search.one_standard_error_trial IS 'Trial with the least work whose score is within one standard error of the best one';
+COMMENT ON COLUMN search.started_at IS 'When it began';
+COMMENT ON COLUMN search.finished_at IS 'When it was completed or stopped';
+COMMENT ON COLUMN search.started_by IS 'Role that began it';
+
+CREATE TABLE search_trial (
+    search_id  int NOT NULL REFERENCES search ON DELETE CASCADE,
+    trial_no   int NOT NULL,
+    params     jsonb NOT NULL,
+    state      text NOT NULL CHECK (state IN ('waiting', 'judged', 'dropped', 'failed')),
+    stage      int NOT NULL,
+    sample     double precision,
+    score      double precision,
+    sd         double precision,
+    seconds    double precision,
+    error      text,
+    PRIMARY KEY (search_id, trial_no)
+) USING heap;
+COMMENT ON TABLE search_trial IS 'Trials of the searches: one row for each point that is tried';
+COMMENT ON COLUMN search_trial.search_id IS 'The search';
+COMMENT ON COLUMN search_trial.trial_no IS 'Number within the search, from 1';
+COMMENT ON COLUMN search_trial.params IS 'Parameters that are tried';
+COMMENT ON COLUMN search_trial.state IS '''waiting''; ''judged''; ''dropped'': judged, and others were better, so that it did not go on to the next stage; ''failed''';
+COMMENT ON COLUMN search_trial.stage IS 'Last stage in which it was judged, from 1; 0 if in none';
+COMMENT ON COLUMN search_trial.sample IS 'Share of the customers in that stage';
+COMMENT ON COLUMN search_trial.score IS 'Mean of the folds'' scores in that stage';
+COMMENT ON COLUMN search_trial.sd IS 'Standard deviation of these scores; NULL if there is one';
+COMMENT ON COLUMN search_trial.seconds IS 'Seconds that all its trainings took';
+COMMENT ON COLUMN search_trial.error IS 'Why it failed';
+
+CREATE TABLE search_fold (
+    search_id   int NOT NULL,
+    trial_no    int NOT NULL,
+    stage       int NOT NULL,
+    fold        int NOT NULL,
+    train_rmse  double precision NOT NULL,
+    rmse        double precision NOT NULL,
+    mae         double precision NOT NULL,
+    ndcg        double precision,
+    score       double precision NOT NULL,
+    seconds     double precision NOT NULL,
+    PRIMARY KEY (search_id, trial_no, stage, fold),
+    FOREIGN KEY (search_id, trial_no) REFERENCES search_trial ON DELETE CASCADE
+) USING heap;
+COMMENT ON TABLE search_fold IS 'Trainings of the searches: one row for each fold of each trial in each stage';
+COMMENT ON COLUMN search_fold.search_id IS 'The search';
+COMMENT ON COLUMN search_fold.trial_no IS 'The trial';
+COMMENT ON COLUMN search_fold.stage IS 'The stage, from 1';
+COMMENT ON COLUMN search_fold.fold IS 'The fold, from 1';
+COMMENT ON COLUMN search_fold.train_rmse IS 'RMSE on the ratings trained on';
+COMMENT ON COLUMN search_fold.rmse IS 'RMSE on the test ratings';
+COMMENT ON COLUMN search_fold.mae IS 'Mean absolute error on the test ratings';
+COMMENT ON COLUMN search_fold.ndcg IS 'NDCG of lists of ten movies; NULL unless it is the metric of the search';
+COMMENT ON COLUMN search_fold.score IS 'The one of these that is the metric of the search';
+COMMENT ON COLUMN search_fold.seconds IS 'Seconds that training and judging took';
+
 -- train: models and their factors --------------------------------------------------------------------------------
 
 CREATE TABLE model (
@@ -430,6 +523,10 @@ SELECT pg_catalog.pg_extension_config_dump('load_unit', '');
 SELECT pg_catalog.pg_extension_config_dump('load_reject', '');
 SELECT pg_catalog.pg_extension_config_dump('rating_split', '');
 SELECT pg_catalog.pg_extension_config_dump('rating_split_split_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('search', '');
+SELECT pg_catalog.pg_extension_config_dump('search_search_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('search_trial', '');
+SELECT pg_catalog.pg_extension_config_dump('search_fold', '');
 SELECT pg_catalog.pg_extension_config_dump('model', '');
 SELECT pg_catalog.pg_extension_config_dump('model_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('model_version', '');

@@ -83,14 +83,14 @@ END;
 $function$,
 $function$
 CREATE FUNCTION @extschema@.train_baseline(
-    model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping float8 DEFAULT 10,
-    movie_damping float8 DEFAULT 25, hold_out float8 DEFAULT 0, train_on text DEFAULT 'train',
+    model text DEFAULT 'baseline', kind text DEFAULT 'biases', customer_damping float8 DEFAULT 5,
+    movie_damping float8 DEFAULT 10, iterations bigint DEFAULT 5, hold_out float8 DEFAULT 0, train_on text DEFAULT 'train',
     deploy bool DEFAULT NULL, split text DEFAULT NULL
 ) RETURNS {result} LANGUAGE sql ROWS 1 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT * FROM @extschema@.train('baseline', jsonb_strip_nulls(jsonb_build_object(
-        'kind', $2, 'customer_damping', $3, 'movie_damping', $4
-    )), $1, $6, $5, $7, $8);
+        'kind', $2, 'customer_damping', $3, 'movie_damping', $4, 'iterations', $5
+    )), $1, $7, $6, $8, $9);
 END;
 $function$
     ] LOOP

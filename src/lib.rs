@@ -1,6 +1,6 @@
 //! `netflix_rec`: the Netflix Prize data as a star schema in PostgreSQL, and a recommender trained and served there.
 //!
-//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `serve`, `progress`. They use `warehouse`, the
+//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `search`, `serve`, `progress`. They use `warehouse`, the
 //! extension's own tables; that uses `storage`, which reads and writes any table below SQL; and all use `pg`, glue to PostgreSQL.
 //! Imports go in this direction only. The computations are in the crates.
 
@@ -12,6 +12,7 @@ mod models;
 mod pg;
 mod progress;
 mod restore;
+mod search;
 mod serve;
 mod storage;
 mod train;
@@ -28,6 +29,7 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/models.sql", name = "models", requires = ["schema"]);
+extension_sql_file!("../sql/search.sql", name = "search", requires = ["schema"]);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema", serve::cache::movies_changed]);
 extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
@@ -38,9 +40,16 @@ extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
 extern "C-unwind" fn _PG_init() {
     pg::error_reserve::fill();
     pg::guc::register();
-    pg::worker::register(load::work);
+    pg::worker::register(vec![("load", load::work), ("search", search::work)]);
     pg::progress::register(
-        [&load::PHASES[..], &train::PHASES, &[&models::write::WRITING_MODEL], &evaluate::PHASES].concat(),
+        [
+            &load::PHASES[..],
+            &train::PHASES,
+            &[&models::write::WRITING_MODEL],
+            &evaluate::PHASES,
+            &[&search::TRYING],
+        ]
+        .concat(),
     );
 }
 

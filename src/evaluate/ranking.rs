@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicBool;
 
 use factor::{
-    Catalog, Catalogue, Gain, MatrixBuilder, Part, RankingMetrics, Side, Sparse, is_sampled, same_for_all,
+    Catalog, Catalogue, Gain, MatrixBuilder, Part, RankingMetrics, Sparse, is_sampled, recommend,
+    same_for_all,
 };
 
 use super::error::EvaluateError;
@@ -77,8 +78,6 @@ pub struct Rankings {
 
 /// Damping of the movies' biases in the ranking by biases, in ratings.
 const DAMPING: f64 = 25.0;
-/// Customers between two updates of the progress.
-const CUSTOMERS_PER_UPDATE: usize = 8192;
 
 /// Judges the lists of a model, of most popular movies, and of movies with the highest biases.
 pub fn rank(row: ModelRow, judged: &Judged, rules: &Rules) -> Result<Rankings, EvaluateError> {
@@ -111,7 +110,10 @@ pub fn rank(row: ModelRow, judged: &Judged, rules: &Rules) -> Result<Rankings, E
             let judge = |lists: &[Vec<u32>]| {
                 RankingMetrics::of(lists, relevant, rules.k, rules.gain, catalog, cancelled)
             };
-            let of_model = judge(&lists(&model, &data, rules.k, cancelled, report)?)?;
+            let has_seen = |row, movie| data.has_seen(row, movie);
+            let lists =
+                recommend(&model.model, customers, is_candidate, rules.k, has_seen, cancelled, report)?;
+            let of_model = judge(&lists)?;
             let popular = judge(&data.by_order(
                 rules.k,
                 |movie| data.movie_ratings[movie] as f64,
@@ -290,38 +292,4 @@ impl TestSet {
             cancelled,
         )
     }
-}
-
-/// The model's list for each customer.
-fn lists(
-    model: &Loaded,
-    data: &TestSet,
-    k: usize,
-    cancelled: &AtomicBool,
-    report: &mut (dyn FnMut(usize) + Send),
-) -> Result<Vec<Vec<u32>>, factor::Error> {
-    let sides = &model.model;
-    let mut catalogue = Catalogue::empty(sides.movies.biases.len(), model.row.layout())?;
-    // The score of a movie that is not set is below all others, so it is in no list.
-    for (movie, _) in model.known_movies().iter().enumerate().filter(|(_, is)| **is) {
-        if let Some((bias, factors)) = sides.movies.row(movie) {
-            catalogue.set(movie, bias, factors);
-        }
-    }
-    let mut customers = Side::zeros(data.customers.len(), model.row.factors)?;
-    for (at, &row) in data.customers.iter().enumerate() {
-        if let Some((bias, factors)) = sides.customers.row(row as usize) {
-            customers.biases[at] = bias;
-            customers.factors.row_mut(at).assign(&factors);
-        }
-    }
-    let is_left_out = |at: usize, movie: usize| data.has_seen(data.customers[at], movie as u32);
-    let mut lists = Vec::new();
-    for from in (0..data.customers.len()).step_by(CUSTOMERS_PER_UPDATE) {
-        let rows = from..(from + CUSTOMERS_PER_UPDATE).min(data.customers.len());
-        let best = catalogue.top_n(k, sides.mean, &customers, rows.clone(), is_left_out, cancelled)?;
-        lists.extend(best.into_iter().map(|list| list.into_iter().map(|(movie, _)| movie as u32).collect()));
-        report(rows.end);
-    }
-    Ok(lists)
 }

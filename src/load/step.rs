@@ -45,7 +45,7 @@ impl Step {
         let phase = self.phase();
         progress.enter(phase);
         let message = serde_cbor::to_vec(self).map_err(|_| LoadError::LedgerChanged)?;
-        let job = Job { name: c"netflix_load", workers, message: &message };
+        let job = Job { name: c"netflix_load", task: "load", workers, message: &message };
         let mut notices = ProgressNotices(Instant::now());
         let mut waiting = Waiting { checked: Instant::now(), pids: Vec::new() };
         let mut on_progress = |counter: &WorkCounter| {

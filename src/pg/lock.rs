@@ -38,6 +38,28 @@ fn take_extension_lock(without_waiting: bool) -> Result<bool, Error> {
     }
 }
 
+/// Takes a lock on something that has this number in a table, which only one transaction, or one session with `for_the_session`, can
+/// hold. Returns false if another one holds it. It does not lock the row itself. `pg_locks` shows it as a lock of type `object`.
+/// PostgreSQL releases it at the end of the transaction or of the session. Of its two lock methods, only that of advisory locks does so
+/// when a session ends outside a transaction.
+pub fn try_lock_row(table: &'static str, number: i64, for_the_session: bool) -> Result<bool, Error> {
+    let table = catalog::relation(table)?;
+    // SAFETY: a lock tag of a database object; the transaction or the session owns the lock.
+    unsafe {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: table.to_u32(),
+            locktag_field3: number as u32,
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        };
+        let mode = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+        let acquired = pg_sys::LockAcquire(&raw const tag, mode, for_the_session, true);
+        Ok(acquired != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL)
+    }
+}
+
 /// Locks a table as INSERT, UPDATE and DELETE do (RowExclusiveLock). Transactions that lock several tables in the same order
 /// cannot deadlock.
 pub fn lock_as_writer(name: &'static str) -> Result<(), Error> {

@@ -14,6 +14,13 @@ pub fn last_value(sequence: &'static str) -> Result<i64, Error> {
     last.ok_or(Error::Null(sequence))
 }
 
+/// The next value.
+pub fn next(sequence: &'static str) -> Result<i64, Error> {
+    let query = format!("SELECT nextval(s.tableoid) FROM @extschema@.{sequence} AS s");
+    let next = role::as_owner(sequence, || query::select_one::<i64>(Snapshot::Latest, &query, &[]))??;
+    next.ok_or(Error::Null(sequence))
+}
+
 /// Makes the sequence continue after `value`, unless it is past `value` already. A rollback does not undo this.
 pub fn advance(sequence: &'static str, value: i64) -> Result<(), Error> {
     /// Up to this distance, `nextval` is called for each value, which is safe while others call it. `setval` is not: it can set

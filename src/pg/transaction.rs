@@ -42,6 +42,14 @@ pub fn refuse_transaction_block(
     Ok(())
 }
 
+/// Whether a call is inside a transaction block, a function or a DO block, so that what it does can be rolled back after it. `call` is
+/// what PostgreSQL passed to a set-returning function.
+#[allow(clippy::not_unsafe_ptr_arg_deref)] // PostgreSQL is the only source of pointers of this type
+pub fn is_in_block(call: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: the call's own information; PostgreSQL reads the transaction's state.
+    unsafe { pg_sys::IsInTransactionBlock(is_called_by_client(call)) }
+}
+
 /// Whether the client's own statement calls the function. A statement of a function, a procedure or a DO block runs below the
 /// client's statement: with an executor state of its own, or in a cursor that SPI named.
 ///

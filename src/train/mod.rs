@@ -18,8 +18,9 @@ use crate::pg::json::JsonText;
 use crate::pg::progress::Phase;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query, report};
-use error::TrainError;
-use fit::Request;
+pub use error::TrainError;
+pub use estimate::estimate;
+pub use fit::{Request, fit};
 
 /// The phases of a training, before the model is written.
 pub static PHASES: [&Phase; 2] = [&split::READING_RATINGS, &fit::TRAINING];
@@ -63,7 +64,7 @@ pub(crate) fn train(
         hold_out: hold_out.unwrap_or(0.0),
         deploy,
     };
-    let (new, Written { version, deployed, reason }) = fit::fit(&algorithm, &request).map_err(report)?;
+    let (new, Written { version, deployed, reason }) = fit(&algorithm, &request).map_err(report)?;
     Ok(TableIterator::once((
         new.name.into(),
         version,
@@ -88,7 +89,7 @@ fn train_estimate(
     params: default!(Option<JsonText>, "'{}'"),
 ) -> Result<TableIterator<'static, (name!(bytes, i64), name!(seconds, f64))>, ErrorReport> {
     let (bytes, seconds) =
-        parse(algorithm, params).and_then(|algorithm| estimate::estimate(&algorithm)).map_err(report)?;
+        parse(algorithm, params).and_then(|algorithm| estimate(&algorithm)).map_err(report)?;
     Ok(TableIterator::once((bytes as i64, seconds)))
 }
 

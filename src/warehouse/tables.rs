@@ -5,7 +5,7 @@ use pgrx::pg_sys::BuiltinOid::*;
 use crate::storage::table::{Table, optional, required};
 
 /// Every table that holds data. `pg_dump` dumps these, and `netflix_reset` empties them.
-pub static ALL: [&Table; 17] = [
+pub static ALL: [&Table; 20] = [
     &FACT_RATINGS,
     &QUALIFYING,
     &DIM_DATE,
@@ -17,6 +17,9 @@ pub static ALL: [&Table; 17] = [
     &LOAD_UNIT,
     &LOAD_REJECT,
     &RATING_SPLIT,
+    &SEARCH,
+    &SEARCH_TRIAL,
+    &SEARCH_FOLD,
     &MODEL,
     &MODEL_VERSION,
     &MODEL_ITERATION,
@@ -187,6 +190,62 @@ pub static RATING_SPLIT: Table = Table {
         required("test_customers", INT8OID),
         required("created_at", TIMESTAMPTZOID),
         required("created_by", NAMEOID),
+    ],
+};
+
+pub static SEARCH: Table = Table {
+    name: "search",
+    columns: &[
+        required("search_id", INT4OID),
+        required("kind", TEXTOID),
+        required("algorithm", TEXTOID),
+        required("space", JSONBOID),
+        required("folds", INT4OID),
+        optional("split", TEXTOID),
+        optional("split_rule", JSONBOID),
+        required("metric", TEXTOID),
+        required("halving", BOOLOID),
+        required("trials", INT4OID),
+        required("seed", INT8OID),
+        required("state", TEXTOID),
+        required("ratings_digest", INT8OID),
+        optional("best_trial", INT4OID),
+        optional("one_standard_error_trial", INT4OID),
+        required("started_at", TIMESTAMPTZOID),
+        optional("finished_at", TIMESTAMPTZOID),
+        required("started_by", NAMEOID),
+    ],
+};
+
+pub static SEARCH_TRIAL: Table = Table {
+    name: "search_trial",
+    columns: &[
+        required("search_id", INT4OID),
+        required("trial_no", INT4OID),
+        required("params", JSONBOID),
+        required("state", TEXTOID),
+        required("stage", INT4OID),
+        optional("sample", FLOAT8OID),
+        optional("score", FLOAT8OID),
+        optional("sd", FLOAT8OID),
+        optional("seconds", FLOAT8OID),
+        optional("error", TEXTOID),
+    ],
+};
+
+pub static SEARCH_FOLD: Table = Table {
+    name: "search_fold",
+    columns: &[
+        required("search_id", INT4OID),
+        required("trial_no", INT4OID),
+        required("stage", INT4OID),
+        required("fold", INT4OID),
+        required("train_rmse", FLOAT8OID),
+        required("rmse", FLOAT8OID),
+        required("mae", FLOAT8OID),
+        optional("ndcg", FLOAT8OID),
+        required("score", FLOAT8OID),
+        required("seconds", FLOAT8OID),
     ],
 };
 

@@ -9,7 +9,7 @@
 //!
 //! # Where to read
 //!
-//! Each folder uses only those that stand below it in this list: `judge`, `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
+//! Each folder uses only those that stand below it in this list: `search`, `judge`, `archive`, `algorithm`, `gibbs`, `implicit`, `descent` and
 //! `least_squares`, `model`, `linear`, `ratings`, `simd`. To understand one of these subjects, read the files in this order:
 //!
 //! - als: `algorithm/als.rs` (the sweeps), `least_squares/mod.rs` (all rows of a side), `row.rs` (a row's ratings, prior and
@@ -26,7 +26,8 @@
 //! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
 //!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
 //! - judging: `model/metrics.rs` (errors of predictions), `ratings/split.rs` (what is trained on, and what is judged by),
-//!   `judge/bootstrap.rs` (is a difference luck?), `judge/ranking.rs` (lists instead of predictions).
+//!   `judge/bootstrap.rs` (is a difference luck?), `judge/ranking.rs` (lists instead of predictions), `judge/trial.rs` (a training
+//!   that is judged), `search/space.rs` (which parameters to try), `halving.rs`, `choice.rs`.
 //! - what all trainings have in common: `algorithm/trainer.rs` (what an algorithm implements), `training.rs` (data, iterations,
 //!   tolerance), `parameter.rs` (the tables of parameters), `start.rs`, `estimate.rs`; `rows.rs` (all threads go through rows and
 //!   check the cancel flag), `memory.rs` (allocations that can fail).
@@ -53,6 +54,7 @@ mod model;
 mod random;
 mod ratings;
 mod rows;
+mod search;
 mod simd;
 
 pub use algorithm::fold_in::context::FoldInContext;
@@ -64,7 +66,8 @@ pub use algorithm::{Algorithm, als, baseline, bpmf, svd, svdpp, truncated_svd};
 pub use archive::fields::{Archive, ArchiveError, ArchivedSide, ModelMetadata};
 pub use error::Error;
 pub use judge::bootstrap::{Comparison, CustomerErrors};
-pub use judge::ranking::{Catalog, Estimate, Gain, ListMetrics, RankingMetrics, same_for_all};
+pub use judge::ranking::{Catalog, Estimate, Gain, ListMetrics, RankingMetrics, recommend, same_for_all};
+pub use judge::trial::{TrialResult, judge_trial};
 pub use model::catalogue::Catalogue;
 pub use model::metrics::{ErrorSums, Metrics};
 pub use model::sample_layout::SampleLayout;
@@ -77,3 +80,6 @@ pub use ratings::hold_out::{Digest, HoldOut};
 pub use ratings::matrix::RatingMatrix;
 pub use ratings::sparse::Sparse;
 pub use ratings::split::{Dated, Part, SplitKind, SplitRule, Splitter, is_sampled};
+pub use search::choice::{TrialScore, choose, mean_and_deviation};
+pub use search::halving::{Stage, stages};
+pub use search::space::SearchSpace;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use pgrx::{IntoDatum, PgMemoryContexts, check_for_interrupts, direct_function_call, pg_sys};
 
+use super::process::END_OF_TASK;
 use super::segment::{LAYOUT, Offsets, QUEUE_BYTES, SegmentHead, WorkCounter, shorten};
 use crate::pg::interrupt::InterruptHoldoff;
 use crate::pg::{Error, guc};
@@ -22,6 +23,8 @@ unsafe extern "C-unwind" {
 pub struct Job<'a> {
     /// The name of the workers in `pg_stat_activity`.
     pub name: &'a CStr,
+    /// The name that the function of the work is registered by.
+    pub task: &'static str,
     /// The greatest number of workers to start.
     pub workers: usize,
     /// The message that each worker's function receives.
@@ -38,10 +41,11 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
     if job.workers == 0 {
         return Ok(0);
     }
+    let message = [job.task.as_bytes(), &[END_OF_TASK], job.message].concat();
     // SAFETY: on the backend's thread. The segment and the queues live until the end of this function or, if an error is
     // raised, of the transaction. The workers are stopped before that.
     unsafe {
-        let offsets = Offsets::new(job.message.len(), job.workers);
+        let offsets = Offsets::new(message.len(), job.workers);
         let segment = pg_sys::dsm_create(offsets.total, pg_sys::DSM_CREATE_NULL_IF_MAXSEGMENTS as c_int);
         if segment.is_null() {
             return Ok(0);
@@ -67,14 +71,14 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
             lock_timeout: pg_sys::LockTimeout,
             quick_index_build: guc::quick_index_build(),
             workers: job.workers,
-            message_bytes: job.message.len(),
+            message_bytes: message.len(),
             data_directory: shorten(guc::data_directory().as_deref().unwrap_or(c"")),
             statement: match pg_sys::debug_query_string.is_null() {
                 true => shorten(c""),
                 false => shorten(CStr::from_ptr(pg_sys::debug_query_string)),
             },
         });
-        ptr::copy_nonoverlapping(job.message.as_ptr(), base.add(offsets.message), job.message.len());
+        ptr::copy_nonoverlapping(message.as_ptr(), base.add(offsets.message), message.len());
         let head = &*base.cast::<SegmentHead>();
 
         let mut workers = Workers::new();
@@ -363,7 +367,8 @@ mod tests {
     use pgrx::prelude::*;
 
     /// A job whose message is not a step of a load, so a worker that reads it raises an error.
-    const JOB: Job<'static> = Job { name: c"netflix_rec test", workers: 2, message: b"nothing" };
+    const JOB: Job<'static> =
+        Job { name: c"netflix_rec test", task: "load", workers: 2, message: b"nothing" };
 
     #[pg_test(error = "the load's ledger was changed while it ran")]
     fn workers_of_the_same_library_read_the_message() {

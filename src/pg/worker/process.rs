@@ -20,14 +20,24 @@ unsafe extern "C-unwind" {
 /// The function that a worker runs. It receives the message of the job. If it returns an error, the caller raises that error.
 pub type Work = fn(&WorkCounter, &[u8]) -> Result<(), ErrorReport>;
 
-static WORK: OnceLock<Work> = OnceLock::new();
+static WORK: OnceLock<Vec<(&'static str, Work)>> = OnceLock::new();
 
 /// In a worker: the caller's role and security context. The worker's transactions run with them.
 static ROLE: OnceLock<(pg_sys::Oid, c_int)> = OnceLock::new();
 
-/// Sets the function that workers run. Called when the library is loaded.
-pub fn register(work: Work) {
+/// Sets the functions that workers run, by the names of their tasks. Called when the library is loaded.
+pub fn register(work: Vec<(&'static str, Work)>) {
     WORK.get_or_init(|| work);
+}
+
+/// Stands between the name of the task and its message.
+pub(super) const END_OF_TASK: u8 = b' ';
+
+/// Runs the function of the task that a job's message begins with.
+fn perform(tasks: &[(&str, Work)], counter: &WorkCounter, job: &[u8]) -> Result<(), ErrorReport> {
+    let end = job.iter().position(|&byte| byte == END_OF_TASK).unwrap_or(job.len());
+    let found = tasks.iter().find(|(task, _)| task.as_bytes() == &job[..end]);
+    found.map_or(Ok(()), |(_, work)| work(counter, job.get(end + 1..).unwrap_or_default()))
 }
 
 /// The role's right to log in was checked when the caller's session began. It may have changed, so it is not checked again.
@@ -40,7 +50,7 @@ const CONNECTION_FLAGS: u32 = 0;
 #[pg_guard]
 #[unsafe(no_mangle)]
 extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
-    let Some(work) = WORK.get() else { return };
+    let Some(tasks) = WORK.get() else { return };
     // SAFETY: PostgreSQL calls this once, in a process that `run` requested, with the argument that `run` set. The segment
     // stays attached until the process ends.
     unsafe {
@@ -84,7 +94,7 @@ extern "C-unwind" fn netflix_rec_worker(arg: pg_sys::Datum) {
         pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, pg_sys::debug_query_string);
         ROLE.get_or_init(|| (head.role, head.security_context));
         let message = std::slice::from_raw_parts(base.add(offsets.message), head.message_bytes);
-        if let Err(error) = work(&head.counter, message) {
+        if let Err(error) = perform(tasks, &head.counter, message) {
             error.report(pgrx::PgLogLevel::ERROR);
         }
         (*base.add(offsets.finished + index).cast::<AtomicBool>()).store(true, Ordering::Release);

@@ -12,7 +12,6 @@ use crate::algorithm::fold_in::context::FoldInContext;
 use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
 use crate::algorithm::fold_in::folded_in::{FoldedIn, project};
 use crate::algorithm::parameter::{ParameterType, parameters};
-pub use crate::algorithm::start::MOVIE_DAMPING;
 use crate::algorithm::start::{movie_bias, ratio};
 use crate::algorithm::trainer::Trainer;
 use crate::algorithm::training::{Callbacks, Size, Trained, TrainingData, TrainingLoop};
@@ -20,18 +19,18 @@ use crate::error::{Error, check};
 use crate::memory::try_with_capacity;
 use crate::model::{Model, Side};
 use crate::ratings::matrix::RatingMatrix;
-
-/// Default of [`Params::customer_damping`].
-pub const CUSTOMER_DAMPING: f64 = 10.0;
+use crate::ratings::sparse::Sparse;
 
 parameters! {
     /// What predictions are based on.
     kind: Kind = Kind::Biases, ["mean", "biases", "popularity"];
     /// Average ratings that each customer is assumed to have beside its own. A larger value pulls the biases of customers with few
     /// ratings harder towards 0.
-    customer_damping: f64 = CUSTOMER_DAMPING, 0.0..=1e6;
+    customer_damping: f64 = 5.0, 0.0..=1e6;
     /// The same for each movie.
-    movie_damping: f64 = MOVIE_DAMPING, 0.0..=1e6;
+    movie_damping: f64 = 10.0, 0.0..=1e6;
+    /// How often the biases of all movies, and then those of all customers, are computed from each other.
+    iterations: usize = 5, 1..=1000;
 }
 
 /// What a baseline predicts by.
@@ -54,7 +53,10 @@ impl Trainer for Params {
     }
 
     fn iterations(&self) -> usize {
-        1
+        match self.kind {
+            Kind::Biases => self.iterations,
+            Kind::Mean | Kind::Popularity => 1,
+        }
     }
 
     fn seed(&self) -> Option<i64> {
@@ -66,23 +68,30 @@ impl Trainer for Params {
     }
 
     fn work(&self, size: Size) -> f64 {
-        size.ratings as f64 * FETCH
+        // Each sweep reads the ratings by movie and by customer, and once more for their errors.
+        3.0 * self.iterations() as f64 * size.ratings as f64 * FETCH
     }
 
     fn shortened(&self, _size: Size) -> Box<dyn Trainer> {
-        Box::new(self.clone())
+        Box::new(Params { iterations: 1, ..self.clone() })
     }
 
     fn train(&self, data: TrainingData<'_>, callbacks: &mut Callbacks<'_>) -> Result<Trained, Error> {
         let (matrix, cancelled) = (data.matrix, callbacks.cancelled);
-        let mut training = TrainingLoop::new(data, callbacks, 1, 0.0)?;
+        let mut training = TrainingLoop::new(data, callbacks, self.iterations(), 0.0)?;
         let mut model = match self.kind {
-            Kind::Mean => mean(matrix)?,
-            Kind::Biases => biases(matrix, self, cancelled)?,
+            Kind::Mean | Kind::Biases => mean(matrix)?,
             Kind::Popularity => popularity(matrix)?,
         };
-        let squared_error = model.squared_error(matrix, cancelled)?;
-        training.finish(&mut model, squared_error)
+        loop {
+            if self.kind == Kind::Biases {
+                self.sweep(&mut model, matrix, cancelled)?;
+            }
+            let squared_error = model.squared_error(matrix, cancelled)?;
+            if let Some(trained) = training.iterate(&mut model, squared_error)? {
+                return Ok(trained);
+            }
+        }
     }
 }
 
@@ -119,27 +128,45 @@ fn mean(matrix: &RatingMatrix) -> Result<Model, Error> {
     Ok(Model { mean: matrix.mean() as f32, customers, movies, samples: 1, links: None, prior: None })
 }
 
-/// Damped biases, as a model without factors: first those of movies, then those of customers (Koren 2010, "Factor in the
-/// neighbors", section 2.1).
-pub(crate) fn biases(matrix: &RatingMatrix, params: &Params, cancelled: &AtomicBool) -> Result<Model, Error> {
-    let mut model = mean(matrix)?;
-    let Model { customers, movies, .. } = &mut model;
-    movies.biases.axis_iter_mut(Axis(0)).into_par_iter().enumerate().try_for_each(|(movie, mut bias)| {
+impl Params {
+    /// Computes the biases of the movies from those of the customers, and then those of the customers from these.
+    ///
+    /// This minimises the squared errors and, for each bias, its square times the damping (Koren 2010, "Factor in the neighbors", section
+    /// 2.1). The first sweep, in which the customers' biases are 0, gives the damped means that the same section has.
+    fn sweep(&self, model: &mut Model, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<(), Error> {
+        let Model { customers, movies, .. } = model;
+        let mean = matrix.mean();
+        update(movies, &matrix.by_movie, customers, mean, self.movie_damping, cancelled)?;
+        update(customers, &matrix.by_customer, movies, mean, self.customer_damping, cancelled)
+    }
+}
+
+/// The biases of one side: `Σ (rating - mean - the other's bias) / (count + damping)`.
+fn update(
+    side: &mut Side,
+    ratings: &Sparse,
+    others: &Side,
+    mean: f64,
+    damping: f64,
+    cancelled: &AtomicBool,
+) -> Result<(), Error> {
+    let biases = side.biases.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
+    biases.try_for_each(|(row, mut bias)| {
         check(cancelled)?;
-        bias.fill(movie_bias(matrix, movie, params.movie_damping));
-        Ok(())
-    })?;
-    let biases = customers.biases.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
-    biases.try_for_each(|(customer, mut bias)| {
-        check(cancelled)?;
-        let (movies_of, values) = matrix.by_customer.row(customer);
-        let residual = |(&movie, &value): (&u32, &u8)| {
-            f64::from(value) - matrix.mean() - f64::from(movies.biases[movie as usize])
+        let (columns, values) = ratings.row(row);
+        let residual = |(&column, &value): (&u32, &u8)| {
+            f64::from(value) - mean - f64::from(others.biases[column as usize])
         };
-        let residuals = movies_of.iter().zip(values).map(residual).sum::<f64>();
-        bias.fill(ratio(residuals, values.len() as f64 + params.customer_damping));
+        let residuals = columns.iter().zip(values).map(residual).sum::<f64>();
+        bias.fill(ratio(residuals, values.len() as f64 + damping));
         Ok(())
-    })?;
+    })
+}
+
+/// Damped means as biases, as a model without factors: those of movies, and then those of customers.
+pub(crate) fn biases(matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<Model, Error> {
+    let mut model = mean(matrix)?;
+    Params::default().sweep(&mut model, matrix, cancelled)?;
     Ok(model)
 }
 
@@ -190,7 +217,7 @@ mod tests {
     fn trained(matrix: &RatingMatrix, kind: Kind) -> Trained {
         let held_out = Ratings::default();
         let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
-        let params = Params { kind, ..Params::default() };
+        let params = Params { kind, customer_damping: 10.0, movie_damping: 25.0, iterations: 1 };
         params.train(TrainingData::new(matrix, &held_out), callbacks).unwrap()
     }
 
@@ -223,6 +250,38 @@ mod tests {
             .zip(expected)
             .for_each(|((_, one), other)| assert!((one - other).abs() < 1e-12, "{one}"));
         damp_means(&mut [], 3.0);
+    }
+
+    #[test]
+    fn many_sweeps_reach_the_least_squares_solution() {
+        let mut ratings = Ratings::default();
+        for (customer, movie, rating) in [(0, 0, 5), (0, 1, 3), (1, 1, 1), (2, 0, 4), (2, 2, 2), (3, 2, 5)] {
+            ratings.push(customer, movie, rating);
+        }
+        let matrix = RatingMatrix::new(4, 3, &ratings, &GO).unwrap();
+        let params =
+            Params { customer_damping: 2.0, movie_damping: 3.0, iterations: 200, ..Params::default() };
+        let callbacks = &mut Callbacks { cancelled: &GO, on_iteration: &mut |_| {} };
+        let none = Ratings::default();
+        let Model { customers, movies, .. } =
+            params.train(TrainingData::new(&matrix, &none), callbacks).unwrap().model;
+        // The derivatives by each bias are 0.
+        let gradient = |is_of: &dyn Fn(u32, u32) -> bool, bias: f32, damping: f64| {
+            let residuals = ratings.iter().filter(|&(customer, movie, _)| is_of(customer, movie));
+            let residuals = residuals.map(|(customer, movie, rating)| {
+                let biases = customers.biases[customer as usize] + movies.biases[movie as usize];
+                f64::from(rating) - matrix.mean() - f64::from(biases)
+            });
+            residuals.sum::<f64>() - damping * f64::from(bias)
+        };
+        for customer in 0..4u32 {
+            let slope = gradient(&|of, _| of == customer, customers.biases[customer as usize], 2.0);
+            assert!(slope.abs() < 1e-5, "customer {customer}: {slope}");
+        }
+        for movie in 0..3u32 {
+            let slope = gradient(&|_, of| of == movie, movies.biases[movie as usize], 3.0);
+            assert!(slope.abs() < 1e-5, "movie {movie}: {slope}");
+        }
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl Algorithm {
         (peak + Ratings::memory(held_out)).saturating_add(UNCOUNTED * (1 + threads))
     }
 
+    /// How much work a training is, in multiplications: to tell which of two trainings of one algorithm is simpler.
+    pub fn work(&self, size: Size) -> f64 {
+        self.trainer().work(size)
+    }
+
     /// Estimates how long training takes, in rayon's current pool and without the construction of the matrix. The estimate is
     /// within a factor of four of the true time; most algorithms need some tenths of a second to make it.
     ///

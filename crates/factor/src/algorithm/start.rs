@@ -11,7 +11,7 @@ use crate::ratings::matrix::RatingMatrix;
 use crate::rows::ROWS_PER_CHECK;
 
 /// Ratings equal to the mean that each movie is assumed to have beside its own, when its bias is computed.
-pub const MOVIE_DAMPING: f64 = 25.0;
+const MOVIE_DAMPING: f64 = 25.0;
 /// Standard deviation of the random factors.
 const DEVIATION: f32 = 0.03;
 

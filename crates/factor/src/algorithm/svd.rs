@@ -165,10 +165,8 @@ mod tests {
             let pairs = held_out.iter().map(|(c, m, v)| (model.predict(c as usize, m as usize), v));
             Metrics::of(pairs).unwrap().rmse
         };
-        let (learned, biases) = (
-            rmse(&trained.model),
-            rmse(&crate::algorithm::baseline::biases(&matrix, &Default::default(), &GO).unwrap()),
-        );
+        let (learned, biases) =
+            (rmse(&trained.model), rmse(&crate::algorithm::baseline::biases(&matrix, &GO).unwrap()));
         assert!(learned < 0.3 && biases > 1.0, "{learned} {biases}");
         assert_eq!((trained.iteration.number, trained.iteration.held_out_rmse), (30, Some(learned)));
         assert_eq!(curve.len(), 30);

@@ -196,7 +196,7 @@ fn center(matrix: &RatingMatrix, center: Center, cancelled: &AtomicBool) -> Resu
         })
     };
     match center {
-        Center::Biases => baseline::biases(matrix, &baseline::Params::default(), cancelled),
+        Center::Biases => baseline::biases(matrix, cancelled),
         Center::Mean => constant(matrix.mean() as f32),
         Center::None => constant(0.0),
     }

@@ -2,3 +2,4 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod ranking;
+pub(crate) mod trial;

@@ -10,6 +10,10 @@ use rayon::prelude::*;
 
 use crate::error::{Error, check};
 use crate::memory::{try_vec, try_with_capacity};
+use crate::model::catalogue::Catalogue;
+use crate::model::sample_layout::SampleLayout;
+use crate::model::{Model, Side};
+use crate::rows::ROWS_PER_CHECK;
 
 /// What a relevant movie counts in NDCG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +211,51 @@ pub fn same_for_all(
         Ok(order.iter().copied().filter(|&movie| !is_left_out(customer, movie)).take(k).collect())
     };
     (0..customers).into_par_iter().with_min_len(1024).map(list).collect()
+}
+
+/// Customers whose lists are made between two reports.
+const CUSTOMERS_PER_REPORT: usize = 8192;
+
+/// The `k` movies with the highest predictions for each customer, best first, without those that `is_left_out(customer, movie)` names.
+/// `customers` are rows of the model. `report` is called with the number of lists that are made. Runs in rayon's current pool.
+/// [`Error::OutOfMemory`] and [`Error::Cancelled`].
+pub fn recommend(
+    model: &Model,
+    customers: &[u32],
+    is_candidate: &[bool],
+    k: usize,
+    is_left_out: impl Fn(u32, u32) -> bool + Sync,
+    cancelled: &AtomicBool,
+    report: &mut (dyn FnMut(usize) + Send),
+) -> Result<Vec<Vec<u32>>, Error> {
+    let factors = model.movies.factors.ncols();
+    let layout = SampleLayout::of_row_length(model.samples, factors);
+    let mut catalogue = Catalogue::empty(model.movies.biases.len(), layout)?;
+    // The score of a movie that is not set is below all others, so it is in no list.
+    for (movie, _) in is_candidate.iter().enumerate().filter(|(_, is)| **is) {
+        if let Some((bias, factors)) = model.movies.row(movie) {
+            catalogue.set(movie, bias, factors);
+        }
+    }
+    let mut side = Side::zeros(customers.len(), factors)?;
+    for (at, &row) in customers.iter().enumerate() {
+        if at.is_multiple_of(ROWS_PER_CHECK) {
+            check(cancelled)?;
+        }
+        if let Some((bias, factors)) = model.customers.row(row as usize) {
+            side.biases[at] = bias;
+            side.factors.row_mut(at).assign(&factors);
+        }
+    }
+    let is_left_out = |at: usize, movie: usize| is_left_out(customers[at], movie as u32);
+    let mut lists: Vec<Vec<u32>> = try_with_capacity(customers.len())?;
+    for from in (0..customers.len()).step_by(CUSTOMERS_PER_REPORT) {
+        let rows = from..(from + CUSTOMERS_PER_REPORT).min(customers.len());
+        let best = catalogue.top_n(k, model.mean, &side, rows.clone(), is_left_out, cancelled)?;
+        lists.extend(best.into_iter().map(|list| list.into_iter().map(|(movie, _)| movie as u32).collect()));
+        report(rows.end);
+    }
+    Ok(lists)
 }
 
 #[cfg(test)]

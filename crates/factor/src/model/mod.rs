@@ -161,6 +161,25 @@ impl Model {
         Ok(errors.metrics())
     }
 
+    /// The errors of its predictions on all ratings of a matrix. [`Error::NoRatings`] if there are none. Runs in rayon's current pool.
+    pub fn evaluate_matrix(&self, matrix: &RatingMatrix, cancelled: &AtomicBool) -> Result<Metrics, Error> {
+        let sparse = &matrix.by_customer;
+        let blocks = sparse.blocks(RATINGS_PER_ERROR_SUM)?.into_par_iter().map(|rows| {
+            let mut errors = ErrorSums::default();
+            for row in rows {
+                check(cancelled)?;
+                let (movies, values) = sparse.row(row);
+                for (&movie, &value) in movies.iter().zip(values) {
+                    errors.add(self.predict(row, movie as usize), value);
+                }
+            }
+            Ok(errors)
+        });
+        // The sums are whole numbers, so their order makes no difference.
+        let errors = blocks.try_reduce(ErrorSums::default, |one, other| Ok(one.plus(other)))?;
+        errors.metrics().ok_or(Error::NoRatings)
+    }
+
     /// A model of the same size whose biases, factors and links are zero.
     pub(crate) fn zeros_like(&self) -> Result<Model, Error> {
         let side = |side: &Side| Side::zeros(side.biases.len(), side.factors.ncols());

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::AtomicBool;
 
+use rayon::prelude::*;
+
 use crate::error::{Error, check};
 use crate::memory::try_with_capacity;
 use crate::random::hash;
 use crate::ratings::Ratings;
-use crate::ratings::sparse::{BYTES_PER_ENTRY, RATINGS_PER_CHECK, Sparse, transpose};
+use crate::ratings::sparse::{BYTES_PER_ENTRY, RATINGS_PER_CHECK, Sparse, transpose, transpose_memory};
+use crate::ratings::split::Part;
 use crate::rows::ROWS_PER_CHECK;
 
 /// A sparse matrix of ratings, customers x movies. It takes 10 bytes a rating.
@@ -17,6 +20,19 @@ pub struct RatingMatrix {
     /// One row a movie (CSC): the transpose. Columns are customers.
     pub by_movie: Sparse,
     pub(super) mean: f64,
+}
+
+/// Ratings that a thread divides at a time.
+const RATINGS_PER_BLOCK: usize = 64 * 1024;
+
+/// The ratings of some neighbouring customers, divided.
+struct Block {
+    /// Training ratings of each customer.
+    counts: Vec<usize>,
+    columns: Vec<u32>,
+    values: Vec<u8>,
+    total: u64,
+    test: Ratings,
 }
 
 impl RatingMatrix {
@@ -54,6 +70,83 @@ impl RatingMatrix {
         }
         let by_movie = transpose(&by_customer, self.by_movie.rows(), cancelled)?;
         Ok(RatingMatrix { by_customer, by_movie, mean: self.mean })
+    }
+
+    /// The training ratings, as a matrix of the same size, and the test ratings, in the order of customers and movies. `part(customer,
+    /// movie)` says what a rating is for. Runs in rayon's current pool. [`Error::NoRatings`] if there are no training ratings or no
+    /// test ratings.
+    pub fn divide(
+        &self,
+        part: impl Fn(usize, u32) -> Part + Sync,
+        cancelled: &AtomicBool,
+    ) -> Result<(RatingMatrix, Ratings), Error> {
+        let sparse = &self.by_customer;
+        let blocks = sparse.blocks(RATINGS_PER_BLOCK)?.into_par_iter().map(|rows| {
+            check(cancelled)?;
+            let ratings = rows.clone().map(|row| sparse.count(row)).sum();
+            let mut block = Block {
+                counts: try_with_capacity(rows.len())?,
+                columns: try_with_capacity(ratings)?,
+                values: try_with_capacity(ratings)?,
+                total: 0,
+                test: Ratings::default(),
+            };
+            for row in rows {
+                let before = block.columns.len();
+                let (movies, values) = sparse.row(row);
+                for (&movie, &value) in movies.iter().zip(values) {
+                    match part(row, movie) {
+                        Part::Train => {
+                            block.columns.push(movie);
+                            block.values.push(value);
+                            block.total += u64::from(value);
+                        }
+                        Part::Test => block.test.try_push(row as u32, movie, value)?,
+                        Part::Outside => {}
+                    }
+                }
+                block.counts.push(block.columns.len() - before);
+            }
+            Ok(block)
+        });
+        let blocks = blocks.collect::<Result<Vec<Block>, Error>>()?;
+        let training = blocks.iter().map(|block| block.columns.len()).sum::<usize>();
+        let total = blocks.iter().map(|block| block.total).sum::<u64>();
+        let mut test = Ratings::default();
+        let mut by_customer = Sparse {
+            starts: try_with_capacity(sparse.rows() + 1)?,
+            columns: try_with_capacity(training)?,
+            values: try_with_capacity(training)?,
+        };
+        by_customer.starts.push(0);
+        for block in blocks {
+            check(cancelled)?;
+            let mut end = by_customer.columns.len();
+            by_customer.starts.extend(block.counts.iter().map(|count| {
+                end += count;
+                end
+            }));
+            by_customer.columns.extend_from_slice(&block.columns);
+            by_customer.values.extend_from_slice(&block.values);
+            block
+                .test
+                .iter()
+                .try_for_each(|(customer, movie, value)| test.try_push(customer, movie, value))?;
+        }
+        if training == 0 || test.is_empty() {
+            return Err(Error::NoRatings);
+        }
+        let by_movie = transpose(&by_customer, self.by_movie.rows(), cancelled)?;
+        Ok((RatingMatrix { by_customer, by_movie, mean: total as f64 / training as f64 }, test))
+    }
+
+    /// The most memory, in bytes, that [`RatingMatrix::divide`] takes, its results included.
+    pub fn divide_memory(customers: usize, movies: usize, ratings: usize) -> usize {
+        let blocks = BYTES_PER_ENTRY * ratings + customers * size_of::<usize>();
+        RatingMatrix::memory(customers, movies, ratings)
+            + Ratings::memory(ratings)
+            + blocks
+            + transpose_memory(movies)
     }
 
     /// How many ratings the matrix holds.

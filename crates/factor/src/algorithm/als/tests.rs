@@ -53,7 +53,7 @@ fn learns_what_is_there_to_learn() {
     let model =
         train(&matrix, &held_out, &quick(), &GO, &mut |iteration| last = Some(iteration)).unwrap().model;
     let last = last.unwrap();
-    let biases = crate::algorithm::baseline::biases(&matrix, &Default::default(), &GO).unwrap();
+    let biases = crate::algorithm::baseline::biases(&matrix, &GO).unwrap();
     let rmse = |model: &Model| {
         let pairs = held_out.iter().map(|(c, m, v)| (model.predict(c as usize, m as usize), v));
         Metrics::of(pairs).unwrap().rmse
