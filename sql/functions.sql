@@ -25,6 +25,8 @@ COMMENT ON FUNCTION train_truncated_svd(text, bigint, bigint, bigint, text, floa
     'Trains a model by a randomised truncated singular value decomposition, and stores it as a new version';
 COMMENT ON FUNCTION train_baseline(text, text, float8, float8, bigint, float8, text, bool, text) IS
     'Trains a model without factors (mean, damped biases, or popularity), and stores it as a new version';
+COMMENT ON FUNCTION train_blend(text[], text, text, float8, bool, bool) IS
+    'Blends models: learns their weights on one half of a test set, and judges the blend by the other half';
 COMMENT ON FUNCTION train_estimate(text, jsonb) IS 'Estimates the memory (in bytes) and the time (in seconds) that a training would take';
 COMMENT ON FUNCTION training_curve(text, bigint) IS 'Errors and time of each iteration of a model''s training';
 COMMENT ON FUNCTION singular_values(text) IS 'Singular values of a model that train_truncated_svd has trained, the largest first, and the variance that they explain';
@@ -81,6 +83,7 @@ COMMENT ON FUNCTION rows_for_all_customers(internal) IS 'Support function: tells
 ALTER FUNCTION add_rating(bigint, bigint, float8, date, bool) ROWS 1;
 ALTER FUNCTION netflix_load_abandon() ROWS 1;
 ALTER FUNCTION train(text, jsonb, text, text, float8, bool, text) ROWS 1;
+ALTER FUNCTION train_blend(text[], text, text, float8, bool, bool) ROWS 1;
 ALTER FUNCTION train_estimate(text, jsonb) ROWS 1;
 ALTER FUNCTION evaluate(text, text, bigint) ROWS 1;
 ALTER FUNCTION evaluate_slices(text, text, text, bigint) ROWS 10;
@@ -155,6 +158,7 @@ ALTER FUNCTION data_quality() COST 10000000;
 ALTER FUNCTION ratings_load(text, bigint) COST 10000000;
 ALTER FUNCTION netflix_load(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION train(text, jsonb, text, text, float8, bool, text) COST 10000000;
+ALTER FUNCTION train_blend(text[], text, text, float8, bool, bool) COST 10000000;
 ALTER FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool, text) COST 10000000;
 ALTER FUNCTION train_svd(text, bigint, bigint, float8, float8, float8, float8, float8, float8, text, bigint, bool, text) COST 10000000;
 ALTER FUNCTION train_svdpp(text, bigint, bigint, float8, float8, float8, float8, bool, float8, float8, text, bigint, bool, text) COST 10000000;

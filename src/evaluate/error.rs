@@ -84,7 +84,7 @@ impl Report for EvaluateError {
             ),
             EvaluateError::SplitName(_) => hinted(
                 ERRCODE_INVALID_NAME,
-                "A name has 1 to 255 bytes and no colon, and is not probe, train or all.",
+                "A name has 1 to 255 bytes and no colon, does not end with /2, and is not probe, train or all.",
             ),
             EvaluateError::EmptySide { side, .. } => hinted(
                 ERRCODE_NO_DATA_FOUND,

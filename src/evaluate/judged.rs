@@ -6,12 +6,13 @@ use pgrx::notice;
 use pgrx::warning;
 
 use super::error::EvaluateError;
+use crate::models::read::WholeModel;
 use crate::models::{self, ModelRow, read};
 use crate::pg::memory;
 use crate::pg::prepared::Prepared;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
-use crate::warehouse::dimension::{Dimension, MatrixRow};
+use crate::warehouse::dimension::MatrixRow;
 use crate::warehouse::ratings::{self, Ids, Rated};
 use crate::warehouse::split::{Divider, Split};
 use crate::warehouse::unfinished;
@@ -91,22 +92,13 @@ pub struct Loaded {
 impl Loaded {
     /// The memory, in bytes, of a model.
     pub fn memory(row: &ModelRow, size: &ratings::Size) -> usize {
-        let rows = size.customers + size.movies;
-        rows.saturating_mul((row.factors + 1) * size_of::<f32>() + size_of::<bool>())
+        read::whole_memory(row, size.customers, size.movies, false)
     }
 
     /// Reads a model. Its memory has been declared.
     pub fn read(row: ModelRow, size: &ratings::Size) -> Result<Loaded, EvaluateError> {
-        let (customers, knows_customer) = read::side(&row, Dimension::Customer, size.customers)?;
-        let (movies, knows_movie) = read::side(&row, Dimension::Movie, size.movies)?;
-        let model = Model {
-            mean: row.global_mean,
-            customers,
-            movies,
-            samples: row.samples,
-            links: None,
-            prior: None,
-        };
+        let WholeModel { model, knows_customer, knows_movie } =
+            read::whole(&row, size.customers, size.movies, false)?;
         Ok(Loaded { row, model, knows_customer, knows_movie })
     }
 
@@ -224,8 +216,7 @@ impl TrainedOn {
             Some((label, JsonB(rule))) => Some(Split::from_json(&label, rule).ok_or_else(missing)?),
         };
         let place_of = |split: Split| {
-            let same = |other: &Split| (&other.rule, other.fold) == (&split.rule, split.fold);
-            splits.iter().position(same).unwrap_or_else(|| {
+            splits.iter().position(|other| other.is_same(&split)).unwrap_or_else(|| {
                 splits.push(split);
                 splits.len() - 1
             })

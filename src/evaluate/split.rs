@@ -11,7 +11,7 @@ use crate::pg::catalog::Privilege;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{memory, query, sequence, transaction};
 use crate::warehouse::ratings::{self, Ids, Rated};
-use crate::warehouse::split::{Divider, FOLD_MARK, Split};
+use crate::warehouse::split::{Divider, FOLD_MARK, SECOND_HALF, Split};
 use crate::warehouse::tables::RATING_SPLIT;
 use crate::warehouse::unfinished;
 
@@ -100,7 +100,11 @@ pub fn make(
     transaction::require_writable(c"split_ratings()");
     unfinished::refuse_in_load_or_restore("split_ratings")?;
     RATING_SPLIT.require(&[Privilege::Select, Privilege::Insert])?;
-    if !(1..=LONGEST_NAME).contains(&name.len()) || name.contains(FOLD_MARK) || RESERVED.contains(&name) {
+    if !(1..=LONGEST_NAME).contains(&name.len())
+        || name.contains(FOLD_MARK)
+        || name.ends_with(SECOND_HALF)
+        || RESERVED.contains(&name)
+    {
         return Err(EvaluateError::SplitName(name.into()));
     }
     let rule = SplitRule { kind: arguments.kind(kind)?, seed, include_probe };
@@ -109,7 +113,7 @@ pub fn make(
     if query::select_one::<bool>(Snapshot::Latest, exists, &[name.into()])? == Some(true) {
         return Err(EvaluateError::SplitExists(name.into()));
     }
-    let split = Split { label: name.into(), rule, fold: 0 };
+    let split = Split { label: name.into(), rule, fold: 0, second_half: false };
     let (train_ratings, test_ratings, test_customers) = count(&split)?;
     let mut params = split.to_json();
     if let Some(params) = params.as_object_mut() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use factor::{Algorithm, Archive, ArchivedSide, ModelMetadata};
+use factor::{Archive, ArchivedSide, ModelMetadata, Origin};
 use ndarray::ArrayView1;
 use pgrx::JsonB;
 
@@ -160,7 +160,7 @@ pub fn import(
     memory::declare("import_model", 4 * bytes.len())?;
     let decode = |cancelled: &_, _: &mut (dyn FnMut(()) + Send)| Archive::decode(bytes, cancelled);
     let archive = threads::run(1, decode, |()| {})??;
-    let algorithm = archive.algorithm()?;
+    let origin = archive.origin()?;
     let Archive { metadata, customers, movies, prior } = archive;
     let vector = (metadata.factors as usize + 1) * size_of::<f32>();
     let rows = Dimension::Customer.rows()? + 2 * Dimension::Movie.rows()?;
@@ -168,7 +168,7 @@ pub fn import(
     memory::declare("import_model", by_key.saturating_add(4 * bytes.len()))?;
     // The archive's RMSE may be that of another probe, so the model replaces a deployed version only if the caller says so.
     let deploy = deploy.map_or(Deploy::IfNone, Deploy::Explicit);
-    let mut new = new_model(&metadata, name.unwrap_or(&metadata.name), &algorithm, deploy)?;
+    let mut new = new_model(&metadata, name.unwrap_or(&metadata.name), &origin, deploy)?;
     let factors = metadata.factors as usize;
     let customers = RowsByKey::new(&customers, Dimension::Customer, factors)?;
     let movies = RowsByKey::new(&movies, Dimension::Movie, factors)?;
@@ -197,7 +197,7 @@ pub fn import(
 fn new_model<'a>(
     metadata: &'a ModelMetadata,
     name: &'a str,
-    algorithm: &Algorithm,
+    origin: &Origin,
     deploy: Deploy,
 ) -> Result<NewModel<'a>, ModelError> {
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -207,8 +207,8 @@ fn new_model<'a>(
     check_name(name)?;
     Ok(NewModel {
         name,
-        algorithm: algorithm.name(),
-        params: algorithm.params(),
+        algorithm: origin.name(),
+        params: origin.params(),
         train_on: &metadata.train_on,
         split: None,
         hold_out: metadata.hold_out,

@@ -129,6 +129,11 @@ pub fn drop_versions(
     if let Some(&(_, version, _)) = versions.iter().find(|(.., is_deployed)| *is_deployed && !force) {
         return Err(ModelError::IsDeployed { name: row.name, version });
     }
+    match part_of_a_blend(&row.name, &versions)? {
+        Some(part) if !force => return Err(part),
+        Some(part) => notice!("{part}, which has a copy of it and goes on without it"),
+        None => {}
+    }
     for (model_id, ..) in &versions {
         // Foreign keys delete its rows in the other tables.
         let delete = "DELETE FROM @extschema@.model WHERE model_id = $1 RETURNING model_id";
@@ -146,6 +151,27 @@ pub fn drop_versions(
         }
     }
     Ok(versions.into_iter().map(|(_, version, _)| (row.name.clone(), version)).collect())
+}
+
+/// The error about a version that is a part of a blend, if one of these is. `versions` are those to drop: model_id, version, and
+/// whether it is deployed.
+fn part_of_a_blend(name: &str, versions: &[(i32, i32, bool)]) -> Result<Option<ModelError>, Error> {
+    let column = |of: fn(&(i32, i32, bool)) -> i32| versions.iter().map(of).collect::<Vec<_>>();
+    let parts = query::select(
+        Snapshot::Latest,
+        "SELECT (part ->> 'version')::int, b.name, b.version
+         FROM @extschema@.model AS b, jsonb_array_elements(b.params -> 'parts') AS part
+         WHERE b.algorithm = 'blend' AND part ->> 'model' = $1 AND (part ->> 'version')::int = ANY ($2) AND b.model_id <> ALL ($3)
+         ORDER BY b.model_id LIMIT 1",
+        &[name.into(), column(|&(_, version, _)| version).into(), column(|&(model_id, ..)| model_id).into()],
+        |row| match (row.get::<i32>(1)?, row.get::<String>(2)?, row.get::<i32>(3)?) {
+            (Some(version), Some(blend), Some(blend_version)) => {
+                Ok(ModelError::IsPart { name: name.into(), version, blend, blend_version })
+            }
+            _ => Err(Error::Null("model")),
+        },
+    )?;
+    Ok(parts.into_iter().next())
 }
 
 /// Locks the table of models against other writers, and finds a version: the newest if none is given.

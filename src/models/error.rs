@@ -30,6 +30,11 @@ pub enum ModelError {
     /// A deployed version cannot be dropped, unless that is forced.
     #[error("version {version} of model \"{name}\" is deployed")]
     IsDeployed { name: String, version: i32 },
+    /// A part of a blend is dropped only if that is forced.
+    #[error(
+        "version {version} of model \"{name}\" is a part of version {blend_version} of model \"{blend}\""
+    )]
+    IsPart { name: String, version: i32, blend: String, blend_version: i32 },
     /// No other version was deployed before.
     #[error("model \"{0}\" has no earlier deployment to go back to")]
     NoEarlier(String),
@@ -88,6 +93,10 @@ impl Report for ModelError {
             ModelError::IsDeployed { .. } => {
                 hinted(not_in_state, "Deploy another version first, or drop it nonetheless: force => true.")
             }
+            ModelError::IsPart { .. } => hinted(
+                not_in_state,
+                "The blend has a copy of it, and goes on without it: drop it nonetheless with force => true.",
+            ),
             ModelError::NoEarlier(_) => hinted(
                 not_in_state,
                 "The view models lists the versions there are; deploy_model() deploys any of them.",

@@ -3,8 +3,9 @@
 use ndarray::ArrayView1;
 
 use crate::pg::catalog::{self, Privilege};
+use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, memory, query};
+use crate::pg::{self, interrupt, memory, query};
 use crate::storage::lookup::each_by_key;
 use crate::warehouse::Error;
 use crate::warehouse::dimension::{Dimension, Key};
@@ -60,6 +61,61 @@ pub fn side(model: &ModelRow, dimension: Dimension, rows: usize) -> Result<(fact
         Ok::<_, Error>(())
     })?;
     Ok((side, is_known))
+}
+
+/// A model, and what it knows.
+pub struct WholeModel {
+    pub model: factor::Model,
+    pub knows_customer: Vec<bool>,
+    pub knows_movie: Vec<bool>,
+}
+
+/// The memory, in bytes, that [`whole`] takes.
+pub fn whole_memory(model: &ModelRow, customers: usize, movies: usize, for_fold_in: bool) -> usize {
+    let vectors = customers + movies * (1 + usize::from(for_fold_in));
+    let entries = (model.factors + 1) * size_of::<f32>() + size_of::<bool>();
+    vectors.saturating_mul(entries)
+}
+
+/// Reads a model with so many rows of customers and movies. `for_fold_in`: also what only fold-in needs.
+pub fn whole(
+    model: &ModelRow,
+    customers: usize,
+    movies: usize,
+    for_fold_in: bool,
+) -> Result<WholeModel, Error> {
+    static PRIOR: Prepared = Prepared("SELECT prior FROM @extschema@.model WHERE model_id = $1");
+    static LINKS: Prepared = Prepared(
+        "SELECT movie_key, links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL",
+    );
+    let (customers, knows_customer) = side(model, Dimension::Customer, customers)?;
+    let (movies, knows_movie) = side(model, Dimension::Movie, movies)?;
+    let (mut links, mut prior) = (None, Vec::new());
+    if for_fold_in {
+        let rows = movies.biases.len();
+        LINKS.each(&[model.model_id.into()], |row| {
+            interrupt::check();
+            let key = Key(row.need(1, "movie_factors")?);
+            let own = row.floats(2, "movie_factors")?;
+            if links.is_none() {
+                links = Some(factor::Side::zeros(rows, model.factors)?.factors);
+            }
+            if let Some(links) =
+                links.as_mut().filter(|_| key.row().index() < rows && own.len() == model.factors)
+            {
+                links.row_mut(key.row().index()).assign(&ArrayView1::from(&own));
+            }
+            Ok::<_, Error>(())
+        })?;
+        PRIOR.each(&[model.model_id.into()], |row| {
+            prior = row.floats(1, "model")?;
+            Ok::<_, Error>(())
+        })?;
+    }
+    let prior = Some(prior).filter(|prior| !prior.is_empty());
+    let model =
+        factor::Model { mean: model.global_mean, customers, movies, samples: model.samples, links, prior };
+    Ok(WholeModel { model, knows_customer, knows_movie })
 }
 
 /// How each iteration of a model's training went: iteration, RMSE on the training ratings and on those held out, seconds.

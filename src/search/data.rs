@@ -40,6 +40,7 @@ impl Division {
                 label: "folds".into(),
                 rule: SplitRule { kind: SplitKind::Folds { folds }, seed, include_probe: false },
                 fold: 0,
+                second_half: false,
             },
             Division::Split(split) => split.clone(),
         }

@@ -4,7 +4,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use factor::{Algorithm, Catalogue, FoldInContext};
+use factor::{Catalogue, FoldInContext, Origin};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -63,8 +63,8 @@ impl Movies {
         self.is_known.iter().enumerate().filter(|(_, known)| **known).map(|(index, _)| index)
     }
 
-    /// What the algorithm computes from all movies once, to fold any customer in.
-    pub fn fold_in_context(&self, model: &ModelRow, algorithm: &Algorithm) -> Result<&FoldInContext, Error> {
+    /// What is computed from all movies once, to fold any customer in.
+    pub fn fold_in_context(&self, model: &ModelRow, origin: &Origin) -> Result<&FoldInContext, Error> {
         static LINKS: Prepared = Prepared(
             "SELECT links FROM @extschema@.movie_factors WHERE model_id = $1 AND links IS NOT NULL ORDER BY movie_key",
         );
@@ -73,25 +73,22 @@ impl Movies {
         }
         static PRIOR: Prepared = Prepared("SELECT prior FROM @extschema@.model WHERE model_id = $1");
         let mut prior = Vec::new();
-        if model.samples > 1 {
-            PRIOR.each(&[model.model_id.into()], |row| {
-                prior = row.floats(1, "model")?;
+        PRIOR.each(&[model.model_id.into()], |row| {
+            prior = row.floats(1, "model")?;
+            Ok::<_, Error>(())
+        })?;
+        let mut context = origin.fold_in_context(model.layout(), Some(&prior))?;
+        if context.needs_factors() {
+            for movie in self.known() {
+                context.add_factors(&self.catalogue.vector(movie)?);
+            }
+        }
+        if context.needs_links() {
+            LINKS.each(&[model.model_id.into()], |row| {
+                interrupt::check();
+                context.add_links(&row.floats(1, "movie_factors")?);
                 Ok::<_, Error>(())
             })?;
-        }
-        let mut context = algorithm.fold_in_context(model.layout(), Some(&prior))?;
-        match context {
-            FoldInContext::Nothing | FoldInContext::Prior(..) => {}
-            FoldInContext::SquaredNorms(_) => {
-                for movie in self.known() {
-                    context.add(&self.catalogue.vector(movie)?);
-                }
-            }
-            FoldInContext::Gram(_) => LINKS.each(&[model.model_id.into()], |row| {
-                interrupt::check();
-                context.add(&row.floats(1, "movie_factors")?);
-                Ok::<_, Error>(())
-            })?,
         }
         Ok(self.fold_in_context.get_or_init(|| context))
     }

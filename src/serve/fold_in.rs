@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use factor::{Algorithm, CustomerRatings, FoldedIn, HoldOut};
+use factor::{CustomerRatings, Dated, FoldedIn, HoldOut, Origin, Part, SplitKind};
 use pgrx::JsonB;
 use pgrx::datum::{Array, DatumWithOid};
 
@@ -13,6 +13,7 @@ use crate::pg::prepared::Prepared;
 use crate::pg::{Error, interrupt, memory};
 use crate::warehouse;
 use crate::warehouse::dimension::Key;
+use crate::warehouse::split::Split;
 
 /// A customer that was folded in, and the ratings that were used: those of movies that the model knows.
 pub struct FoldedCustomer {
@@ -25,27 +26,36 @@ pub struct FoldedCustomer {
 
 /// How a model was trained.
 pub struct Training {
-    algorithm: Algorithm,
+    origin: Origin,
     has_prior: bool,
-    /// Whether the probe was left out.
-    leaves_out_probe: bool,
+    /// The split whose training ratings it learned from; `None` if it learned from all ratings.
+    split: Option<Split>,
     hold_out: Option<HoldOut>,
 }
 
 /// Looks up how a model was trained.
 pub fn training(model: &ModelRow) -> Result<Training, ServeError> {
     static TRAINING: Prepared = Prepared(
-        "SELECT algorithm, params, train_on, hold_out, prior IS NOT NULL FROM @extschema@.model WHERE model_id = $1",
+        "SELECT algorithm, params, train_on, hold_out, prior IS NOT NULL, split, split_rule FROM @extschema@.model
+         WHERE model_id = $1",
     );
     let mut found = None;
     TRAINING.each(&[model.model_id.into()], |row| {
         let JsonB(params) = row.need(2, "model")?;
-        let algorithm = Algorithm::parse(&row.need::<String>(1, "model")?, &params)?;
+        let origin = Origin::parse(&row.need::<String>(1, "model")?, &params)?;
         let hold_out: f64 = row.need(4, "model")?;
         let hold_out = (hold_out > 0.0).then(|| HoldOut::of_training(hold_out));
-        let leaves_out_probe = row.need::<String>(3, "model")? == "train";
+        let split = match row.get::<String>(6).zip(row.get::<JsonB>(7)) {
+            Some((label, JsonB(rule))) => Some(Split::from_json(&label, rule).ok_or(Error::Null("model"))?),
+            None => (row.need::<String>(3, "model")? == "train").then(Split::probe),
+        };
+        // The parts of a blend have seen nothing of the test set, and the weights are what they are.
+        let split = match &origin {
+            Origin::Blend(_) => split.map(|split| split.with_whole_test_set()),
+            Origin::Algorithm(_) => split,
+        };
         let has_prior = row.need(5, "model")?;
-        found = Some(Training { algorithm, has_prior, leaves_out_probe, hold_out });
+        found = Some(Training { origin, has_prior, split, hold_out });
         Ok::<_, ServeError>(())
     })?;
     Ok(found.ok_or(Error::Null("model"))?)
@@ -62,17 +72,17 @@ pub fn fold_in(
          LEFT JOIN @extschema@.movie_factors f ON f.model_id = $1 AND f.movie_key = wanted.movie_key ORDER BY place",
     );
     // Before anything takes memory.
-    let Training { algorithm, has_prior, .. } = training;
-    algorithm.check_fold_in(*has_prior)?;
+    let Training { origin, has_prior, .. } = training;
+    origin.check_fold_in(*has_prior)?;
     let movies = cache::movies(model)?;
-    let context = movies.fold_in_context(model, algorithm)?;
+    let context = movies.fold_in_context(model, origin)?;
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.index(key)?)));
     let known = memory::collect(known)?;
-    let ratings = CustomerRatings::memory(known.len(), model.factors, algorithm.folds_in_links());
+    let ratings = CustomerRatings::memory(known.len(), model.factors, origin.folds_in_links());
     memory::declare("folding in", ratings + FoldedIn::memory(model.layout()))?;
     let keys = memory::collect(known.iter().map(|&(key, ..)| key.0))?;
     let args = [DatumWithOid::from(model.model_id), keys.into()];
-    let mut rows = CustomerRatings::with_capacity(known.len(), model.factors, algorithm.folds_in_links())?;
+    let mut rows = CustomerRatings::with_capacity(known.len(), model.factors, origin.folds_in_links())?;
     let mut of = known.iter();
     LINKS.each(&args, |row| {
         let links = row.floats(1, "movie_factors")?;
@@ -85,7 +95,7 @@ pub fn fold_in(
         interrupt::check();
         ControlFlow::Continue(())
     };
-    let folded = algorithm.fold_in(model.global_mean, &rows, context, &mut proceed)?;
+    let folded = origin.fold_in(model.global_mean, &rows, context, &mut proceed)?;
     let rated = memory::collect(known.into_iter().map(|(key, rating, _)| (key, rating)))?;
     Ok(FoldedCustomer { folded, rated, rows })
 }
@@ -127,7 +137,7 @@ pub fn given_ratings(
 /// rating, or the model cannot fold in.
 pub fn new_customer(model: &ModelRow, customer: Key) -> Result<Option<(f32, Vec<f32>)>, ServeError> {
     let training = training(model)?;
-    if training.algorithm.check_fold_in(training.has_prior).is_err() {
+    if training.origin.check_fold_in(training.has_prior).is_err() {
         return Ok(None);
     }
     let rated = training_ratings(customer, &training)?;
@@ -145,34 +155,59 @@ pub fn new_customer(model: &ModelRow, customer: Key) -> Result<Option<(f32, Vec<
     }
 }
 
-/// The ratings of a customer that a training would use: movies and stars, sorted by key. Ratings of the probe and held-out ratings are
-/// left out, as they were in the model's training.
-pub fn training_ratings(customer: Key, training: &Training) -> Result<Vec<(Key, f32)>, Error> {
+/// The ratings of a customer that a training would use: movies and stars, sorted by key. The test set of its split and held-out ratings
+/// are left out, as they were in the model's training.
+pub fn training_ratings(customer: Key, training: &Training) -> Result<Vec<(Key, f32)>, ServeError> {
     static RATINGS: Prepared = Prepared(
         "SELECT movie_key, rating, is_probe FROM @extschema@.fact_ratings WHERE customer_key = $1 ORDER BY movie_key",
     );
     static WITH_IDS: Prepared = Prepared(
-        "SELECT f.movie_key, f.rating, f.is_probe, c.customer_id, m.movie_id FROM @extschema@.fact_ratings f
+        "SELECT f.movie_key, f.rating, f.is_probe, f.date_key, c.customer_id, m.movie_id FROM @extschema@.fact_ratings f
          JOIN @extschema@.dim_customer c USING (customer_key) JOIN @extschema@.dim_movie m USING (movie_key)
          WHERE f.customer_key = $1 ORDER BY f.movie_key",
     );
+    let Training { split, hold_out, .. } = training;
     let mut rated = Vec::new();
-    let query = if training.hold_out.is_some() { &WITH_IDS } else { &RATINGS };
-    query.each(&[customer.0.into()], |row| {
-        let key = Key(row.need(1, "fact_ratings")?);
-        let rating: i16 = row.need(2, "fact_ratings")?;
-        let is_left_out = training.leaves_out_probe && row.need::<bool>(3, "fact_ratings")?;
-        let is_held_out = match &training.hold_out {
-            Some(hold_out) => {
-                let id = |column| Ok::<_, Error>(row.need::<i32>(column, "fact_ratings")? as u32);
-                hold_out.contains(id(4)?, id(5)?)
+    // Most models leave out the probe and nothing else. Their queries need no ids.
+    let splitter = split.as_ref().filter(|split| split.rule.kind != SplitKind::Probe);
+    if splitter.is_none() && hold_out.is_none() {
+        RATINGS.each(&[customer.0.into()], |row| {
+            let (key, rating) = (Key(row.need(1, "fact_ratings")?), row.need::<i16>(2, "fact_ratings")?);
+            if split.is_none() || !row.need::<bool>(3, "fact_ratings")? {
+                memory::push(&mut rated, (key, f32::from(rating)))?;
             }
-            None => false,
+            Ok::<_, Error>(())
+        })?;
+        return Ok(rated);
+    }
+    let mut all = Vec::new();
+    WITH_IDS.each(&[customer.0.into()], |row| {
+        let id = |column| Ok::<_, Error>(row.need::<i32>(column, "fact_ratings")? as u32);
+        let dated = Dated {
+            customer_id: id(5)?,
+            movie_id: id(6)?,
+            day: row.need(4, "fact_ratings")?,
+            is_probe: row.need(3, "fact_ratings")?,
         };
-        if !is_left_out && !is_held_out {
-            memory::push(&mut rated, (key, f32::from(rating)))?;
-        }
-        Ok::<_, Error>(())
+        let (key, rating) = (Key(row.need(1, "fact_ratings")?), row.need::<i16>(2, "fact_ratings")?);
+        memory::push(&mut all, (key, f32::from(rating), dated))
     })?;
+    let mut splitter = splitter.map(Split::splitter);
+    // What a customer's part is depends on no other customer.
+    const ROW: usize = 0;
+    if let Some(splitter) = splitter.as_mut().filter(|splitter| splitter.observes()) {
+        all.iter().try_for_each(|&(.., dated)| splitter.observe(ROW, dated))?;
+    }
+    for (key, rating, dated) in all {
+        let is_trained_on = match &splitter {
+            Some(splitter) => splitter.part(ROW, dated) == Part::Train,
+            None => split.is_none() || !dated.is_probe,
+        };
+        let is_held_out =
+            hold_out.as_ref().is_some_and(|hold_out| hold_out.contains(dated.customer_id, dated.movie_id));
+        if is_trained_on && !is_held_out {
+            memory::push(&mut rated, (key, rating))?;
+        }
+    }
     Ok(rated)
 }

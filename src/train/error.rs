@@ -21,6 +21,20 @@ pub enum TrainError {
     Singular { side: &'static str, id: i32 },
     #[error("model \"{0}\" has no singular values")]
     NoSingularValues(String),
+    #[error("a blend needs at least two models, not {0}")]
+    BlendTooFew(usize),
+    #[error("version {version} of model \"{name}\" is named twice")]
+    BlendTwice { name: String, version: i32 },
+    #[error("model \"{0}\" is a blend itself")]
+    BlendOfBlend(String),
+    #[error("version {version} of model \"{name}\" was not trained on split \"{split}\"")]
+    BlendSplit { name: String, version: i32, split: String },
+    #[error("the {half} half of the test set of split \"{split}\" is empty")]
+    BlendEmptyHalf { split: String, half: &'static str },
+    #[error("\"{0}\" is the half of a test set, which a blend is judged by")]
+    BlendOfHalf(String),
+    #[error("the predictions of one of the models are a combination of those of the others")]
+    BlendDependent,
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -48,6 +62,35 @@ impl Report for TrainError {
             ),
             TrainError::Singular { .. } => {
                 hinted(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "Raise regularization and bias_regularization.")
+            }
+            TrainError::BlendTooFew(_) | TrainError::BlendTwice { .. } => hinted(
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "The argument models is a list: ARRAY['als', 'svdpp@2'].",
+            ),
+            TrainError::BlendOfBlend(_) => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Name the models that it is made of.")
+            }
+            TrainError::BlendSplit { split, .. } => {
+                let example = match split.as_str() {
+                    "probe" => "SELECT * FROM train_als();".into(),
+                    split => format!("SELECT * FROM train_als(split => '{}');", split.replace('\'', "''")),
+                };
+                hinted(
+                    ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "Weights must be learned from ratings that no model has seen. Train all of them on this split: {example}"
+                    ),
+                )
+            }
+            TrainError::BlendEmptyHalf { .. } => hinted(
+                ERRCODE_NO_DATA_FOUND,
+                "The halves are of the customers with test ratings: choose a split with a larger test set.",
+            ),
+            TrainError::BlendOfHalf(_) => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Leave out the /2 at the end.")
+            }
+            TrainError::BlendDependent => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Raise regularization, or leave out one of them.")
             }
             TrainError::Model(ModelError::Warehouse(warehouse::Error::Pg(
                 error @ pg::Error::MemoryLimit { .. },

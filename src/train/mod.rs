@@ -1,6 +1,7 @@
-//! Trains models on the ratings of the warehouse: `train`, `train_estimate`, `training_curve`, `singular_values`. For each algorithm,
+//! Trains models on the ratings of the warehouse: `train`, `train_blend`, `train_estimate`, `training_curve`, `singular_values`. For each algorithm,
 //! sql/train.sql has a function with named parameters around `train`.
 
+mod blend;
 mod error;
 mod estimate;
 mod fit;
@@ -13,11 +14,12 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::models;
-use crate::models::write::Written;
+use crate::models::write::{NewModel, Written};
 use crate::pg::json::JsonText;
 use crate::pg::progress::Phase;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query, report};
+use blend::{BlendRequest, blend};
 pub use error::TrainError;
 pub use estimate::estimate;
 pub use fit::{Request, fit};
@@ -25,60 +27,98 @@ pub use fit::{Request, fit};
 /// The phases of a training, before the model is written.
 pub static PHASES: [&Phase; 2] = [&split::READING_RATINGS, &fit::TRAINING];
 
-/// Trains a model by the algorithm of this name, and stores it as a new version.
-#[pg_extern]
-#[search_path(pg_catalog, pg_temp)]
-pub(crate) fn train(
-    algorithm: Option<&str>,
-    params: default!(Option<JsonText>, "'{}'"),
-    model: default!(Option<&str>, "NULL"),
-    train_on: default!(Option<&str>, "'train'"),
-    hold_out: default!(Option<f64>, 0.0),
-    deploy: default!(Option<bool>, "NULL"),
-    split: default!(Option<&str>, "NULL"),
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(model, String),
-            name!(version, i32),
-            name!(algorithm, &'static str),
-            name!(params, JsonB),
-            name!(ratings, i64),
-            name!(iterations, i32),
-            name!(train_rmse, f64),
-            name!(probe_rmse, Option<f64>),
-            name!(test_rmse, Option<f64>),
-            name!(elapsed, Interval),
-            name!(deployed, bool),
-            name!(reason, String),
-        ),
-    >,
-    ErrorReport,
-> {
-    let algorithm = parse(algorithm, params).map_err(report)?;
-    let request = Request {
-        name: model.unwrap_or(algorithm.name()),
-        train_on: train_on.unwrap_or("train"),
-        split,
-        hold_out: hold_out.unwrap_or(0.0),
-        deploy,
+/// Defines a SQL function that returns one row about a new model, which `$make` returns.
+macro_rules! training_function {
+    ($(#[$attribute:meta])* fn $name:ident($($parameters:tt)*) = $make:expr) => {
+        $(#[$attribute])*
+        pub(crate) fn $name($($parameters)*) -> Result<
+            TableIterator<
+                'static,
+                (
+                    name!(model, String),
+                    name!(version, i32),
+                    name!(algorithm, &'static str),
+                    name!(params, JsonB),
+                    name!(ratings, i64),
+                    name!(iterations, i32),
+                    name!(train_rmse, f64),
+                    name!(probe_rmse, Option<f64>),
+                    name!(test_rmse, Option<f64>),
+                    name!(elapsed, Interval),
+                    name!(deployed, bool),
+                    name!(reason, String),
+                ),
+            >,
+            ErrorReport,
+        > {
+            let (new, Written { version, deployed, reason }): (NewModel<'_>, _) = $make.map_err(report)?;
+            Ok(TableIterator::once((
+                new.name.into(),
+                version,
+                new.algorithm,
+                JsonB(new.params),
+                new.ratings as i64,
+                new.iterations as i32,
+                new.train_rmse,
+                new.probe_rmse,
+                new.test_rmse,
+                pg::interval(new.elapsed.so_far()),
+                deployed,
+                reason,
+            )))
+        }
     };
-    let (new, Written { version, deployed, reason }) = fit(&algorithm, &request).map_err(report)?;
-    Ok(TableIterator::once((
-        new.name.into(),
-        version,
-        new.algorithm,
-        JsonB(new.params),
-        new.ratings as i64,
-        new.iterations as i32,
-        new.train_rmse,
-        new.probe_rmse,
-        new.test_rmse,
-        pg::interval(new.elapsed.so_far()),
-        deployed,
-        reason,
-    )))
+}
+
+training_function! {
+    /// Trains a model by the algorithm of this name, and stores it as a new version.
+    #[pg_extern]
+    #[search_path(pg_catalog, pg_temp)]
+    fn train(
+        algorithm: Option<&str>,
+        params: default!(Option<JsonText>, "'{}'"),
+        model: default!(Option<&str>, "NULL"),
+        train_on: default!(Option<&str>, "'train'"),
+        hold_out: default!(Option<f64>, 0.0),
+        deploy: default!(Option<bool>, "NULL"),
+        split: default!(Option<&str>, "NULL"),
+    ) = {
+        let algorithm = parse(algorithm, params).map_err(report)?;
+        let request = Request {
+            name: model.unwrap_or(algorithm.name()),
+            train_on: train_on.unwrap_or("train"),
+            split,
+            hold_out: hold_out.unwrap_or(0.0),
+            deploy,
+        };
+        fit(&algorithm, &request)
+    }
+}
+
+training_function! {
+    /// Blends models: learns from the first half of a split's test set with which weights to add up their predictions, judges the sum
+    /// by the second half, and stores it as a model. All of them must have been trained on the split. `counts` says that weights
+    /// depend on how many ratings the customer and the movie have.
+    #[pg_extern]
+    #[search_path(pg_catalog, pg_temp)]
+    fn train_blend(
+        models: Option<Vec<Option<String>>>,
+        split: default!(Option<&str>, "'probe'"),
+        model: default!(Option<&str>, "'blend'"),
+        regularization: default!(Option<f64>, 10.0),
+        counts: default!(Option<bool>, false),
+        deploy: default!(Option<bool>, "NULL"),
+    ) = {
+        let models = models.ok_or_else(|| report(pg::Error::NullArgument("models")))?;
+        blend(&BlendRequest {
+            models,
+            split: split.unwrap_or("probe"),
+            name: model.unwrap_or(factor::BLEND),
+            regularization: regularization.unwrap_or(10.0),
+            counts: counts.unwrap_or(false),
+            deploy,
+        })
+    }
 }
 
 /// What a training with these parameters would take: the most memory at a time, and the time from reading rows to writing them.

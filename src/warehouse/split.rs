@@ -20,20 +20,54 @@ pub struct Split {
     pub rule: SplitRule,
     /// The fold that is the test set, counted from 0; only of folds.
     pub fold: usize,
+    /// Whether the test set is only the second half of the customers', by which blends are judged. Blends are trained on the first half.
+    pub second_half: bool,
 }
 
 /// Stands between the name of a split and the number of a fold.
 pub const FOLD_MARK: char = ':';
+/// Stands at the end, if the second half of the test set is meant.
+pub const SECOND_HALF: &str = "/2";
 
 impl Split {
     /// The split that everybody has: the probe is the test set.
     pub fn probe() -> Split {
         let rule = SplitRule { kind: SplitKind::Probe, seed: 0, include_probe: true };
-        Split { label: "probe".into(), rule, fold: 0 }
+        Split { label: "probe".into(), rule, fold: 0, second_half: false }
     }
 
-    /// Finds a split by its name, or a fold by `name:fold`.
+    /// The same split, with the second half of its test set.
+    pub fn with_second_half(&self) -> Split {
+        let label = format!("{}{SECOND_HALF}", self.label);
+        Split { label, second_half: true, ..self.clone() }
+    }
+
+    /// The same split, with its whole test set.
+    pub fn with_whole_test_set(&self) -> Split {
+        let label = self.label.strip_suffix(SECOND_HALF).unwrap_or(&self.label).into();
+        Split { label, second_half: false, ..self.clone() }
+    }
+
+    /// Whether another split divides all ratings in the same way.
+    pub fn is_same(&self, other: &Split) -> bool {
+        (&self.rule, self.fold, self.second_half) == (&other.rule, other.fold, other.second_half)
+    }
+
+    /// What divides ratings by it.
+    pub fn splitter(&self) -> Splitter {
+        let splitter = Splitter::new(self.rule.clone(), self.fold);
+        if self.second_half { splitter.with_second_half() } else { splitter }
+    }
+
+    /// Finds a split by its name, a fold by `name:fold`, or the second half of a test set by `/2` behind them.
     pub fn find(label: &str) -> Result<Split, Error> {
+        match label.strip_suffix(SECOND_HALF) {
+            Some(whole) => Ok(Split::find_whole(whole)?.with_second_half()),
+            None => Split::find_whole(label),
+        }
+    }
+
+    fn find_whole(label: &str) -> Result<Split, Error> {
         static FIND: Prepared = Prepared(
             "SELECT kind, params, seed, include_probe FROM @extschema@.rating_split WHERE name = $1",
         );
@@ -66,7 +100,7 @@ impl Split {
             (_, None) => 0,
             (_, Some(_)) => return Err(Error::NoSplit { name: label.into(), known: names()? }),
         };
-        Ok(Split { label: label.into(), rule, fold })
+        Ok(Split { label: label.into(), rule, fold, second_half: false })
     }
 
     /// The rule and the fold as JSON, from which [`Split::from_json`] makes the split again.
@@ -74,13 +108,18 @@ impl Split {
         // Numbers, words and booleans can always be written as JSON.
         let mut rule = serde_json::to_value(&self.rule).unwrap_or_default();
         rule["fold"] = self.fold.into();
+        if self.second_half {
+            rule["second_half"] = true.into();
+        }
         rule
     }
 
     /// The split of [`Split::to_json`].
     pub fn from_json(label: &str, mut rule: Value) -> Option<Split> {
-        let fold = rule.as_object_mut()?.remove("fold")?.as_u64()? as usize;
-        Some(Split { label: label.into(), rule: rule_of(rule)?, fold })
+        let members = rule.as_object_mut()?;
+        let fold = members.remove("fold")?.as_u64()? as usize;
+        let second_half = members.remove("second_half").is_some();
+        Some(Split { label: label.into(), rule: rule_of(rule)?, fold, second_half })
     }
 
     /// The share of the customers that it samples; `None` if it does not sample them.
@@ -117,14 +156,14 @@ impl Divider {
         size: ratings::Size,
         snapshot: Snapshot,
     ) -> Result<Divider, Error> {
-        let mut splitter = Splitter::new(split.rule.clone(), split.fold);
+        let mut splitter = split.splitter();
         if splitter.observes() {
             memory::declare(what, splitter.memory(size.customers, size.ratings))?;
             ratings::read(snapshot, |rated| {
                 Ok(splitter.observe(rated.customer.index(), dated(ids, &rated))?)
             })?;
         }
-        Ok(Divider { splitter, is_probe: split.rule.kind == SplitKind::Probe })
+        Ok(Divider { splitter, is_probe: split.rule.kind == SplitKind::Probe && !split.second_half })
     }
 
     /// What a rating is for.
@@ -140,6 +179,12 @@ impl Divider {
 }
 
 impl Divider {
+    /// Whether a customer is in the second half of the test set.
+    pub fn is_in_second_half(&self, ids: &Ids, rated: &Rated) -> bool {
+        let (customer_id, _) = ids.of(rated.customer, rated.movie);
+        self.splitter.is_in_second_half(customer_id)
+    }
+
     /// The fold that a rating is in the test set of, counted from 0. `None` if it is in none, or if the split has no folds.
     #[inline]
     pub fn fold(&self, ids: &Ids, rated: &Rated) -> Option<usize> {

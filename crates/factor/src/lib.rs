@@ -57,10 +57,13 @@ mod rows;
 mod search;
 mod simd;
 
+pub use algorithm::blend::stacking::Stacking;
+pub use algorithm::blend::{Blend, Part as BlendPart, Weights};
 pub use algorithm::fold_in::context::FoldInContext;
 pub use algorithm::fold_in::customer_ratings::CustomerRatings;
 pub use algorithm::fold_in::folded_in::FoldedIn;
 pub use algorithm::parameter::{Parameter, ParameterRange};
+pub use algorithm::stored::{BLEND, Origin};
 pub use algorithm::training::{Callbacks, Iteration, Size, Trained, TrainingData};
 pub use algorithm::{Algorithm, als, baseline, bpmf, svd, svdpp, truncated_svd};
 pub use archive::fields::{Archive, ArchiveError, ArchivedSide, ModelMetadata};

@@ -49,6 +49,15 @@ SELECT is_trained_on FROM evaluate('random', 'time');
 SELECT test_rmse IS NOT NULL AS judged FROM train_als('fold', factors => 5, split => 'folds:2');
 SELECT is_trained_on FROM evaluate('fold', 'folds:2');
 SELECT is_trained_on FROM evaluate('fold', 'folds:3');
+-- A customer who is folded in is folded in by training ratings alone.
+SELECT customer_id FROM test_set('folds:2') GROUP BY 1 HAVING count(*) > 3 ORDER BY 1 LIMIT 1 \gset
+SELECT ratings = (SELECT count(*) FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)
+                  WHERE customer_id = :customer_id AND NOT is_probe AND (customer_id, movie_id) NOT IN (SELECT customer_id, movie_id FROM test_set('folds:2'))) AS those_of_training
+FROM refresh_customer(:customer_id, 'fold');
+SELECT test_rmse IS NOT NULL AS judged FROM train_als('last', factors => 2, split => 'last');
+SELECT ratings = (SELECT count(*) FROM fact_ratings JOIN dim_customer USING (customer_key) JOIN dim_movie USING (movie_key)
+                  WHERE customer_id = :customer_id AND NOT is_probe AND (customer_id, movie_id) NOT IN (SELECT customer_id, movie_id FROM test_set('last'))) AS those_of_training
+FROM refresh_customer(:customer_id, 'last');
 -- Results of a sample say so.
 SET client_min_messages = notice;
 SELECT test_rmse IS NOT NULL AS judged FROM train_baseline('sampled', split => 'sample');

@@ -5,6 +5,7 @@
 
 pub mod als;
 pub mod baseline;
+pub mod blend;
 pub mod bpmf;
 mod cost;
 mod estimate;
@@ -13,6 +14,7 @@ pub(crate) mod parameter;
 mod parse;
 mod regularization;
 mod start;
+pub(crate) mod stored;
 pub mod svd;
 pub mod svdpp;
 pub(crate) mod trainer;

@@ -16,7 +16,7 @@ type EncodeError<W> = minicbor::encode::Error<<W as Write>::Error>;
 
 /// The longest name, parameters and summary in bytes, and the longest curve in iterations. Every training stays below them.
 const LONGEST_NAME: usize = 255;
-const LONGEST_PARAMS: usize = 1 << 12;
+const LONGEST_PARAMS: usize = 1 << 16;
 const LONGEST_SUMMARY: usize = 1 << 16;
 pub(super) const LONGEST_CURVE: usize = 4096;
 

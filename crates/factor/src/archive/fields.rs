@@ -80,7 +80,7 @@ pub struct Archive {
 pub struct ModelMetadata {
     /// The model's name.
     pub name: String,
-    /// The algorithm that trained it: one of [`crate::Algorithm::NAMES`].
+    /// The algorithm that trained it: one of [`crate::Algorithm::NAMES`], or `blend`.
     pub algorithm: String,
     /// The algorithm's parameters, as a JSON object.
     pub params: String,

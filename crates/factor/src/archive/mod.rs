@@ -11,14 +11,12 @@ pub(crate) mod fields;
 
 use std::sync::atomic::AtomicBool;
 
-use crate::algorithm::Algorithm;
+use crate::algorithm::stored::Origin;
 use crate::archive::contents::{ColumnLengths, Columns, Contents};
 use crate::archive::fields::{
     Archive, ArchiveError, ArchivedSide, FORMAT, ModelMetadata, VALUES_PER_CHECK, check_cancelled,
 };
 use crate::memory::{try_vec, try_with_capacity};
-use crate::model::customer_prior::CustomerPrior;
-use crate::model::sample_layout::SampleLayout;
 
 /// The first bytes of every archive.
 pub const MAGIC: &[u8; 12] = b"netflix_rec\n";
@@ -96,12 +94,12 @@ impl Archive {
         }
     }
 
-    /// The algorithm and the parameters that the model was trained with. [`ArchiveError::Invalid`] if there is no such algorithm, or a
-    /// parameter is wrong.
-    pub fn algorithm(&self) -> Result<Algorithm, ArchiveError> {
+    /// What the model was made by, with its parameters. [`ArchiveError::Invalid`] if there is no such algorithm, or a parameter is
+    /// wrong.
+    pub fn origin(&self) -> Result<Origin, ArchiveError> {
         let invalid = |error: &dyn std::fmt::Display| ArchiveError::Invalid(error.to_string());
         let params = serde_json::from_str(&self.metadata.params).map_err(|error| invalid(&error))?;
-        Algorithm::parse(&self.metadata.algorithm, &params).map_err(|error| invalid(&error))
+        Origin::parse(&self.metadata.algorithm, &params).map_err(|error| invalid(&error))
     }
 
     /// [`ArchiveError::Invalid`] if a value is impossible or contradicts another one.
@@ -111,10 +109,8 @@ impl Archive {
         if !self.metadata.curve.windows(2).all(|two| two[0].0 < two[1].0) {
             return Err(ArchiveError::Invalid("the iterations of its curve do not ascend".into()));
         }
-        let algorithm = self.algorithm()?;
-        let layout = SampleLayout::new(*samples as usize, algorithm.factors());
-        let prior = CustomerPrior::of(algorithm.factors());
-        let prior_length = algorithm.is_bayesian().then(|| prior.length(layout.count()));
+        let origin = self.origin()?;
+        let prior_length = origin.prior_length(*samples as usize);
         let measures = [*hold_out, *train_rmse, *seconds, f64::from(*mean), probe_rmse.unwrap_or(0.0)];
         let not_negative = [*train_rmse, *seconds, probe_rmse.unwrap_or(0.0)];
         let summary =
@@ -123,10 +119,12 @@ impl Archive {
             () if name.is_empty() || name.contains('\0') => "its name is empty or has a NUL",
             () if !["train", "all"].contains(&train_on.as_str()) => "it was trained on neither train nor all",
             () if !(0.0..1.0).contains(hold_out) => "its held-out share is not from 0 to below 1",
-            () if *samples == 0 || (*samples > 1) != algorithm.is_bayesian() => {
+            () if *samples == 0 || (*samples > 1) != origin.is_bayesian() => {
                 "its algorithm does not have this number of samples"
             }
-            () if layout.length() != *factors as usize => "its parameters have another number of factors",
+            () if origin.row_length(*samples as usize) != *factors as usize => {
+                "its parameters have another number of factors"
+            }
             () if *factors > i32::MAX as u32
                 || *iterations > i32::MAX as u32
                 || *ratings > i64::MAX as u64 =>
@@ -140,7 +138,11 @@ impl Archive {
             }
             () if matches!(summary, Some(Err(_))) => "its summary is not JSON",
             () if self.customers.links.is_some() => "its customers have links",
-            () if self.prior.as_ref().is_some_and(|prior| Some(prior.len()) != prior_length) => {
+            () if self
+                .prior
+                .as_ref()
+                .is_some_and(|prior| prior_length == 0 || prior.len() != prior_length) =>
+            {
                 "its prior does not have the right length"
             }
             () if self.metadata.curve.iter().any(|point| point.0 > i32::MAX as u32) => {

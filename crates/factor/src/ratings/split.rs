@@ -126,6 +126,8 @@ pub struct Splitter {
     rule: SplitRule,
     /// The fold that is the test set, counted from 0; only of [`SplitKind::Folds`].
     fold: usize,
+    /// Whether the first half of the test set is for training, too.
+    second_half: bool,
     seed: u64,
     /// Only of [`SplitKind::LastK`]: each customer's last ratings.
     last: Vec<LastRatings>,
@@ -146,12 +148,25 @@ struct LastRatings {
 const SALT: u64 = 0x7370_6c69_7473;
 /// Makes the hash that picks customers differ from the one that picks ratings.
 const CUSTOMER_SALT: u64 = 0x6375_7374;
+/// Makes the hash that halves the customers differ from both.
+const HALF_SALT: u64 = 0x6861_6c66;
 
 impl Splitter {
     /// Of [`SplitKind::Folds`], `fold` is the fold that is the test set, counted from 0. The other kinds ignore it.
     pub fn new(rule: SplitRule, fold: usize) -> Splitter {
         let seed = hash(hash(rule.seed as u64) ^ SALT);
-        Splitter { rule, fold, seed, last: Vec::new() }
+        Splitter { rule, fold, second_half: false, seed, last: Vec::new() }
+    }
+
+    /// The same split, whose test set is only the second half of the customers. The test ratings of the first half are to be trained
+    /// on, too: a blend learns its weights from them.
+    pub fn with_second_half(self) -> Splitter {
+        Splitter { second_half: true, ..self }
+    }
+
+    /// Whether a customer is in the second half of the test set.
+    pub fn is_in_second_half(&self, customer_id: u32) -> bool {
+        hash(u64::from(customer_id) ^ hash(self.seed ^ HALF_SALT)) >> 63 == 1
     }
 
     /// Whether every rating must be shown to [`Splitter::observe`] before the first one is divided.
@@ -220,6 +235,7 @@ impl Splitter {
                 self.is_picked(test_fraction, rating)
             }
         };
+        let is_test = is_test && (!self.second_half || self.is_in_second_half(rating.customer_id));
         if is_test { Part::Test } else { Part::Train }
     }
 
@@ -373,6 +389,26 @@ mod tests {
             train.iter().filter(|rating| hold_out.contains(rating.customer_id, rating.movie_id)).count();
         let share = held_out as f64 / train.len() as f64;
         assert!((0.15..0.25).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn the_second_half_has_about_half_of_the_customers_and_keeps_the_rest_for_training() {
+        let ratings = ratings();
+        for kind in kinds() {
+            let whole = divide(&mut Splitter::new(rule(kind.clone()), 1), &ratings);
+            let mut second = Splitter::new(rule(kind.clone()), 1).with_second_half();
+            let half = divide(&mut second, &ratings);
+            for (&(customer, movie), &part) in &whole {
+                let expected = match part {
+                    Part::Test if !second.is_in_second_half(customer) => Part::Train,
+                    part => part,
+                };
+                assert_eq!(half[&(customer, movie)], expected, "{kind:?}");
+            }
+        }
+        let splitter = Splitter::new(rule(SplitKind::Probe), 0);
+        let share = (1..=10_000).filter(|&id| splitter.is_in_second_half(id)).count();
+        assert!((4800..5200).contains(&share), "{share}");
     }
 
     #[test]

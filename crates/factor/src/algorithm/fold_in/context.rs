@@ -1,5 +1,7 @@
 //! What fold-in needs of the whole model, whichever customer is folded in.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
@@ -16,6 +18,8 @@ pub enum FoldInContext {
     Gram(Vec<f64>),
     /// The prior of all customers in each sample, [`crate::Model::prior`], and how the samples are laid out.
     Prior(SampleLayout, Vec<f32>),
+    /// Of a blend: the factors of each part in a movie's vector, and what that part needs.
+    Parts(Vec<(Range<usize>, FoldInContext)>),
 }
 
 impl FoldInContext {
@@ -56,21 +60,55 @@ impl FoldInContext {
         }
     }
 
-    /// Adds a movie's vector: its factors to [`FoldInContext::SquaredNorms`], its links to [`FoldInContext::Gram`]. The other
-    /// variants ignore it, and so are entries beyond the length that was given at the beginning.
-    pub fn add(&mut self, vector: &[f32]) {
+    /// Whether every movie's factors are to be given to [`FoldInContext::add_factors`].
+    pub fn needs_factors(&self) -> bool {
         match self {
-            FoldInContext::Nothing | FoldInContext::Prior(..) => {}
+            FoldInContext::SquaredNorms(_) => true,
+            FoldInContext::Nothing | FoldInContext::Gram(_) | FoldInContext::Prior(..) => false,
+            FoldInContext::Parts(parts) => parts.iter().any(|(_, part)| part.needs_factors()),
+        }
+    }
+
+    /// Whether every movie's links are to be given to [`FoldInContext::add_links`].
+    pub fn needs_links(&self) -> bool {
+        match self {
+            FoldInContext::Gram(_) => true,
+            FoldInContext::Nothing | FoldInContext::SquaredNorms(_) | FoldInContext::Prior(..) => false,
+            FoldInContext::Parts(parts) => parts.iter().any(|(_, part)| part.needs_links()),
+        }
+    }
+
+    /// Adds a movie's factors. Entries beyond the length that was given at the beginning are ignored.
+    pub fn add_factors(&mut self, factors: &[f32]) {
+        match self {
+            FoldInContext::Nothing | FoldInContext::Gram(_) | FoldInContext::Prior(..) => {}
             FoldInContext::SquaredNorms(sums) => {
-                let entries = sums.iter_mut().zip(vector);
+                let entries = sums.iter_mut().zip(factors);
                 entries.for_each(|(sum, &entry)| *sum += f64::from(entry) * f64::from(entry));
             }
+            FoldInContext::Parts(parts) => {
+                let parts = parts.iter_mut();
+                parts.for_each(|(range, part)| {
+                    part.add_factors(factors.get(range.clone()).unwrap_or_default());
+                });
+            }
+        }
+    }
+
+    /// Adds a movie's links. Entries beyond the length that was given at the beginning are ignored.
+    pub fn add_links(&mut self, links: &[f32]) {
+        match self {
+            FoldInContext::Nothing | FoldInContext::SquaredNorms(_) | FoldInContext::Prior(..) => {}
             FoldInContext::Gram(gram) => {
                 let factors = gram.len().isqrt();
-                for (index, (&entry, row)) in vector.iter().zip(gram.chunks_exact_mut(factors)).enumerate() {
-                    let others = row[index..].iter_mut().zip(&vector[index..]);
+                for (index, (&entry, row)) in links.iter().zip(gram.chunks_exact_mut(factors)).enumerate() {
+                    let others = row[index..].iter_mut().zip(&links[index..]);
                     others.for_each(|(sum, &other)| *sum += f64::from(entry) * f64::from(other));
                 }
+            }
+            FoldInContext::Parts(parts) => {
+                let parts = parts.iter_mut();
+                parts.for_each(|(range, part)| part.add_links(links.get(range.clone()).unwrap_or_default()));
             }
         }
     }

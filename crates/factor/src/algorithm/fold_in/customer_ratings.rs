@@ -1,5 +1,7 @@
 //! The ratings of a customer who is folded in, and their part of the right-hand side.
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::memory::try_with_capacity;
 
@@ -67,6 +69,30 @@ impl CustomerRatings {
     /// Whether there are no ratings.
     pub fn is_empty(&self) -> bool {
         self.ratings.is_empty()
+    }
+
+    /// The ratings of the movies that a part of a blend knows, with what that part knows of them, and the places of these ratings among
+    /// all. `entries` are the part's entries in a movie's vector: `factors` factors come first, and the bias last.
+    pub(in crate::algorithm) fn of_part(
+        &self,
+        entries: Range<usize>,
+        factors: usize,
+        has_links: bool,
+    ) -> Result<(CustomerRatings, Vec<u32>), Error> {
+        let mut own = CustomerRatings::with_capacity(self.len(), factors, has_links)?;
+        let mut places = try_with_capacity(self.len())?;
+        for (place, (rating, _, vector, links)) in self.iter().enumerate() {
+            let vector = &vector[entries.clone()];
+            // A movie that the part does not know is all zeros, but for the logarithm of its number of ratings.
+            let bias = vector.last().copied().unwrap_or(0.0);
+            if bias == 0.0 && vector[..factors].iter().all(|&entry| entry == 0.0) {
+                continue;
+            }
+            let links = links.get(entries.start..entries.start + factors).unwrap_or_default();
+            own.push(rating, bias, vector[..factors].iter().copied(), links)?;
+            places.push(place as u32);
+        }
+        Ok((own, places))
     }
 
     /// For each rating: the rating, and the movie's bias, factors and links.

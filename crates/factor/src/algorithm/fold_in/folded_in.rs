@@ -1,5 +1,7 @@
 //! A folded-in customer, and the two kinds of linear systems whose solution it is in every algorithm but bpmf.
 
+use std::ops::Range;
+
 use crate::algorithm::fold_in::bayesian;
 use crate::algorithm::fold_in::customer_ratings::{CustomerRatings, Targets};
 use crate::error::Error;
@@ -29,8 +31,54 @@ enum System {
     Diagonal(Vec<f64>),
     /// One system for each posterior sample.
     Bayesian(bayesian::Systems),
+    /// One customer for each part of a blend.
+    Parts(Vec<FoldedPart>),
     /// The customer has no ratings: the solution is zero.
     Nothing,
+}
+
+/// A customer who was folded into a part of a blend.
+#[derive(Clone, Debug)]
+pub(in crate::algorithm) struct FoldedPart {
+    /// The part's entries in a row.
+    pub entries: Range<usize>,
+    /// The part's weight, but for what depends on the movie.
+    pub weight: f64,
+    /// How the weight changes with the logarithm of the movie's number of ratings.
+    pub by_movie: f64,
+    /// Weight of the movie's own bias in the part, beside that in the blend's bias.
+    pub by_bias: f64,
+    pub folded: FoldedIn,
+    /// The ratings that the part was given, and their places among all.
+    pub ratings: CustomerRatings,
+    pub places: Vec<u32>,
+}
+
+impl FoldedPart {
+    /// The part's factors in a movie's vector, and the part's weight for that movie.
+    fn factors_and_weight<'a>(&self, vector: &'a [f32]) -> (&'a [f32], f64) {
+        let own = &vector[self.entries.clone()];
+        let factors = self.folded.factors.len();
+        (&own[..factors], self.weight + self.by_movie * self.log_count(own))
+    }
+
+    /// The logarithm of the movie's number of ratings, if the weight depends on it. 0 otherwise.
+    fn log_count(&self, own: &[f32]) -> f64 {
+        match own.len() > self.folded.factors.len() + 1 {
+            true => f64::from(own[own.len() - 2]),
+            false => 0.0,
+        }
+    }
+
+    /// The part of the product that no rating contributes.
+    fn expected(&self, vector: &[f32]) -> Result<f64, Error> {
+        let own = &vector[self.entries.clone()];
+        let (factors, weight) = self.factors_and_weight(vector);
+        let bias = own.last().copied().unwrap_or(0.0);
+        Ok(weight * self.folded.expected(&self.ratings, factors)?
+            + self.by_movie * self.log_count(own) * f64::from(self.folded.bias)
+            + self.by_bias * f64::from(bias))
+    }
 }
 
 impl System {
@@ -39,8 +87,8 @@ impl System {
         match self {
             System::Factorised(upper) => solve(upper, right),
             System::Diagonal(inverse) => right.iter_mut().zip(inverse).for_each(|(to, by)| *to *= by),
-            // The systems of a Bayesian model are solved one by one, in their own file.
-            System::Bayesian(_) | System::Nothing => right.fill(0.0),
+            // These are solved one by one, in their own files.
+            System::Bayesian(_) | System::Parts(_) | System::Nothing => right.fill(0.0),
         }
     }
 }
@@ -61,6 +109,16 @@ impl FoldedIn {
     /// per rating. `ratings` are those that the customer was folded in with. The contributions and [`FoldedIn::expected`]
     /// add up to the product.
     pub fn contributions(&self, ratings: &CustomerRatings, factors: &[f32]) -> Result<Vec<f64>, Error> {
+        if let System::Parts(parts) = &self.system {
+            let mut contributions: Vec<f64> = try_vec(ratings.len())?;
+            for part in parts {
+                let (own, weight) = part.factors_and_weight(factors);
+                for (&place, own) in part.places.iter().zip(part.folded.contributions(&part.ratings, own)?) {
+                    contributions[place as usize] += weight * own;
+                }
+            }
+            return Ok(contributions);
+        }
         if let System::Bayesian(systems) = &self.system {
             let mut contributions = systems.contributions(ratings, factors)?;
             contributions.truncate(ratings.len());
@@ -87,12 +145,24 @@ impl FoldedIn {
     }
 
     /// The part of that product that no rating contributes, in stars: what the prior of a Bayesian model expects of every
-    /// customer. 0 in all other models.
+    /// customer; in a blend whose weights depend on numbers of ratings, also what these add to the biases. 0 in all other models.
     pub fn expected(&self, ratings: &CustomerRatings, factors: &[f32]) -> Result<f64, Error> {
         match &self.system {
             System::Bayesian(systems) => Ok(systems.contributions(ratings, factors)?.pop().unwrap_or(0.0)),
+            System::Parts(parts) => {
+                let mut sum = 0.0;
+                for part in parts {
+                    sum += part.expected(factors)?;
+                }
+                Ok(sum)
+            }
             _ => Ok(0.0),
         }
+    }
+
+    /// A customer of a blend.
+    pub(in crate::algorithm) fn of_parts(bias: f32, factors: Vec<f32>, parts: Vec<FoldedPart>) -> FoldedIn {
+        FoldedIn { bias, factors, system: System::Parts(parts), targets: Targets::of_mean(0.0) }
     }
 
     /// Forms the right-hand side of a system and solves it.

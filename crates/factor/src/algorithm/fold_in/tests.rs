@@ -46,8 +46,9 @@ fn rated(matrix: &RatingMatrix, model: &Model, customer: usize, most: usize) -> 
 fn context(algorithm: &Algorithm, model: &Model) -> FoldInContext {
     let layout = SampleLayout::of_row_length(model.samples, model.movies.factors.ncols());
     let mut context = algorithm.fold_in_context(layout, model.prior.as_deref()).unwrap();
-    let vectors = model.links.as_ref().unwrap_or(&model.movies.factors);
-    vectors.rows().into_iter().for_each(|vector| context.add(&vector.to_vec()));
+    model.movies.factors.rows().into_iter().for_each(|vector| context.add_factors(&vector.to_vec()));
+    let links = model.links.iter().flat_map(|links| links.rows());
+    links.for_each(|vector| context.add_links(&vector.to_vec()));
     context
 }
 
