@@ -203,6 +203,9 @@ faults() {
     say "loads that are killed or stopped, or run out of disk"
     tests/faults/load.sh "$dir/fixtures" "$dir" "${FAULTS:-9}" 9>&-
     count "loads go on after faults" $?
+    say "searches that are killed or stopped"
+    tests/faults/search.sh "$dir" 9>&-
+    count "searches go on after faults" $?
     say "recommendations while models come and go"
     tests/faults/serve.sh "$dir" "${SERVE_SECONDS:-15}" 9>&-
     count "recommendations are complete while models come and go" $?

@@ -23,6 +23,8 @@
 //! - truncated_svd: `algorithm/truncated_svd.rs`, `linear/sparse_product.rs`, `orthonormal.rs`, `jacobi.rs`.
 //! - fold-in: `algorithm/fold_in/mod.rs` (the trait), `customer_ratings.rs`, `folded_in.rs`, `linear/symmetric.rs`; for bpmf,
 //!   `bayesian.rs` and `model/customer_prior.rs`. The algorithm's own file says which of these parts its fold-in uses.
+//! - blend: `algorithm/blend.rs` (a sum of models as one model), `blend/stacking.rs` (the weights); `algorithm/stored.rs` (what a
+//!   stored model was made by).
 //! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
 //!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
 //! - judging: `model/metrics.rs` (errors of predictions), `ratings/split.rs` (what is trained on, and what is judged by),

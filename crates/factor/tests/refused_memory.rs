@@ -141,7 +141,10 @@ fn customers_are_folded_in_and_explained() {
         let algorithm = Algorithm::parse(name, &params).unwrap();
         let call = || {
             let mut context = algorithm.fold_in_context(layout, Some(&prior))?;
-            (0..MOVIES).for_each(|_| context.add(&vector[..factors]));
+            (0..MOVIES).for_each(|_| {
+                context.add_factors(&vector[..factors]);
+                context.add_links(&vector[..factors]);
+            });
             let mut rated = CustomerRatings::with_capacity(RATINGS, factors, has_links)?;
             for rating in 0..RATINGS {
                 let factors = (0..factors).map(|factor| entry(rating * factors + factor));

@@ -176,8 +176,8 @@ impl Algorithm {
         self.trainer().uses_links()
     }
 
-    /// What [`Algorithm::fold_in`] needs of the whole model. Add every movie's vector to it with [`FoldInContext::add`] before it
-    /// is used. `prior` is [`crate::Model::prior`].
+    /// What [`Algorithm::fold_in`] needs of the whole model. Add every movie's vectors to it with [`FoldInContext::add_factors`] and
+    /// [`FoldInContext::add_links`] before it is used. `prior` is [`crate::Model::prior`].
     ///
     /// [`Error::NoFoldIn`] if the model is Bayesian and `prior` is missing or has the wrong length.
     pub fn fold_in_context(

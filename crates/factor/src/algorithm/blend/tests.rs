@@ -152,7 +152,7 @@ fn a_customer_is_folded_into_each_part() {
                 algorithm.fold_in(of.mean, &rated(of, customer), &context, proceed).unwrap()
             });
             let own = own.collect::<Vec<_>>();
-            for movie in 0..MOVIES {
+            for (movie, &count) in movie_ratings.iter().enumerate() {
                 let (bias, factors) = model.movies.row(movie).unwrap();
                 let scored = crate::model::score(
                     model.mean,
@@ -164,7 +164,7 @@ fn a_customer_is_folded_into_each_part() {
                     f64::from(crate::model::score(of.mean, customer, of.movies.row(movie).unwrap()))
                 });
                 let predictions = predictions.collect::<Vec<_>>();
-                let h = log_count(movie_ratings[movie]);
+                let h = log_count(count);
                 let expected = sum(&blend, &predictions, log_count(ratings.len() as u32), h);
                 assert!((f64::from(scored) - expected).abs() < 1e-3, "{customer} {movie}");
                 // Contributions and what no rating contributes add up to the product.
