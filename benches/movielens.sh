@@ -52,8 +52,8 @@ main() {
     local peer
     # A peer's messages are shown only if it fails.
     for peer in $peers; do
-        "$dir/movielens/bin/python3" benches/movielens_peers.py "$movielens" "$peer" 2>"$dir/movielens.log" ||
-            { tail -n 20 "$dir/movielens.log" >&2; exit 1; }
+        "$dir/python/bin/python3" benches/movielens_peers.py "$movielens" "$peer" 2>"$dir/python.log" ||
+            { tail -n 20 "$dir/python.log" >&2; exit 1; }
     done
 }
 
@@ -85,14 +85,6 @@ load_fold() {
                     FROM given g JOIN dim_customer c USING (customer_id) JOIN dim_movie m USING (movie_id)
                     WHERE g.is_test AND f.customer_key = c.customer_key AND f.movie_key = m.movie_key"
     query "fold$1" "ALTER DATABASE fold$1 SET client_min_messages = warning"
-}
-
-install_peers() {
-    [ ! -x "$dir/movielens/bin/python3" ] || return 0
-    say "installing peers"
-    python3 -m venv "$dir/movielens"
-    "$dir/movielens/bin/pip" install --quiet "cmfrec==3.5.1.post14" "scikit-surprise==1.1.5" "myfm==0.4.0" "smurff==1.1" pandas scipy threadpoolctl \
-        "setuptools<80" >"$dir/movielens.log" 2>&1 || { tail -n 20 "$dir/movielens.log" >&2; exit 1; }
 }
 
 main

@@ -47,6 +47,15 @@ cancels_table() {
     cat "$dir/cancels.md"
 }
 
+# Installs the peers that are Python packages.
+install_peers() {
+    [ ! -x "$dir/python/bin/python3" ] || return 0
+    say "installing peers"
+    python3 -m venv "$dir/python"
+    "$dir/python/bin/pip" install --quiet "cmfrec==3.5.1.post14" "scikit-surprise==1.1.5" "myfm==0.4.0" "smurff==1.1" pandas scipy threadpoolctl \
+        "setuptools<80" >"$dir/python.log" 2>&1 || { tail -n 20 "$dir/python.log" >&2; exit 1; }
+}
+
 query() { psql -X -q -At -v ON_ERROR_STOP=1 -h "$(socket_dir "$dir")" -p "$socket_port" -U postgres -d "$1" -c "${2}"; }
 
 now() { date +%s.%N; }

@@ -122,6 +122,8 @@ pub static LOAD_RUN: Table = Table {
         optional("qualifying_pairs", INT8OID),
         optional("last_customer_key", INT4OID),
         optional("last_movie_key", INT4OID),
+        optional("first_year", INT4OID),
+        optional("last_year", INT4OID),
     ],
 };
 
