@@ -16,7 +16,9 @@ FROM @extschema@.search s
 LEFT JOIN @extschema@.search_trial b ON b.search_id = s.search_id AND b.trial_no = s.best_trial
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE t.state IN ('judged', 'dropped')) AS judged, count(*) FILTER (WHERE t.state = 'failed') AS failed,
-           coalesce(b.score, CASE s.metric WHEN 'ndcg' THEN max(t.score) ELSE min(t.score) END) AS best_score
+           -- Scores of other stages are those of other samples.
+           coalesce(b.score, (array_agg(t.score ORDER BY t.stage DESC, CASE s.metric WHEN 'ndcg' THEN -t.score ELSE t.score END)
+                              FILTER (WHERE t.score IS NOT NULL))[1]) AS best_score
     FROM @extschema@.search_trial t WHERE t.search_id = s.search_id
 ) t;
 COMMENT ON VIEW @extschema@.searches IS 'Searches for the best parameters, how far they are, and the best of each';

@@ -23,8 +23,8 @@ pub enum EvaluateError {
     SplitName(String),
     #[error("split \"{name}\" would have no {side} ratings")]
     EmptySide { name: String, side: &'static str },
-    #[error("there is nothing to slice by that is called \"{0}\"")]
-    SliceBy(String),
+    #[error("there is nothing to slice by that is called \"{by}\"")]
+    SliceBy { by: String, known: &'static [&'static str] },
     #[error("'{0}' has no test set")]
     NoTestSet(String),
     #[error("no customer rated a movie {relevant} or higher in the test set of split '{split}'")]
@@ -93,10 +93,9 @@ impl Report for EvaluateError {
                     _ => "Choose parameters that leave some ratings to train on.",
                 },
             ),
-            EvaluateError::SliceBy(_) => hinted(
-                ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("Slice by one of {}.", super::slices::By::NAMES.join(", ")),
-            ),
+            EvaluateError::SliceBy { known, .. } => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, format!("Slice by one of {}.", known.join(", ")))
+            }
             EvaluateError::NoTestSet(_) => hinted(
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "Name 'probe' or a split that split_ratings() has made.",

@@ -21,7 +21,7 @@ pub enum By {
 
 impl By {
     /// Their names.
-    pub const NAMES: [&str; 5] = ["customer_ratings", "movie_ratings", "rating", "month", "known"];
+    const NAMES: [&str; 5] = ["customer_ratings", "movie_ratings", "rating", "month", "known"];
 
     pub fn find(name: &str) -> Result<By, EvaluateError> {
         match name {
@@ -30,7 +30,7 @@ impl By {
             "rating" => Ok(By::Rating),
             "month" => Ok(By::Month),
             "known" => Ok(By::Known),
-            other => Err(EvaluateError::SliceBy(other.into())),
+            other => Err(EvaluateError::SliceBy { by: other.into(), known: &By::NAMES }),
         }
     }
 }

@@ -154,14 +154,14 @@ pub fn drop_versions(
 }
 
 /// The error about a version that is a part of a blend, if one of these is. `versions` are those to drop: model_id, version, and
-/// whether it is deployed.
+/// whether it is deployed. An imported blend, which has no digest, was made of models of another database.
 fn part_of_a_blend(name: &str, versions: &[(i32, i32, bool)]) -> Result<Option<ModelError>, Error> {
     let column = |of: fn(&(i32, i32, bool)) -> i32| versions.iter().map(of).collect::<Vec<_>>();
     let parts = query::select(
         Snapshot::Latest,
         "SELECT (part ->> 'version')::int, b.name, b.version
          FROM @extschema@.model AS b, jsonb_array_elements(b.params -> 'parts') AS part
-         WHERE b.algorithm = 'blend' AND part ->> 'model' = $1 AND (part ->> 'version')::int = ANY ($2) AND b.model_id <> ALL ($3)
+         WHERE b.algorithm = 'blend' AND b.left_out_digest IS NOT NULL AND part ->> 'model' = $1 AND (part ->> 'version')::int = ANY ($2) AND b.model_id <> ALL ($3)
          ORDER BY b.model_id LIMIT 1",
         &[name.into(), column(|&(_, version, _)| version).into(), column(|&(model_id, ..)| model_id).into()],
         |row| match (row.get::<i32>(1)?, row.get::<String>(2)?, row.get::<i32>(3)?) {

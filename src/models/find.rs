@@ -1,12 +1,14 @@
 //! Finds a version of a model: by its name, by its version, or the default one.
 
-use factor::SampleLayout;
+use factor::{Origin, SampleLayout};
+use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, guc, query};
+use crate::warehouse;
 
 use super::error::ModelError;
 
@@ -77,6 +79,18 @@ pub fn find(name: Option<&str>, version: Option<i64>) -> Result<ModelRow, ModelE
         (Some(name), Some(version)) => ModelError::NoVersion { name: name.into(), version },
         (Some(name), None) => ModelError::NotDeployed { name: name.into() },
     })
+}
+
+/// What a model was made by, with its parameters.
+pub fn origin(model: &ModelRow) -> Result<Origin, warehouse::Error> {
+    static ORIGIN: Prepared = Prepared("SELECT algorithm, params FROM @extschema@.model WHERE model_id = $1");
+    let mut origin = None;
+    ORIGIN.each(&[model.model_id.into()], |row| {
+        let JsonB(params) = row.need(2, "model")?;
+        origin = Some(Origin::parse(&row.need::<String>(1, "model")?, &params)?);
+        Ok::<_, warehouse::Error>(())
+    })?;
+    Ok(origin.ok_or(pg::Error::Null("model"))?)
 }
 
 /// Finds a version by one text: `name`, for the deployed version, or `name@version`.

@@ -25,14 +25,6 @@ pub enum Division {
 }
 
 impl Division {
-    /// How many trainings a trial has.
-    pub fn folds(&self) -> usize {
-        match self {
-            Division::Folds(folds, _) => *folds,
-            Division::Split(_) => 1,
-        }
-    }
-
     /// The split that tells which ratings are inside.
     fn split(&self) -> Split {
         match self {
@@ -51,8 +43,8 @@ impl Division {
 pub struct Data {
     /// All ratings that are inside.
     pub matrix: RatingMatrix,
-    /// Tells whether two searches had the same ratings.
-    pub digest: Digest,
+    /// Of all of them, and of those that the test set of the split has.
+    digests: (Digest, Digest),
     ids: Ids,
     tests: Tests,
     seed: i64,
@@ -107,8 +99,8 @@ impl Data {
         let ids = Ids::read()?;
         let split = division.split();
         let divider = Divider::new(needs.what, &split, &ids, size, Snapshot::Transaction)?;
-        let (mut all, mut test, mut digest) =
-            (MatrixBuilder::default(), MatrixBuilder::default(), Digest::default());
+        let (mut all, mut test) = (MatrixBuilder::default(), MatrixBuilder::default());
+        let mut digests = (Digest::default(), Digest::default());
         let (mut customers, mut movies, mut read) = (size.customers, size.movies, 0);
         ratings::read(Snapshot::Transaction, |rated| {
             read += 1;
@@ -125,8 +117,9 @@ impl Data {
             }
             customers = customers.max(rated.customer.index() + 1);
             movies = movies.max(rated.movie.index() + 1);
-            ids.digest(&rated, &mut digest);
+            ids.digest(&rated, &mut digests.0);
             if part == Part::Test && matches!(division, Division::Split(_)) {
+                ids.digest(&rated, &mut digests.1);
                 test.push(rated.customer.0, rated.movie.0, rated.rating)?;
             }
             Ok(all.push(rated.customer.0, rated.movie.0, rated.rating)?)
@@ -155,7 +148,13 @@ impl Data {
             Division::Folds(..) => Tests::Folds(Splitter::new(split.rule, 0)),
             Division::Split(_) => Tests::Matrix(test),
         };
-        Ok(Data { matrix, digest, ids, tests, seed })
+        Ok(Data { matrix, digests, ids, tests, seed })
+    }
+
+    /// Tells whether two searches had the same ratings, divided in the same way.
+    pub fn digest(&self) -> i64 {
+        let (all, test) = self.digests;
+        all.to_i64() ^ test.to_i64().rotate_left(1)
     }
 
     /// What a rating is for in a fold, counted from 0, if only this share of the customers takes part.

@@ -135,11 +135,7 @@ impl Arguments<'_> {
         let (folds, split) = match (self.folds, self.split) {
             (Some(_), Some(_)) => return Err(SearchError::FoldsAndSplit),
             (None, Some(label)) => (1, Some((label.to_owned(), Split::find(label)?.to_json().to_string()))),
-            (folds, None) => {
-                let folds = folds.unwrap_or(FOLDS).max(0) as usize;
-                SplitKind::Folds { folds }.check()?;
-                (folds, None)
-            }
+            (folds, None) => (checked_folds(folds.unwrap_or(FOLDS))?, None),
         };
         let mut definition = Definition {
             kind: self.kind,
@@ -155,8 +151,8 @@ impl Arguments<'_> {
         if points > MOST_TRIALS {
             let first = definition.trials()?;
             let seconds = match first.first() {
-                Some(first) => train::estimate(first)?.1 * definition.folds as f64 * points as f64,
-                None => 0.0,
+                Some(first) => Some(train::estimate(first)?.1 * definition.folds as f64 * points as f64),
+                None => None,
             };
             return Err(SearchError::TooManyPoints { points, most: MOST_TRIALS, seconds });
         }
@@ -194,11 +190,21 @@ impl Arguments<'_> {
             return Err(SearchError::TooManyPoints {
                 points: trials as u128,
                 most: MOST_TRIALS,
-                seconds: 0.0,
+                seconds: None,
             });
         }
         Ok(Definition { trials, ..stored })
     }
+}
+
+/// A number of folds, if there can be so many.
+pub fn checked_folds(folds: i64) -> Result<usize, SearchError> {
+    let Ok(folds) = usize::try_from(folds) else {
+        let range = format!("from 2 to {}", SplitKind::MOST_FOLDS);
+        return Err(SearchError::Argument { name: "folds", value: folds.to_string(), range });
+    };
+    SplitKind::Folds { folds }.check()?;
+    Ok(folds)
 }
 
 fn at_least_1(name: &'static str, value: i64) -> Result<usize, SearchError> {

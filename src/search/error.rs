@@ -18,7 +18,7 @@ pub enum SearchError {
     #[error("a search has either folds or a split")]
     FoldsAndSplit,
     #[error("there are {points} points to try, more than {most}")]
-    TooManyPoints { points: u128, most: u128, seconds: f64 },
+    TooManyPoints { points: u128, most: u128, seconds: Option<f64> },
     #[error("refit must be 'best' or 'one_standard_error', not '{0}'")]
     Refit(String),
     #[error("deploy and model are arguments of refit, which is not given")]
@@ -35,6 +35,8 @@ pub enum SearchError {
     NothingJudged(i64),
     #[error("the tables of search {0} were changed while it ran")]
     LedgerChanged(i64),
+    #[error("the message to the search's worker cannot be read")]
+    Message,
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
@@ -48,13 +50,6 @@ wrap_errors!(
     std::collections::TryReserveError,
     factor::Error
 );
-
-impl SearchError {
-    /// Whether a computation ended because of an interrupt.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, SearchError::Warehouse(warehouse::Error::Factor(factor::Error::Cancelled)))
-    }
-}
 
 impl Report for SearchError {
     fn diagnostics(&self) -> Diagnostics {
@@ -73,7 +68,8 @@ impl Report for SearchError {
             SearchError::FoldsAndSplit => {
                 hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Leave out one of the two arguments.")
             }
-            SearchError::TooManyPoints { seconds, .. } => hinted(
+            SearchError::TooManyPoints { seconds: None, .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED.into(),
+            SearchError::TooManyPoints { seconds: Some(seconds), .. } => hinted(
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 "List fewer values; or draw some of them: SELECT * FROM random_search(..., trials => 50);",
             )
@@ -87,7 +83,7 @@ impl Report for SearchError {
             ),
             SearchError::OtherArguments { .. } => hinted(
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                "Give the arguments with which it was begun, or none but search, trials and seconds.",
+                "Leave it out, or give the value with which the search was begun.",
             ),
             SearchError::OtherRatings(_) => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -95,9 +91,10 @@ impl Report for SearchError {
             ),
             SearchError::NothingJudged(_) => hinted(
                 ERRCODE_NO_DATA_FOUND,
-                "The column error of the table search_trial says what went wrong in each.",
+                "The column error of the table search_trial says what went wrong. If a trial has none, there was no time for it.",
             ),
             SearchError::LedgerChanged(_) => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE.into(),
+            SearchError::Message => ERRCODE_INTERNAL_ERROR.into(),
             SearchError::Train(error) => error.diagnostics(),
             SearchError::Warehouse(error) => error.diagnostics(),
         }

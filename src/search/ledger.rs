@@ -101,7 +101,8 @@ pub fn resume(search: i64, trials: &[Algorithm]) -> Result<(), SearchError> {
     let present = query::select_one::<i64>(Snapshot::Latest, present, &[search.into()])?.unwrap_or(0);
     insert_trials(search, trials, present as usize)?;
     Ok(query::run(
-        "UPDATE @extschema@.search SET state = 'running', finished_at = NULL, trials = $2 WHERE search_id = $1",
+        "UPDATE @extschema@.search SET state = 'running', finished_at = NULL, trials = $2, best_trial = NULL, one_standard_error_trial = NULL
+         WHERE search_id = $1",
         &[search.into(), (trials.len() as i32).into()],
     )?)
 }
@@ -207,10 +208,13 @@ pub fn drop_trials(search: i64, trials: &[usize]) -> Result<(), SearchError> {
     )?)
 }
 
-/// Marks a search as stopped: the same call can go on with it.
+/// Marks a search as stopped: the same call can go on with it. It waits for nobody's lock, because it is called while interrupts are
+/// held off. If it cannot have one, the mark is missing, and the view `searches` says that the search is stopped all the same.
 pub fn stop(search: i64) -> Result<(), SearchError> {
+    query::run("LOCK TABLE @extschema@.search IN ROW EXCLUSIVE MODE NOWAIT", &[])?;
     Ok(query::run(
-        "UPDATE @extschema@.search SET state = 'stopped', finished_at = clock_timestamp() WHERE search_id = $1",
+        "UPDATE @extschema@.search SET state = 'stopped', finished_at = clock_timestamp()
+         WHERE search_id = (SELECT search_id FROM @extschema@.search WHERE search_id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
         &[search.into()],
     )?)
 }

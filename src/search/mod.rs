@@ -21,13 +21,13 @@ use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::models::write::check_name;
+use crate::models::write::{check_name, require_write};
 use crate::pg::json::JsonText;
 use crate::pg::{self, guc, report, transaction};
 use crate::train::{Request, TrainError};
 use crate::warehouse::unfinished;
 pub use cross_validate::TRYING;
-use definition::{Arguments, Kind};
+use definition::{Arguments, Kind, checked_folds};
 use error::SearchError;
 use results::{Refit, Row};
 use run::Search;
@@ -67,8 +67,7 @@ fn cross_validate(
         let algorithm = algorithm.ok_or(pg::Error::NullArgument("algorithm"))?;
         let params = params.map_or_else(|| "{}".to_owned(), |JsonText(text)| text);
         let algorithm = Algorithm::parse_text(algorithm, &params)?;
-        let folds = folds.unwrap_or(5).max(0) as usize;
-        cross_validate::cross_validate(&algorithm, folds, seed.unwrap_or(42))
+        cross_validate::cross_validate(&algorithm, checked_folds(folds.unwrap_or(5))?, seed.unwrap_or(42))
     };
     let rows = validate().map_err(report)?.into_iter().map(|row| {
         let [train_rmse_sd, train_mae_sd, test_rmse_sd, test_mae_sd, seconds_sd] = row.deviations;
@@ -203,17 +202,17 @@ fn search(
     if refit.is_none() && (deploy.is_some() || model.is_some()) {
         return Err(SearchError::NoRefit);
     }
-    if let Some(model) = model {
-        check_name(model).map_err(TrainError::from)?;
+    // Before hours of searching, not after them.
+    if refit.is_some() {
+        require_write()?;
+        model.map_or(Ok(()), check_name).map_err(TrainError::from)?;
     }
     let definition = match search {
         None => arguments.begin()?,
         Some(search) => arguments.resume(search, ledger::find(search)?.0)?,
     };
-    // What was written in the transaction so far, a worker would not see; and if it is rolled back, so is the search. A number for the
-    // search assigns a transaction id, so this is asked before.
+    // What was written in the transaction so far, a worker would not see; and if it is rolled back, so is the search.
     let commits = !transaction::has_transaction_id() && !transaction::is_in_block(call);
-    let id = search.map_or_else(ledger::next_id, Ok)?;
     let request = Request {
         name: model.unwrap_or(&definition.algorithm),
         train_on: "train",
@@ -221,14 +220,8 @@ fn search(
         hold_out: 0.0,
         deploy,
     };
-    let run = Search {
-        id,
-        definition: definition.clone(),
-        is_new: search.is_none(),
-        threads: guc::threads(),
-        seconds,
-    };
-    run.run(commits)?;
+    let run = Search { search, definition: definition.clone(), threads: guc::threads(), seconds };
+    let id = run.run(commits)?;
     let mut rows = results::rows(id)?;
     if let Some(refit) = refit {
         refit.train(&mut rows, id, &definition.algorithm, &request)?;

@@ -4,11 +4,11 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use factor::{Catalogue, FoldInContext, Origin};
+use factor::{Catalogue, FactorRanges, FoldInContext, Origin};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::models::{ModelRow, read};
+use crate::models::{self, ModelRow, read};
 use crate::pg::catalog::{self, Privilege};
 use crate::pg::invalidation::{self, SnapshotId};
 use crate::pg::prepared::Prepared;
@@ -49,12 +49,12 @@ impl Movies {
         self.is_known[index].then_some(index)
     }
 
-    /// The Euclidean norm of each movie's factors, by index.
-    pub fn norms(&self) -> Result<&[f32], Error> {
+    /// The Euclidean norm of each movie's factors, by index. `factors` are the model's.
+    pub fn norms(&self, factors: &FactorRanges) -> Result<&[f32], Error> {
         if let Some(norms) = self.norms.get() {
             return Ok(norms);
         }
-        let norms = self.catalogue.norms()?;
+        let norms = self.catalogue.norms(factors)?;
         Ok(self.norms.get_or_init(|| norms))
     }
 
@@ -193,7 +193,7 @@ fn read_movies(model: &ModelRow) -> Result<(Movies, usize), Error> {
     // This includes what some calls add later: the norms, and the most that the context for folding in can take.
     let per_movie = size_of::<Key>() + size_of::<bool>() + size_of::<f32>();
     let bytes = Catalogue::memory(keys.len(), model.factors)
-        + FoldInContext::memory(model.layout())
+        + models::find::origin(model)?.context_memory(model.layout())
         + keys.len() * per_movie
         + rows * size_of::<u32>();
     memory::declare("recommending", bytes)?;

@@ -49,7 +49,7 @@ pub fn training(model: &ModelRow) -> Result<Training, ServeError> {
             Some((label, JsonB(rule))) => Some(Split::from_json(&label, rule).ok_or(Error::Null("model"))?),
             None => (row.need::<String>(3, "model")? == "train").then(Split::probe),
         };
-        // The parts of a blend have seen nothing of the test set, and the weights are what they are.
+        // The parts of a blend have seen nothing of the test set, and folding in does not change the weights.
         let split = match &origin {
             Origin::Blend(_) => split.map(|split| split.with_whole_test_set()),
             Origin::Algorithm(_) => split,
@@ -79,7 +79,7 @@ pub fn fold_in(
     let known = rated.iter().filter_map(|&(key, rating)| Some((key, rating, movies.index(key)?)));
     let known = memory::collect(known)?;
     let ratings = CustomerRatings::memory(known.len(), model.factors, origin.folds_in_links());
-    memory::declare("folding in", ratings + FoldedIn::memory(model.layout()))?;
+    memory::declare("folding in", ratings + origin.fold_in_memory(model.layout(), known.len()))?;
     let keys = memory::collect(known.iter().map(|&(key, ..)| key.0))?;
     let args = [DatumWithOid::from(model.model_id), keys.into()];
     let mut rows = CustomerRatings::with_capacity(known.len(), model.factors, origin.folds_in_links())?;
@@ -155,8 +155,8 @@ pub fn new_customer(model: &ModelRow, customer: Key) -> Result<Option<(f32, Vec<
     }
 }
 
-/// The ratings of a customer that a training would use: movies and stars, sorted by key. The test set of its split and held-out ratings
-/// are left out, as they were in the model's training.
+/// The ratings of a customer that may be learned from: movies and stars, sorted by key. The test set of the model's split, the probe (if
+/// the split leaves it out) and held-out ratings are left out, as they were in the training.
 pub fn training_ratings(customer: Key, training: &Training) -> Result<Vec<(Key, f32)>, ServeError> {
     static RATINGS: Prepared = Prepared(
         "SELECT movie_key, rating, is_probe FROM @extschema@.fact_ratings WHERE customer_key = $1 ORDER BY movie_key",
@@ -169,7 +169,7 @@ pub fn training_ratings(customer: Key, training: &Training) -> Result<Vec<(Key, 
     let Training { split, hold_out, .. } = training;
     let mut rated = Vec::new();
     // Most models leave out the probe and nothing else. Their queries need no ids.
-    let splitter = split.as_ref().filter(|split| split.rule.kind != SplitKind::Probe);
+    let splitter = split.as_ref().filter(|split| split.rule.kind != SplitKind::Probe || split.second_half);
     if splitter.is_none() && hold_out.is_none() {
         RATINGS.each(&[customer.0.into()], |row| {
             let (key, rating) = (Key(row.need(1, "fact_ratings")?), row.need::<i16>(2, "fact_ratings")?);
@@ -199,13 +199,18 @@ pub fn training_ratings(customer: Key, training: &Training) -> Result<Vec<(Key, 
         all.iter().try_for_each(|&(.., dated)| splitter.observe(ROW, dated))?;
     }
     for (key, rating, dated) in all {
-        let is_trained_on = match &splitter {
-            Some(splitter) => splitter.part(ROW, dated) == Part::Train,
+        let may_be_seen = match &splitter {
+            Some(splitter) => match splitter.part(ROW, dated) {
+                Part::Train => true,
+                Part::Test => false,
+                // A customer who is not in the sample can be folded in like any other.
+                Part::Outside => !dated.is_probe,
+            },
             None => split.is_none() || !dated.is_probe,
         };
         let is_held_out =
             hold_out.as_ref().is_some_and(|hold_out| hold_out.contains(dated.customer_id, dated.movie_id));
-        if is_trained_on && !is_held_out {
+        if may_be_seen && !is_held_out {
             memory::push(&mut rated, (key, rating))?;
         }
     }

@@ -1,6 +1,6 @@
 //! Which movies or customers are similar: `similar_movies`, `similar_customers`.
 
-use factor::TopN;
+use factor::{FactorRanges, TopN};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -51,12 +51,12 @@ fn movies_like(
     filter: &Filter,
 ) -> Result<Vec<(i32, i32, Option<String>, Option<i16>, f32)>, ServeError> {
     let n = checked_n(n)?;
-    let model = with_factors(name)?;
+    let (model, factors) = with_factors(name)?;
     let movies = cache::movies(&model)?;
     let this = Dimension::Movie.key_of(movie_id)?.and_then(|key| movies.index(key));
     let Some(this) = this else { return Ok(Vec::new()) };
-    let products = movies.catalogue.products(&movies.catalogue.vector(this)?)?;
-    let norms = movies.norms()?;
+    let products = movies.catalogue.products(&movies.catalogue.vector(this)?, &factors)?;
+    let norms = movies.norms(&factors)?;
     let ranking = |n: usize, excluded: &[Key]| {
         let mask = mask(&movies, &[excluded])?;
         let mut best = TopN::new(n, norms.len())?;
@@ -100,17 +100,16 @@ fn customers_like(
     name: Option<&str>,
 ) -> Result<Vec<(i32, i32, f32)>, ServeError> {
     let n = checked_n(n)?;
-    let model = with_factors(name)?;
+    let (model, ranges) = with_factors(name)?;
     let Some(this) = Dimension::Customer.key_of(customer_id)? else { return Ok(Vec::new()) };
     let Some((_, factors)) = read::row(&model, Dimension::Customer, this)? else { return Ok(Vec::new()) };
     let customers = customers()?;
-    let layout = model.layout();
-    let norm = layout.product(&factors, &factors).sqrt();
+    let norm = ranges.product(&factors, &factors).sqrt();
     let mut best = TopN::new(n, customers.len())?;
     read::each_row(&model, Dimension::Customer, None, |key, _, others| {
         // The factors that are read are contiguous.
         let others = others.to_slice().unwrap_or_default();
-        let (product, other) = (layout.product(&factors, others), layout.product(others, others).sqrt());
+        let (product, other) = (ranges.product(&factors, others), ranges.product(others, others).sqrt());
         if let Some(cosine) = cosine(product, norm, other).filter(|_| key != this)
             && let Some(Id(id)) = id_of(&customers, key)
         {
@@ -122,8 +121,9 @@ fn customers_like(
     Ok(memory::collect(best.map(|(at, (id, cosine))| (at as i32 + 1, id, cosine)))?)
 }
 
-/// The model, if it has factors to compare.
-fn with_factors(name: Option<&str>) -> Result<ModelRow, ServeError> {
+/// The model and which entries of its rows are factors, if it has any to compare.
+fn with_factors(name: Option<&str>) -> Result<(ModelRow, FactorRanges), ServeError> {
     let model = models::find(name, None)?;
-    if model.factors == 0 { Err(ServeError::NoFactors) } else { Ok(model) }
+    let ranges = models::find::origin(&model)?.factor_ranges(model.samples);
+    if ranges.is_empty() { Err(ServeError::NoFactors) } else { Ok((model, ranges)) }
 }

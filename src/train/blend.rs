@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use factor::{Blend, BlendPart, Digest, Metrics, Model, Origin, Part, Ratings, Stacking};
+use factor::{Blend, BlendPart, Digest, HoldOut, Metrics, Model, Origin, Part, Ratings, Stacking};
 use pgrx::{JsonB, notice};
 
 use super::error::TrainError;
@@ -32,7 +32,7 @@ pub struct BlendRequest<'a> {
     pub deploy: Option<bool>,
 }
 
-/// The most damping: weights are zero long before.
+/// The greatest ridge penalty: weights are zero long before.
 const MOST_REGULARIZATION: f64 = 1e9;
 /// Ratings between two checks of the cancel flag.
 const RATINGS_PER_CHECK: usize = 4096;
@@ -59,15 +59,22 @@ pub fn blend<'a>(request: &BlendRequest<'a>) -> Result<(NewModel<'a>, Written), 
     if split.second_half {
         return Err(TrainError::BlendOfHalf(split.label));
     }
-    let (rows, parts) = find_parts(models, &split)?;
+    let (rows, parts, mut trained) = find_parts(models, &split)?;
     let blend = Blend { parts, intercept: factor::Weights::default(), counts, regularization };
     let size = ratings::size(Snapshot::Transaction)?;
     let of_parts = rows.iter().map(|row| read::whole_memory(row, size.customers, size.movies, true));
     let bytes = of_parts.fold(blend.memory(size.customers, size.movies), usize::saturating_add);
-    memory::declare("train_blend", bytes.saturating_add((size.customers + size.movies) * size_of::<u32>()))?;
+    // The ids and the numbers of ratings.
+    let bytes = bytes.saturating_add(2 * (size.customers + size.movies) * size_of::<u32>());
+    memory::declare("train_blend", bytes)?;
 
     let progress = Progress::start(&READING_RATINGS);
-    let divided = Divided::read(&split, size, &progress)?;
+    let divided = Divided::read(&split, size, &mut trained, bytes, &progress)?;
+    for ((row, trained), left_out) in rows.iter().zip(&trained).zip(divided.left_out_of(&trained)) {
+        if trained.left_out_then != Some(left_out) {
+            return Err(TrainError::BlendUnknown { name: row.name.clone(), version: row.version });
+        }
+    }
     for (ratings, half) in [(&divided.learn, "first"), (&divided.judge.ratings, "second")] {
         if ratings.is_empty() {
             return Err(TrainError::BlendEmptyHalf { split: split.label, half });
@@ -130,15 +137,25 @@ pub fn blend<'a>(request: &BlendRequest<'a>) -> Result<(NewModel<'a>, Written), 
     Ok((new, written))
 }
 
-/// Finds the models, and checks that none of them has seen the test set.
+/// What a model was trained without.
+struct TrainedWithout {
+    hold_out: Option<HoldOut>,
+    /// Of the ratings that it held out, as they are now.
+    held_out: Digest,
+    /// The digest of all ratings that it was not trained on, when it was trained. `None` if it was imported.
+    left_out_then: Option<i64>,
+}
+
+/// Finds the models, and checks that they were trained on the split.
 fn find_parts(
     labels: &[Option<String>],
     split: &Split,
-) -> Result<(Vec<ModelRow>, Vec<BlendPart>), TrainError> {
+) -> Result<(Vec<ModelRow>, Vec<BlendPart>, Vec<TrainedWithout>), TrainError> {
     static ABOUT: Prepared = Prepared(
-        "SELECT algorithm, params, train_on, split, split_rule FROM @extschema@.model WHERE model_id = $1",
+        "SELECT algorithm, params, train_on, split, split_rule, hold_out, left_out_digest FROM @extschema@.model
+         WHERE model_id = $1",
     );
-    let (mut rows, mut parts) = (Vec::<ModelRow>::new(), Vec::new());
+    let (mut rows, mut parts, mut without) = (Vec::<ModelRow>::new(), Vec::new(), Vec::new());
     for label in labels {
         let row = models::find::by_label(label.as_deref().ok_or(pg::Error::NullArgument("a model's name"))?)?;
         if rows.iter().any(|other| other.model_id == row.model_id) {
@@ -152,10 +169,13 @@ fn find_parts(
                 params,
                 found.need::<String>(3, "model")?,
                 trained.map(|(label, JsonB(rule))| Split::from_json(&label, rule)),
+                (found.need::<f64>(6, "model")?, found.get::<i64>(7)),
             ))
         })?;
-        let (algorithm, params, train_on, trained) =
+        let (algorithm, params, train_on, trained, (hold_out, left_out_then)) =
             found.into_iter().next().ok_or(pg::Error::Null("model"))?;
+        let hold_out = (hold_out > 0.0).then(|| HoldOut::of_training(hold_out));
+        without.push(TrainedWithout { hold_out, held_out: Digest::default(), left_out_then });
         let algorithm = match Origin::parse(&algorithm, &params)? {
             Origin::Algorithm(algorithm) => algorithm,
             Origin::Blend(_) => return Err(TrainError::BlendOfBlend(row.name)),
@@ -184,13 +204,14 @@ fn find_parts(
     if rows.len() < 2 {
         return Err(TrainError::BlendTooFew(rows.len()));
     }
-    Ok((rows, parts))
+    Ok((rows, parts, without))
 }
 
 /// The ratings of the warehouse, as a blend needs them.
 struct Divided {
     /// The first half of the test set.
     learn: Ratings,
+    learn_digest: Digest,
     /// The second half.
     judge: HeldOut,
     /// Of all ratings that the blend has learned nothing from.
@@ -201,12 +222,20 @@ struct Divided {
 }
 
 impl Divided {
-    fn read(split: &Split, size: ratings::Size, progress: &Progress) -> Result<Divided, TrainError> {
+    /// Also adds up what each model held out. `bytes` is the memory that has been declared.
+    fn read(
+        split: &Split,
+        size: ratings::Size,
+        trained: &mut [TrainedWithout],
+        bytes: usize,
+        progress: &Progress,
+    ) -> Result<Divided, TrainError> {
         let ids = Ids::read()?;
         let divider = Divider::new("train_blend", split, &ids, size, Snapshot::Transaction)?;
         let mut divided = Divided {
             learn: Ratings::default(),
             judge: HeldOut::default(),
+            learn_digest: Digest::default(),
             left_out: Digest::default(),
             customer_ratings: memory::filled(0, size.customers)?,
             movie_ratings: memory::filled(0, size.movies)?,
@@ -216,6 +245,8 @@ impl Divided {
             read += 1;
             if read % RATINGS_PER_UPDATE == 0 {
                 progress.update(read as u64, size.ratings as u64, read as u64);
+                let tested = divided.learn.len() + divided.judge.ratings.len();
+                memory::recheck("train_blend", bytes.saturating_add(Ratings::memory(tested)))?;
             }
             // A customer or movie that was added meanwhile.
             if rated.customer.index() >= size.customers || rated.movie.index() >= size.movies {
@@ -226,10 +257,19 @@ impl Divided {
                 Part::Train => {
                     divided.customer_ratings[rated.customer.index()] += 1;
                     divided.movie_ratings[rated.movie.index()] += 1;
+                    let (customer_id, movie_id) = ids.of(rated.customer, rated.movie);
+                    for TrainedWithout { hold_out, held_out, .. } in trained.iter_mut() {
+                        if hold_out.is_some_and(|hold_out| hold_out.contains(customer_id, movie_id)) {
+                            ids.digest(&rated, held_out);
+                        }
+                    }
                     Ok(())
                 }
                 Part::Test if divider.is_in_second_half(&ids, &rated) => divided.judge.push(&ids, &rated),
-                Part::Test => Ok(divided.learn.try_push(rated.customer.0, rated.movie.0, rated.rating)?),
+                Part::Test => {
+                    ids.digest(&rated, &mut divided.learn_digest);
+                    Ok(divided.learn.try_push(rated.customer.0, rated.movie.0, rated.rating)?)
+                }
                 Part::Outside => {
                     ids.digest(&rated, &mut divided.left_out);
                     Ok(())
@@ -239,6 +279,16 @@ impl Divided {
         unfinished::refuse_in_load_or_restore("train_blend")?;
         divided.left_out.add_all(divided.judge.digest);
         Ok(divided)
+    }
+
+    /// For each model, the digest of all ratings that it would not be trained on now.
+    fn left_out_of(&self, trained: &[TrainedWithout]) -> impl Iterator<Item = i64> {
+        trained.iter().map(|TrainedWithout { held_out, .. }| {
+            let mut digest = self.left_out;
+            digest.add_all(self.learn_digest);
+            digest.add_all(*held_out);
+            digest.to_i64()
+        })
     }
 }
 

@@ -29,9 +29,11 @@ pub enum TrainError {
     BlendOfBlend(String),
     #[error("version {version} of model \"{name}\" was not trained on split \"{split}\"")]
     BlendSplit { name: String, version: i32, split: String },
+    #[error("version {version} of model \"{name}\" may have been trained on the test set of the split")]
+    BlendUnknown { name: String, version: i32 },
     #[error("the {half} half of the test set of split \"{split}\" is empty")]
     BlendEmptyHalf { split: String, half: &'static str },
-    #[error("\"{0}\" is the half of a test set, which a blend is judged by")]
+    #[error("\"{0}\" names the half of a test set that blends are judged by")]
     BlendOfHalf(String),
     #[error("the predictions of one of the models are a combination of those of the others")]
     BlendDependent,
@@ -82,6 +84,10 @@ impl Report for TrainError {
                     ),
                 )
             }
+            TrainError::BlendUnknown { .. } => hinted(
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "What it was trained without has changed since, or the model was imported. Train it again.",
+            ),
             TrainError::BlendEmptyHalf { .. } => hinted(
                 ERRCODE_NO_DATA_FOUND,
                 "The halves are of the customers with test ratings: choose a split with a larger test set.",

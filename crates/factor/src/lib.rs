@@ -75,7 +75,7 @@ pub use judge::ranking::{Catalog, Estimate, Gain, ListMetrics, RankingMetrics, r
 pub use judge::trial::{TrialResult, judge_trial};
 pub use model::catalogue::Catalogue;
 pub use model::metrics::{ErrorSums, Metrics};
-pub use model::sample_layout::SampleLayout;
+pub use model::sample_layout::{FactorRanges, SampleLayout};
 pub use model::scoring::CustomerQuery;
 pub use model::top_n::TopN;
 pub use model::{Model, SCALE, Side, clamp, score};

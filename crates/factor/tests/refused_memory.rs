@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use factor::{
     Algorithm, Archive, ArchiveError, ArchivedSide, Catalogue, CustomerQuery, CustomerRatings, Error,
-    ModelMetadata, SampleLayout, Side, TopN,
+    FactorRanges, ModelMetadata, SampleLayout, Side, TopN,
 };
 use ndarray::Array1;
 use serde_json::json;
@@ -169,7 +169,8 @@ fn movies_are_scored_and_compared() {
         let call = || {
             let catalogue = catalogue(layout, &vectors)?;
             let scores = catalogue.score(CustomerQuery { base: 3.5, factors: &query })?;
-            let (products, norms) = (catalogue.products(&query)?, catalogue.norms()?);
+            let factors = FactorRanges::of(layout);
+            let (products, norms) = (catalogue.products(&query, &factors)?, catalogue.norms(&factors)?);
             let deviations = catalogue.deviations(&query)?;
             let vector = catalogue.vector(3)?;
             let mut best = TopN::new(usize::MAX, MOVIES)?;

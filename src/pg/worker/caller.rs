@@ -31,7 +31,7 @@ pub struct Job<'a> {
     pub message: &'a [u8],
 }
 
-/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second. Returns the
+/// Starts workers and waits until all of them have finished the job. Calls `on_progress` several times a second, and at the end. Returns the
 /// number of workers. If the server has no free worker, it returns 0 and does nothing.
 pub fn run(job: &Job<'_>, on_progress: impl FnMut(&WorkCounter)) -> Result<usize, Error> {
     run_as(LAYOUT, job, on_progress)
@@ -96,6 +96,7 @@ fn run_as(layout: u64, job: &Job<'_>, mut on_progress: impl FnMut(&WorkCounter))
             let finished =
                 std::slice::from_raw_parts(base.add(offsets.finished).cast::<AtomicBool>(), started);
             workers.wait(&head.is_refused, finished, || on_progress(&head.counter))?;
+            on_progress(&head.counter);
         }
         drop(workers);
         pg_sys::dsm_detach(segment);

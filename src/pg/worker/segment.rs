@@ -16,6 +16,8 @@ pub struct WorkCounter {
     total: AtomicU64,
     /// How many rows are done.
     rows: AtomicU64,
+    /// A number that the work tells the caller.
+    result: AtomicU64,
 }
 
 impl WorkCounter {
@@ -40,6 +42,16 @@ impl WorkCounter {
     /// value is ignored.
     pub fn set_total(&self, total: u64) {
         self.total.fetch_max(total, Ordering::Relaxed);
+    }
+
+    /// Tells the caller a number.
+    pub fn set_result(&self, result: u64) {
+        self.result.store(result, Ordering::Relaxed);
+    }
+
+    /// The number that the work has told; 0 if it has told none.
+    pub fn result(&self) -> u64 {
+        self.result.load(Ordering::Relaxed)
     }
 
     /// How much work is done, how much there is in all, and how many rows are done.

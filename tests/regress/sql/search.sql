@@ -82,6 +82,12 @@ SELECT state, judged FROM searches ORDER BY search_id DESC LIMIT 1;
 SELECT rank, trial_no, state, error ~ 'normal equations .* are singular' AS singular, best FROM grid_search('als', '{"factors": [2, 3], "regularization": [0, 0.05], "bias_regularization": [0], "prior_count": [0], "iterations": [1]}', folds => 2) ORDER BY trial_no;
 SELECT state, judged, failed FROM searches ORDER BY search_id DESC LIMIT 1;
 
+-- So it is if the descent diverges.
+SELECT rank, trial_no, state, error FROM grid_search('svd', '{"learning_rate": [0.02, 1], "decay": 1, "regularization": 0, "iterations": 20}', folds => 2) ORDER BY trial_no;
+-- A model whose training would be refused is refused before the search.
+SELECT * FROM grid_search('baseline', refit => 'best', model => '');
+\echo :SQLSTATE
+
 -- Mistakes.
 \set VERBOSITY default
 SELECT * FROM cross_validate('alss');
@@ -91,6 +97,8 @@ SELECT * FROM cross_validate('als', '{"factor": 3}');
 SELECT * FROM cross_validate('als', folds => 1);
 \echo :SQLSTATE
 SELECT * FROM cross_validate('als', folds => 1000000);
+\echo :SQLSTATE
+SELECT * FROM cross_validate('als', folds => -5);
 \echo :SQLSTATE
 SELECT * FROM cross_validate(NULL);
 \echo :SQLSTATE
@@ -130,7 +138,22 @@ SELECT * FROM random_search(search => (SELECT max(search_id) FROM again), metric
 \echo :SQLSTATE
 SELECT * FROM random_search(search => (SELECT max(search_id) FROM again), trials => 2);
 \echo :SQLSTATE
--- With other ratings, a search cannot go on.
+SELECT * FROM random_search(search => (SELECT max(search_id) FROM again), trials => 20000);
+\echo :SQLSTATE
+-- A test set that is no more.
+SELECT made.test_ratings > 0 AS made FROM split_ratings('late', 'by_time', since => '2005-11-01') AS made;
+BEGIN;
+DELETE FROM fact_ratings WHERE date_key >= 20051101;
+SELECT * FROM grid_search('baseline', split => 'late');
+\echo :SQLSTATE
+ROLLBACK;
+-- With other ratings, or with another test set, a search cannot go on.
+CREATE TEMP TABLE late AS SELECT * FROM grid_search('baseline', split => 'late');
+BEGIN;
+UPDATE fact_ratings SET date_key = 20051102 WHERE rating_key = (SELECT min(rating_key) FROM fact_ratings WHERE date_key < 20051101 AND NOT is_probe);
+SELECT * FROM grid_search(search => (SELECT max(search_id) FROM late));
+\echo :SQLSTATE
+ROLLBACK;
 DO $$ BEGIN PERFORM FROM add_rating(424242, (SELECT min(movie_id) FROM dim_movie), 5, '2005-05-05'); END $$;
 SELECT * FROM random_search(search => (SELECT max(search_id) FROM again));
 \echo :SQLSTATE

@@ -28,6 +28,7 @@ SELECT count(*) AS pairs, bool_and(abs(unclamped(customer_id, movie_id, 'blend')
 SELECT count(*) FROM recommend(1, 5, 'blend');
 SELECT count(*), count(DISTINCT customer_id) AS customers FROM recommend_all(3, 'blend', customer_ids => '{1,2,3}');
 SELECT count(*) FROM similar_movies(1, 3, 'blend');
+SELECT count(*) FROM similar_customers((SELECT min(customer_id) FROM pairs), 3, 'blend');
 SELECT bool_and(predicted_rating(customer_id, movie_id, 'blend') BETWEEN 1 AND 5) AS on_the_scale FROM pairs;
 SELECT count(*) AS explained FROM pairs WHERE (SELECT count(*) FROM explain(customer_id, movie_id, 'blend')) > 3;
 -- A customer who came later is folded into each of the models.
@@ -127,6 +128,19 @@ SELECT * FROM train_blend(ARRAY['one', 'two'], regularization => -1);
 \echo :SQLSTATE
 SELECT * FROM train_blend(ARRAY['one', 'two'], model => '');
 \echo :SQLSTATE
+-- What a model was trained without must not have changed since.
+SELECT version FROM train_als('fresh', factors => 2, deploy => true);
+SELECT version FROM import_model(export_model('fresh'), 'imported');
+SELECT * FROM train_blend(ARRAY['fresh', 'imported']);
+\echo :SQLSTATE
+BEGIN;
+UPDATE fact_ratings SET is_probe = true WHERE rating_key = (SELECT min(rating_key) FROM fact_ratings WHERE NOT is_probe);
+SELECT * FROM train_blend(ARRAY['fresh', 'two']);
+\echo :SQLSTATE
+ROLLBACK;
+-- What was held out counts, too.
+SELECT version FROM train_als('held', factors => 2, hold_out => 0.1, deploy => true);
+SELECT version FROM train_blend(ARRAY['held', 'two'], model => 'of held');
 -- Two models that predict the same have no single weights without a regularization.
 SELECT version FROM train_baseline('two');
 SELECT * FROM train_blend(ARRAY['two@1', 'two@2'], regularization => 0);

@@ -28,7 +28,7 @@ use crate::algorithm::fold_in::folded_in::{FoldedIn, FoldedPart};
 use crate::error::{Error, check};
 use crate::memory::{try_vec, try_with_capacity};
 use crate::model::customer_prior::CustomerPrior;
-use crate::model::sample_layout::SampleLayout;
+use crate::model::sample_layout::{FactorRanges, SampleLayout};
 use crate::model::{Model, Side};
 use crate::rows::ROWS_PER_CHECK;
 
@@ -85,7 +85,7 @@ pub struct Blend {
     pub intercept: Weights,
     /// Whether the weights depend on numbers of ratings.
     pub counts: bool,
-    /// The damping that the weights were learned with.
+    /// The ridge penalty that the weights were learned with.
     pub regularization: f64,
 }
 
@@ -111,6 +111,9 @@ struct StoredPart {
     weight: Weights,
 }
 
+/// No model has more samples.
+const MOST_SAMPLES: usize = 1_000_000;
+
 /// The logarithm of 1 and a number of ratings.
 pub(crate) fn log_count(count: u32) -> f64 {
     f64::from(count).ln_1p()
@@ -123,10 +126,15 @@ impl Blend {
         let stored =
             stored.map_err(|error| Error::Params { text: format!("a blend's parameters: {error}") })?;
         let part = |part: StoredPart| {
+            let algorithm = Algorithm::parse(&part.algorithm, &part.params)?;
+            if (part.samples > 1) != algorithm.is_bayesian() || !(1..=MOST_SAMPLES).contains(&part.samples) {
+                let text = format!("a blend's part cannot have {} samples", part.samples);
+                return Err(Error::Params { text });
+            }
             Ok(Part {
                 model: part.model,
                 version: part.version,
-                algorithm: Algorithm::parse(&part.algorithm, &part.params)?,
+                algorithm,
                 mean: part.mean,
                 samples: part.samples,
                 weights: part.weight,
@@ -171,6 +179,18 @@ impl Blend {
             *end += entries * part.layout().length() + entries;
             Some(start..*end)
         })
+    }
+
+    /// The layout of each part's own rows.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = SampleLayout> {
+        self.parts.iter().map(Part::layout)
+    }
+
+    /// The entries of a row that are factors of a part.
+    pub(crate) fn factor_ranges(&self) -> FactorRanges {
+        let mut ranges = FactorRanges::default();
+        self.segments().for_each(|(part, range)| ranges.extend(range.start, part.layout()));
+        ranges
     }
 
     /// The parts with their entries.

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::algorithm::fold_in::check_of;
 use crate::algorithm::fold_in::context::FoldInContext;
 use crate::algorithm::fold_in::customer_ratings::CustomerRatings;
 use crate::algorithm::fold_in::folded_in::FoldedIn;
@@ -206,11 +207,7 @@ impl Algorithm {
         context: &FoldInContext,
         proceed: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<FoldedIn, Error> {
-        let mut check = || match proceed() {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        };
-        self.trainer().fold_in(mean, ratings, context, &mut check)
+        self.trainer().fold_in(mean, ratings, context, &mut check_of(proceed))
     }
 }
 

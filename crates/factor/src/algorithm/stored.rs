@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use crate::algorithm::Algorithm;
 use crate::algorithm::blend::Blend;
+use crate::algorithm::fold_in::check_of;
 use crate::algorithm::fold_in::context::FoldInContext;
 use crate::algorithm::fold_in::customer_ratings::CustomerRatings;
 use crate::algorithm::fold_in::folded_in::FoldedIn;
 use crate::error::Error;
 use crate::model::customer_prior::CustomerPrior;
-use crate::model::sample_layout::SampleLayout;
+use crate::model::sample_layout::{FactorRanges, SampleLayout};
 
 /// What a model was made by.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,33 @@ impl Origin {
         }
     }
 
+    /// The entries of a row that are factors, in a model with so many samples.
+    pub fn factor_ranges(&self, samples: usize) -> FactorRanges {
+        match self {
+            Origin::Algorithm(algorithm) => FactorRanges::of(SampleLayout::new(samples, algorithm.factors())),
+            Origin::Blend(blend) => blend.factor_ranges(),
+        }
+    }
+
+    /// The most memory that [`Origin::fold_in_context`] takes, in bytes.
+    pub fn context_memory(&self, layout: SampleLayout) -> usize {
+        match self {
+            Origin::Algorithm(_) => FoldInContext::memory(layout),
+            Origin::Blend(blend) => blend.layouts().map(FoldInContext::memory).sum(),
+        }
+    }
+
+    /// The most memory that [`Origin::fold_in`] takes, in bytes, with so many ratings. The ratings themselves are not included.
+    pub fn fold_in_memory(&self, layout: SampleLayout, ratings: usize) -> usize {
+        match self {
+            Origin::Algorithm(_) => FoldedIn::memory(layout),
+            Origin::Blend(blend) => {
+                let copies = CustomerRatings::memory(ratings, blend.length(), blend.folds_in_links());
+                blend.layouts().map(FoldedIn::memory).sum::<usize>().saturating_add(copies)
+            }
+        }
+    }
+
     /// See [`Algorithm::check_fold_in`].
     pub fn check_fold_in(&self, has_prior: bool) -> Result<(), Error> {
         match self {
@@ -110,13 +138,9 @@ impl Origin {
         context: &FoldInContext,
         proceed: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<FoldedIn, Error> {
-        let mut check = || match proceed() {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        };
         match self {
-            Origin::Algorithm(algorithm) => algorithm.trainer().fold_in(mean, ratings, context, &mut check),
-            Origin::Blend(blend) => blend.fold_in(ratings, context, &mut check),
+            Origin::Algorithm(algorithm) => algorithm.fold_in(mean, ratings, context, proceed),
+            Origin::Blend(blend) => blend.fold_in(ratings, context, &mut check_of(proceed)),
         }
     }
 }

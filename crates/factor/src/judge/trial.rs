@@ -28,7 +28,7 @@ pub struct TrialResult {
 }
 
 /// Length of a list, and the least rating of a relevant movie, of the NDCG of a trial.
-pub const LIST: usize = 10;
+const LIST: usize = 10;
 const RELEVANT: u8 = 4;
 
 /// Trains on the ratings that `part` gives to training, and judges by those that it gives to the test set. The test ratings decide

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::error::{Error, check};
 use crate::memory::{Aligned, try_vec, try_with_capacity};
 use crate::model::Side;
-use crate::model::sample_layout::{PredictionMoments, SampleLayout};
+use crate::model::sample_layout::{FactorRanges, PredictionMoments, SampleLayout};
 use crate::model::scoring::{BLOCK, CustomerQuery, score_block};
 use crate::model::top_n::TopN;
 use crate::simd::InstructionSet;
@@ -114,21 +114,21 @@ impl Catalogue {
         Ok(scores)
     }
 
-    /// [`SampleLayout::product`] of a movie's vector with the vector of every movie.
-    pub fn products(&self, vector: &[f32]) -> Result<Vec<f32>, Error> {
+    /// [`FactorRanges::product`] of a movie's vector with the vector of every movie.
+    pub fn products(&self, vector: &[f32], factors: &FactorRanges) -> Result<Vec<f32>, Error> {
         let mut products = self.zeros()?;
-        self.layout.factor_ranges().for_each(|range| self.add_products(vector, range, &mut products));
+        factors.iter().for_each(|range| self.add_products(vector, range, &mut products));
         products.truncate(self.movies);
         Ok(products)
     }
 
-    /// The norm of every movie's factors: the square root of [`SampleLayout::product`] of its vector with itself.
-    pub fn norms(&self) -> Result<Vec<f32>, Error> {
+    /// The norm of every movie's factors: the square root of [`FactorRanges::product`] of its vector with itself.
+    pub fn norms(&self, factors: &FactorRanges) -> Result<Vec<f32>, Error> {
         let mut norms = self.zeros()?;
         for (sums, block) in
             norms.chunks_exact_mut(BLOCK).zip(self.data.chunks_exact(BLOCK * (self.factors + 1)))
         {
-            for range in self.layout.factor_ranges() {
+            for range in factors.iter() {
                 for movies in block[BLOCK * (range.start + 1)..BLOCK * (range.end + 1)].chunks_exact(BLOCK) {
                     sums.iter_mut().zip(movies).for_each(|(sum, &entry)| *sum += entry * entry);
                 }
@@ -282,12 +282,13 @@ mod tests {
                 let query = CustomerQuery { base: mean + side.biases[customer], factors: row.to_slice().unwrap() };
                 let scores = catalogue.score(query).unwrap();
                 prop_assert_eq!(scores.len(), movies);
-                let products = catalogue.products(query.factors).unwrap();
-                let (norms, deviations) = (catalogue.norms().unwrap(), catalogue.deviations(query.factors).unwrap());
+                let ranges = FactorRanges::of(layout);
+                let products = catalogue.products(query.factors, &ranges).unwrap();
+                let (norms, deviations) = (catalogue.norms(&ranges).unwrap(), catalogue.deviations(query.factors).unwrap());
                 for (movie, (score, product)) in scores.iter().zip(products).enumerate() {
                     let (bias, of_movie) = (catalogue.bias(movie), catalogue.vector(movie).unwrap());
-                    prop_assert!((product - layout.product(query.factors, &of_movie)).abs() < 1e-4);
-                    prop_assert!((norms[movie] - layout.product(&of_movie, &of_movie).sqrt()).abs() < 1e-4);
+                    prop_assert!((product - ranges.product(query.factors, &of_movie)).abs() < 1e-4);
+                    prop_assert!((norms[movie] - ranges.product(&of_movie, &of_movie).sqrt()).abs() < 1e-4);
                     let of_movie = ArrayView1::from(&of_movie);
                     let naive = crate::model::score(mean, (side.biases[customer], row), (bias, of_movie));
                     prop_assert!((score - naive).abs() < 1e-4, "{} {}", score, naive);

@@ -73,12 +73,6 @@ impl SampleLayout {
         self.sample_ranges().map(move |range| range.start..range.start + self.factors)
     }
 
-    /// The product of the factors of two rows of the same side, without biases. With several samples, the mean over the samples.
-    pub fn product(&self, one: &[f32], other: &[f32]) -> f32 {
-        let product = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
-        self.factor_ranges().map(|range| product(&one[range.clone()], &other[range])).sum()
-    }
-
     /// The standard deviation of the samples' predictions for a customer's and a movie's row, in stars, before predictions are
     /// clamped to the scale. `None` if there is a single sample, or if a row is all zeros, because then the model knows nothing of
     /// that customer or movie.
@@ -95,6 +89,37 @@ impl SampleLayout {
             moments.add(self, customer.slice_axis(axis, of).dot(&movie.slice_axis(axis, of)));
         }
         moments.deviation(self.count)
+    }
+}
+
+/// The entries of a row that are factors, and not biases or the like: those by which two rows of the same side are compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactorRanges(Vec<Range<usize>>);
+
+impl FactorRanges {
+    /// Those of a layout.
+    pub fn of(layout: SampleLayout) -> FactorRanges {
+        FactorRanges(layout.factor_ranges().collect())
+    }
+
+    /// Adds those of another layout, whose row begins at this entry.
+    pub(crate) fn extend(&mut self, start: usize, layout: SampleLayout) {
+        self.0.extend(layout.factor_ranges().map(|range| start + range.start..start + range.end));
+    }
+
+    /// Whether there are no factors.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Range::is_empty)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        self.0.iter().cloned()
+    }
+
+    /// The product of the factors of two rows. With several samples, the mean over the samples.
+    pub fn product(&self, one: &[f32], other: &[f32]) -> f32 {
+        let product = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+        self.iter().map(|range| product(&one[range.clone()], &other[range])).sum()
     }
 }
 
@@ -131,7 +156,7 @@ mod tests {
         assert_eq!((layout.length(), SampleLayout::of_row_length(3, 12)), (12, layout));
         assert_eq!(layout.factor_ranges().collect::<Vec<_>>(), [0..2, 4..6, 8..10]);
         let row = [1.0, 2.0, 9.0, 9.0, 3.0, 4.0, 9.0, 9.0, 5.0, 6.0, 9.0, 9.0];
-        assert_eq!(layout.product(&row, &row), 1.0 + 4.0 + 9.0 + 16.0 + 25.0 + 36.0);
+        assert_eq!(FactorRanges::of(layout).product(&row, &row), 1.0 + 4.0 + 9.0 + 16.0 + 25.0 + 36.0);
         for (count, length) in [(1, 12), (5, 12), (0, 12), (12, 12), (2, 0)] {
             let plain = SampleLayout::of_row_length(count, length);
             assert_eq!((plain, plain.length()), (SampleLayout::new(1, length), length));

@@ -43,7 +43,7 @@ impl Sparse {
     }
 
     /// How many rows have at least one rating.
-    pub(crate) fn rated_rows(&self) -> usize {
+    pub fn rated_rows(&self) -> usize {
         (0..self.rows()).filter(|&row| self.count(row) > 0).count()
     }
 

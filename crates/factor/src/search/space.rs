@@ -12,9 +12,10 @@ use crate::random::{generator, hash};
 ///
 /// - a list of values: `[10, 20, 50]`,
 /// - `{"range": [low, high]}`: all values between, or
-/// - `{"log": [low, high]}`: as many values between 1 and 10 as between 10 and 100. Both bounds must be above 0.
+/// - `{"log": [low, high]}`: all values between, log-uniform: as many from 1 to 10 as from 10 to 100. Both bounds must be above 0.
 ///
-/// In a grid, the last two need `"steps"`, the number of values, at least 2. Any other value stands for itself.
+/// In a grid, the last two need `"steps"`, the number of values, at least 2; of steps that are rounded to the same whole number, one
+/// is tried. Any other value stands for itself.
 #[derive(Clone, Debug)]
 pub struct SearchSpace {
     algorithm: String,
@@ -32,7 +33,13 @@ struct Axis {
 #[derive(Clone, Debug)]
 enum Values {
     List(Vec<Value>),
-    Between { low: f64, high: f64, is_log: bool, steps: Option<usize> },
+    Between {
+        low: f64,
+        high: f64,
+        is_log: bool,
+        /// The values of a grid.
+        steps: Option<Vec<Value>>,
+    },
 }
 
 fn wrong(text: String) -> Error {
@@ -78,8 +85,8 @@ impl SearchSpace {
     /// same points. The errors are those of [`Algorithm::parse`].
     pub fn random_point(&self, seed: i64, number: u64) -> Result<Algorithm, Error> {
         let mut rng = generator(hash(seed as u64 ^ hash(number)) as i64);
-        let params = self.axes.iter().map(|axis| Ok((axis.name.clone(), axis.draw(&mut rng)?)));
-        let params = params.collect::<Result<Map<_, _>, Error>>()?;
+        let params = self.axes.iter().map(|axis| (axis.name.clone(), axis.draw(&mut rng)));
+        let params = params.collect::<Map<_, _>>();
         Algorithm::parse(&self.algorithm, &Value::Object(params))
     }
 }
@@ -96,7 +103,7 @@ impl Axis {
                 return Err(wrong(format!("there are no values of {name}")));
             }
             Value::Array(list) => Values::List(list),
-            Value::Object(between) => Values::between(&name, between)?,
+            Value::Object(between) => Values::between(&name, between, is_whole)?,
             single => Values::List(vec![single]),
         };
         if let (Values::Between { .. }, false) =
@@ -110,43 +117,52 @@ impl Axis {
     fn steps(&self) -> Result<usize, Error> {
         match &self.values {
             Values::List(list) => Ok(list.len()),
-            Values::Between { steps, .. } => {
-                steps.ok_or_else(|| wrong(format!("a grid needs \"steps\" in the range of {}", self.name)))
-            }
+            Values::Between { steps, .. } => match steps {
+                Some(steps) => Ok(steps.len()),
+                None => Err(wrong(format!("a grid needs \"steps\" in the range of {}", self.name))),
+            },
         }
     }
 
     /// A value of the grid.
     fn step(&self, step: usize) -> Result<Value, Error> {
+        self.steps()?;
         match &self.values {
-            Values::List(list) => Ok(list[step].clone()),
-            Values::Between { .. } => self.at(step as f64 / (self.steps()? - 1) as f64),
+            Values::List(list) | Values::Between { steps: Some(list), .. } => Ok(list[step].clone()),
+            Values::Between { steps: None, .. } => Ok(Value::Null),
         }
     }
 
-    fn draw(&self, rng: &mut impl Rng) -> Result<Value, Error> {
+    fn draw(&self, rng: &mut impl Rng) -> Value {
         match &self.values {
-            Values::List(list) => Ok(list[rng.random_range(0..list.len())].clone()),
-            Values::Between { .. } => self.at(rng.random_range(0.0..=1.0)),
+            Values::List(list) => list[rng.random_range(0..list.len())].clone(),
+            &Values::Between { low, high, is_log, .. } => {
+                // Half a number beyond the bounds, so that the bounds are drawn as often as other whole numbers.
+                let beyond = if self.is_whole { 0.5 } else { 0.0 };
+                let value = between(low - beyond, high + beyond, is_log, rng.random_range(0.0..1.0));
+                number(value.clamp(low, high), self.is_whole)
+            }
         }
-    }
-
-    /// The value at this share of the way between the bounds.
-    fn at(&self, share: f64) -> Result<Value, Error> {
-        let Values::Between { low, high, is_log, .. } = self.values else { return Ok(Value::Null) };
-        let value = match is_log {
-            true => (low.ln() + share * (high.ln() - low.ln())).exp(),
-            false => low + share * (high - low),
-        };
-        // Rounded to nine digits, so that a logarithm and its inverse give 0.1 and not 0.10000000000000002.
-        let value = format!("{value:.8e}").parse::<f64>().unwrap_or(value).clamp(low, high);
-        Ok(if self.is_whole { (value.round() as i64).into() } else { value.into() })
     }
 }
 
+/// The value at this share of the way between two bounds.
+fn between(low: f64, high: f64, is_log: bool, share: f64) -> f64 {
+    match is_log {
+        true => (low.ln() + share * (high.ln() - low.ln())).exp(),
+        false => low + share * (high - low),
+    }
+}
+
+fn number(value: f64, is_whole: bool) -> Value {
+    // Rounded to nine digits, so that a logarithm and its inverse give 0.1 and not 0.10000000000000002.
+    let rounded = format!("{value:.8e}").parse::<f64>().unwrap_or(value);
+    if is_whole { (rounded.round() as i64).into() } else { rounded.into() }
+}
+
 impl Values {
-    fn between(name: &str, mut between: Map<String, Value>) -> Result<Values, Error> {
-        let steps = match between.remove("steps") {
+    fn between(name: &str, mut bounds: Map<String, Value>, is_whole: bool) -> Result<Values, Error> {
+        let steps = match bounds.remove("steps") {
             None => None,
             Some(steps) => {
                 let steps = steps.as_u64().filter(|steps| (2..=1_000_000).contains(steps));
@@ -155,7 +171,7 @@ impl Values {
                 })? as usize)
             }
         };
-        let mut bounds = between.into_iter();
+        let mut bounds = bounds.into_iter();
         let form = || {
             wrong(format!(
                 "{name} must be a list of values, {{\"range\": [low, high]}} or {{\"log\": [low, high]}}"
@@ -172,7 +188,16 @@ impl Values {
         };
         let is_log = kind == "log";
         match low <= high && (!is_log || low > 0.0) {
-            true => Ok(Values::Between { low, high, is_log, steps }),
+            true => {
+                let steps = steps.map(|steps: usize| {
+                    let at =
+                        |step| between(low, high, is_log, step as f64 / (steps - 1) as f64).clamp(low, high);
+                    let mut values = (0..steps).map(|step| number(at(step), is_whole)).collect::<Vec<_>>();
+                    values.dedup();
+                    values
+                });
+                Ok(Values::Between { low, high, is_log, steps })
+            }
             false if low > high => Err(wrong(format!("the range of {name} ends before it begins"))),
             false => Err(wrong(format!("the bounds of \"log\" of {name} must be above 0"))),
         }
@@ -209,6 +234,9 @@ mod tests {
         let whole = SearchSpace::parse("als", r#"{"factors": {"range": [10, 40], "steps": 4}}"#).unwrap();
         let factors = (0..4).map(|point| whole.grid_point(point).unwrap().params()["factors"].clone());
         assert_eq!(factors.collect::<Vec<_>>(), [10, 20, 30, 40]);
+        // No whole number comes twice.
+        let few = SearchSpace::parse("als", r#"{"factors": {"range": [1, 3], "steps": 5}}"#).unwrap();
+        assert_eq!(few.points().unwrap(), 3);
         assert_eq!(self::space(json!({})).unwrap().points().unwrap(), 1);
     }
 
@@ -231,6 +259,13 @@ mod tests {
         // Half of the logarithms are below that of 16.
         assert!((80..120).contains(&below_16), "{below_16}");
         assert_ne!(of(1, 0), of(2, 0));
+        // The bounds are as likely as the numbers between.
+        let few = SearchSpace::parse("als", r#"{"factors": {"range": [1, 3]}}"#).unwrap();
+        for factors in 1..=3 {
+            let drawn = (0..600)
+                .filter(|&number| few.random_point(1, number).unwrap().params()["factors"] == factors);
+            assert!((150..250).contains(&drawn.count()), "{factors}");
+        }
     }
 
     #[test]

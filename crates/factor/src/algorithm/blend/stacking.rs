@@ -34,11 +34,6 @@ impl Stacking {
         Ok(Stacking { parts, counts, ratings: 0, sums, products, row })
     }
 
-    /// How many ratings were added.
-    pub fn ratings(&self) -> u64 {
-        self.ratings
-    }
-
     /// Adds a rating, with the parts' predictions and the numbers of ratings of its customer and movie.
     pub fn add(&mut self, predictions: &[f32], customer_ratings: u32, movie_ratings: u32, rating: u8) {
         let (g, h) = (log_count(customer_ratings), log_count(movie_ratings));
@@ -65,7 +60,8 @@ impl Stacking {
     }
 
     /// The intercept and the weights of the parts. They minimise the squared errors and, for each weight, its square times
-    /// `regularization` times the variance of its feature: as if there were so many more ratings, which no feature explains.
+    /// `regularization` times the variance of its feature. This acts like that many additional ratings that are uncorrelated with
+    /// every feature.
     ///
     /// [`Error::NoRatings`] if none was added. [`Error::Undetermined`] if the predictions of one part are a combination of others' and
     /// there is no regularization.

@@ -11,11 +11,21 @@ pub(crate) mod context;
 pub(crate) mod customer_ratings;
 pub(crate) mod folded_in;
 
+use std::ops::ControlFlow;
+
 use crate::algorithm::fold_in::context::FoldInContext;
 use crate::algorithm::fold_in::customer_ratings::CustomerRatings;
 use crate::algorithm::fold_in::folded_in::FoldedIn;
 use crate::error::Error;
 use crate::model::sample_layout::SampleLayout;
+
+/// What a computation calls every few milliseconds, made from what the caller gives: [`ControlFlow::Break`] is [`Error::Cancelled`].
+pub(crate) fn check_of(proceed: &mut dyn FnMut() -> ControlFlow<()>) -> impl FnMut() -> Result<(), Error> {
+    move || match proceed() {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Cancelled),
+    }
+}
 
 /// How an algorithm folds in a customer. It is implemented beside the training that it must agree with.
 pub(crate) trait FoldIn {
