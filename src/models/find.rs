@@ -90,7 +90,12 @@ pub fn origin(model: &ModelRow) -> Result<Origin, warehouse::Error> {
         origin = Some(Origin::parse(&row.need::<String>(1, "model")?, &params)?);
         Ok::<_, warehouse::Error>(())
     })?;
-    Ok(origin.ok_or(pg::Error::Null("model"))?)
+    match origin.ok_or(pg::Error::Null("model"))? {
+        Origin::Blend(blend) if blend.length() != model.factors => {
+            Err(warehouse::Error::Damaged { table: "model", key: model.model_id })
+        }
+        origin => Ok(origin),
+    }
 }
 
 /// Finds a version by one text: `name`, for the deployed version, or `name@version`.

@@ -8,7 +8,7 @@ use pgrx::datum::{Array, DatumWithOid};
 
 use super::cache;
 use super::error::ServeError;
-use crate::models::{ModelError, ModelRow};
+use crate::models::{self, ModelError, ModelRow};
 use crate::pg::prepared::Prepared;
 use crate::pg::{Error, interrupt, memory};
 use crate::warehouse;
@@ -36,29 +36,25 @@ pub struct Training {
 /// Looks up how a model was trained.
 pub fn training(model: &ModelRow) -> Result<Training, ServeError> {
     static TRAINING: Prepared = Prepared(
-        "SELECT algorithm, params, train_on, hold_out, prior IS NOT NULL, split, split_rule FROM @extschema@.model
-         WHERE model_id = $1",
+        "SELECT train_on, hold_out, prior IS NOT NULL, split, split_rule FROM @extschema@.model WHERE model_id = $1",
     );
-    let mut found = None;
-    TRAINING.each(&[model.model_id.into()], |row| {
-        let JsonB(params) = row.need(2, "model")?;
-        let origin = Origin::parse(&row.need::<String>(1, "model")?, &params)?;
-        let hold_out: f64 = row.need(4, "model")?;
+    let origin = models::find::origin(model)?;
+    let found = TRAINING.all(&[model.model_id.into()], |row| {
+        let hold_out: f64 = row.need(2, "model")?;
         let hold_out = (hold_out > 0.0).then(|| HoldOut::of_training(hold_out));
-        let split = match row.get::<String>(6).zip(row.get::<JsonB>(7)) {
+        let split = match row.get::<String>(4).zip(row.get::<JsonB>(5)) {
             Some((label, JsonB(rule))) => Some(Split::from_json(&label, rule).ok_or(Error::Null("model"))?),
-            None => (row.need::<String>(3, "model")? == "train").then(Split::probe),
+            None => (row.need::<String>(1, "model")? == "train").then(Split::probe),
         };
         // The parts of a blend have seen nothing of the test set, and folding in does not change the weights.
         let split = match &origin {
             Origin::Blend(_) => split.map(|split| split.with_whole_test_set()),
             Origin::Algorithm(_) => split,
         };
-        let has_prior = row.need(5, "model")?;
-        found = Some(Training { origin, has_prior, split, hold_out });
-        Ok::<_, ServeError>(())
+        Ok((row.need(3, "model")?, split, hold_out))
     })?;
-    Ok(found.ok_or(Error::Null("model"))?)
+    let (has_prior, split, hold_out) = found.into_iter().next().ok_or(Error::Null("model"))?;
+    Ok(Training { origin, has_prior, split, hold_out })
 }
 
 /// Folds in a customer with these ratings: movies and stars.

@@ -124,6 +124,6 @@ fn customers_like(
 /// The model and which entries of its rows are factors, if it has any to compare.
 fn with_factors(name: Option<&str>) -> Result<(ModelRow, FactorRanges), ServeError> {
     let model = models::find(name, None)?;
-    let ranges = models::find::origin(&model)?.factor_ranges(model.samples);
+    let ranges = models::find::origin(&model)?.factor_ranges(model.layout());
     if ranges.is_empty() { Err(ServeError::NoFactors) } else { Ok((model, ranges)) }
 }

@@ -75,10 +75,10 @@ impl Origin {
         }
     }
 
-    /// The entries of a row that are factors, in a model with so many samples.
-    pub fn factor_ranges(&self, samples: usize) -> FactorRanges {
+    /// The entries of a row that are factors, in a model of this layout.
+    pub fn factor_ranges(&self, layout: SampleLayout) -> FactorRanges {
         match self {
-            Origin::Algorithm(algorithm) => FactorRanges::of(SampleLayout::new(samples, algorithm.factors())),
+            Origin::Algorithm(_) => FactorRanges::of(layout),
             Origin::Blend(blend) => blend.factor_ranges(),
         }
     }
