@@ -1,0 +1,24 @@
+//! Modularity (Newman and Girvan 2004, "Finding and evaluating community structure in networks"; with a resolution, Reichardt and
+//! Bornholdt 2006, "Statistical mechanics of community detection").
+
+use crate::graph::Graph;
+use crate::partition::count;
+
+/// The modularity of a partition: the share of the weights that lie within groups, less `resolution` times the share that would if
+/// the edges were drawn at random between nodes of the same strengths. 0 if there are no edges. Groups are numbered from 0.
+pub fn modularity(graph: &Graph, groups: &[u32], resolution: f64) -> f64 {
+    let (mut within, mut strengths) = (0.0, vec![0.0; count(groups)]);
+    for node in 0..graph.nodes() {
+        for (neighbour, weight) in graph.row(node) {
+            strengths[groups[node] as usize] += weight;
+            if groups[node] == groups[neighbour] {
+                within += weight;
+            }
+        }
+    }
+    let total = strengths.iter().sum::<f64>();
+    if total == 0.0 {
+        return 0.0;
+    }
+    within / total - resolution * strengths.iter().map(|strength| (strength / total).powi(2)).sum::<f64>()
+}

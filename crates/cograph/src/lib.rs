@@ -1,0 +1,43 @@
+//! Movies as a network. Knows no database.
+//!
+//! ```text
+//! RatingMatrix ─> Projection::edges ─> Graph ─> measures of nodes, partitions
+//!                 (who is rated         (CSR)
+//!                  together)
+//! ```
+//!
+//! Nodes are counted from 0. The caller translates their ids. The same graph gives the same bits with any number of threads: sums over
+//! nodes are sums of blocks, added in order.
+//!
+//! # Where to read
+//!
+//! - `graph.rs`: the graph, in compressed rows.
+//! - `projection.rs`: which movies were rated by the same customers, and how alike; `backbone.rs`: which edges are stronger than
+//!   chance.
+//! - `measure/`: a file for each measure. `search.rs` has the shortest paths, `sums.rs` the sums in order.
+//! - `community/`: partitions; `partition.rs` numbers their groups.
+
+mod backbone;
+mod community;
+mod error;
+mod graph;
+mod measure;
+mod memory;
+mod partition;
+mod projection;
+mod sums;
+
+pub use backbone::is_backbone;
+pub use community::label_propagation::label_propagation;
+pub use community::modularity::modularity;
+pub use error::Error;
+pub use graph::Graph;
+pub use measure::betweenness::{Between, Betweenness};
+pub use measure::closeness::{Nearness, nearness};
+pub use measure::clustering::{Clustering, clustering, transitivity};
+pub use measure::components::components;
+pub use measure::core_number::core_number;
+pub use measure::eigenvector::eigenvector;
+pub use measure::pagerank::PageRank;
+pub use partition::number_by_size;
+pub use projection::{Edge, Projection, Similarity, Weighting};

@@ -1,0 +1,120 @@
+//! Shortest paths from one node: breadth first, or by Dijkstra's method where edges have lengths.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::error::Error;
+use crate::graph::Graph;
+use crate::memory::{try_vec, try_with_capacity};
+
+/// A length that can be compared. Lengths are never NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Length(f64);
+
+impl Eq for Length {}
+
+impl PartialOrd for Length {
+    fn partial_cmp(&self, other: &Length) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Length {
+    fn cmp(&self, other: &Length) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// Two lengths that differ by less than this share of them count as equal, because they may be sums in another order.
+const EQUAL: f64 = 1e-12;
+
+/// The shortest paths from a node. The memory is used again for the next node.
+#[derive(Debug)]
+pub(crate) struct Search {
+    /// The distance of each node; infinite if there is no path.
+    pub distances: Vec<f64>,
+    /// How many shortest paths lead to each node.
+    pub paths: Vec<f64>,
+    /// The nodes that were reached, the nearest first.
+    pub order: Vec<u32>,
+    queue: BinaryHeap<Reverse<(Length, u32)>>,
+    is_settled: Vec<bool>,
+}
+
+impl Search {
+    /// For graphs of so many nodes.
+    pub fn new(nodes: usize) -> Result<Search, Error> {
+        let mut distances: Vec<f64> = try_vec(nodes)?;
+        distances.fill(f64::INFINITY);
+        Ok(Search {
+            distances,
+            paths: try_vec(nodes)?,
+            order: try_with_capacity(nodes)?,
+            queue: BinaryHeap::new(),
+            is_settled: try_vec(nodes)?,
+        })
+    }
+
+    /// Finds the shortest paths from a node. An edge has the length 1, or 1 / weight if `is_weighted`.
+    pub fn run(&mut self, graph: &Graph, from: usize, is_weighted: bool) {
+        for &node in &self.order {
+            let node = node as usize;
+            (self.distances[node], self.paths[node], self.is_settled[node]) = (f64::INFINITY, 0.0, false);
+        }
+        self.order.clear();
+        (self.distances[from], self.paths[from]) = (0.0, 1.0);
+        match is_weighted {
+            true => self.dijkstra(graph, from),
+            false => self.breadth_first(graph, from),
+        }
+    }
+
+    fn breadth_first(&mut self, graph: &Graph, from: usize) {
+        self.order.push(from as u32);
+        let mut at = 0;
+        while let Some(&node) = self.order.get(at) {
+            at += 1;
+            let (distance, paths) = (self.distances[node as usize] + 1.0, self.paths[node as usize]);
+            for &neighbour in graph.neighbours(node as usize) {
+                let neighbour = neighbour as usize;
+                if self.distances[neighbour] == f64::INFINITY {
+                    self.distances[neighbour] = distance;
+                    self.order.push(neighbour as u32);
+                }
+                if self.distances[neighbour] == distance {
+                    self.paths[neighbour] += paths;
+                }
+            }
+        }
+    }
+
+    fn dijkstra(&mut self, graph: &Graph, from: usize) {
+        self.queue.push(Reverse((Length(0.0), from as u32)));
+        while let Some(Reverse((Length(distance), node))) = self.queue.pop() {
+            let node = node as usize;
+            if self.is_settled[node] {
+                continue;
+            }
+            self.is_settled[node] = true;
+            self.order.push(node as u32);
+            let paths = self.paths[node];
+            for (neighbour, weight) in graph.row(node) {
+                let (length, known) = (distance + 1.0 / weight, self.distances[neighbour]);
+                let is_equal = (length - known).abs() <= EQUAL * length;
+                if is_equal && !self.is_settled[neighbour] {
+                    self.paths[neighbour] += paths;
+                } else if length < known && !is_equal {
+                    self.distances[neighbour] = length;
+                    self.paths[neighbour] = paths;
+                    self.queue.push(Reverse((Length(length), neighbour as u32)));
+                }
+            }
+        }
+    }
+
+    /// Whether an edge from the first node to the second one is on a shortest path to the second one.
+    pub fn is_on_path(&self, from: usize, to: usize, length: f64) -> bool {
+        let by = self.distances[from] + length;
+        self.distances[from] < self.distances[to] && (by - self.distances[to]).abs() <= EQUAL * by
+    }
+}

@@ -1,0 +1,32 @@
+//! Allocations that can fail, and the cancel flag.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::Error;
+
+/// A vector with room for so many elements. [`Error::OutOfMemory`] if the system refuses the memory.
+pub(crate) fn try_with_capacity<T>(capacity: usize) -> Result<Vec<T>, Error> {
+    let mut vec = Vec::new();
+    let failed = |_| Error::OutOfMemory { bytes: capacity.saturating_mul(size_of::<T>()) };
+    vec.try_reserve_exact(capacity).map_err(failed)?;
+    Ok(vec)
+}
+
+/// A vector of so many default elements.
+pub(crate) fn try_vec<T: Clone + Default>(length: usize) -> Result<Vec<T>, Error> {
+    let mut vec = try_with_capacity(length)?;
+    vec.resize(length, T::default());
+    Ok(vec)
+}
+
+/// Steps between two looks at the cancel flag.
+const STEPS_PER_CHECK: usize = 256;
+
+/// [`Error::Cancelled`] if the flag is set. It is looked at in some steps only.
+#[inline]
+pub(crate) fn check(cancelled: &AtomicBool, step: usize) -> Result<(), Error> {
+    match step.is_multiple_of(STEPS_PER_CHECK) && cancelled.load(Ordering::Relaxed) {
+        true => Err(Error::Cancelled),
+        false => Ok(()),
+    }
+}
