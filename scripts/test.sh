@@ -112,7 +112,7 @@ rustdoc() {
 
 crates() {
     say "tests of the crates"
-    cargo_tests cargo test --quiet --locked -p prize-format -p factor
+    cargo_tests cargo test --quiet --locked -p prize-format -p factor -p cograph
 }
 
 pg_test() {
