@@ -371,6 +371,12 @@ mod tests {
     const JOB: Job<'static> =
         Job { name: c"netflix_rec test", task: "load", workers: 2, message: b"nothing" };
 
+    #[pg_test(error = "workers have no task \"nothing\"")]
+    fn an_unknown_task_is_an_error() {
+        drop(run(&Job { task: "nothing", ..JOB }, |_| ()));
+        unreachable!("the workers' error was raised");
+    }
+
     #[pg_test(error = "the load's ledger was changed while it ran")]
     fn workers_of_the_same_library_read_the_message() {
         drop(run(&JOB, |_| ()));

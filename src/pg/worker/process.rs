@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{pg_guard, pg_sys};
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 
 use super::segment::{LAYOUT, Offsets, QUEUE_BYTES, SegmentHead, WorkCounter};
 
@@ -36,8 +36,13 @@ pub(super) const END_OF_TASK: u8 = b' ';
 /// Runs the function of the task that a job's message begins with.
 fn perform(tasks: &[(&str, Work)], counter: &WorkCounter, job: &[u8]) -> Result<(), ErrorReport> {
     let end = job.iter().position(|&byte| byte == END_OF_TASK).unwrap_or(job.len());
-    let found = tasks.iter().find(|(task, _)| task.as_bytes() == &job[..end]);
-    found.map_or(Ok(()), |(_, work)| work(counter, job.get(end + 1..).unwrap_or_default()))
+    match tasks.iter().find(|(task, _)| task.as_bytes() == &job[..end]) {
+        Some((_, work)) => work(counter, job.get(end + 1..).unwrap_or_default()),
+        None => {
+            let message = format!("workers have no task \"{}\"", String::from_utf8_lossy(&job[..end]));
+            Err(ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, "netflix_rec_worker"))
+        }
+    }
 }
 
 /// The role's right to log in was checked when the caller's session began. It may have changed, so it is not checked again.
