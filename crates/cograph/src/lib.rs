@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RatingMatrix ─> Projection::edges ─> Graph ─> measures of nodes, partitions
-//!                 (who is rated         (CSR)
+//!                 (what is rated        (CSR)
 //!                  together)
 //! ```
 //!
@@ -12,8 +12,8 @@
 //! # Where to read
 //!
 //! - `graph.rs`: the graph, in compressed rows.
-//! - `projection.rs`: which movies were rated by the same customers, and how alike; `backbone.rs`: which edges are stronger than
-//!   chance.
+//! - `projection.rs`: which movies were rated by the same customers, and how alike. `nearest.rs`: which vectors are near each other.
+//!   Both keep the best pairs of each node, by `top_k.rs`. `backbone.rs`: which edges are stronger than chance.
 //! - `measure/`: a file for each measure. `search.rs` has the shortest paths, `sums.rs` the sums in order.
 //! - `community/`: partitions; `partition.rs` numbers their groups.
 
@@ -23,13 +23,18 @@ mod error;
 mod graph;
 mod measure;
 mod memory;
+mod nearest;
 mod partition;
+mod prefetch;
 mod projection;
 mod sums;
+mod top_k;
 
 pub use backbone::is_backbone;
 pub use community::label_propagation::label_propagation;
+pub use community::leiden::Leiden;
 pub use community::modularity::modularity;
+pub use community::profile::{Profile, profiles};
 pub use error::Error;
 pub use graph::Graph;
 pub use measure::betweenness::{Between, Betweenness};
@@ -39,5 +44,7 @@ pub use measure::components::components;
 pub use measure::core_number::core_number;
 pub use measure::eigenvector::eigenvector;
 pub use measure::pagerank::PageRank;
+pub use nearest::Nearest;
 pub use partition::number_by_size;
-pub use projection::{Edge, Projection, Similarity, Weighting};
+pub use projection::{Projection, Similarity, Weighting};
+pub use top_k::Edge;

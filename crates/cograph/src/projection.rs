@@ -1,8 +1,11 @@
 //! The projection of ratings onto movies: which movies were rated by the same customers, and how alike.
 //!
-//! Row by row (Gustavson 1978, "Two fast algorithms for sparse matrices"): for a movie, each of its customers' other ratings is added
-//! to the sums of the other movie. A pair is met once, from the movie with the smaller number. Of all pairs, nothing is kept but the
-//! best of each movie.
+//! Row by row (Gustavson 1978, "Two fast algorithms for sparse matrices"): for a movie, each of its customers' ratings of movies with
+//! smaller numbers is added to the sums of the other movie. So a pair is met once. Of all pairs, nothing is kept but the best of each
+//! movie.
+//!
+//! It is fastest if movies are numbered by their number of ratings, the largest first: then most additions go to a few sums, which
+//! stay in the processor's cache.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,6 +14,8 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::memory::{check, try_vec, try_with_capacity};
+use crate::prefetch::prefetch;
+use crate::top_k::{Best, Edge, Pair, edges, edges_memory};
 
 /// How alike two movies are. `U` are the customers who rated both of them, and `n` is their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +77,6 @@ impl Default for Projection {
     }
 }
 
-/// An edge between two movies.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Edge {
-    /// The movie with the smaller row.
-    pub from: u32,
-    /// The other one.
-    pub to: u32,
-    /// How alike they are.
-    pub similarity: f32,
-    /// How many customers rated both.
-    pub common: u32,
-}
-
 /// The sums over the customers whom two movies have in common: their number, and, with their weights, `Σ x y`, `Σ x²` and `Σ y²`.
 type Sums = [f32; 4];
 
@@ -92,74 +84,15 @@ type Sums = [f32; 4];
 struct Prepared<'a> {
     matrix: &'a RatingMatrix,
     projection: Projection,
-    /// The value of each possible rating of a customer, less what the customer's other values are compared with.
-    customers: Vec<[f32; 6]>,
+    /// The weight of each customer and, at 1 to 5, the value of a rating of so many stars, less what the customer's other values are
+    /// compared with.
+    customers: Vec<[f32; 8]>,
     /// What is subtracted from the values of each movie.
     movies: Vec<f32>,
-    /// The weight of each customer.
-    weights: Vec<f32>,
     /// The sum over each movie's own ratings: of squares or of weights.
     totals: Vec<f64>,
     /// How many customers have ratings.
     rated: f64,
-}
-
-/// The best pairs of every movie that one thread has met.
-struct Best {
-    /// For each movie at most `top_k` pairs, the worst one first once there are so many.
-    pairs: Vec<std::collections::BinaryHeap<std::cmp::Reverse<Pair>>>,
-}
-
-/// Another movie, how alike it is, and how many customers both have. The order is total: of equally alike movies, the one with the
-/// smaller row is better.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Pair {
-    similarity: f32,
-    movie: u32,
-    common: u32,
-}
-
-impl Eq for Pair {}
-
-impl PartialOrd for Pair {
-    fn partial_cmp(&self, other: &Pair) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Pair {
-    fn cmp(&self, other: &Pair) -> std::cmp::Ordering {
-        self.similarity.total_cmp(&other.similarity).then(other.movie.cmp(&self.movie))
-    }
-}
-
-impl Best {
-    fn new(movies: usize) -> Result<Best, Error> {
-        let mut pairs = try_with_capacity(movies)?;
-        pairs.resize_with(movies, Default::default);
-        Ok(Best { pairs })
-    }
-
-    /// Keeps a pair if it is among the best of the movie.
-    #[inline]
-    fn offer(&mut self, movie: usize, pair: Pair, top_k: usize) {
-        let best = &mut self.pairs[movie];
-        if best.len() < top_k {
-            best.push(std::cmp::Reverse(pair));
-        } else if let Some(mut worst) = best.peek_mut()
-            && pair > worst.0
-        {
-            *worst = std::cmp::Reverse(pair);
-        }
-    }
-
-    /// The best of both.
-    fn merge(mut self, other: Best, top_k: usize) -> Best {
-        for (movie, pairs) in other.pairs.into_iter().enumerate() {
-            pairs.into_iter().for_each(|pair| self.offer(movie, pair.0, top_k));
-        }
-        self
-    }
 }
 
 impl Projection {
@@ -174,6 +107,10 @@ impl Projection {
         on_row: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Edge>, Error> {
         self.check()?;
+        if matrix.by_customer.rows() > MOST_CUSTOMERS {
+            let (value, range) = (matrix.by_customer.rows().to_string(), format!("at most {MOST_CUSTOMERS}"));
+            return Err(Error::Parameter { name: "the number of customers", value, range });
+        }
         let prepared = Prepared::new(matrix, *self)?;
         let movies = matrix.by_movie.rows();
         // Long rows and short ones lie side by side, so threads take row by row.
@@ -192,30 +129,17 @@ impl Projection {
         };
         let threads = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(thread);
         let all = threads.collect::<Result<Vec<Best>, Error>>()?;
-        let best = all.into_iter().reduce(|one, other| one.merge(other, self.top_k));
-        let mut edges = Vec::new();
-        for (movie, pairs) in best.into_iter().flat_map(|best| best.pairs).enumerate() {
-            let failed = |_| Error::OutOfMemory { bytes: pairs.len() * size_of::<Edge>() };
-            edges.try_reserve(pairs.len()).map_err(failed)?;
-            edges.extend(pairs.into_iter().map(
-                |std::cmp::Reverse(Pair { similarity, movie: other, common })| {
-                    let (from, to) = ((movie as u32).min(other), (movie as u32).max(other));
-                    Edge { from, to, similarity, common }
-                },
-            ));
-        }
-        edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
-        edges.dedup_by_key(|edge| (edge.from, edge.to));
-        Ok(edges)
+        edges(all, self.top_k)
     }
 
     /// The most memory that [`Projection::edges`] takes, in bytes, without the matrix.
     pub fn memory(&self, customers: usize, movies: usize, threads: usize) -> usize {
-        let pairs = movies.saturating_mul(self.top_k.min(movies)).saturating_mul(size_of::<Pair>() + 4);
-        let thread = pairs
-            .saturating_add(movies * (size_of::<Sums>() + size_of::<std::collections::BinaryHeap<Pair>>()));
-        let edges = movies.saturating_mul(self.top_k.min(movies)).saturating_mul(size_of::<Edge>());
-        thread.saturating_mul(threads).saturating_add(edges).saturating_add(customers * 28 + movies * 12)
+        let sums = movies.saturating_mul(size_of::<Sums>());
+        let thread = Best::memory(movies, self.top_k).saturating_add(sums);
+        thread
+            .saturating_mul(threads)
+            .saturating_add(edges_memory(movies, self.top_k))
+            .saturating_add(customers * 32 + movies * 12)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -237,6 +161,15 @@ impl Projection {
     }
 }
 
+/// Where a customer's weight is. There are no ratings of no stars.
+const WEIGHT: usize = 0;
+
+/// How many customers ahead their ratings are prefetched.
+const AHEAD: usize = 4;
+
+/// Common customers are counted in single precision, which is exact up to here.
+const MOST_CUSTOMERS: usize = 1 << 24;
+
 /// Average ratings that a customer is assumed to have beside its own, and a movie: see `factor::baseline`.
 const DAMPING: (f64, f64) = (10.0, 25.0);
 
@@ -248,19 +181,15 @@ impl Prepared<'_> {
             projection,
             customers: try_with_capacity(rows)?,
             movies: try_with_capacity(columns)?,
-            weights: try_with_capacity(rows)?,
             totals: try_with_capacity(columns)?,
             rated: matrix.by_customer.rated_rows() as f64,
         };
         let rated_movies = matrix.by_movie.rated_rows() as f64;
-        prepared.weights.extend((0..rows).map(|row| {
-            let count = matrix.by_customer.count(row) as f64;
-            match projection.weighting {
-                Weighting::None => 1.0,
-                Weighting::Newman => (1.0 / (count - 1.0).max(1.0)) as f32,
-                Weighting::InverseFrequency => (rated_movies / count.max(1.0)).ln() as f32,
-            }
-        }));
+        let weight = |count: f64| match projection.weighting {
+            Weighting::None => 1.0,
+            Weighting::Newman => 1.0 / (count - 1.0).max(1.0),
+            Weighting::InverseFrequency => (rated_movies / count.max(1.0)).ln(),
+        };
         let is_pearson = projection.similarity == Similarity::Pearson;
         let mean = matrix.mean();
         prepared.movies.extend((0..columns).map(|movie| {
@@ -276,11 +205,15 @@ impl Prepared<'_> {
             let total = movies.iter().zip(values).map(residual).sum::<f64>();
             let bias = total / (values.len() as f64 + DAMPING.0);
             let less = if is_pearson { mean + bias } else { 0.0 };
-            prepared.customers.push(std::array::from_fn(|value| (value as f64 - less) as f32));
+            let weight = weight(values.len() as f64);
+            prepared.customers.push(std::array::from_fn(|value| match value {
+                WEIGHT => weight as f32,
+                _ => (value as f64 - less) as f32,
+            }));
         }
         for movie in 0..columns {
             let (customers, values) = matrix.by_movie.row(movie);
-            let weight = |&customer: &u32| f64::from(prepared.weights[customer as usize]);
+            let weight = |&customer: &u32| f64::from(prepared.customers[customer as usize][WEIGHT]);
             let total = match projection.similarity {
                 Similarity::Cosine => {
                     let square =
@@ -294,7 +227,7 @@ impl Prepared<'_> {
         Ok(prepared)
     }
 
-    /// Offers all pairs of a movie with the movies of larger rows.
+    /// Offers all pairs of a movie with the movies of smaller rows.
     fn row(
         &self,
         movie: usize,
@@ -304,10 +237,9 @@ impl Prepared<'_> {
     ) -> Result<(), Error> {
         match self.projection.similarity {
             Similarity::Pearson => self.add(movie, sums, cancelled, |sums, weight, x, y| {
-                sums[0] += 1.0;
-                sums[1] += weight * x * y;
-                sums[2] += weight * x * x;
-                sums[3] += weight * y * y;
+                // Two products of four, which become two instructions.
+                let (one, two) = ([1.0, weight * x, weight * x * x, weight], [1.0, y, 1.0, y * y]);
+                (0..4).for_each(|at| sums[at] += one[at] * two[at]);
             })?,
             Similarity::Cosine => self.add(movie, sums, cancelled, |sums, weight, x, y| {
                 sums[0] += 1.0;
@@ -321,14 +253,14 @@ impl Prepared<'_> {
             }
         }
         let Projection { min_common, min_similarity, top_k, .. } = self.projection;
-        for (other, sums) in sums.iter_mut().enumerate().skip(movie + 1) {
+        for (other, sums) in sums[..movie].iter_mut().enumerate() {
             let common = sums[0] as u32;
             if common >= min_common.max(1) {
                 let similarity = self.similarity(movie, other, *sums);
                 if similarity > 0.0 && similarity >= min_similarity {
                     let similarity = similarity as f32;
-                    best.offer(movie, Pair { similarity, movie: other as u32, common }, top_k);
-                    best.offer(other, Pair { similarity, movie: movie as u32, common }, top_k);
+                    best.offer(movie, Pair { similarity, node: other as u32, common }, top_k);
+                    best.offer(other, Pair { similarity, node: movie as u32, common }, top_k);
                 }
             }
             *sums = [0.0; 4];
@@ -336,7 +268,7 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    /// Adds up the sums of a movie with the movies of larger rows.
+    /// Adds up the sums of a movie with the movies of smaller rows.
     #[inline(always)]
     fn add(
         &self,
@@ -346,16 +278,28 @@ impl Prepared<'_> {
         add: impl Fn(&mut Sums, f32, f32, f32),
     ) -> Result<(), Error> {
         let (customers, values) = self.matrix.by_movie.row(movie);
+        let (movies, sums) = (&self.movies[..movie], &mut sums[..movie]);
         for (at, (&customer, &value)) in customers.iter().zip(values).enumerate() {
             check(cancelled, at)?;
+            if let Some(&customer) = customers.get(at + AHEAD) {
+                let customer = customer as usize;
+                let (others, values) = self.matrix.by_customer.row(customer);
+                prefetch::<_, 1>(&self.customers, customer);
+                prefetch::<_, 16>(others, 0);
+                prefetch::<_, 4>(values, 0);
+            }
             let residuals = &self.customers[customer as usize];
-            let weight = self.weights[customer as usize];
-            let x = residuals[usize::from(value)] - self.movies[movie];
-            let (others, other_values) = self.matrix.by_customer.row(customer as usize);
-            let first = others.partition_point(|&other| other as usize <= movie);
-            for (&other, &value) in others[first..].iter().zip(&other_values[first..]) {
-                let y = residuals[usize::from(value)] - self.movies[other as usize];
-                add(&mut sums[other as usize], weight, x, y);
+            let weight = residuals[WEIGHT];
+            let x = residuals[usize::from(value & 7)] - self.movies[movie];
+            let (others, values) = self.matrix.by_customer.row(customer as usize);
+            for (&other, &value) in others.iter().zip(values) {
+                let other = other as usize;
+                // Not by a search, which would wait for memory.
+                if other >= movie {
+                    break;
+                }
+                let y = residuals[usize::from(value & 7)] - movies[other];
+                add(&mut sums[other], weight, x, y);
             }
         }
         Ok(())

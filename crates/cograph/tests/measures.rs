@@ -215,13 +215,17 @@ fn a_backbone_keeps_what_is_stronger_than_chance() {
 }
 
 #[test]
-fn propagated_labels_find_cliques() {
-    let graph = Graph::new(40, &cliques(5, 8), &GO).unwrap();
-    let groups = cograph::label_propagation(&graph, &GO).unwrap();
-    for node in 0..40 {
-        assert_eq!(groups[node], groups[node / 5 * 5], "{groups:?}");
+fn closeness_by_bits_is_that_of_one_search_after_the_other() {
+    // More nodes than are searched at once, and two components.
+    let ring = cliques(10, 70);
+    let path = (700..720).map(|node| (node, node + 1, 1.0));
+    let edges = ring.iter().map(|&(one, other, _)| (one, other, 1.0)).chain(path).collect::<Vec<_>>();
+    let graph = Graph::new(722, &edges, &GO).unwrap();
+    let by_bits = nearness(&graph, false, &GO).unwrap();
+    for (node, (one, other)) in by_bits.iter().zip(nearness(&graph, true, &GO).unwrap()).enumerate() {
+        let is_close = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        assert!(is_close(one.closeness, other.closeness), "node {node}: {one:?}, not {other:?}");
+        assert!(is_close(one.harmonic, other.harmonic), "node {node}: {one:?}, not {other:?}");
     }
-    assert_eq!(groups[0], 0);
-    assert!(modularity(&graph, &groups, 1.0) > 0.7);
-    assert_eq!(cograph::label_propagation(&Graph::new(3, &[], &GO).unwrap(), &GO).unwrap(), [0, 1, 2]);
+    assert_eq!(in_threads(3, || nearness(&graph, false, &GO).unwrap()), in_threads(1, || by_bits.clone()));
 }

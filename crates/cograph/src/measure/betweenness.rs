@@ -135,9 +135,9 @@ fn in_lanes(graph: &Graph, sources: &[u32], cancelled: &AtomicBool) -> Result<Su
         }
         let mut farthest = 0;
         loop {
-            check(cancelled, 0)?;
             let mut is_any = false;
             for node in 0..nodes {
+                check(cancelled, node)?;
                 next[node] = [0.0; LANES];
                 if !distances[node].contains(&UNKNOWN) {
                     continue;
@@ -159,7 +159,6 @@ fn in_lanes(graph: &Graph, sources: &[u32], cancelled: &AtomicBool) -> Result<Su
             std::mem::swap(&mut here, &mut next);
         }
         for distance in (1..=farthest).rev() {
-            check(cancelled, 0)?;
             for node in 0..nodes {
                 for lane in 0..LANES {
                     here[node][lane] = match distances[node][lane] == distance {
@@ -169,6 +168,7 @@ fn in_lanes(graph: &Graph, sources: &[u32], cancelled: &AtomicBool) -> Result<Su
                 }
             }
             for node in 0..nodes {
+                check(cancelled, node)?;
                 if !distances[node].contains(&(distance - 1)) {
                     continue;
                 }
@@ -214,8 +214,7 @@ fn one_by_one(
     let mut search = Search::new(nodes)?;
     let mut dependencies: Vec<f64> = try_vec(nodes)?;
     for &source in sources {
-        check(cancelled, 0)?;
-        search.run(graph, source as usize, is_weighted);
+        search.run(graph, source as usize, is_weighted, cancelled)?;
         for &node in search.order.iter().rev() {
             let node = node as usize;
             let share = (1.0 + dependencies[node]) / search.paths[node];

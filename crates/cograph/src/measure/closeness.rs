@@ -1,6 +1,9 @@
 //! Closeness (Freeman 1979, "Centrality in social networks: conceptual clarification") and harmonic centrality (Marchiori and Latora
 //! 2000, "Harmony in the small-world").
+//!
+//! Without weights, [`SOURCES`] nodes are searched at once, so an edge costs one `or` of their bits.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
@@ -8,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::measure::search::Search;
-use crate::memory::check;
+use crate::memory::{check, try_vec};
 
 /// How near a node is to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,23 +23,110 @@ pub struct Nearness {
     pub harmonic: f64,
 }
 
+/// Sources that are searched at once: a bit for each of them.
+const WORDS: usize = 4;
+type Bits = [u64; WORDS];
+const SOURCES: usize = WORDS * 64;
+/// Groups of sources whose sums are added in order, so that the number of threads does not change the rounding.
+const GROUPS: usize = 64;
+
+/// What is added up for every node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    reached: u64,
+    distances: u64,
+    harmonic: f64,
+}
+
 /// The nearness of every node. An edge has the length 1, or 1 / weight if `is_weighted`. [`Error::OutOfMemory`],
 /// [`Error::Cancelled`].
 pub fn nearness(graph: &Graph, is_weighted: bool, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
+    if is_weighted { by_weight(graph, cancelled) } else { by_bits(graph, cancelled) }
+}
+
+/// The closeness from the number of other nodes that can be reached, and the sum of their distances.
+fn closeness(nodes: usize, reached: f64, distances: f64) -> f64 {
+    if distances > 0.0 { reached / distances * reached / (nodes - 1) as f64 } else { 0.0 }
+}
+
+fn by_weight(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
     let nodes = graph.nodes();
     let of = |search: &mut Result<Search, Error>, from: usize| {
-        check(cancelled, 0)?;
         let search = search.as_mut().map_err(|error| error.clone())?;
-        search.run(graph, from, is_weighted);
+        search.run(graph, from, true, cancelled)?;
         let (mut total, mut harmonic) = (0.0, 0.0);
         for &node in &search.order[1..] {
             let distance = search.distances[node as usize];
             total += distance;
             harmonic += 1.0 / distance;
         }
-        let reached = (search.order.len() - 1) as f64;
-        let closeness = if total > 0.0 { reached / total * reached / (nodes - 1) as f64 } else { 0.0 };
-        Ok(Nearness { closeness, harmonic })
+        Ok(Nearness { closeness: closeness(nodes, (search.order.len() - 1) as f64, total), harmonic })
     };
     (0..nodes).into_par_iter().map_init(|| Search::new(nodes), of).collect()
+}
+
+/// Many sources at once (Then et al. 2014, "The more the merrier: efficient multi-source graph traversal"). A node's distance to a source
+/// is that from the source to it, so each node adds up its own distances to all sources.
+fn by_bits(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
+    let nodes = graph.nodes();
+    let length = nodes.div_ceil(GROUPS).next_multiple_of(SOURCES).max(SOURCES);
+    let groups = (0..nodes.div_ceil(length)).into_par_iter().with_max_len(1);
+    let groups =
+        groups.map(|group| from_sources(graph, group * length..nodes.min((group + 1) * length), cancelled));
+    let mut sums: Vec<Sums> = try_vec(nodes)?;
+    for group in groups.collect::<Result<Vec<_>, Error>>()? {
+        for (to, from) in sums.iter_mut().zip(group) {
+            to.reached += from.reached;
+            to.distances += from.distances;
+            to.harmonic += from.harmonic;
+        }
+    }
+    let of = |Sums { reached, distances, harmonic }| Nearness {
+        closeness: closeness(nodes, reached as f64, distances as f64),
+        harmonic,
+    };
+    Ok(sums.into_iter().map(of).collect())
+}
+
+/// The sums over some of the sources.
+fn from_sources(graph: &Graph, sources: Range<usize>, cancelled: &AtomicBool) -> Result<Vec<Sums>, Error> {
+    let nodes = graph.nodes();
+    let mut sums: Vec<Sums> = try_vec(nodes)?;
+    // The sources that have reached each node, and those that did so in the last step.
+    let mut seen: Vec<Bits> = try_vec(nodes)?;
+    let (mut here, mut next): (Vec<Bits>, Vec<Bits>) = (try_vec(nodes)?, try_vec(nodes)?);
+    for first in sources.clone().step_by(SOURCES) {
+        seen.fill([0; WORDS]);
+        here.fill([0; WORDS]);
+        let last = sources.end.min(first + SOURCES);
+        for (bit, seen) in seen[first..last].iter_mut().enumerate() {
+            seen[bit / 64] |= 1 << (bit % 64);
+        }
+        here.copy_from_slice(&seen);
+        for distance in 1.. {
+            let mut is_any = false;
+            for node in 0..nodes {
+                check(cancelled, node)?;
+                let mut bits = [0; WORDS];
+                for &neighbour in graph.neighbours(node) {
+                    (0..WORDS).for_each(|word| bits[word] |= here[neighbour as usize][word]);
+                }
+                (0..WORDS).for_each(|word| bits[word] &= !seen[node][word]);
+                (0..WORDS).for_each(|word| seen[node][word] |= bits[word]);
+                next[node] = bits;
+                let reached = bits.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+                if reached > 0 {
+                    is_any = true;
+                    sums[node].reached += reached;
+                    sums[node].distances += reached * distance;
+                    sums[node].harmonic += reached as f64 / distance as f64;
+                }
+            }
+            if !is_any {
+                break;
+            }
+            std::mem::swap(&mut here, &mut next);
+        }
+    }
+    Ok(sums)
 }

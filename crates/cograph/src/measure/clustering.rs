@@ -27,11 +27,11 @@ pub fn clustering(
 ) -> Result<Vec<Clustering>, Error> {
     let greatest = graph.greatest_weight();
     let of = |node: usize| {
-        check(cancelled, 0)?;
         let (own, own_weights) = (graph.neighbours(node), graph.weights(node));
         let (mut triangles, mut strength) = (0u64, 0.0);
         for (at, &neighbour) in own.iter().enumerate() {
             // Pairs of neighbours are counted once: the second one comes after the first.
+            check(cancelled, at)?;
             let neighbour = neighbour as usize;
             let (others, other_weights) = (graph.neighbours(neighbour), graph.weights(neighbour));
             let (mut here, mut there) = (at + 1, 0);

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
 use crate::graph::Graph;
-use crate::memory::{try_vec, try_with_capacity};
+use crate::memory::{check, try_vec, try_with_capacity};
 
 /// A length that can be compared. Lengths are never NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,8 +56,14 @@ impl Search {
         })
     }
 
-    /// Finds the shortest paths from a node. An edge has the length 1, or 1 / weight if `is_weighted`.
-    pub fn run(&mut self, graph: &Graph, from: usize, is_weighted: bool) {
+    /// Finds the shortest paths from a node. An edge has the length 1, or 1 / weight if `is_weighted`. [`Error::Cancelled`].
+    pub fn run(
+        &mut self,
+        graph: &Graph,
+        from: usize,
+        is_weighted: bool,
+        cancelled: &AtomicBool,
+    ) -> Result<(), Error> {
         for &node in &self.order {
             let node = node as usize;
             (self.distances[node], self.paths[node], self.is_settled[node]) = (f64::INFINITY, 0.0, false);
@@ -64,15 +71,16 @@ impl Search {
         self.order.clear();
         (self.distances[from], self.paths[from]) = (0.0, 1.0);
         match is_weighted {
-            true => self.dijkstra(graph, from),
-            false => self.breadth_first(graph, from),
+            true => self.dijkstra(graph, from, cancelled),
+            false => self.breadth_first(graph, from, cancelled),
         }
     }
 
-    fn breadth_first(&mut self, graph: &Graph, from: usize) {
+    fn breadth_first(&mut self, graph: &Graph, from: usize, cancelled: &AtomicBool) -> Result<(), Error> {
         self.order.push(from as u32);
         let mut at = 0;
         while let Some(&node) = self.order.get(at) {
+            check(cancelled, at)?;
             at += 1;
             let (distance, paths) = (self.distances[node as usize] + 1.0, self.paths[node as usize]);
             for &neighbour in graph.neighbours(node as usize) {
@@ -86,15 +94,18 @@ impl Search {
                 }
             }
         }
+        Ok(())
     }
 
-    fn dijkstra(&mut self, graph: &Graph, from: usize) {
+    fn dijkstra(&mut self, graph: &Graph, from: usize, cancelled: &AtomicBool) -> Result<(), Error> {
+        self.queue.clear();
         self.queue.push(Reverse((Length(0.0), from as u32)));
         while let Some(Reverse((Length(distance), node))) = self.queue.pop() {
             let node = node as usize;
             if self.is_settled[node] {
                 continue;
             }
+            check(cancelled, self.order.len())?;
             self.is_settled[node] = true;
             self.order.push(node as u32);
             let paths = self.paths[node];
@@ -110,6 +121,7 @@ impl Search {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether an edge from the first node to the second one is on a shortest path to the second one.

@@ -1,0 +1,120 @@
+//! The best pairs of every node, of all pairs that threads meet.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::error::Error;
+use crate::memory::{try_vec, try_with_capacity};
+
+/// An edge between two nodes that are alike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Edge {
+    /// The node with the smaller number.
+    pub from: u32,
+    /// The other one.
+    pub to: u32,
+    /// How alike they are.
+    pub similarity: f32,
+    /// How many customers rated both; 0 if ratings did not decide.
+    pub common: u32,
+}
+
+/// The best pairs of every node that one thread has met.
+pub(crate) struct Best {
+    /// For each node at most `top_k` pairs, the worst one first.
+    pairs: Vec<BinaryHeap<Reverse<Pair>>>,
+    /// The least similarity of a pair that might be kept. Most pairs are worse, so their node's heap need not be looked at.
+    least: Vec<f32>,
+}
+
+/// Another node, how alike it is, and how many customers both have. The order is total: of equally alike nodes, the one with the
+/// smaller number is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pair {
+    pub similarity: f32,
+    pub node: u32,
+    pub common: u32,
+}
+
+impl Eq for Pair {}
+
+impl PartialOrd for Pair {
+    fn partial_cmp(&self, other: &Pair) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pair {
+    fn cmp(&self, other: &Pair) -> Ordering {
+        self.similarity.total_cmp(&other.similarity).then(other.node.cmp(&self.node))
+    }
+}
+
+impl Best {
+    /// The most memory, in bytes.
+    pub fn memory(nodes: usize, top_k: usize) -> usize {
+        // A heap grows by doubling.
+        let pairs =
+            nodes.saturating_mul(top_k.min(nodes).next_power_of_two()).saturating_mul(size_of::<Pair>());
+        pairs.saturating_add(nodes.saturating_mul(size_of::<BinaryHeap<Pair>>() + size_of::<f32>()))
+    }
+
+    /// For so many nodes.
+    pub fn new(nodes: usize) -> Result<Best, Error> {
+        let mut pairs = try_with_capacity(nodes)?;
+        pairs.resize_with(nodes, Default::default);
+        Ok(Best { pairs, least: try_vec(nodes)? })
+    }
+
+    /// Keeps a pair if it is among the best of the node.
+    #[inline]
+    pub fn offer(&mut self, node: usize, pair: Pair, top_k: usize) {
+        if pair.similarity < self.least[node] {
+            return;
+        }
+        let best = &mut self.pairs[node];
+        if best.len() < top_k {
+            best.push(Reverse(pair));
+        } else if let Some(mut worst) = best.peek_mut()
+            && pair > worst.0
+        {
+            *worst = Reverse(pair);
+        }
+        if best.len() == top_k
+            && let Some(worst) = best.peek()
+        {
+            self.least[node] = worst.0.similarity;
+        }
+    }
+
+    /// The best of both.
+    fn merge(mut self, other: Best, top_k: usize) -> Best {
+        for (node, pairs) in other.pairs.into_iter().enumerate() {
+            pairs.into_iter().for_each(|pair| self.offer(node, pair.0, top_k));
+        }
+        self
+    }
+}
+
+/// The edges of what the threads have kept, ordered by `from` and `to`: an edge is among the best of one of its ends.
+pub(crate) fn edges(threads: Vec<Best>, top_k: usize) -> Result<Vec<Edge>, Error> {
+    let best = threads.into_iter().reduce(|one, other| one.merge(other, top_k));
+    let mut edges = Vec::new();
+    for (node, pairs) in best.into_iter().flat_map(|best| best.pairs).enumerate() {
+        let failed = |_| Error::OutOfMemory { bytes: pairs.len() * size_of::<Edge>() };
+        edges.try_reserve(pairs.len()).map_err(failed)?;
+        edges.extend(pairs.into_iter().map(|Reverse(Pair { similarity, node: other, common })| {
+            let (from, to) = ((node as u32).min(other), (node as u32).max(other));
+            Edge { from, to, similarity, common }
+        }));
+    }
+    edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
+    edges.dedup_by_key(|edge| (edge.from, edge.to));
+    Ok(edges)
+}
+
+/// The most memory, in bytes, of [`edges`].
+pub(crate) fn edges_memory(nodes: usize, top_k: usize) -> usize {
+    // A list grows by doubling.
+    nodes.saturating_mul(top_k.min(nodes)).saturating_mul(2 * size_of::<Edge>())
+}
