@@ -56,6 +56,50 @@ COMMENT ON FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, b
     'Tries all points of a grid of parameters; search => id goes on with a search that was interrupted';
 COMMENT ON FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) IS
     'Tries points of a space of parameters, drawn at random; search => id goes on with a search that was interrupted';
+COMMENT ON FUNCTION graph_project_movies(text, text, bigint, float8, bigint, float8, text, float8) IS
+    'Makes a graph of movies by the ratings of the customers who rated both';
+COMMENT ON FUNCTION graph_project_customers(text, float8, text, bigint, float8, bigint, float8, text, float8, bigint) IS
+    'Makes a graph of a sample of the customers by the movies that both rated';
+COMMENT ON FUNCTION graph_project_model(text, text, bigint, bigint, float8) IS
+    'Makes a graph of movies by the cosine between their factors in a model';
+COMMENT ON FUNCTION graph_project_sql(text, text, text) IS
+    'Makes a graph of the edges that a query returns, in the columns from_id, to_id and (optional) weight';
+COMMENT ON FUNCTION graph_backbone(text, text, float8) IS
+    'Makes a graph of those edges of another one that are stronger than chance';
+COMMENT ON FUNCTION graph_estimate(text, text, bigint, float8) IS
+    'Estimates the memory (in bytes) and the time (in seconds) that a projection would take, and counts the pairs of ratings';
+COMMENT ON FUNCTION graph_drop(text) IS
+    'Drops a graph, with its edges and stored communities';
+COMMENT ON FUNCTION graph_degree(text) IS
+    'Number of neighbours of each node, and the sum of the weights of its edges';
+COMMENT ON FUNCTION graph_pagerank(text, float8, bigint[], float8[], bigint, float8, bool) IS
+    'PageRank of each node; jumps go to any node, or to those of personalization';
+COMMENT ON FUNCTION graph_betweenness(text, bigint, bool, bool, bigint) IS
+    'Betweenness of each node: exact, or estimated from k sources; if weighted, an edge is 1 / weight long';
+COMMENT ON FUNCTION graph_closeness(text, bool) IS
+    'Closeness and harmonic centrality of each node; if weighted, an edge is 1 / weight long';
+COMMENT ON FUNCTION graph_eigenvector(text, bigint, float8, bool) IS
+    'Eigenvector centrality of each node';
+COMMENT ON FUNCTION graph_clustering(text, bool) IS
+    'Triangles of each node, and the share of the pairs of its neighbours that are neighbours';
+COMMENT ON FUNCTION graph_core_number(text) IS
+    'Core number of each node';
+COMMENT ON FUNCTION graph_components(text) IS
+    'Connected component of each node, from 1: the largest comes first';
+COMMENT ON FUNCTION graph_leiden(text, float8, bigint, bool) IS
+    'Community of each node by the method of Leiden, from 1: the largest comes first';
+COMMENT ON FUNCTION graph_louvain(text, float8, bigint, bool) IS
+    'Community of each node by the method of Louvain, from 1: the largest comes first';
+COMMENT ON FUNCTION graph_label_propagation(text, bool) IS
+    'Community of each node by propagation of labels, from 1: the largest comes first';
+COMMENT ON FUNCTION graph_summary(text) IS
+    'Size, density, components, clustering and weights of a graph, in one row';
+COMMENT ON FUNCTION graph_modularity(text, text, float8, bool) IS
+    'Modularity of a partition that a query returns, in the columns node_id and community';
+COMMENT ON FUNCTION graph_communities(text, text, float8, bigint, bigint, text, bool) IS
+    'Communities of a graph: size, density, conductance and most central nodes with their titles';
+COMMENT ON FUNCTION graph_store_communities(text, text, float8, bigint, text, bool) IS
+    'Stores the community of each node in the table graph_community';
 COMMENT ON FUNCTION drop_split(text) IS 'Drops a split; models that were trained on it stay as they are';
 COMMENT ON FUNCTION recommend(bigint, bigint, text, bool, bigint, bigint, bigint[], bigint, float8) IS
     'Movies that a customer would like best, of those that the customer has not rated';
@@ -94,6 +138,26 @@ ALTER FUNCTION test_set(text) ROWS 1000000;
 ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) ROWS 6;
 ALTER FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) ROWS 20;
 ALTER FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) ROWS 20;
+ALTER FUNCTION graph_project_movies(text, text, bigint, float8, bigint, float8, text, float8) ROWS 1;
+ALTER FUNCTION graph_project_customers(text, float8, text, bigint, float8, bigint, float8, text, float8, bigint) ROWS 1;
+ALTER FUNCTION graph_project_model(text, text, bigint, bigint, float8) ROWS 1;
+ALTER FUNCTION graph_project_sql(text, text, text) ROWS 1;
+ALTER FUNCTION graph_backbone(text, text, float8) ROWS 1;
+ALTER FUNCTION graph_estimate(text, text, bigint, float8) ROWS 1;
+ALTER FUNCTION graph_degree(text) ROWS 10000;
+ALTER FUNCTION graph_pagerank(text, float8, bigint[], float8[], bigint, float8, bool) ROWS 10000;
+ALTER FUNCTION graph_betweenness(text, bigint, bool, bool, bigint) ROWS 10000;
+ALTER FUNCTION graph_closeness(text, bool) ROWS 10000;
+ALTER FUNCTION graph_eigenvector(text, bigint, float8, bool) ROWS 10000;
+ALTER FUNCTION graph_clustering(text, bool) ROWS 10000;
+ALTER FUNCTION graph_core_number(text) ROWS 10000;
+ALTER FUNCTION graph_components(text) ROWS 10000;
+ALTER FUNCTION graph_leiden(text, float8, bigint, bool) ROWS 10000;
+ALTER FUNCTION graph_louvain(text, float8, bigint, bool) ROWS 10000;
+ALTER FUNCTION graph_label_propagation(text, bool) ROWS 10000;
+ALTER FUNCTION graph_summary(text) ROWS 1;
+ALTER FUNCTION graph_communities(text, text, float8, bigint, bigint, text, bool) ROWS 20;
+ALTER FUNCTION graph_store_communities(text, text, float8, bigint, text, bool) ROWS 1;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) ROWS 3000000;
 ALTER FUNCTION netflix_score(text, bigint) ROWS 1;
 ALTER FUNCTION predict_rating(bigint, bigint, text) ROWS 1;
@@ -152,6 +216,28 @@ ALTER FUNCTION test_set(text) COST 10000000;
 ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) COST 10000000;
 ALTER FUNCTION grid_search(text, jsonb, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) COST 10000000;
 ALTER FUNCTION random_search(text, jsonb, bigint, bigint, text, text, bool, float8, bigint, bigint, text, text, bool) COST 10000000;
+ALTER FUNCTION graph_project_movies(text, text, bigint, float8, bigint, float8, text, float8) COST 10000000;
+ALTER FUNCTION graph_project_customers(text, float8, text, bigint, float8, bigint, float8, text, float8, bigint) COST 10000000;
+ALTER FUNCTION graph_project_model(text, text, bigint, bigint, float8) COST 10000000;
+ALTER FUNCTION graph_project_sql(text, text, text) COST 10000000;
+ALTER FUNCTION graph_backbone(text, text, float8) COST 10000000;
+ALTER FUNCTION graph_estimate(text, text, bigint, float8) COST 10000000;
+ALTER FUNCTION graph_drop(text) COST 10000;
+ALTER FUNCTION graph_degree(text) COST 10000000;
+ALTER FUNCTION graph_pagerank(text, float8, bigint[], float8[], bigint, float8, bool) COST 10000000;
+ALTER FUNCTION graph_betweenness(text, bigint, bool, bool, bigint) COST 10000000;
+ALTER FUNCTION graph_closeness(text, bool) COST 10000000;
+ALTER FUNCTION graph_eigenvector(text, bigint, float8, bool) COST 10000000;
+ALTER FUNCTION graph_clustering(text, bool) COST 10000000;
+ALTER FUNCTION graph_core_number(text) COST 10000000;
+ALTER FUNCTION graph_components(text) COST 10000000;
+ALTER FUNCTION graph_leiden(text, float8, bigint, bool) COST 10000000;
+ALTER FUNCTION graph_louvain(text, float8, bigint, bool) COST 10000000;
+ALTER FUNCTION graph_label_propagation(text, bool) COST 10000000;
+ALTER FUNCTION graph_summary(text) COST 10000000;
+ALTER FUNCTION graph_modularity(text, text, float8, bool) COST 10000000;
+ALTER FUNCTION graph_communities(text, text, float8, bigint, bigint, text, bool) COST 10000000;
+ALTER FUNCTION graph_store_communities(text, text, float8, bigint, text, bool) COST 10000000;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION netflix_score(text, bigint) COST 10000000;
 ALTER FUNCTION data_quality() COST 10000000;
@@ -173,6 +259,19 @@ ALTER FUNCTION data_quality() PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_progress() PARALLEL RESTRICTED;
 ALTER FUNCTION evaluate(text, text, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION cross_validate(text, jsonb, bigint, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_estimate(text, text, bigint, float8) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_degree(text) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_pagerank(text, float8, bigint[], float8[], bigint, float8, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_betweenness(text, bigint, bool, bool, bigint) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_closeness(text, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_eigenvector(text, bigint, float8, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_clustering(text, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_core_number(text) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_components(text) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_leiden(text, float8, bigint, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_louvain(text, float8, bigint, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_label_propagation(text, bool) PARALLEL RESTRICTED;
+ALTER FUNCTION graph_summary(text) PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_submission(text, bigint, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION netflix_score(text, bigint) PARALLEL RESTRICTED;
 ALTER FUNCTION test_set(text) PARALLEL RESTRICTED;

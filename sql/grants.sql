@@ -16,7 +16,8 @@ GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer,
     :"schema".search_trial, :"schema".search_fold, :"schema".searches, :"schema".model, :"schema".model_version, :"schema".model_iteration,
     :"schema".model_deployment, :"schema".customer_factors, :"schema".movie_factors, :"schema".models, :"schema".netflix_progress,
     :"schema".rating_distribution, :"schema".ratings_by_month, :"schema".movie_statistics, :"schema".customer_statistics,
-    :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias TO netflix_reader;
+    :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias,
+    :"schema".graph, :"schema".graph_edge, :"schema".graph_community, :"schema".graphs, :"schema".graph_edges TO netflix_reader;
 
 -- May also train, deploy, drop, import and refresh models, make splits, and search.
 \if :netflix_lacks_trainer
@@ -28,6 +29,9 @@ GRANT INSERT ON :"schema".search_fold TO netflix_trainer;
 GRANT INSERT, UPDATE, DELETE ON :"schema".model, :"schema".customer_factors TO netflix_trainer;
 GRANT INSERT ON :"schema".model_version, :"schema".model_iteration, :"schema".movie_factors TO netflix_trainer;
 GRANT INSERT, DELETE ON :"schema".model_deployment TO netflix_trainer;
+GRANT INSERT, UPDATE, DELETE ON :"schema".graph TO netflix_trainer;
+GRANT INSERT ON :"schema".graph_edge TO netflix_trainer;
+GRANT INSERT, DELETE ON :"schema".graph_community TO netflix_trainer;
 
 -- May also load ratings, from a query, and from files below the folder that netflix_rec.data_directory names. (To load other files, it
 -- would need the right to read every file of the server: GRANT pg_read_server_files TO netflix_loader.)

@@ -490,6 +490,65 @@ COMMENT ON COLUMN movie_factors.links IS 'Link: a vector that goes into the fact
 ALTER TABLE customer_factors ALTER COLUMN factors SET STORAGE EXTERNAL;
 ALTER TABLE movie_factors ALTER COLUMN factors SET STORAGE EXTERNAL, ALTER COLUMN links SET STORAGE EXTERNAL;
 
+-- graph: graphs of movies, of customers or of anything, and a partition of each ------------------------------------
+
+CREATE TABLE graph (
+    graph_id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name              text NOT NULL UNIQUE,
+    kind              text NOT NULL CHECK (kind IN ('movies', 'customers', 'model', 'sql', 'backbone')),
+    nodes_are         text NOT NULL CHECK (nodes_are IN ('movies', 'customers', 'other')),
+    params            jsonb NOT NULL,
+    nodes             int NOT NULL,
+    edges             bigint NOT NULL,
+    elapsed           interval NOT NULL,
+    communities       int,
+    community_params  jsonb,
+    modularity        double precision,
+    created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by        name NOT NULL DEFAULT current_user
+) USING heap;
+COMMENT ON TABLE graph IS 'Graphs: undirected, with weights';
+COMMENT ON COLUMN graph.graph_id IS 'Key of the graph';
+COMMENT ON COLUMN graph.name IS 'Name of the graph';
+COMMENT ON COLUMN graph.kind IS 'What made it: graph_project_movies, graph_project_customers, graph_project_model, graph_project_sql or graph_backbone';
+COMMENT ON COLUMN graph.nodes_are IS 'What the ids of its nodes are: ''movies'': movie_id; ''customers'': customer_id; ''other'': ids of your own';
+COMMENT ON COLUMN graph.params IS 'Arguments of the function that made it';
+COMMENT ON COLUMN graph.nodes IS 'Number of nodes: ends of edges';
+COMMENT ON COLUMN graph.edges IS 'Number of edges';
+COMMENT ON COLUMN graph.elapsed IS 'Time that making it took';
+COMMENT ON COLUMN graph.communities IS 'Number of stored communities; NULL if none are stored';
+COMMENT ON COLUMN graph.community_params IS 'What graph_store_communities found them by; NULL if none are stored';
+COMMENT ON COLUMN graph.modularity IS 'Modularity of the stored communities; NULL if none are stored';
+COMMENT ON COLUMN graph.created_at IS 'When it was made';
+COMMENT ON COLUMN graph.created_by IS 'Role that made it';
+
+CREATE TABLE graph_edge (
+    graph_id  int NOT NULL REFERENCES graph ON DELETE CASCADE,
+    from_id   bigint NOT NULL,
+    to_id     bigint NOT NULL,
+    weight    double precision NOT NULL CHECK (weight > 0 AND weight < 'Infinity'),
+    n_common  int,
+    PRIMARY KEY (graph_id, from_id, to_id),
+    CHECK (from_id < to_id)
+) USING heap;
+COMMENT ON TABLE graph_edge IS 'Edges of graphs: each once, from the smaller id to the larger one';
+COMMENT ON COLUMN graph_edge.graph_id IS 'The graph';
+COMMENT ON COLUMN graph_edge.from_id IS 'The end with the smaller id';
+COMMENT ON COLUMN graph_edge.to_id IS 'The other end';
+COMMENT ON COLUMN graph_edge.weight IS 'Weight, above 0: how alike the two are';
+COMMENT ON COLUMN graph_edge.n_common IS 'Number of customers who rated both movies, or of movies that both customers rated; NULL if ratings did not make the edge';
+
+CREATE TABLE graph_community (
+    graph_id   int NOT NULL REFERENCES graph ON DELETE CASCADE,
+    node_id    bigint NOT NULL,
+    community  int NOT NULL,
+    PRIMARY KEY (graph_id, node_id)
+) USING heap;
+COMMENT ON TABLE graph_community IS 'The communities that graph_store_communities has stored: one of each node';
+COMMENT ON COLUMN graph_community.graph_id IS 'The graph';
+COMMENT ON COLUMN graph_community.node_id IS 'The node';
+COMMENT ON COLUMN graph_community.community IS 'Its community, from 1: the largest comes first';
+
 -- restore: keys and foreign keys that are dropped until the end of a restore --------------------------------------
 
 CREATE TABLE restore_constraint (
@@ -534,4 +593,8 @@ SELECT pg_catalog.pg_extension_config_dump('model_iteration', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('model_deployment_deployment_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('customer_factors', '');
+SELECT pg_catalog.pg_extension_config_dump('graph', '');
+SELECT pg_catalog.pg_extension_config_dump('graph_graph_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('graph_edge', '');
+SELECT pg_catalog.pg_extension_config_dump('graph_community', '');
 SELECT pg_catalog.pg_extension_config_dump('movie_factors', '');

@@ -1,12 +1,13 @@
 //! `netflix_rec`: the Netflix Prize data as a star schema in PostgreSQL, and a recommender trained and served there.
 //!
-//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `search`, `serve`, `progress`. They use `warehouse`, the
+//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `search`, `graph`, `serve`, `progress`. They use `warehouse`, the
 //! extension's own tables; that uses `storage`, which reads and writes any table below SQL; and all use `pg`, glue to PostgreSQL.
 //! Imports go in this direction only. The computations are in the crates.
 
 use pgrx::prelude::*;
 
 mod evaluate;
+mod graph;
 mod load;
 mod models;
 mod pg;
@@ -30,6 +31,7 @@ extension_sql_file!(
 extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"]);
 extension_sql_file!("../sql/models.sql", name = "models", requires = ["schema"]);
 extension_sql_file!("../sql/search.sql", name = "search", requires = ["schema"]);
+extension_sql_file!("../sql/graph.sql", name = "graph", requires = ["schema"]);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema", serve::cache::movies_changed]);
 extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
@@ -44,10 +46,12 @@ extern "C-unwind" fn _PG_init() {
     pg::progress::register(
         [
             &load::PHASES[..],
+            &[&warehouse::ratings::READING_RATINGS],
             &train::PHASES,
             &[&models::write::WRITING_MODEL],
             &evaluate::PHASES,
             &[&search::TRYING],
+            &graph::PHASES,
         ]
         .concat(),
     );

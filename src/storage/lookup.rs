@@ -27,6 +27,18 @@ impl Values<'_> {
         unsafe { i32::from_datum(self.values[column], self.nulls[column]) }
     }
 
+    /// The value of a column of type `bigint`; `None` if it is NULL.
+    pub fn int8(&self, column: usize) -> Option<i64> {
+        // SAFETY: as above.
+        unsafe { i64::from_datum(self.values[column], self.nulls[column]) }
+    }
+
+    /// The value of a column of type `double precision`; `None` if it is NULL.
+    pub fn float8(&self, column: usize) -> Option<f64> {
+        // SAFETY: as above.
+        unsafe { f64::from_datum(self.values[column], self.nulls[column]) }
+    }
+
     /// The value of a column of type `real`; `None` if it is NULL.
     pub fn float4(&self, column: usize) -> Option<f32> {
         // SAFETY: as above.
@@ -42,7 +54,7 @@ impl Values<'_> {
 }
 
 /// Calls `each` with the rows whose primary key begins with `key`, in the order of the primary key. It uses the calling
-/// statement's snapshot. The key's columns must be of type `int`. The values are those of the table's first `columns` columns.
+/// statement's snapshot. The columns of `key` must be of type `int`. The values are those of the table's first `columns` columns.
 pub fn each_by_key<E: From<Error>>(
     table: &Table,
     columns: usize,

@@ -8,7 +8,6 @@ use pgrx::{JsonB, notice};
 
 use super::error::TrainError;
 use super::fit::TRAINING;
-use super::split::READING_RATINGS;
 use crate::models::deploy::{Deploy, JudgedBy};
 use crate::models::read::{self, WholeModel};
 use crate::models::write::{Elapsed, NewModel, WRITING_MODEL, Written, check_name, require_write, write};
@@ -18,7 +17,7 @@ use crate::pg::progress::Progress;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, guc, memory, threads, transaction};
 use crate::warehouse::dimension::{Dimension, MatrixRow};
-use crate::warehouse::ratings::{self, HeldOut, Ids};
+use crate::warehouse::ratings::{self, HeldOut, Ids, READING_RATINGS};
 use crate::warehouse::split::{Divider, Split};
 use crate::warehouse::unfinished;
 

@@ -6,13 +6,14 @@ use factor::{Algorithm, Callbacks, Iteration, Metrics, RatingMatrix, TrainingDat
 use pgrx::notice;
 
 use super::error::TrainError;
-use super::split::{self, Divided, READING_RATINGS};
+use super::split::{self, Divided};
 use crate::models::deploy::{Deploy, JudgedBy};
 use crate::models::write::{Elapsed, NewModel, WRITING_MODEL, Written, check_name, require_write, write};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{guc, query, threads, transaction};
 use crate::warehouse::dimension::{Dimension, MatrixRow};
+use crate::warehouse::ratings::READING_RATINGS;
 use crate::warehouse::unfinished;
 
 /// The algorithm runs.

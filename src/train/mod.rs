@@ -24,8 +24,8 @@ pub use error::TrainError;
 pub use estimate::estimate;
 pub use fit::{Request, fit};
 
-/// The phases of a training, before the model is written.
-pub static PHASES: [&Phase; 2] = [&split::READING_RATINGS, &fit::TRAINING];
+/// The phases of a training, between reading the ratings and writing the model.
+pub static PHASES: [&Phase; 1] = [&fit::TRAINING];
 
 /// Defines a SQL function that returns one row about a new model, which `$make` returns.
 macro_rules! training_function {

@@ -4,15 +4,12 @@ use factor::{Algorithm, Digest, HoldOut, MatrixBuilder, Part, Size};
 use pgrx::notice;
 
 use super::error::TrainError;
-use crate::pg::progress::{Phase, Progress};
+use crate::pg::progress::Progress;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{guc, memory};
 use crate::warehouse::ratings::{self, HeldOut};
 use crate::warehouse::split::{Divider, Split};
 use crate::warehouse::unfinished;
-
-/// Ratings are being read.
-pub const READING_RATINGS: Phase = Phase { id: 5, name: "reading ratings", unit: "ratings" };
 
 /// Ratings read between two updates of the progress. If there are more than expected, the memory is checked then, too.
 const RATINGS_PER_UPDATE: usize = 64 * 1024;

@@ -4,6 +4,7 @@ use factor::{Digest, Ratings};
 
 use crate::pg::catalog::Privilege;
 use crate::pg::memory;
+use crate::pg::progress::Phase;
 use crate::pg::query::select_one;
 use crate::pg::snapshot::Snapshot;
 use crate::storage::bulk::FixedRow;
@@ -13,6 +14,9 @@ use crate::storage::table::Table;
 use super::Error;
 use super::dimension::{Dimension, Id, Key, MatrixRow};
 use super::tables::{DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS};
+
+/// All ratings are being read.
+pub const READING_RATINGS: Phase = Phase { id: 5, name: "reading ratings", unit: "ratings" };
 
 /// A row of fact_ratings.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use pgrx::pg_sys::BuiltinOid::*;
 use crate::storage::table::{Table, optional, required};
 
 /// Every table that holds data. `pg_dump` dumps these, and `netflix_reset` empties them.
-pub static ALL: [&Table; 20] = [
+pub static ALL: [&Table; 23] = [
     &FACT_RATINGS,
     &QUALIFYING,
     &DIM_DATE,
@@ -26,6 +26,9 @@ pub static ALL: [&Table; 20] = [
     &MODEL_DEPLOYMENT,
     &CUSTOMER_FACTORS,
     &MOVIE_FACTORS,
+    &GRAPH,
+    &GRAPH_EDGE,
+    &GRAPH_COMMUNITY,
 ];
 
 /// The star schema. A load locks these tables, in this order, against other writers: it writes rows without index entries and
@@ -329,6 +332,41 @@ pub static MOVIE_FACTORS: Table = Table {
         required("factors", FLOAT4ARRAYOID),
         optional("links", FLOAT4ARRAYOID),
     ],
+};
+
+pub static GRAPH: Table = Table {
+    name: "graph",
+    columns: &[
+        required("graph_id", INT4OID),
+        required("name", TEXTOID),
+        required("kind", TEXTOID),
+        required("nodes_are", TEXTOID),
+        required("params", JSONBOID),
+        required("nodes", INT4OID),
+        required("edges", INT8OID),
+        required("elapsed", INTERVALOID),
+        optional("communities", INT4OID),
+        optional("community_params", JSONBOID),
+        optional("modularity", FLOAT8OID),
+        required("created_at", TIMESTAMPTZOID),
+        required("created_by", NAMEOID),
+    ],
+};
+
+pub static GRAPH_EDGE: Table = Table {
+    name: "graph_edge",
+    columns: &[
+        required("graph_id", INT4OID),
+        required("from_id", INT8OID),
+        required("to_id", INT8OID),
+        required("weight", FLOAT8OID),
+        optional("n_common", INT4OID),
+    ],
+};
+
+pub static GRAPH_COMMUNITY: Table = Table {
+    name: "graph_community",
+    columns: &[required("graph_id", INT4OID), required("node_id", INT8OID), required("community", INT4OID)],
 };
 
 #[cfg(any(test, feature = "pg_test"))]

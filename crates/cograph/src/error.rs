@@ -32,6 +32,9 @@ pub enum Error {
         /// The weight.
         weight: f64,
     },
+    /// From the rating matrix.
+    #[error(transparent)]
+    Ratings(#[from] factor::Error),
     /// An iterative method did not come to rest.
     #[error("{measure} did not converge in {iterations} iterations: the last one changed it by {change:e}")]
     NotConverged {

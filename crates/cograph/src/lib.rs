@@ -6,12 +6,12 @@
 //!                  together)
 //! ```
 //!
-//! Nodes are counted from 0. The caller translates their ids. The same graph gives the same bits with any number of threads: sums over
+//! Nodes are counted from 0. The same graph gives the same bits with any number of threads: sums over
 //! nodes are sums of blocks, added in order.
 //!
 //! # Where to read
 //!
-//! - `graph.rs`: the graph, in compressed rows.
+//! - `graph.rs`: the graph, in compressed rows; `labelled.rs`: with ids of its nodes.
 //! - `projection.rs`: which movies were rated by the same customers, and how alike. `nearest.rs`: which vectors are near each other.
 //!   Both keep the best pairs of each node, by `top_k.rs`. `backbone.rs`: which edges are stronger than chance.
 //! - `measure/`: a file for each measure. `search.rs` has the shortest paths, `sums.rs` the sums in order.
@@ -21,6 +21,7 @@ mod backbone;
 mod community;
 mod error;
 mod graph;
+mod labelled;
 mod measure;
 mod memory;
 mod nearest;
@@ -37,6 +38,7 @@ pub use community::modularity::modularity;
 pub use community::profile::{Profile, profiles};
 pub use error::Error;
 pub use graph::Graph;
+pub use labelled::{Labelled, LabelledEdge};
 pub use measure::betweenness::{Between, Betweenness};
 pub use measure::closeness::{Nearness, nearness};
 pub use measure::clustering::{Clustering, clustering, transitivity};

@@ -34,6 +34,17 @@ pub enum Similarity {
     Count,
 }
 
+impl Similarity {
+    /// All of them, by their names.
+    pub const ALL: [(&'static str, Similarity); 5] = [
+        ("pearson", Similarity::Pearson),
+        ("cosine", Similarity::Cosine),
+        ("jaccard", Similarity::Jaccard),
+        ("llr", Similarity::LogLikelihood),
+        ("count", Similarity::Count),
+    ];
+}
+
 /// What each customer counts for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weighting {
@@ -45,6 +56,15 @@ pub enum Weighting {
     Newman,
     /// `ln(movies / ratings)`.
     InverseFrequency,
+}
+
+impl Weighting {
+    /// All of them, by their names.
+    pub const ALL: [(&'static str, Weighting); 3] = [
+        ("none", Weighting::None),
+        ("newman", Weighting::Newman),
+        ("inverse_frequency", Weighting::InverseFrequency),
+    ];
 }
 
 /// How movies are projected.
@@ -142,7 +162,8 @@ impl Projection {
             .saturating_add(customers * 32 + movies * 12)
     }
 
-    fn check(&self) -> Result<(), Error> {
+    /// [`Error::Parameter`] if a parameter is out of its range.
+    pub fn check(&self) -> Result<(), Error> {
         let wrong =
             |name, value: String, range: &str| Err(Error::Parameter { name, value, range: range.into() });
         if self.top_k == 0 {

@@ -56,10 +56,10 @@ fn measures_are_those_of_networkx_and_igraph() {
             check("personalized", exact.of(&graph, Some(&personal), &GO).unwrap());
             for (measure, is_normalized) in [("betweenness", true), ("betweenness_raw", false)] {
                 let betweenness = Betweenness { is_weighted, is_normalized, ..Betweenness::default() };
-                let found = betweenness.of(&graph, &GO).unwrap();
+                let found = betweenness.of(&graph, &GO, &|_| ()).unwrap();
                 check(measure, found.iter().map(|of| of.betweenness).collect());
             }
-            let nearness = nearness(&graph, is_weighted, &GO).unwrap();
+            let nearness = nearness(&graph, is_weighted, &GO, &|_| ()).unwrap();
             check("closeness", nearness.iter().map(|of| of.closeness).collect());
             check("harmonic", nearness.iter().map(|of| of.harmonic).collect());
             check("eigenvector", eigenvector(&graph, 10_000, 1e-12, &GO).unwrap());
@@ -122,9 +122,14 @@ fn labels_and_threads_change_nothing() {
     let weighted = Betweenness { is_weighted: true, ..exact };
     let all = |graph: &Graph| {
         let between = |betweenness: Betweenness| {
-            betweenness.of(graph, &GO).unwrap().into_iter().map(|of| of.betweenness).collect::<Vec<_>>()
+            betweenness
+                .of(graph, &GO, &|_| ())
+                .unwrap()
+                .into_iter()
+                .map(|of| of.betweenness)
+                .collect::<Vec<_>>()
         };
-        let near = nearness(graph, true, &GO).unwrap();
+        let near = nearness(graph, true, &GO, &|_| ()).unwrap();
         let clustered = clustering(graph, true, &GO).unwrap();
         vec![
             PageRank::default().of(graph, None, &GO).unwrap(),
@@ -153,10 +158,10 @@ fn labels_and_threads_change_nothing() {
 fn sampled_sources_estimate_betweenness_within_their_error() {
     let graph = Graph::new(200, &cliques(10, 20), &GO).unwrap();
     let exact = Betweenness { is_normalized: true, ..Betweenness::default() };
-    let truth = exact.of(&graph, &GO).unwrap();
+    let truth = exact.of(&graph, &GO, &|_| ()).unwrap();
     let (mut within, mut all) = (0, 0);
     for seed in 0..20 {
-        let sampled = Betweenness { k: Some(50), seed, ..exact }.of(&graph, &GO).unwrap();
+        let sampled = Betweenness { k: Some(50), seed, ..exact }.of(&graph, &GO, &|_| ()).unwrap();
         for (found, truth) in sampled.iter().zip(&truth).filter(|(_, truth)| truth.betweenness > 0.01) {
             all += 1;
             within += u32::from((found.betweenness - truth.betweenness).abs() < 2.0 * found.standard_error);
@@ -164,12 +169,12 @@ fn sampled_sources_estimate_betweenness_within_their_error() {
     }
     let share = f64::from(within) / f64::from(all);
     assert!((0.9..=1.0).contains(&share), "{share}");
-    let every = Betweenness { k: Some(200), ..exact }.of(&graph, &GO).unwrap();
+    let every = Betweenness { k: Some(200), ..exact }.of(&graph, &GO, &|_| ()).unwrap();
     for (found, truth) in every.iter().zip(&truth) {
         assert!((found.betweenness - truth.betweenness).abs() < 1e-12 && found.standard_error < 1e-9);
     }
-    assert!(Betweenness { k: Some(0), ..exact }.of(&graph, &GO).is_err());
-    assert!(Betweenness { k: Some(201), ..exact }.of(&graph, &GO).is_err());
+    assert!(Betweenness { k: Some(0), ..exact }.of(&graph, &GO, &|_| ()).is_err());
+    assert!(Betweenness { k: Some(201), ..exact }.of(&graph, &GO, &|_| ()).is_err());
 }
 
 #[test]
@@ -178,9 +183,9 @@ fn graphs_without_edges_or_nodes_have_answers() {
         let graph = Graph::new(nodes, &[], &GO).unwrap();
         let ranks = PageRank::default().of(&graph, None, &GO).unwrap();
         assert!(ranks.iter().all(|rank| (rank - 1.0 / nodes as f64).abs() < 1e-12));
-        let between = Betweenness::default().of(&graph, &GO).unwrap();
+        let between = Betweenness::default().of(&graph, &GO, &|_| ()).unwrap();
         assert!(between.iter().all(|of| of.betweenness == 0.0 && of.standard_error == 0.0));
-        assert!(nearness(&graph, true, &GO).unwrap().iter().all(|of| of.closeness == 0.0));
+        assert!(nearness(&graph, true, &GO, &|_| ()).unwrap().iter().all(|of| of.closeness == 0.0));
         assert!(clustering(&graph, true, &GO).unwrap().iter().all(|of| of.coefficient == 0.0));
         assert_eq!(core_number(&graph, &GO).unwrap(), vec![0; nodes]);
         assert_eq!(components(&graph, &GO).unwrap(), (0..nodes as u32).collect::<Vec<_>>());
@@ -221,11 +226,15 @@ fn closeness_by_bits_is_that_of_one_search_after_the_other() {
     let path = (700..720).map(|node| (node, node + 1, 1.0));
     let edges = ring.iter().map(|&(one, other, _)| (one, other, 1.0)).chain(path).collect::<Vec<_>>();
     let graph = Graph::new(722, &edges, &GO).unwrap();
-    let by_bits = nearness(&graph, false, &GO).unwrap();
-    for (node, (one, other)) in by_bits.iter().zip(nearness(&graph, true, &GO).unwrap()).enumerate() {
+    let by_bits = nearness(&graph, false, &GO, &|_| ()).unwrap();
+    for (node, (one, other)) in by_bits.iter().zip(nearness(&graph, true, &GO, &|_| ()).unwrap()).enumerate()
+    {
         let is_close = |one: f64, other: f64| (one - other).abs() < 1e-9;
         assert!(is_close(one.closeness, other.closeness), "node {node}: {one:?}, not {other:?}");
         assert!(is_close(one.harmonic, other.harmonic), "node {node}: {one:?}, not {other:?}");
     }
-    assert_eq!(in_threads(3, || nearness(&graph, false, &GO).unwrap()), in_threads(1, || by_bits.clone()));
+    assert_eq!(
+        in_threads(3, || nearness(&graph, false, &GO, &|_| ()).unwrap()),
+        in_threads(1, || by_bits.clone())
+    );
 }

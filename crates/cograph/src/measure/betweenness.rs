@@ -4,7 +4,7 @@
 //! Without weights, [`LANES`] sources are searched at once: where the rows of a graph are read, all of them are served. On each
 //! distance from the source, a node adds up what its neighbours have, so an edge costs one addition of a vector.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rand::seq::index::sample;
 use rayon::prelude::*;
@@ -62,15 +62,24 @@ impl Sums {
 }
 
 impl Betweenness {
-    /// The betweenness of every node. [`Error::Parameter`] if `k` is 0 or above the number of nodes, [`Error::OutOfMemory`],
+    /// The betweenness of every node. `on_sources` is called with the number of sources that are done. [`Error::Parameter`] if `k` is 0 or above the number of nodes, [`Error::OutOfMemory`],
     /// [`Error::Cancelled`].
-    pub fn of(&self, graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Between>, Error> {
+    pub fn of(
+        &self,
+        graph: &Graph,
+        cancelled: &AtomicBool,
+        on_sources: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Between>, Error> {
         let nodes = graph.nodes();
         let sources = self.sources(nodes)?;
         let fits_in_lanes = !self.is_weighted && nodes < UNKNOWN as usize;
-        let group = |sources: &[u32]| match fits_in_lanes {
-            true => in_lanes(graph, sources, cancelled),
-            false => one_by_one(graph, sources, self.is_weighted, cancelled),
+        let done = AtomicUsize::new(0);
+        let group = |sources: &[u32]| {
+            let on_sources = |more: usize| on_sources(done.fetch_add(more, Ordering::Relaxed) + more);
+            match fits_in_lanes {
+                true => in_lanes(graph, sources, cancelled, &on_sources),
+                false => one_by_one(graph, sources, self.is_weighted, cancelled, &on_sources),
+            }
         };
         // A multiple of the lanes, so that few of them are empty.
         let length = sources.len().div_ceil(GROUPS).next_multiple_of(LANES).max(LANES);
@@ -113,7 +122,12 @@ impl Betweenness {
 }
 
 /// The dependencies of sources in a graph whose edges have the length 1, and that has fewer nodes than [`UNKNOWN`].
-fn in_lanes(graph: &Graph, sources: &[u32], cancelled: &AtomicBool) -> Result<Sums, Error> {
+fn in_lanes(
+    graph: &Graph,
+    sources: &[u32],
+    cancelled: &AtomicBool,
+    on_sources: &dyn Fn(usize),
+) -> Result<Sums, Error> {
     let nodes = graph.nodes();
     let mut sums = Sums::new(nodes)?;
     // The distance from each source; the number of shortest paths; the dependencies; and what neighbours add up: the values of the
@@ -184,6 +198,7 @@ fn in_lanes(graph: &Graph, sources: &[u32], cancelled: &AtomicBool) -> Result<Su
             dependencies[source as usize][lane] = 0.0;
             (0..nodes).for_each(|node| sums.add(node, dependencies[node][lane]));
         }
+        on_sources(sources.len());
     }
     Ok(sums)
 }
@@ -208,6 +223,7 @@ fn one_by_one(
     sources: &[u32],
     is_weighted: bool,
     cancelled: &AtomicBool,
+    on_sources: &dyn Fn(usize),
 ) -> Result<Sums, Error> {
     let nodes = graph.nodes();
     let mut sums = Sums::new(nodes)?;
@@ -232,6 +248,7 @@ fn one_by_one(
             }
             dependencies[node] = 0.0;
         }
+        on_sources(1);
     }
     Ok(sums)
 }

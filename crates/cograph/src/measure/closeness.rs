@@ -4,7 +4,7 @@
 //! Without weights, [`SOURCES`] nodes are searched at once, so an edge costs one `or` of their bits.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -38,10 +38,20 @@ struct Sums {
     harmonic: f64,
 }
 
-/// The nearness of every node. An edge has the length 1, or 1 / weight if `is_weighted`. [`Error::OutOfMemory`],
+/// The nearness of every node. `on_sources` is called with the number of nodes that were searched from. An edge has the length 1, or 1 / weight if `is_weighted`. [`Error::OutOfMemory`],
 /// [`Error::Cancelled`].
-pub fn nearness(graph: &Graph, is_weighted: bool, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
-    if is_weighted { by_weight(graph, cancelled) } else { by_bits(graph, cancelled) }
+pub fn nearness(
+    graph: &Graph,
+    is_weighted: bool,
+    cancelled: &AtomicBool,
+    on_sources: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Nearness>, Error> {
+    let done = AtomicUsize::new(0);
+    let on_sources = |more: usize| on_sources(done.fetch_add(more, Ordering::Relaxed) + more);
+    match is_weighted {
+        true => by_weight(graph, cancelled, &on_sources),
+        false => by_bits(graph, cancelled, &on_sources),
+    }
 }
 
 /// The closeness from the number of other nodes that can be reached, and the sum of their distances.
@@ -49,7 +59,11 @@ fn closeness(nodes: usize, reached: f64, distances: f64) -> f64 {
     if distances > 0.0 { reached / distances * reached / (nodes - 1) as f64 } else { 0.0 }
 }
 
-fn by_weight(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
+fn by_weight(
+    graph: &Graph,
+    cancelled: &AtomicBool,
+    on_sources: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Nearness>, Error> {
     let nodes = graph.nodes();
     let of = |search: &mut Result<Search, Error>, from: usize| {
         let search = search.as_mut().map_err(|error| error.clone())?;
@@ -60,6 +74,7 @@ fn by_weight(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Err
             total += distance;
             harmonic += 1.0 / distance;
         }
+        on_sources(1);
         Ok(Nearness { closeness: closeness(nodes, (search.order.len() - 1) as f64, total), harmonic })
     };
     (0..nodes).into_par_iter().map_init(|| Search::new(nodes), of).collect()
@@ -67,12 +82,17 @@ fn by_weight(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Err
 
 /// Many sources at once (Then et al. 2014, "The more the merrier: efficient multi-source graph traversal"). A node's distance to a source
 /// is that from the source to it, so each node adds up its own distances to all sources.
-fn by_bits(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error> {
+fn by_bits(
+    graph: &Graph,
+    cancelled: &AtomicBool,
+    on_sources: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Nearness>, Error> {
     let nodes = graph.nodes();
     let length = nodes.div_ceil(GROUPS).next_multiple_of(SOURCES).max(SOURCES);
     let groups = (0..nodes.div_ceil(length)).into_par_iter().with_max_len(1);
-    let groups =
-        groups.map(|group| from_sources(graph, group * length..nodes.min((group + 1) * length), cancelled));
+    let groups = groups.map(|group| {
+        from_sources(graph, group * length..nodes.min((group + 1) * length), cancelled, on_sources)
+    });
     let mut sums: Vec<Sums> = try_vec(nodes)?;
     for group in groups.collect::<Result<Vec<_>, Error>>()? {
         for (to, from) in sums.iter_mut().zip(group) {
@@ -89,7 +109,12 @@ fn by_bits(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<Nearness>, Error
 }
 
 /// The sums over some of the sources.
-fn from_sources(graph: &Graph, sources: Range<usize>, cancelled: &AtomicBool) -> Result<Vec<Sums>, Error> {
+fn from_sources(
+    graph: &Graph,
+    sources: Range<usize>,
+    cancelled: &AtomicBool,
+    on_sources: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Sums>, Error> {
     let nodes = graph.nodes();
     let mut sums: Vec<Sums> = try_vec(nodes)?;
     // The sources that have reached each node, and those that did so in the last step.
@@ -127,6 +152,7 @@ fn from_sources(graph: &Graph, sources: Range<usize>, cancelled: &AtomicBool) ->
             }
             std::mem::swap(&mut here, &mut next);
         }
+        on_sources(last - first);
     }
     Ok(sums)
 }

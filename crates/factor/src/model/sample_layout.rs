@@ -8,7 +8,10 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayView1;
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
+
+use crate::error::Error;
+use crate::memory::zeros;
 
 /// The layout of rows with `count` samples of `factors` factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,21 @@ impl FactorRanges {
     /// Whether there are no factors.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Range::is_empty)
+    }
+
+    /// The factors of some rows, without what else is in them.
+    pub fn of_rows(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+        let columns = self.iter().map(|range| range.len()).sum();
+        let mut factors = zeros((rows.nrows(), columns))?;
+        for (mut to, from) in factors.rows_mut().into_iter().zip(rows.rows()) {
+            let mut at = 0;
+            for range in self.iter() {
+                let length = range.len();
+                to.slice_mut(s![at..at + length]).assign(&from.slice(s![range]));
+                at += length;
+            }
+        }
+        Ok(factors)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<usize>> {
