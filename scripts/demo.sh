@@ -62,11 +62,11 @@ run() {
         data=$demo/sample
         cargo build --quiet --release --locked -p prize-format
         local maker
-        maker=$(cksum <target/release/prize-sample)
+        maker="$(cksum <target/release/prize-sample) --genres 8"
         if [ "$maker" != "$(cat "$demo/sample_made_by" 2>/dev/null)" ]; then
             say "making a sample of a million ratings in the Prize's format"
             rm -rf "$data"
-            target/release/prize-sample "$data"
+            target/release/prize-sample "$data" --genres 8
             connect -q -d postgres -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS sample WITH (FORCE)"
             echo "$maker" >"$demo/sample_made_by"
         fi

@@ -28,7 +28,9 @@ run dump_from -c "CREATE SCHEMA warehouse" -c "CREATE EXTENSION netflix_rec SCHE
     -c "SELECT FROM warehouse.netflix_load('$fixtures/tiny')" -c "SELECT FROM warehouse.netflix_load('$fixtures/mistakes')" \
     -c "SELECT FROM warehouse.split_ratings('third', 'random', fraction => 0.3)" \
     -c "SELECT FROM warehouse.train_als(factors => 3, iterations => 2, split => 'third')" \
-    -c "SELECT FROM warehouse.grid_search('baseline', '{\"movie_damping\": [5, 10]}', split => 'third')"
+    -c "SELECT FROM warehouse.grid_search('baseline', '{\"movie_damping\": [5, 10]}', split => 'third')" \
+    -c "SELECT FROM warehouse.graph_project_movies('movies', 'count', min_common => 1)" \
+    -c "SELECT FROM warehouse.graph_store_communities('movies')"
 before=$(contents dump_from)
 [ "$(grep -vE '^(load_unit|load_inserted|restore_constraint)' <<<"$before" | grep -c '|0|')" -eq 0 ] || { echo "a table has no rows, so the test would prove nothing: $before" >&2; exit 1; }
 
@@ -70,6 +72,9 @@ for database in dump_from dump_to dump_in_parallel dump_of_schema; do
         -c "SELECT model_id, version FROM warehouse.model ORDER BY 1" \
         -c "SELECT * FROM warehouse.evaluate(split => 'third', version => 1)" \
         -c "SELECT search_id, rank, score FROM warehouse.grid_search('baseline', split => 'third')" \
+        -c "TABLE warehouse.graph_edges" -c "SELECT community, size, central_ids FROM warehouse.graph_communities('movies', 'stored')" \
+        -c "SELECT graph, edges FROM warehouse.graph_project_movies('other', 'jaccard', min_common => 1)" \
+        -c "SELECT graph_id, name FROM warehouse.graph ORDER BY 1" \
         -c "SELECT action, rating_key FROM warehouse.add_rating(4711, 1, 5, '2005-05-05')" \
         -c "TABLE warehouse.fact_ratings ORDER BY rating_key" \
         -c "SELECT rank, movie_id, predicted_rating FROM warehouse.recommend(42)" >"$folder/$database"

@@ -40,7 +40,7 @@ pub fn backbone(row: GraphRow, name: &str, alpha: f64) -> Result<Written, GraphE
     let (ids, graph) = (&loaded.labelled.ids, &loaded.labelled.graph);
     let mut edges = Vec::new();
     for ((from, to, weight), _) in
-        graph.all_edges().zip(is_backbone(graph, alpha)).filter(|(_, is_kept)| *is_kept)
+        graph.all_edges().zip(is_backbone(graph, alpha)?).filter(|(_, is_kept)| *is_kept)
     {
         let ends = (ids[from], ids[to]);
         let found = common.binary_search_by_key(&ends, |&(ends, _)| ends);

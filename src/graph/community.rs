@@ -141,7 +141,7 @@ pub fn store(row: GraphRow, wanted: &Communities<'_>, is_weighted: bool) -> Resu
     bulk::check(&GRAPH_COMMUNITY)?;
     let graph = Loaded::read(row, is_weighted, memory)?;
     let groups = wanted.of(&graph)?;
-    let reached = modularity(&graph.labelled.graph, &groups, wanted.resolution);
+    let reached = modularity(&graph.labelled.graph, &groups, wanted.resolution)?;
     let communities = groups.iter().max().map_or(0, |&last| last as i32 + 1);
     let Loaded { row, labelled } = graph;
     role::with_search_path(|| {

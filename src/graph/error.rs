@@ -48,6 +48,8 @@ pub enum GraphError {
     NoCommunities(String),
     #[error("the row of table graph_edge from {from_id} to {to_id} is not one that the extension has made")]
     Damaged { from_id: i64, to_id: i64 },
+    #[error("there are no ratings to make a graph of")]
+    NoRatings,
     #[error("a model without factors cannot compare movies")]
     NoFactors,
     #[error(transparent)]
@@ -120,6 +122,10 @@ impl Report for GraphError {
             GraphError::Damaged { .. } => {
                 hinted(ERRCODE_DATA_CORRUPTED, "Drop the graph with graph_drop(), and make it again.")
             }
+            GraphError::NoRatings => hinted(
+                ERRCODE_NO_DATA_FOUND,
+                "Load some first: SELECT * FROM netflix_load('/path/to/the/files');",
+            ),
             GraphError::NoFactors => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "Use a model of als, svd, svdpp, bpmf or truncated_svd.",

@@ -69,7 +69,12 @@ measure_function! {
     /// How many neighbours each node has, and the sum of the weights of its edges.
     fn graph_degree(graph: Option<&str>) -> (degree: i32, strength: f64) = {
         let job = |graph: &Graph, _: &AtomicBool, _: &(dyn Fn(usize) + Sync)| {
-            Ok((0..graph.nodes()).map(|node| (graph.degree(node), graph.strength(node))).collect())
+            let of = |node| (graph.degree(node), graph.strength(node));
+            let mut degrees = Vec::new();
+            let bytes = graph.nodes() * size_of::<(usize, f64)>();
+            degrees.try_reserve_exact(graph.nodes()).map_err(|_| cograph::Error::OutOfMemory { bytes })?;
+            degrees.extend((0..graph.nodes()).map(of));
+            Ok(degrees)
         };
         of_nodes(graph, true, 64, job, |(degree, strength)| (degree as i32, strength))
     }
@@ -121,7 +126,16 @@ fn jumps(
     for (at, node) in nodes.iter().enumerate() {
         let node = graph.node(node.ok_or(GraphError::NullElement("personalization"))?)?;
         let weight = weights.as_ref().map_or(Some(1.0), |weights| weights.get(at).flatten());
-        jumps[node] += weight.ok_or(GraphError::NullElement("personalization_weights"))?;
+        let weight = weight.ok_or(GraphError::NullElement("personalization_weights"))?;
+        if !(weight >= 0.0 && weight.is_finite()) {
+            let (name, range) = ("a personalization weight", "at least 0 and finite".into());
+            return Err(GraphError::Argument { name, value: weight.to_string(), range });
+        }
+        jumps[node] += weight;
+    }
+    if jumps.iter().all(|&weight| weight == 0.0) && !jumps.is_empty() {
+        let (name, range) = ("personalization", "nodes with a weight above 0".into());
+        return Err(GraphError::Argument { name, value: "empty".into(), range });
     }
     Ok(Some(jumps))
 }

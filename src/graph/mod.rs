@@ -209,7 +209,7 @@ fn graph_modularity(
         let loaded =
             pg::role::with_search_path(|| Loaded::read(find(graph)?, weighted.unwrap_or(true), |_, _| 0))?;
         let groups = query::partition(&loaded, sql)?;
-        Ok::<_, GraphError>(cograph::modularity(&loaded.labelled.graph, &groups, resolution))
+        Ok::<_, GraphError>(cograph::modularity(&loaded.labelled.graph, &groups, resolution)?)
     };
     of().map_err(report)
 }

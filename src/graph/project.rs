@@ -252,7 +252,7 @@ fn read_ratings(
         Ok(())
     })?;
     if read == 0 {
-        return Err(factor::Error::NoRatings.into());
+        return Err(GraphError::NoRatings);
     }
     Ok((builder, rows))
 }
@@ -275,21 +275,21 @@ pub fn by_model(
     let progress = Progress::start(&PROJECTING);
     let nodes = Nodes::read(Dimension::Movie, |_| true)?;
     let count = nodes.ids.len();
-    let factors = 3 * count * row.factors * size_of::<f32>();
+    let factors = 2 * count * row.factors * size_of::<f32>();
     let edges = count.saturating_mul(nearest.top_k.min(count)).saturating_mul(size_of::<NewEdge>());
     memory::declare(WHAT, factors + edges + nearest.memory(count, guc::threads()))?;
-    let (side, _) = read::side(&row, Dimension::Movie, nodes.numbers.len())?;
-    let all = ranges.of_rows(side.factors.view())?;
+    let mut side = factor::Side::zeros(count, row.factors)?;
+    read::each_row(&row, Dimension::Movie, None, |key, _, factors| {
+        if let Some(node) = nodes.number(key.row()) {
+            side.factors.row_mut(node as usize).assign(&factors);
+        }
+        Ok::<_, GraphError>(())
+    })?;
+    let vectors = ranges.of_rows(side.factors.view())?;
     drop(side);
-    // In the order of the nodes.
-    let mut vectors = all.clone();
-    for (row, &number) in nodes.numbers.iter().enumerate().filter(|(_, number)| **number != NONE) {
-        vectors.row_mut(number as usize).assign(&all.row(row));
-    }
-    let vectors = vectors.slice(ndarray::s![..count, ..]);
     let job = |cancelled: &AtomicBool, report: &mut (dyn FnMut(usize) + Send)| {
         let report = Mutex::new(report);
-        nearest.edges(vectors, cancelled, &|done| {
+        nearest.edges(vectors.view(), cancelled, &|done| {
             if let Ok(mut report) = report.try_lock() {
                 report(done);
             }

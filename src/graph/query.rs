@@ -178,6 +178,7 @@ pub fn partition(graph: &Loaded, sql: &str) -> Result<Vec<u32>, GraphError> {
         if groups[node] != NONE {
             return Err(GraphError::NodeTwice(node_id));
         }
+        labels.try_reserve(1)?;
         let next = labels.len() as u32;
         groups[node] = *labels.entry(label).or_insert(next);
         Ok(())

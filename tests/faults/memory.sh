@@ -47,6 +47,20 @@ declare -A calls=(
     [train_truncated_svd]="SELECT train_rmse FROM train_truncated_svd(factors => 50)"
     [train_baseline]="SELECT train_rmse FROM train_baseline()"
     [ratings_load]="SELECT ratings_loaded FROM ratings_load('SELECT c AS customer_id, 1000 + m AS movie_id, 3 AS rating, DATE ''2006-01-01'' AS rated_on FROM generate_series(1, 2000) c, generate_series(1, 20) m')"
+    [graph_project_movies]="SELECT edges FROM graph_project_movies('new', min_common => 5, top_k => 1000)"
+    [graph_project_customers]="SELECT edges FROM graph_project_customers('new', 1, 'jaccard', min_common => 5, top_k => 20)"
+    [graph_project_model]="SELECT edges FROM graph_project_model('new', 'als', top_k => 200)"
+    [graph_project_sql]="SELECT edges FROM graph_project_sql('new', 'SELECT a AS from_id, a * b % 5000 AS to_id FROM generate_series(1, 5000) a, generate_series(1, 10) b')"
+    [graph_backbone]="SELECT edges FROM graph_backbone('movies', 'new', 0.9)"
+    [graph_pagerank]="SELECT sum(round(1e9 * score)) FROM graph_pagerank('customers')"
+    [graph_betweenness]="SELECT sum(round(1e9 * score)) FROM graph_betweenness('customers', k => 100)"
+    [graph_betweenness_weighted]="SELECT sum(round(1e9 * score)) FROM graph_betweenness('movies', weighted => true)"
+    [graph_closeness]="SELECT sum(round(1e9 * closeness)) FROM graph_closeness('customers')"
+    [graph_clustering]="SELECT sum(triangles) FROM graph_clustering('customers')"
+    [graph_leiden]="SELECT sum(community * node_id) FROM graph_leiden('customers')"
+    [graph_label_propagation]="SELECT sum(community * node_id) FROM graph_label_propagation('customers')"
+    [graph_communities]="SELECT sum(size) FROM graph_communities('customers', titles => 1500)"
+    [graph_store_communities]="SELECT communities FROM graph_store_communities('customers', partition => 'SELECT g AS node_id, g % 700 AS community FROM generate_series(1, 1500) g')"
     [drop_model]="SELECT version FROM drop_model('als', force => true)"
 )
 
@@ -77,6 +91,8 @@ $$);
 SELECT FROM train_bpmf(factors => 16, samples => 40, burn_in => 1);
 SELECT FROM train_svdpp(factors => 16, iterations => 1);
 SELECT FROM train_als(factors => 64, iterations => 2);
+SELECT FROM graph_project_movies('movies', min_common => 5, top_k => 100);
+SELECT FROM graph_project_customers('customers', 1, 'jaccard', min_common => 5, top_k => 100);
 CREATE TABLE shipped AS SELECT export_model('als') AS archive;
 SQL
 }

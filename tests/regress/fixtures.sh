@@ -145,4 +145,4 @@ if [ ! -f million.rmse ]; then
 fi
 
 # lifelike: the sample of the demo.
-[ -d lifelike ] || "$sample" lifelike >/dev/null
+[ -d lifelike ] || "$sample" lifelike --genres 8 >/dev/null

@@ -36,7 +36,7 @@ pub enum Error {
     #[error(transparent)]
     Ratings(#[from] factor::Error),
     /// An iterative method did not come to rest.
-    #[error("{measure} did not converge in {iterations} iterations: the last one changed it by {change:e}")]
+    #[error("{measure} did not converge in {iterations} iterations: the last one changed it by {change:.1e}")]
     NotConverged {
         /// The measure.
         measure: &'static str,

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rayon::prelude::*;
+
 use crate::error::Error;
 
 /// A vector with room for so many elements. [`Error::OutOfMemory`] if the system refuses the memory.
@@ -16,6 +18,34 @@ pub(crate) fn try_with_capacity<T>(capacity: usize) -> Result<Vec<T>, Error> {
 pub(crate) fn try_vec<T: Clone + Default>(length: usize) -> Result<Vec<T>, Error> {
     let mut vec = try_with_capacity(length)?;
     vec.resize(length, T::default());
+    Ok(vec)
+}
+
+/// A copy of a slice.
+pub(crate) fn try_clone<T: Copy>(slice: &[T]) -> Result<Vec<T>, Error> {
+    let mut vec = try_with_capacity(slice.len())?;
+    vec.extend_from_slice(slice);
+    Ok(vec)
+}
+
+/// A vector of the elements of an iterator that knows their number.
+pub(crate) fn try_collect<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>, Error> {
+    let mut vec = try_with_capacity(elements.len())?;
+    vec.extend(elements);
+    Ok(vec)
+}
+
+/// Fills a vector of so many elements in parallel with what `of` returns for each index, or returns the first error.
+pub(crate) fn try_parallel<T: Clone + Default + Send, S>(
+    length: usize,
+    init: impl Fn() -> S + Send + Sync,
+    of: impl Fn(&mut S, usize) -> Result<T, Error> + Send + Sync,
+) -> Result<Vec<T>, Error> {
+    let mut vec: Vec<T> = try_vec(length)?;
+    vec.par_iter_mut().enumerate().try_for_each_init(init, |state, (at, to)| {
+        *to = of(state, at)?;
+        Ok::<_, Error>(())
+    })?;
     Ok(vec)
 }
 

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::memory::check;
+use crate::memory::{check, try_collect};
 use crate::top_k::{Best, Edge, Pair, edges, edges_memory};
 
-/// Rows whose products with all rows are computed at a time.
+/// Rows that a thread compares with all others at a time.
 const ROWS: usize = 64;
 
 /// Which pairs of vectors are edges.
@@ -41,7 +41,7 @@ impl Nearest {
             return Err(Error::Parameter { name: "min_similarity", value: "NaN".into(), range });
         }
         let nodes = vectors.nrows();
-        let lengths = vectors.rows().into_iter().map(|row| row.dot(&row).sqrt()).collect::<Vec<_>>();
+        let lengths = try_collect(vectors.rows().into_iter().map(|row| product(row, row).sqrt()))?;
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let thread = |_| {
             let mut best = Best::new(nodes)?;
@@ -51,18 +51,19 @@ impl Nearest {
                 if first >= nodes {
                     return Ok(best);
                 }
+                // A pair is met from the row with the smaller number. The rows of a block stay in the processor's cache.
                 let last = (first + ROWS).min(nodes);
-                // A pair is met from the row with the smaller number.
-                let products: Array2<f32> =
-                    vectors.slice(s![first..last, ..]).dot(&vectors.slice(s![first.., ..]).t());
-                for (node, products) in (first..last).zip(products.axis_iter(Axis(0))) {
-                    for (other, product) in (first..).zip(products).skip(node + 1 - first) {
+                for other in first + 1..nodes {
+                    check(cancelled, other)?;
+                    let row = vectors.row(other);
+                    for node in first..last.min(other) {
                         let length = lengths[node] * lengths[other];
-                        let similarity = if length > 0.0 { product / length } else { 0.0 };
+                        let similarity =
+                            if length > 0.0 { product(vectors.row(node), row) / length } else { 0.0 };
                         if similarity > 0.0 && f64::from(similarity) >= self.min_similarity {
                             let pair = |node: usize| Pair { similarity, node: node as u32, common: 0 };
-                            best.offer(node, pair(other), self.top_k);
-                            best.offer(other, pair(node), self.top_k);
+                            best.offer(node, pair(other), self.top_k)?;
+                            best.offer(other, pair(node), self.top_k)?;
                         }
                     }
                 }
@@ -75,10 +76,21 @@ impl Nearest {
 
     /// The most memory that [`Nearest::edges`] takes, in bytes, without the vectors.
     pub fn memory(&self, nodes: usize, threads: usize) -> usize {
-        let thread = Best::memory(nodes, self.top_k).saturating_add(ROWS * nodes * size_of::<f32>());
-        thread
-            .saturating_mul(threads)
-            .saturating_add(edges_memory(nodes, self.top_k))
-            .saturating_add(4 * nodes)
+        let best = Best::memory(nodes, self.top_k).saturating_mul(threads);
+        best.saturating_add(edges_memory(nodes, self.top_k)).saturating_add(4 * nodes)
     }
+}
+
+/// The product of two rows. Their entries are multiplied in lanes, so that the compiler uses vector instructions.
+#[inline]
+fn product(one: ArrayView1<'_, f32>, other: ArrayView1<'_, f32>) -> f32 {
+    const LANES: usize = 8;
+    let (Some(one), Some(other)) = (one.to_slice(), other.to_slice()) else { return one.dot(&other) };
+    let (mut lanes, (ones, one)) = ([0.0; LANES], one.as_chunks::<LANES>());
+    let (others, other) = other.as_chunks::<LANES>();
+    for (one, other) in ones.iter().zip(others) {
+        (0..LANES).for_each(|lane| lanes[lane] += one[lane] * other[lane]);
+    }
+    let rest = one.iter().zip(other).map(|(one, other)| one * other).sum::<f32>();
+    lanes.iter().sum::<f32>() + rest
 }

@@ -176,7 +176,9 @@ impl Projection {
             return wrong("min_similarity", "NaN".into(), "a number");
         }
         if self.similarity == Similarity::LogLikelihood && self.weighting != Weighting::None {
-            return wrong("weighting", format!("{:?}", self.weighting), "none, where the similarity is llr");
+            let name = Weighting::ALL.into_iter().find(|(_, weighting)| *weighting == self.weighting);
+            let name = name.map_or("", |(name, _)| name);
+            return wrong("weighting", name.into(), "none if the similarity is llr");
         }
         Ok(())
     }
@@ -280,8 +282,8 @@ impl Prepared<'_> {
                 let similarity = self.similarity(movie, other, *sums);
                 if similarity > 0.0 && similarity >= min_similarity {
                     let similarity = similarity as f32;
-                    best.offer(movie, Pair { similarity, node: other as u32, common }, top_k);
-                    best.offer(other, Pair { similarity, node: movie as u32, common }, top_k);
+                    best.offer(movie, Pair { similarity, node: other as u32, common }, top_k)?;
+                    best.offer(other, Pair { similarity, node: movie as u32, common }, top_k)?;
                 }
             }
             *sums = [0.0; 4];

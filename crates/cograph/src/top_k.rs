@@ -66,14 +66,16 @@ impl Best {
         Ok(Best { pairs, least: try_vec(nodes)? })
     }
 
-    /// Keeps a pair if it is among the best of the node.
+    /// Keeps a pair if it is among the best of the node. [`Error::OutOfMemory`].
     #[inline]
-    pub fn offer(&mut self, node: usize, pair: Pair, top_k: usize) {
+    pub fn offer(&mut self, node: usize, pair: Pair, top_k: usize) -> Result<(), Error> {
         if pair.similarity < self.least[node] {
-            return;
+            return Ok(());
         }
         let best = &mut self.pairs[node];
         if best.len() < top_k {
+            best.try_reserve(1)
+                .map_err(|_| Error::OutOfMemory { bytes: 2 * size_of::<Pair>() * best.len() })?;
             best.push(Reverse(pair));
         } else if let Some(mut worst) = best.peek_mut()
             && pair > worst.0
@@ -85,20 +87,24 @@ impl Best {
         {
             self.least[node] = worst.0.similarity;
         }
+        Ok(())
     }
 
     /// The best of both.
-    fn merge(mut self, other: Best, top_k: usize) -> Best {
+    fn merge(mut self, other: Best, top_k: usize) -> Result<Best, Error> {
         for (node, pairs) in other.pairs.into_iter().enumerate() {
-            pairs.into_iter().for_each(|pair| self.offer(node, pair.0, top_k));
+            pairs.into_iter().try_for_each(|pair| self.offer(node, pair.0, top_k))?;
         }
-        self
+        Ok(self)
     }
 }
 
 /// The edges of what the threads have kept, ordered by `from` and `to`: an edge is among the best of one of its ends.
 pub(crate) fn edges(threads: Vec<Best>, top_k: usize) -> Result<Vec<Edge>, Error> {
-    let best = threads.into_iter().reduce(|one, other| one.merge(other, top_k));
+    let mut threads = threads.into_iter();
+    let first = threads.next();
+    let best =
+        first.map(|first| threads.try_fold(first, |one, other| one.merge(other, top_k))).transpose()?;
     let mut edges = Vec::new();
     for (node, pairs) in best.into_iter().flat_map(|best| best.pairs).enumerate() {
         let failed = |_| Error::OutOfMemory { bytes: pairs.len() * size_of::<Edge>() };

@@ -1,6 +1,7 @@
 //! Communities by propagation of labels, where nodes that are not neighbours change at the same time (Cordasco and Gargano 2010,
 //! "Community detection via semi-synchronous label propagation algorithms").
 
+use std::cmp::Reverse;
 use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
@@ -55,7 +56,8 @@ fn by_color(graph: &Graph) -> Result<Vec<u32>, Error> {
     let nodes = graph.nodes();
     let mut order: Vec<u32> = try_with_capacity(nodes)?;
     order.extend(0..nodes as u32);
-    order.sort_by_key(|&node| std::cmp::Reverse(graph.degree(node as usize)));
+    let by_degree = |node: u32| (Reverse(graph.degree(node as usize)), node);
+    order.sort_unstable_by_key(|&node| by_degree(node));
     let mut colors: Vec<u32> = try_vec(nodes)?;
     // For each color, the last node that found it taken, counted from 1.
     let mut taken: Vec<u32> = try_vec(nodes + 2)?;
@@ -67,6 +69,6 @@ fn by_color(graph: &Graph) -> Result<Vec<u32>, Error> {
         let free = (1..).find(|&color| taken[color] != at as u32 + 1).unwrap_or(0);
         colors[node as usize] = free as u32;
     }
-    order.sort_by_key(|&node| colors[node as usize]);
+    order.sort_unstable_by_key(|&node| (colors[node as usize], by_degree(node)));
     Ok(order)
 }

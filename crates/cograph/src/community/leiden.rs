@@ -15,7 +15,7 @@ use crate::community::modularity::modularity;
 use crate::community::refine::refine;
 use crate::error::Error;
 use crate::graph::Graph;
-use crate::memory::{check, try_vec, try_with_capacity};
+use crate::memory::{check, try_clone, try_vec, try_with_capacity};
 use crate::partition::{count, number_by_size};
 
 /// How communities are found.
@@ -61,7 +61,7 @@ impl Leiden {
             let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(number as u64));
             let mut groups = self.run(graph, &mut rng, cancelled)?;
             number_by_size(&mut groups)?;
-            Ok((modularity(graph, &groups, self.resolution), groups))
+            Ok((modularity(graph, &groups, self.resolution)?, groups))
         };
         let all = (0..runs).into_par_iter().with_max_len(1).map(run).collect::<Result<Vec<_>, Error>>()?;
         // Of equally good partitions, the one of the first run.
@@ -78,7 +78,7 @@ impl Leiden {
         let mut reached = f64::NEG_INFINITY;
         for _ in 0..PASSES {
             self.pass(graph, &first, &mut groups, rng, cancelled)?;
-            let now = modularity(graph, &groups, self.resolution);
+            let now = modularity(graph, &groups, self.resolution)?;
             if !self.refines || now <= reached + EQUAL {
                 break;
             }
@@ -113,7 +113,7 @@ impl Leiden {
             }
             let mut joined = match self.refines {
                 true => refine(here, level, &partition, self.resolution, rng, cancelled)?,
-                false => partition.clone(),
+                false => try_clone(&partition)?,
             };
             number_by_size(&mut joined)?;
             if count(&joined) == here.nodes() {

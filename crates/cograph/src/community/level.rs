@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
 use crate::graph::Graph;
-use crate::memory::{check, try_vec, try_with_capacity};
+use crate::memory::{check, try_clone, try_vec, try_with_capacity};
 use crate::partition::count;
 
 /// What a level's graph does not say, because it has no edges from a node to itself.
@@ -41,7 +41,7 @@ impl Level {
         let mut starts: Vec<usize> = try_vec(nodes + 1)?;
         groups.iter().for_each(|&group| starts[group as usize + 1] += 1);
         (0..nodes).for_each(|group| starts[group + 1] += starts[group]);
-        let mut next = starts.clone();
+        let mut next = try_clone(&starts)?;
         let mut members: Vec<u32> = try_vec(groups.len())?;
         for (node, &group) in groups.iter().enumerate() {
             members[next[group as usize]] = node as u32;

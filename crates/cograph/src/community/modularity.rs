@@ -1,13 +1,17 @@
 //! Modularity (Newman and Girvan 2004, "Finding and evaluating community structure in networks"; with a resolution, Reichardt and
 //! Bornholdt 2006, "Statistical mechanics of community detection").
 
+use crate::error::Error;
 use crate::graph::Graph;
+use crate::memory::try_vec;
 use crate::partition::count;
 
 /// The modularity of a partition: the share of the weights that lie within groups, less `resolution` times the share that would if
 /// the edges were drawn at random between nodes of the same strengths. 0 if there are no edges. Groups are numbered from 0.
-pub fn modularity(graph: &Graph, groups: &[u32], resolution: f64) -> f64 {
-    let (mut within, mut strengths) = (0.0, vec![0.0; count(groups)]);
+/// [`Error::OutOfMemory`].
+pub fn modularity(graph: &Graph, groups: &[u32], resolution: f64) -> Result<f64, Error> {
+    let mut strengths: Vec<f64> = try_vec(count(groups))?;
+    let mut within = 0.0;
     for node in 0..graph.nodes() {
         for (neighbour, weight) in graph.row(node) {
             strengths[groups[node] as usize] += weight;
@@ -18,7 +22,8 @@ pub fn modularity(graph: &Graph, groups: &[u32], resolution: f64) -> f64 {
     }
     let total = strengths.iter().sum::<f64>();
     if total == 0.0 {
-        return 0.0;
+        return Ok(0.0);
     }
-    within / total - resolution * strengths.iter().map(|strength| (strength / total).powi(2)).sum::<f64>()
+    let expected = strengths.iter().map(|strength| (strength / total).powi(2)).sum::<f64>();
+    Ok(within / total - resolution * expected)
 }

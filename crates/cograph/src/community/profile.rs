@@ -59,7 +59,7 @@ pub fn profiles(
     }
     let mut order: Vec<u32> = try_with_capacity(graph.nodes())?;
     order.extend(0..graph.nodes() as u32);
-    order.sort_by(|&one, &other| {
+    order.sort_unstable_by(|&one, &other| {
         within[other as usize].total_cmp(&within[one as usize]).then(one.cmp(&other))
     });
     for node in order {

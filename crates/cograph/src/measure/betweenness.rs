@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::measure::search::Search;
-use crate::memory::{check, try_vec, try_with_capacity};
+use crate::memory::{check, try_collect, try_vec, try_with_capacity};
 
 /// How betweenness is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -99,7 +99,7 @@ impl Betweenness {
             let standard_error = scale * (variance * k * (1.0 - k / n)).sqrt();
             Between { betweenness: scale * sum, standard_error }
         };
-        Ok(total.dependencies.iter().zip(&total.squares).map(of).collect())
+        try_collect(total.dependencies.iter().zip(&total.squares).map(of))
     }
 
     fn sources(&self, nodes: usize) -> Result<Vec<u32>, Error> {

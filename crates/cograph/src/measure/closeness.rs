@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::measure::search::Search;
-use crate::memory::{check, try_vec};
+use crate::memory::{check, try_collect, try_parallel, try_vec};
 
 /// How near a node is to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -77,7 +77,7 @@ fn by_weight(
         on_sources(1);
         Ok(Nearness { closeness: closeness(nodes, (search.order.len() - 1) as f64, total), harmonic })
     };
-    (0..nodes).into_par_iter().map_init(|| Search::new(nodes), of).collect()
+    try_parallel(nodes, || Search::new(nodes), of)
 }
 
 /// Many sources at once (Then et al. 2014, "The more the merrier: efficient multi-source graph traversal"). A node's distance to a source
@@ -105,7 +105,7 @@ fn by_bits(
         closeness: closeness(nodes, reached as f64, distances as f64),
         harmonic,
     };
-    Ok(sums.into_iter().map(of).collect())
+    try_collect(sums.into_iter().map(of))
 }
 
 /// The sums over some of the sources.

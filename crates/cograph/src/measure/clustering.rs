@@ -3,11 +3,9 @@
 
 use std::sync::atomic::AtomicBool;
 
-use rayon::prelude::*;
-
 use crate::error::Error;
 use crate::graph::Graph;
-use crate::memory::check;
+use crate::memory::{check, try_parallel};
 
 /// The triangles of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,7 +24,7 @@ pub fn clustering(
     cancelled: &AtomicBool,
 ) -> Result<Vec<Clustering>, Error> {
     let greatest = graph.greatest_weight();
-    let of = |node: usize| {
+    let of = |_: &mut (), node: usize| {
         let (own, own_weights) = (graph.neighbours(node), graph.weights(node));
         let (mut triangles, mut strength) = (0u64, 0.0);
         for (at, &neighbour) in own.iter().enumerate() {
@@ -55,7 +53,7 @@ pub fn clustering(
         let strength = if is_weighted { strength } else { triangles as f64 };
         Ok(Clustering { triangles, coefficient: if pairs > 0.0 { strength / pairs } else { 0.0 } })
     };
-    (0..graph.nodes()).into_par_iter().map(of).collect()
+    try_parallel(graph.nodes(), || (), of)
 }
 
 /// The share of all paths of two edges that are in a triangle. 0 if there are no such paths.

@@ -10,17 +10,19 @@ use crate::graph::Graph;
 use crate::memory::{check, try_vec};
 use crate::sums::sum;
 
-/// The eigenvector with norm 1, by power iteration on the weights plus the identity. In the graph of one node or of none, the
-/// iteration has nothing to turn to, so each entry is 1.
+/// The eigenvector with norm 1, by power iteration on the weights plus the identity. If there are no edges, all entries are equal.
 ///
 /// [`Error::NotConverged`] if no iteration of `max_iter` changes the entries by less than `tol` times the number of nodes, in all.
-/// [`Error::OutOfMemory`], [`Error::Cancelled`].
+/// [`Error::Parameter`], [`Error::OutOfMemory`], [`Error::Cancelled`].
 pub fn eigenvector(
     graph: &Graph,
     max_iter: usize,
     tol: f64,
     cancelled: &AtomicBool,
 ) -> Result<Vec<f64>, Error> {
+    if !(tol > 0.0 && tol.is_finite()) {
+        return Err(Error::Parameter { name: "tol", value: tol.to_string(), range: "above 0".into() });
+    }
     let nodes = graph.nodes();
     let mut entries: Vec<f64> = try_vec(nodes)?;
     entries.fill(1.0 / nodes as f64);

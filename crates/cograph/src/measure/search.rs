@@ -117,6 +117,8 @@ impl Search {
                 } else if length < known && !is_equal {
                     self.distances[neighbour] = length;
                     self.paths[neighbour] = paths;
+                    let failed = |_| Error::OutOfMemory { bytes: size_of::<(Length, u32)>() };
+                    self.queue.try_reserve(1).map_err(failed)?;
                     self.queue.push(Reverse((Length(length), neighbour as u32)));
                 }
             }

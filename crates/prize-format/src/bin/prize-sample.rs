@@ -20,6 +20,8 @@ usage: prize-sample FOLDER [options]
   --seed N             seed of the random numbers (default 42); the same seed makes the same files
   --plain              plant only biases, factors and a drift over the years: who rates which movie, and on
                        which day, then says nothing about the rating
+  --genres N           divide the movies into N genres, at most 20: the same customers like movies of a genre,
+                       and genres.csv tells the genre of each movie
   --layout files       write training_set/mv_*.txt, one file for each movie (default)
   --layout tar         write training_set.tar
   --layout combined    write combined_data_1.txt to combined_data_4.txt
@@ -45,8 +47,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("ratings") => {
-                let Sample { seed, realism, layout, style, .. } = sample;
-                sample = Sample { seed, realism, layout, style, ..Sample::of(args.value()?.parse()?) };
+                let Sample { seed, realism, genres, layout, style, .. } = sample;
+                sample =
+                    Sample { seed, realism, genres, layout, style, ..Sample::of(args.value()?.parse()?) };
             }
             Long("customers") => customers = Some(args.value()?.parse()?),
             Long("movies") => movies = Some(args.value()?.parse()?),
@@ -59,6 +62,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
                     _ => return Err("--layout must be files, tar or combined".into()),
                 }
             }
+            Long("genres") => sample.genres = args.value()?.parse()?,
             Long("plain") => sample.realism = Realism::Plain,
             Long("gzip") => sample.style.gzip = true,
             Long("crlf") => sample.style.crlf = true,

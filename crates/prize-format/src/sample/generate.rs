@@ -47,11 +47,19 @@ impl Sample {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        if self.genres > Sample::MOST_GENRES {
+            let message = format!("there can be at most {} genres", Sample::MOST_GENRES);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let population = Population::new(self, qualifying, probe, &mut rng);
         let truth = Truth::new(self, &population.movies, &mut rng);
         let mut writer = Writer::create(folder, self.layout, self.style, self.movies)?;
-        writer.write_titles(&titles(&population.movies, &mut rng))?;
+        writer.write_titles(&titles(self, &population.movies, &mut rng))?;
+        if self.genres > 0 {
+            let ids = population.movies.iter().map(|movie| movie.id);
+            writer.write_genres(ids.map(|id| (id, self.genre(id).unwrap_or_default())))?;
+        }
 
         let mut drawn = Vec::new();
         let mut training = MovieBlock::default();

@@ -8,6 +8,7 @@
 
 mod calendar;
 mod generate;
+mod genres;
 mod movies;
 mod output;
 mod population;

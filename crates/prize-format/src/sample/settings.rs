@@ -13,6 +13,8 @@ pub struct Sample {
     pub seed: u64,
     /// What is planted beside biases and factors.
     pub realism: Realism,
+    /// The number of genres; 0: movies have none. Movies of a genre have similar factors and a noun of the same list in their titles.
+    pub genres: u32,
     /// Which files hold the training set.
     pub layout: Layout,
     /// How lines and files are written.
@@ -59,6 +61,7 @@ pub const FULL: Sample = Sample {
     movies: 17_770,
     seed: 42,
     realism: Realism::Lifelike,
+    genres: 0,
     layout: Layout::Files,
     style: Style { crlf: false, final_newline: true, gzip: false },
 };

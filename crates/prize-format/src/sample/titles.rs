@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::movies::Movie;
+use super::settings::Sample;
 use crate::parse::title::Title;
 
 const ADJECTIVES: &[&str] = &[
@@ -79,11 +80,17 @@ const PLACES: &[&str] = &[
     "Köln",
 ];
 
-/// A title for each movie.
-pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
+/// A title for each movie. Each genre has nouns of its own.
+pub fn titles(sample: &Sample, movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
+    let nouns_of = |genre: u32| {
+        let nouns = NOUNS.iter().skip(genre as usize).step_by(sample.genres as usize);
+        nouns.copied().collect::<Vec<_>>()
+    };
+    let nouns = (0..sample.genres).map(nouns_of).collect::<Vec<_>>();
     let mut word = |words: &[&'static str]| words.choose(rng).copied().unwrap_or_default();
     let title = |movie: &Movie| {
-        let (adjective, noun, place) = (word(ADJECTIVES), word(NOUNS), word(PLACES));
+        let nouns = sample.genre(movie.id).map_or(NOUNS, |genre| &nouns[genre as usize]);
+        let (adjective, noun, place) = (word(ADJECTIVES), word(nouns), word(PLACES));
         let title = match movie.id % 7 {
             0 => format!("{noun} of {place}, The"),
             1 | 2 => format!("The {adjective} {noun}"),
@@ -91,7 +98,7 @@ pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
             4 if noun.starts_with(['E', 'I', 'O']) => format!("An {noun} in {place}"),
             4 => format!("A {noun} in {place}"),
             5 => format!("{adjective} {noun}: Part {}", movie.id % 4 + 1),
-            _ => format!("{noun} and {}", word(NOUNS)),
+            _ => format!("{noun} and {}", word(nouns)),
         };
         Title {
             movie_id: movie.id,
@@ -100,4 +107,14 @@ pub fn titles(movies: &[Movie], rng: &mut impl Rng) -> Vec<Title> {
         }
     };
     movies.iter().map(title).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_genre_has_nouns() {
+        assert!(NOUNS.len() >= Sample::MOST_GENRES as usize);
+    }
 }

@@ -9,6 +9,7 @@ use super::movies::Movie;
 use super::random::hash;
 use super::settings::{Realism, Sample};
 
+/// The number of factors. Each genre has an axis of its own or the opposite of one, so there are at most twice as many genres.
 const FACTORS: usize = 10;
 /// The standard deviation of the customers' biases.
 const CUSTOMER_BIAS: f32 = 0.42;
@@ -36,6 +37,9 @@ const PERIODS: u32 = 30;
 /// The correlation between a movie's fame (the logarithm of its number of ratings) and its bias.
 const FAME: f32 = 0.3;
 
+/// The share of the variance of the movies' factors that is due to their genres, if there are genres.
+const GENRE: f32 = 0.7;
+
 /// The planted biases and factors.
 pub struct Truth {
     customers: Vec<Planted>,
@@ -48,6 +52,18 @@ pub struct Truth {
 struct Planted {
     factors: [f32; FACTORS],
     bias: f32,
+}
+
+/// Moves the factors of movies towards the center of their genre. A center lies on the axis of one factor, so that customers like or
+/// dislike each genre independently of the others. Genres beyond the number of factors are the opposites of the first ones.
+fn plant_genres(sample: &Sample, movies: &[Movie], deviation: &[f32; FACTORS], planted: &mut [Planted]) {
+    for (planted, movie) in planted.iter_mut().zip(movies) {
+        let genre = sample.genre(movie.id).unwrap_or_default() as usize;
+        planted.factors.iter_mut().for_each(|factor| *factor *= (1.0 - GENRE).sqrt());
+        let (axis, sign) = (genre % FACTORS, if genre < FACTORS { 1.0 } else { -1.0 });
+        // A product with the customers' factors of this axis has the same variance for each genre.
+        planted.factors[axis] += sign * GENRE.sqrt() * FACTOR_PRODUCT / deviation[axis];
+    }
 }
 
 impl Truth {
@@ -63,6 +79,9 @@ impl Truth {
         };
         let customers = (0..sample.customers).map(|_| plant(CUSTOMER_BIAS)).collect();
         let mut movies_planted = movies.iter().map(|_| plant(MOVIE_BIAS)).collect::<Vec<_>>();
+        if sample.genres > 0 {
+            plant_genres(sample, movies, &deviation, &mut movies_planted);
+        }
         if sample.realism == Realism::Lifelike {
             for (planted, movie) in movies_planted.iter_mut().zip(movies) {
                 planted.bias = (1.0 - FAME * FAME).sqrt() * planted.bias + FAME * MOVIE_BIAS * movie.fame;

@@ -114,6 +114,16 @@ impl Writer {
         file.finish()
     }
 
+    /// Writes the genre of each movie: `genres.csv`, which is no file of the Prize.
+    pub fn write_genres(&mut self, genres: impl Iterator<Item = (u32, u32)>) -> io::Result<()> {
+        let mut file = Output::create(&self.folder, "genres.csv", self.style)?;
+        writeln!(file, "movie_id,genre")?;
+        for (movie_id, genre) in genres {
+            writeln!(file, "{movie_id},{}", genre + 1)?;
+        }
+        file.finish()
+    }
+
     /// Writes a movie's training ratings. Call it in the order of movie ids.
     pub fn write_training(&mut self, block: &MovieBlock) -> io::Result<()> {
         if block.ratings.is_empty() {
