@@ -3,7 +3,7 @@ CREATE EXTENSION netflix_rec;
 SET client_min_messages = warning;
 SELECT * FROM graph_project_movies('movies');
 \echo :SQLSTATE
-SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/lifelike');
+SELECT ratings_loaded FROM netflix_load('/tmp/netflix_rec_test/fixtures/demo');
 SET client_min_messages = notice;
 
 -- What a projection will take: bytes, seconds, and how many pairs of ratings are compared.
