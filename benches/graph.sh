@@ -67,9 +67,9 @@ measure() {
         row "$ratings" "$name" netflix_rec "$seconds" "$answer"
         for peer in $peers; do peer_row "$ratings" "$name" "$peer"; done
     done
-    cancels graphs "$ratings" "SELECT FROM graph_project_movies('again')" 10
-    cancels graphs "$ratings" "SELECT FROM graph_betweenness('movies')" 8
-    cancels graphs "$ratings" "SELECT FROM graph_leiden('movies')" 8
+    cancels graphs "$ratings" "SELECT FROM graph_project_movies('again')" 6
+    cancels graphs "$ratings" "SELECT FROM graph_betweenness('movies')" 4
+    cancels graphs "$ratings" "SELECT FROM graph_leiden('movies')" 6
     query postgres "DROP DATABASE graphs"
 }
 

@@ -31,3 +31,12 @@ SELECT model, test_rmse FROM train_baseline('baseline on demo', split => 'demo',
 SELECT model, n, rmse, difference, difference_low, difference_high, p_value
 FROM compare_models(ARRAY['als on demo', 'baseline on demo'], split => 'demo');
 \endif
+\set ECHO none
+SELECT NOT EXISTS (SELECT FROM graph WHERE name = 'demo') AS lacks_graph \gset
+\set ECHO queries
+\if :lacks_graph
+SELECT * FROM graph_project_movies('demo', min_common => 100);
+\endif
+SELECT community, size, density, conductance, central_titles[1] AS most_central FROM graph_communities('demo') ORDER BY size DESC LIMIT 5;
+\echo 'These movies are one community:'
+SELECT unnest(central_titles) AS title FROM graph_communities('demo', titles => 12) WHERE community = 1;

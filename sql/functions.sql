@@ -10,7 +10,7 @@ COMMENT ON FUNCTION retire_keys() IS 'Trigger: ensures that the key of a deleted
 COMMENT ON FUNCTION netflix_restore_begin() IS 'Drops all keys and foreign keys of the empty tables until netflix_restore_end, so that pg_restore can fill the tables in any order';
 COMMENT ON FUNCTION netflix_restore_end() IS 'Adds the keys and foreign keys again that netflix_restore_begin has dropped';
 COMMENT ON FUNCTION netflix_reset() IS 'Empties all tables of the extension, models included, so that another data set can be loaded';
-COMMENT ON FUNCTION netflix_progress() IS 'Loads, trainings and imports of models that are running in this database; the view of the same name shows more';
+COMMENT ON FUNCTION netflix_progress() IS 'Long work that is running in this database; the view of the same name shows more';
 COMMENT ON FUNCTION train(text, jsonb, text, text, float8, bool, text) IS
     'Trains a model by the named algorithm, with parameters as JSON, and stores it as a new version';
 COMMENT ON FUNCTION train_als(text, bigint, bigint, float8, float8, float8, float8, float8, bigint, float8, float8, text, bigint, bool, text) IS

@@ -1,4 +1,4 @@
--- progress: the view of loads, trainings and imports that are running.
+-- progress: the view of long work that is running.
 
 -- Unqualified names must mean PostgreSQL's own objects, whatever is in the extension's schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -9,7 +9,7 @@ SELECT pid, role, phase, unit, done, total, rows, elapsed,
        CASE WHEN done > 0 THEN elapsed * (greatest(total - done, 0)::float8 / done) END AS time_left,
        waiting_for
 FROM @extschema@.netflix_progress();
-COMMENT ON VIEW @extschema@.netflix_progress IS 'Loads, trainings and imports of models that are running in this database, one row per session';
+COMMENT ON VIEW @extschema@.netflix_progress IS 'Loads, trainings, searches, imports of models, evaluations and graph functions that are running in this database, one row per session';
 COMMENT ON COLUMN @extschema@.netflix_progress.pid IS 'Process id of the session that does the work';
 COMMENT ON COLUMN @extschema@.netflix_progress.role IS 'Role of the session';
 COMMENT ON COLUMN @extschema@.netflix_progress.phase IS 'Phase that it is in';

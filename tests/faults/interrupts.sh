@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests that a backend notices interrupts while its threads compute: a lost client, a dead postmaster, a request to log its memory,
-# and a request to end. Also tests that training has no transaction id before it writes, and that it goes on with fewer threads.
+# and a request to end; and that graph functions stop at a timeout. Also tests that training has no transaction id before it writes, and that it goes on with fewer threads.
 #
 # usage: interrupts.sh DIR
 #
@@ -33,6 +33,7 @@ SQL
     logged_memory
     ended
     few_threads
+    graphs
     orphaned
     [ "$(ask "SELECT count(*) FROM model WHERE name = 'long'")" = 0 ] || wrong "a stopped training left a model behind"
 }
@@ -125,6 +126,23 @@ SQL
         wrong "a training that gets only a few threads does not go on"
     }
     printf 'a training goes on with the threads that could be started\n'
+}
+
+# Graph functions stop at a timeout, and leave no graph behind. Without it, these would take minutes.
+graphs() {
+    ask "SELECT FROM graph_project_sql('tangle', \$\$SELECT a AS from_id, 1 + a * b * 7919 % 3000 AS to_id, 1 + (a + b) % 7 AS weight
+                                                   FROM generate_series(1, 3000) a, generate_series(1, 100) b\$\$)" 2>/dev/null
+    local call started took
+    for call in "graph_betweenness('tangle', weighted => true)" "graph_closeness('tangle', weighted => true)" \
+        "generate_series(1, 1000) n, graph_leiden('tangle', seed => n)" "generate_series(1, 1000) n, graph_project_movies('many' || n)"; do
+        started=$(date +%s%N)
+        ! PGOPTIONS="-c statement_timeout=700 -c client_min_messages=error" ask "SELECT FROM $call" 2>"$dir/interrupts.out" || wrong "$call was not stopped"
+        took=$((($(date +%s%N) - started) / 1000000))
+        grep -q 'canceling statement due to statement timeout' "$dir/interrupts.out" || { cat "$dir/interrupts.out" >&2; wrong "$call"; }
+        [ "$took" -lt 1500 ] || wrong "$call stopped only $((took - 700)) ms after the timeout"
+    done
+    [ "$(ask "SELECT string_agg(graph, ' ') FROM graphs")" = tangle ] || wrong "a stopped projection left a graph behind"
+    printf 'graph functions stop at a timeout\n'
 }
 
 orphaned() {

@@ -7,13 +7,15 @@
 //! It is fastest if movies are numbered by their number of ratings, the largest first: then most additions go to a few sums, which
 //! stay in the processor's cache.
 
+#![allow(unsafe_code)] // a call to a function that is compiled for instructions found at run time
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use factor::RatingMatrix;
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::memory::{check, try_vec, try_with_capacity};
+use crate::memory::{check, try_parallel, try_vec};
 use crate::prefetch::prefetch;
 use crate::top_k::{Best, Edge, Pair, edges, edges_memory};
 
@@ -109,7 +111,7 @@ struct Prepared<'a> {
     customers: Vec<[f32; 8]>,
     /// What is subtracted from the values of each movie.
     movies: Vec<f32>,
-    /// The sum over each movie's own ratings: of squares or of weights.
+    /// The sum over each movie's own ratings: of squares or of weights, if the similarity needs one.
     totals: Vec<f64>,
     /// How many customers have ratings.
     rated: f64,
@@ -131,7 +133,7 @@ impl Projection {
             let (value, range) = (matrix.by_customer.rows().to_string(), format!("at most {MOST_CUSTOMERS}"));
             return Err(Error::Parameter { name: "the number of customers", value, range });
         }
-        let prepared = Prepared::new(matrix, *self)?;
+        let prepared = Prepared::new(matrix, *self, cancelled)?;
         let movies = matrix.by_movie.rows();
         // Long rows and short ones lie side by side, so threads take row by row.
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -187,8 +189,9 @@ impl Projection {
 /// Where a customer's weight is. There are no ratings of no stars.
 const WEIGHT: usize = 0;
 
-/// How many customers ahead their ratings are prefetched.
+/// How many customers ahead their ratings are prefetched; and how many ahead what tells where these are.
 const AHEAD: usize = 4;
+const FAR_AHEAD: usize = 12;
 
 /// Common customers are counted in single precision, which is exact up to here.
 const MOST_CUSTOMERS: usize = 1 << 24;
@@ -197,14 +200,18 @@ const MOST_CUSTOMERS: usize = 1 << 24;
 const DAMPING: (f64, f64) = (10.0, 25.0);
 
 impl Prepared<'_> {
-    fn new(matrix: &RatingMatrix, projection: Projection) -> Result<Prepared<'_>, Error> {
+    fn new<'a>(
+        matrix: &'a RatingMatrix,
+        projection: Projection,
+        cancelled: &AtomicBool,
+    ) -> Result<Prepared<'a>, Error> {
         let (rows, columns) = (matrix.by_customer.rows(), matrix.by_movie.rows());
         let mut prepared = Prepared {
             matrix,
             projection,
-            customers: try_with_capacity(rows)?,
-            movies: try_with_capacity(columns)?,
-            totals: try_with_capacity(columns)?,
+            customers: Vec::new(),
+            movies: Vec::new(),
+            totals: Vec::new(),
             rated: matrix.by_customer.rated_rows() as f64,
         };
         let rated_movies = matrix.by_movie.rated_rows() as f64;
@@ -215,12 +222,15 @@ impl Prepared<'_> {
         };
         let is_pearson = projection.similarity == Similarity::Pearson;
         let mean = matrix.mean();
-        prepared.movies.extend((0..columns).map(|movie| {
+        let bias = |_: &mut (), movie: usize| {
             let (_, values) = matrix.by_movie.row(movie);
             let total = values.iter().map(|&value| f64::from(value) - mean).sum::<f64>();
-            if is_pearson { (total / (values.len() as f64 + DAMPING.1)) as f32 } else { 0.0 }
-        }));
-        for customer in 0..rows {
+            check(cancelled, movie)?;
+            Ok(if is_pearson { (total / (values.len() as f64 + DAMPING.1)) as f32 } else { 0.0 })
+        };
+        prepared.movies = try_parallel(columns, || (), bias)?;
+        let of_customer = |_: &mut (), customer: usize| {
+            check(cancelled, customer)?;
             let (movies, values) = matrix.by_customer.row(customer);
             let residual = |(&movie, &value): (&u32, &u8)| {
                 f64::from(value) - mean - f64::from(prepared.movies[movie as usize])
@@ -229,24 +239,27 @@ impl Prepared<'_> {
             let bias = total / (values.len() as f64 + DAMPING.0);
             let less = if is_pearson { mean + bias } else { 0.0 };
             let weight = weight(values.len() as f64);
-            prepared.customers.push(std::array::from_fn(|value| match value {
+            Ok(std::array::from_fn(|value| match value {
                 WEIGHT => weight as f32,
                 _ => (value as f64 - less) as f32,
-            }));
-        }
-        for movie in 0..columns {
+            }))
+        };
+        prepared.customers = try_parallel(rows, || (), of_customer)?;
+        let total = |_: &mut (), movie: usize| {
+            check(cancelled, movie)?;
             let (customers, values) = matrix.by_movie.row(movie);
             let weight = |&customer: &u32| f64::from(prepared.customers[customer as usize][WEIGHT]);
-            let total = match projection.similarity {
+            Ok(match projection.similarity {
                 Similarity::Cosine => {
                     let square =
                         |(customer, &value): (&u32, &u8)| weight(customer) * f64::from(value).powi(2);
                     customers.iter().zip(values).map(square).sum::<f64>()
                 }
-                _ => customers.iter().map(weight).sum::<f64>(),
-            };
-            prepared.totals.push(total);
-        }
+                Similarity::Jaccard | Similarity::LogLikelihood => customers.iter().map(weight).sum::<f64>(),
+                Similarity::Pearson | Similarity::Count => 0.0,
+            })
+        };
+        prepared.totals = try_parallel(columns, || (), total)?;
         Ok(prepared)
     }
 
@@ -259,11 +272,7 @@ impl Prepared<'_> {
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
         match self.projection.similarity {
-            Similarity::Pearson => self.add(movie, sums, cancelled, |sums, weight, x, y| {
-                // Two products of four, which become two instructions.
-                let (one, two) = ([1.0, weight * x, weight * x * x, weight], [1.0, y, 1.0, y * y]);
-                (0..4).for_each(|at| sums[at] += one[at] * two[at]);
-            })?,
+            Similarity::Pearson => self.add_pearson(movie, sums, cancelled)?,
             Similarity::Cosine => self.add(movie, sums, cancelled, |sums, weight, x, y| {
                 sums[0] += 1.0;
                 sums[1] += weight * x * y;
@@ -291,6 +300,28 @@ impl Prepared<'_> {
         Ok(())
     }
 
+    /// Adds up the sums for Pearson's correlation.
+    fn add_pearson(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has these instructions.
+            return unsafe { self.add_pearson_avx2(movie, sums, cancelled) };
+        }
+        self.add(movie, sums, cancelled, |sums, weight, x, y| {
+            let (one, two) = ([1.0, weight * x, weight * x * x, weight], [1.0, y, 1.0, y * y]);
+            (0..4).for_each(|at| sums[at] += one[at] * two[at]);
+        })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn add_pearson_avx2(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
+        self.add(movie, sums, cancelled, |sums, weight, x, y| {
+            let (one, two) = ([0.0, weight * x, 0.0, weight * y], [1.0, 0.0, weight * x * x, 0.0]);
+            (0..4).for_each(|at| sums[at] += one[at].mul_add(y, two[at]));
+        })
+    }
+
     /// Adds up the sums of a movie with the movies of smaller rows.
     #[inline(always)]
     fn add(
@@ -305,11 +336,13 @@ impl Prepared<'_> {
         for (at, (&customer, &value)) in customers.iter().zip(values).enumerate() {
             check(cancelled, at)?;
             if let Some(&customer) = customers.get(at + AHEAD) {
-                let customer = customer as usize;
-                let (others, values) = self.matrix.by_customer.row(customer);
-                prefetch::<_, 1>(&self.customers, customer);
+                let (others, values) = self.matrix.by_customer.row(customer as usize);
                 prefetch::<_, 16>(others, 0);
                 prefetch::<_, 4>(values, 0);
+            }
+            if let Some(&customer) = customers.get(at + FAR_AHEAD) {
+                prefetch::<_, 1>(&self.customers, customer as usize);
+                prefetch::<_, 1>(self.matrix.by_customer.starts(), customer as usize);
             }
             let residuals = &self.customers[customer as usize];
             let weight = residuals[WEIGHT];

@@ -52,7 +52,13 @@ impl Sparse {
         self.starts[rows.start]..self.starts[rows.end]
     }
 
+    /// Where each row begins in memory, and last where the last one ends. They tell what to prefetch.
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
     /// A row's ratings: column indices, ascending, and values. Panics if there is no such row.
+    #[inline]
     pub fn row(&self, row: usize) -> (&[u32], &[u8]) {
         let entries = self.starts[row]..self.starts[row + 1];
         (&self.columns[entries.clone()], &self.values[entries])
