@@ -20,11 +20,13 @@ test-faults:
 check:
 	@scripts/test.sh check
 
-# At full size. Needs 40 GB of disk and three quarters of an hour.
+# At full size. Needs 40 GB of disk and two hours.
 bench:
 	@benches/load.sh
 	@benches/train.sh
 	@benches/serve.sh
+	@benches/evaluate.sh
+	@benches/graph.sh
 
 fuzz:
 	@scripts/fuzz.sh $(FOR)

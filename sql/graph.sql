@@ -9,7 +9,7 @@ SELECT g.name AS graph, g.kind, g.nodes_are, g.params, g.nodes, g.edges, g.elaps
 FROM @extschema@.graph g;
 COMMENT ON VIEW @extschema@.graphs IS 'All graphs: what made them, their size, and what communities are stored';
 COMMENT ON COLUMN @extschema@.graphs.graph IS 'Name of the graph';
-COMMENT ON COLUMN @extschema@.graphs.kind IS 'What made it: graph_project_movies, graph_project_customers, graph_project_model, graph_project_sql or graph_backbone';
+COMMENT ON COLUMN @extschema@.graphs.kind IS 'What made it: ''movies'', ''customers'', ''model'' or ''sql'', for the function graph_project_ of this name; ''backbone'': graph_backbone';
 COMMENT ON COLUMN @extschema@.graphs.nodes_are IS 'What the ids of its nodes are: ''movies'': movie_id; ''customers'': customer_id; ''other'': ids of your own';
 COMMENT ON COLUMN @extschema@.graphs.params IS 'Arguments of the function that made it';
 COMMENT ON COLUMN @extschema@.graphs.nodes IS 'Number of nodes: ends of edges';

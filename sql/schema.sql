@@ -510,7 +510,7 @@ CREATE TABLE graph (
 COMMENT ON TABLE graph IS 'Graphs: undirected, with weights';
 COMMENT ON COLUMN graph.graph_id IS 'Key of the graph';
 COMMENT ON COLUMN graph.name IS 'Name of the graph';
-COMMENT ON COLUMN graph.kind IS 'What made it: graph_project_movies, graph_project_customers, graph_project_model, graph_project_sql or graph_backbone';
+COMMENT ON COLUMN graph.kind IS 'What made it: ''movies'', ''customers'', ''model'' or ''sql'', for the function graph_project_ of this name; ''backbone'': graph_backbone';
 COMMENT ON COLUMN graph.nodes_are IS 'What the ids of its nodes are: ''movies'': movie_id; ''customers'': customer_id; ''other'': ids of your own';
 COMMENT ON COLUMN graph.params IS 'Arguments of the function that made it';
 COMMENT ON COLUMN graph.nodes IS 'Number of nodes: ends of edges';

@@ -10,7 +10,10 @@ use super::read::{GraphRow, Loaded, MEASURING};
 use super::write::{NewEdge, NewGraph, Written, write};
 use crate::pg::progress::Progress;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{memory, query};
+use crate::pg::{interrupt, memory, query};
+
+/// Edges between two checks for interrupts.
+const EDGES_PER_CHECK: usize = 1024;
 
 /// Writes the edges that are stronger than chance as a graph of this name.
 pub fn backbone(row: GraphRow, name: &str, alpha: f64) -> Result<Written, GraphError> {
@@ -38,16 +41,26 @@ pub fn backbone(row: GraphRow, name: &str, alpha: f64) -> Result<Written, GraphE
         },
     )?;
     let (ids, graph) = (&loaded.labelled.ids, &loaded.labelled.graph);
-    let mut edges = Vec::new();
-    for ((from, to, weight), _) in
-        graph.all_edges().zip(is_backbone(graph, alpha)?).filter(|(_, is_kept)| *is_kept)
-    {
+    let (mut edges, mut is_used) = (Vec::new(), memory::filled(false, ids.len())?);
+    for (at, ((from, to, weight), is_kept)) in graph.all_edges().zip(is_backbone(graph, alpha)?).enumerate() {
+        if at.is_multiple_of(EDGES_PER_CHECK) {
+            interrupt::check();
+        }
+        if !is_kept {
+            continue;
+        }
         let ends = (ids[from], ids[to]);
         let found = common.binary_search_by_key(&ends, |&(ends, _)| ends);
         let common = found.ok().map(|at| common[at].1);
         memory::push(&mut edges, NewEdge { from: ends.0, to: ends.1, weight, common })?;
+        (is_used[from], is_used[to]) = (true, true);
     }
+    let nodes = is_used.iter().filter(|is_used| **is_used).count();
     let params = json!({ "graph": loaded.row.name, "alpha": alpha });
     let nodes_are = &loaded.row.nodes_are;
-    write(&NewGraph { name, kind: "backbone", nodes_are, params, started }, &edges, &progress)
+    write(
+        &NewGraph { name, kind: "backbone", nodes_are, params, nodes, started },
+        edges.into_iter(),
+        &progress,
+    )
 }

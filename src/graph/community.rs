@@ -1,13 +1,15 @@
 //! Communities of a graph: found, stored and described.
 
-use cograph::{Leiden, Profile, components, label_propagation, modularity, number_by_size, profiles};
+use cograph::{
+    Leiden, Profile, check_resolution, components, label_propagation, modularity, number_by_size, profiles,
+};
 use pgrx::{IntoDatum, JsonB};
 use serde_json::{Value, json};
 
 use super::error::GraphError;
-use super::project::{named, whole};
+use super::project::named;
 use super::query;
-use super::read::{GraphRow, Loaded};
+use super::read::{GraphRow, Loaded, find};
 use crate::pg::catalog::Privilege;
 use crate::pg::{self, memory, role, transaction};
 use crate::storage::bulk::{self, BulkInsert};
@@ -51,9 +53,11 @@ impl<'a> Communities<'a> {
         seed: Option<i64>,
         partition: Option<&'a str>,
     ) -> Result<Communities<'a>, GraphError> {
+        let resolution = resolution.unwrap_or(1.0);
+        check_resolution(resolution)?;
         Ok(Communities {
             method: named("algorithm", &METHODS, algorithm.unwrap_or("leiden"))?,
-            resolution: resolution.unwrap_or(1.0),
+            resolution,
             seed: seed.unwrap_or(42),
             partition,
         })
@@ -78,23 +82,27 @@ impl<'a> Communities<'a> {
         }
     }
 
-    fn to_json(self) -> Value {
+    /// What is stored beside communities.
+    fn to_json(self, is_weighted: bool) -> Value {
         let name = METHODS.iter().find(|(_, method)| *method == self.method).map(|(name, _)| *name);
-        match (self.partition, self.method) {
-            (Some(sql), _) => json!({ "partition": sql }),
-            (None, Method::Leiden | Method::Louvain) => {
-                json!({ "algorithm": name, "resolution": self.resolution, "seed": self.seed })
-            }
-            _ => json!({ "algorithm": name }),
+        let mut params = json!({ "resolution": self.resolution, "weighted": is_weighted });
+        match self.partition {
+            Some(sql) => params["partition"] = sql.into(),
+            None => params["algorithm"] = name.into(),
         }
+        if self.partition.is_none() && matches!(self.method, Method::Leiden | Method::Louvain) {
+            params["seed"] = self.seed.into();
+        }
+        params
     }
 }
 
-/// The memory, in bytes, of finding communities.
+/// The most titles of a community.
+const MOST_TITLES: i64 = 1000;
+
+/// The memory, in bytes, of finding communities and describing them.
 pub fn memory(nodes: usize, edges: usize) -> usize {
-    // A run has the levels above the graph, and its lists. As many runs at a time as threads.
-    let level = cograph::Graph::memory(nodes, edges).saturating_add(nodes * 64);
-    level.saturating_mul(crate::pg::guc::threads().min(2))
+    Leiden::memory(nodes, edges, crate::pg::guc::threads()).saturating_add(128 * nodes)
 }
 
 /// The stored communities of a graph.
@@ -115,7 +123,7 @@ fn stored(graph: &Loaded) -> Result<Vec<u32>, GraphError> {
     }
     if let Some(first) = groups.iter().position(|&group| group == NONE) {
         let (name, example) = (graph.row.name.clone(), graph.labelled.ids[first]);
-        return Err(GraphError::NodesMissing { graph: name, missing, example });
+        return Err(GraphError::StoredMissing { graph: name, missing, example });
     }
     // Somebody may have changed the rows: any numbers, from 0 to the number of nodes.
     let mut known = memory::collect(groups.iter().copied())?;
@@ -136,6 +144,9 @@ pub struct Stored {
 /// Stores the community of every node, in place of those that were stored.
 pub fn store(row: GraphRow, wanted: &Communities<'_>, is_weighted: bool) -> Result<Stored, GraphError> {
     transaction::require_writable(c"graph_store_communities()");
+    if wanted.method == Method::Stored && wanted.partition.is_none() {
+        return Err(GraphError::StoresStored);
+    }
     GRAPH.require(&[Privilege::Select, Privilege::Update])?;
     GRAPH_COMMUNITY.require(&[Privilege::Select, Privilege::Delete])?;
     bulk::check(&GRAPH_COMMUNITY)?;
@@ -148,10 +159,11 @@ pub fn store(row: GraphRow, wanted: &Communities<'_>, is_weighted: bool) -> Resu
         // Two calls at a time would write the same keys.
         let statement = "UPDATE @extschema@.graph SET communities = $2, community_params = $3, modularity = $4 WHERE graph_id = $1
                          RETURNING graph_id";
-        let params = JsonB(wanted.to_json());
+        let params = JsonB(wanted.to_json(is_weighted));
         let args = [row.graph_id.into(), communities.into(), params.into(), reached.into()];
         if pg::query::run_one::<i32>(statement, &args)?.is_none() {
-            return Err(GraphError::NoGraph { name: row.name.clone(), known: Vec::new() });
+            // Somebody has dropped it.
+            return find(Some(&row.name)).and(Err(GraphError::Dropped(row.name.clone())));
         }
         pg::query::run(
             "DELETE FROM @extschema@.graph_community WHERE graph_id = $1",
@@ -180,7 +192,11 @@ pub fn describe(
     is_weighted: bool,
     titles: i64,
 ) -> Result<Vec<Described>, GraphError> {
-    let central = if titles == 0 { 0 } else { whole("titles", titles)? };
+    if !(0..=MOST_TITLES).contains(&titles) {
+        let range = format!("from 0 to {MOST_TITLES}");
+        return Err(GraphError::Argument { name: "titles", value: titles.to_string(), range });
+    }
+    let central = titles as usize;
     let graph = Loaded::read(row, is_weighted, memory)?;
     let groups = wanted.of(&graph)?;
     let profiles = graph.compute(|graph, cancelled, _| profiles(graph, &groups, central, cancelled))?;

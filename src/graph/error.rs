@@ -44,6 +44,14 @@ pub enum GraphError {
         "the query puts {missing} nodes of graph \"{graph}\" into no community, for example node {example}"
     )]
     NodesMissing { graph: String, missing: usize, example: i64 },
+    #[error("{missing} nodes of graph \"{graph}\" are in no stored community, for example node {example}")]
+    StoredMissing { graph: String, missing: usize, example: i64 },
+    #[error("the stored communities are stored already")]
+    StoresStored,
+    #[error("graph \"{0}\" was dropped meanwhile")]
+    Dropped(String),
+    #[error("graph_project_movies takes no sample")]
+    SampleOfMovies,
     #[error("no communities of graph \"{0}\" are stored")]
     NoCommunities(String),
     #[error("the row of table graph_edge from {from_id} to {to_id} is not one that the extension has made")]
@@ -115,6 +123,18 @@ impl Report for GraphError {
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "A partition has every node in exactly one community.",
             ),
+            GraphError::StoredMissing { .. } => hinted(
+                ERRCODE_DATA_CORRUPTED,
+                "Rows of graph_edge or graph_community were changed: store the communities again.",
+            ),
+            GraphError::StoresStored => hinted(
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "Name an algorithm that finds some, or pass a partition.",
+            ),
+            GraphError::Dropped(_) => ERRCODE_UNDEFINED_OBJECT.into(),
+            GraphError::SampleOfMovies => {
+                hinted(ERRCODE_INVALID_PARAMETER_VALUE, "Leave out sample, or add nodes => 'customers'.")
+            }
             GraphError::NoCommunities(name) => hinted(
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("Store some: SELECT * FROM graph_store_communities('{}');", name.replace('\'', "''")),
@@ -145,7 +165,9 @@ impl Report for cograph::Error {
         match self {
             Error::Cancelled => ERRCODE_QUERY_CANCELED.into(),
             Error::OutOfMemory { .. } => ERRCODE_OUT_OF_MEMORY.into(),
-            Error::Parameter { .. } | Error::Weight { .. } => ERRCODE_INVALID_PARAMETER_VALUE.into(),
+            Error::Parameter { .. } | Error::Weight { .. } | Error::Weights => {
+                ERRCODE_INVALID_PARAMETER_VALUE.into()
+            }
             Error::NotConverged { .. } => hinted(
                 ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                 "Raise max_iter, or raise tol to be content with less.",

@@ -11,10 +11,10 @@ use crate::warehouse::ratings;
 
 /// How many ratings are read and sorted in a second, how many pairs a thread adds up, and how many edges are written, as
 /// `benches/graph.sh` measures.
-const READ_PER_SECOND: f64 = 11e6;
-const PAIRS_PER_SECOND: f64 = 480e6;
-const COUNTED_PAIRS_PER_SECOND: f64 = 750e6;
-const WRITTEN_PER_SECOND: f64 = 500e3;
+const READ_PER_SECOND: f64 = 15e6;
+const PAIRS_PER_SECOND: f64 = 580e6;
+const COUNTED_PAIRS_PER_SECOND: f64 = 700e6;
+const WRITTEN_PER_SECOND: f64 = 800e3;
 
 /// What a projection would take.
 pub struct Estimate {
@@ -24,7 +24,7 @@ pub struct Estimate {
     pub pairs: f64,
 }
 
-/// The estimate, at most: `min_rating` leaves out ratings that it counts.
+/// The estimate. `min_rating` leaves out ratings that it counts.
 pub fn estimate(source: &Source, projection: &Projection) -> Result<Estimate, GraphError> {
     projection.check()?;
     let size = ratings::size(Snapshot::Statement)?;

@@ -47,15 +47,21 @@ fn of_nodes<T: Send, U>(
     row: impl Fn(T) -> U,
 ) -> Result<Rows<U>, GraphError> {
     let graph = Loaded::read(find(name)?, is_weighted, |nodes, _| nodes.saturating_mul(bytes))?;
-    rows(graph, job, row)
+    let count = graph.nodes();
+    rows(graph, count, job, row)
 }
 
+/// `count` is how many nodes the computation reports as done at its end.
 fn rows<T: Send, U>(
     graph: Loaded,
+    count: usize,
     job: impl FnOnce(&Graph, &AtomicBool, &(dyn Fn(usize) + Sync)) -> Result<Vec<T>, cograph::Error> + Send,
     row: impl Fn(T) -> U,
 ) -> Result<Rows<U>, GraphError> {
-    let values = graph.compute(job)?;
+    if graph.nodes() == 0 {
+        return Ok((Vec::new(), Vec::new(), Vec::new()));
+    }
+    let values = graph.compute_some(count, job)?;
     let titles = graph.titles()?;
     Ok((graph.labelled.ids, titles, memory::collect(values.into_iter().map(row))?))
 }
@@ -63,6 +69,11 @@ fn rows<T: Send, U>(
 /// The bytes of a node for each thread of a computation that goes through the graph in several threads.
 fn per_thread(bytes: usize) -> usize {
     bytes * pg::guc::threads()
+}
+
+/// The bytes of the queues of weighted searches, at most: an entry for each edge.
+fn path_memory(edges: usize, is_weighted: bool) -> usize {
+    if is_weighted { edges.saturating_mul(per_thread(16)) } else { 0 }
 }
 
 measure_function! {
@@ -96,11 +107,12 @@ measure_function! {
         let max_iter = whole("max_iter", max_iter.unwrap_or(100))?;
         let pagerank = PageRank { alpha: alpha.unwrap_or(0.85), max_iter, tol: tol.unwrap_or(1e-6) };
         let graph = Loaded::read(find(graph)?, weighted.unwrap_or(true), |nodes, _| 64 * nodes)?;
-        let jumps = jumps(&graph, personalization, personalization_weights)?;
+        let jumps = if graph.nodes() == 0 { None } else { jumps(&graph, personalization, personalization_weights)? };
         let job = |graph: &Graph, cancelled: &AtomicBool, _: &(dyn Fn(usize) + Sync)| {
             pagerank.of(graph, jumps.as_deref(), cancelled)
         };
-        rows(graph, job, |rank| (rank,))
+        let count = graph.nodes();
+        rows(graph, count, job, |rank| (rank,))
     }
 }
 
@@ -148,7 +160,7 @@ measure_function! {
         normalized: default!(Option<bool>, true),
         weighted: default!(Option<bool>, false),
         seed: default!(Option<i64>, 42),
-    ) -> (score: f64, standard_error: f64) = {
+    ) -> (score: f64, standard_error: Option<f64>) = {
         let is_weighted = weighted.unwrap_or(false);
         let betweenness = Betweenness {
             k: k.map(|k| whole("k", k)).transpose()?,
@@ -159,8 +171,14 @@ measure_function! {
         let job = |graph: &Graph, cancelled: &AtomicBool, on_sources: &(dyn Fn(usize) + Sync)| {
             betweenness.of(graph, cancelled, on_sources)
         };
-        of_nodes(graph, is_weighted, 1024 + per_thread(300), job, |Between { betweenness, standard_error }| {
-            (betweenness, standard_error)
+        let read = |nodes: usize, edges: usize| {
+            path_memory(edges, is_weighted).saturating_add(nodes.saturating_mul(1024 + per_thread(300)))
+        };
+        let graph = Loaded::read(find(graph)?, is_weighted, read)?;
+        let count = betweenness.k.unwrap_or(graph.nodes());
+        // The error of a single source is not known.
+        rows(graph, count, job, |Between { betweenness, standard_error }| {
+            (betweenness, Some(standard_error).filter(|error| !error.is_nan()))
         })
     }
 }
@@ -175,9 +193,12 @@ measure_function! {
         let job = |graph: &Graph, cancelled: &AtomicBool, on_sources: &(dyn Fn(usize) + Sync)| {
             nearness(graph, is_weighted, cancelled, on_sources)
         };
-        of_nodes(graph, is_weighted, 1600 + per_thread(130), job, |Nearness { closeness, harmonic }| {
-            (closeness, harmonic)
-        })
+        let read = |nodes: usize, edges: usize| {
+            path_memory(edges, is_weighted).saturating_add(nodes.saturating_mul(1600 + per_thread(130)))
+        };
+        let graph = Loaded::read(find(graph)?, is_weighted, read)?;
+        let count = graph.nodes();
+        rows(graph, count, job, |Nearness { closeness, harmonic }| (closeness, harmonic))
     }
 }
 

@@ -178,6 +178,7 @@ fn graph_estimate(
         let projection = rules(similarity, None, None, top_k, None, None).projection()?;
         let nodes = project::dimension(nodes.unwrap_or("movies"))?;
         let sample = match nodes {
+            Dimension::Movie if sample.is_some() => return Err(GraphError::SampleOfMovies),
             Dimension::Movie => None,
             Dimension::Customer => Some((project::checked_share(sample.unwrap_or(0.02))?, 42)),
         };
@@ -206,8 +207,9 @@ fn graph_modularity(
     let of = || {
         let sql = partition.ok_or(pg::Error::NullArgument("partition"))?;
         let resolution = resolution.unwrap_or(1.0);
-        let loaded =
-            pg::role::with_search_path(|| Loaded::read(find(graph)?, weighted.unwrap_or(true), |_, _| 0))?;
+        let loaded = pg::role::with_search_path(|| {
+            Loaded::read(find(graph)?, weighted.unwrap_or(true), |nodes, _| 64 * nodes)
+        })?;
         let groups = query::partition(&loaded, sql)?;
         Ok::<_, GraphError>(cograph::modularity(&loaded.labelled.graph, &groups, resolution)?)
     };

@@ -4,18 +4,21 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use cograph::{Edge, Nearest, Projection, Similarity, Weighting};
+use cograph::{Edge, Nearest, Projection, Similarity, Weighting, renumbered};
 use factor::{MatrixBuilder, is_sampled};
+use pgrx::notice;
 use serde_json::{Value, json};
 
 use super::error::GraphError;
 use super::write::{NewEdge, NewGraph, Written, write};
 use crate::models::{self, read};
+use crate::pg::catalog::Privilege;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Error, guc, memory, query, threads};
 use crate::warehouse::dimension::{Dimension, MatrixRow};
 use crate::warehouse::ratings::{self, READING_RATINGS};
+use crate::warehouse::tables::DIM_MOVIE;
 use crate::warehouse::unfinished;
 
 /// Pairs of nodes are compared.
@@ -74,7 +77,10 @@ pub fn named<T: Copy>(what: &'static str, all: &[(&'static str, T)], name: &str)
 pub fn whole(name: &'static str, value: i64) -> Result<usize, GraphError> {
     match value {
         1..=0x7fff_ffff => Ok(value as usize),
-        _ => Err(GraphError::Argument { name, value: value.to_string(), range: "at least 1".into() }),
+        _ => {
+            let range = format!("from 1 to {}", i32::MAX);
+            Err(GraphError::Argument { name, value: value.to_string(), range })
+        }
     }
 }
 
@@ -98,8 +104,10 @@ pub fn dimension(nodes: &str) -> Result<Dimension, GraphError> {
 struct Nodes {
     /// The number of each row of the dimension; `NONE` if it is no node.
     numbers: Vec<u32>,
-    /// The id of each node.
+    /// The ids of all nodes, in ascending order.
     ids: Vec<i64>,
+    /// The place of each node's id among them.
+    places: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -126,7 +134,31 @@ impl Nodes {
             }
             Ok(())
         })?;
-        Ok(Nodes { numbers, ids })
+        let mut order = memory::collect(0..ids.len() as u32)?;
+        order.sort_unstable_by_key(|&node| ids[node as usize]);
+        let mut places = memory::filled(0, ids.len())?;
+        order.iter().enumerate().for_each(|(place, &node)| places[node as usize] = place as u32);
+        ids.sort_unstable();
+        Ok(Nodes { numbers, ids, places })
+    }
+
+    /// How many nodes have edges. The ends of the edges are places.
+    fn used(&self, edges: &[Edge]) -> Result<usize, GraphError> {
+        let mut is_used = memory::filled(false, self.ids.len())?;
+        for edge in edges {
+            (is_used[edge.from as usize], is_used[edge.to as usize]) = (true, true);
+        }
+        Ok(is_used.iter().filter(|is_used| **is_used).count())
+    }
+
+    /// Edges between places as edges between ids.
+    fn with_ids(&self, edges: &[Edge], has_common: bool) -> impl ExactSizeIterator<Item = NewEdge> {
+        edges.iter().map(move |edge| NewEdge {
+            from: self.ids[edge.from as usize],
+            to: self.ids[edge.to as usize],
+            weight: edge.similarity.into(),
+            common: has_common.then_some(edge.common as i32),
+        })
     }
 
     fn number(&self, row: MatrixRow) -> Option<u32> {
@@ -159,11 +191,9 @@ impl Source {
     pub fn memory(&self, projection: &Projection, size: ratings::Size) -> usize {
         let threads = guc::threads();
         let (rows, nodes, ratings) = self.size(size);
-        let edges = nodes.saturating_mul(projection.top_k.min(nodes));
         MatrixBuilder::memory(rows, nodes, ratings, threads)
             .saturating_add(projection.memory(rows, nodes, threads))
-            .saturating_add(edges.saturating_mul(size_of::<NewEdge>()))
-            .saturating_add((size.customers + size.movies) * size_of::<u32>())
+            .saturating_add((size.customers + size.movies) * 16)
     }
 }
 
@@ -186,24 +216,28 @@ pub fn by_ratings(name: &str, source: &Source, rules: &Rules<'_>) -> Result<Writ
     let progress = Progress::start(&READING_RATINGS);
     let size = ratings::size(Snapshot::Statement)?;
     memory::declare(WHAT, source.memory(&projection, size))?;
+    notice!("reading the ratings");
     let is_node = |id| source.sample.is_none_or(|(share, seed)| share >= 1.0 || is_sampled(share, seed, id));
     let nodes = Nodes::read(source.nodes, is_node)?;
     let (builder, rows) = read_ratings(source, &nodes, size, &projection, &progress)?;
     progress.enter(&PROJECTING);
     let count = nodes.ids.len();
+    notice!("comparing {count} {} by {} ratings", source.nodes.plural(), builder.len());
     let job = |cancelled: &AtomicBool, report: &mut (dyn FnMut(usize) + Send)| {
         if builder.is_empty() {
             return Ok(Vec::new());
         }
         let matrix = builder.build(rows, count, cancelled)?;
         let report = Mutex::new(report);
-        projection.edges(&matrix, cancelled, &|done| {
+        let edges = projection.edges(&matrix, cancelled, &|done| {
             if done.is_multiple_of(NODES_PER_REPORT)
                 && let Ok(mut report) = report.try_lock()
             {
                 report(done);
             }
-        })
+        })?;
+        drop(matrix);
+        renumbered(edges, &nodes.places, cancelled)
     };
     let report = |done| progress.update(done as u64, count as u64, 0);
     let edges: Vec<Edge> = threads::run(guc::threads(), job, report)??;
@@ -215,8 +249,8 @@ pub fn by_ratings(name: &str, source: &Source, rules: &Rules<'_>) -> Result<Writ
         }
     };
     let params = merged(rules.to_json(), params);
-    let new = NewGraph { name, kind, nodes_are: kind, params, started };
-    write(&new, &with_ids(&edges, &nodes.ids, true)?, &progress)
+    let new = NewGraph { name, kind, nodes_are: kind, params, nodes: nodes.used(&edges)?, started };
+    write(&new, nodes.with_ids(&edges, true), &progress)
 }
 
 /// Reads the ratings between nodes and what they have in common: the columns of the matrix are the nodes. Returns also how many rows it
@@ -268,6 +302,8 @@ pub fn by_model(
     let started = Instant::now();
     let nearest = Nearest { top_k: whole("top_k", top_k)?, min_similarity };
     let row = models::find(model, version)?;
+    // A policy that hides movies would make another graph.
+    DIM_MOVIE.require(&[Privilege::Select])?;
     let ranges = models::find::origin(&row)?.factor_ranges(row.layout());
     if ranges.is_empty() {
         return Err(GraphError::NoFactors);
@@ -276,8 +312,7 @@ pub fn by_model(
     let nodes = Nodes::read(Dimension::Movie, |_| true)?;
     let count = nodes.ids.len();
     let factors = 2 * count * row.factors * size_of::<f32>();
-    let edges = count.saturating_mul(nearest.top_k.min(count)).saturating_mul(size_of::<NewEdge>());
-    memory::declare(WHAT, factors + edges + nearest.memory(count, guc::threads()))?;
+    memory::declare(WHAT, factors + nearest.memory(count, guc::threads()))?;
     let mut side = factor::Side::zeros(count, row.factors)?;
     read::each_row(&row, Dimension::Movie, None, |key, _, factors| {
         if let Some(node) = nodes.number(key.row()) {
@@ -289,34 +324,21 @@ pub fn by_model(
     drop(side);
     let job = |cancelled: &AtomicBool, report: &mut (dyn FnMut(usize) + Send)| {
         let report = Mutex::new(report);
-        nearest.edges(vectors.view(), cancelled, &|done| {
+        let edges = nearest.edges(vectors.view(), cancelled, &|done| {
             if let Ok(mut report) = report.try_lock() {
                 report(done);
             }
-        })
+        })?;
+        renumbered(edges, &nodes.places, cancelled)
     };
     let edges: Vec<Edge> =
         threads::run(guc::threads(), job, |done| progress.update(done as u64, count as u64, 0))??;
     let params = json!({
         "model": row.name, "version": row.version, "top_k": top_k, "min_similarity": min_similarity
     });
-    let new = NewGraph { name, kind: "model", nodes_are: "movies", params, started };
-    write(&new, &with_ids(&edges, &nodes.ids, false)?, &progress)
-}
-
-/// Edges between ids, in their order.
-fn with_ids(edges: &[Edge], ids: &[i64], has_common: bool) -> Result<Vec<NewEdge>, GraphError> {
-    let mut new = memory::collect(edges.iter().map(|edge| {
-        let (one, other) = (ids[edge.from as usize], ids[edge.to as usize]);
-        NewEdge {
-            from: one.min(other),
-            to: one.max(other),
-            weight: edge.similarity.into(),
-            common: has_common.then_some(edge.common as i32),
-        }
-    }))?;
-    new.sort_unstable_by_key(|edge| (edge.from, edge.to));
-    Ok(new)
+    let used = nodes.used(&edges)?;
+    let new = NewGraph { name, kind: "model", nodes_are: "movies", params, nodes: used, started };
+    write(&new, nodes.with_ids(&edges, false), &progress)
 }
 
 /// Both objects in one.

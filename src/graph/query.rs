@@ -17,7 +17,7 @@ use crate::pg::user_query::{
     self,
     row::{Column, ColumnType, Row, Value},
 };
-use crate::pg::{self, guc, memory, role, threads};
+use crate::pg::{self, guc, interrupt, memory, role, threads};
 
 /// What the ids of a graph's nodes may be.
 const NODES_ARE: [(&str, &str); 3] = [("movies", "movies"), ("customers", "customers"), ("other", "other")];
@@ -63,9 +63,16 @@ fn id(row: &Row, number: u64, column: &Column, name: &'static str) -> Result<i64
     match row.value(column) {
         Value::Null => Err(GraphError::NullValue { row: number, column: name }),
         Value::Integer(id) => Ok(id),
-        Value::Text(text) => text.trim().parse().map_err(|_| wrong(text)),
+        Value::Text(text) => whole_number(&text).ok_or_else(|| wrong(text)),
         _ => Err(wrong(row.text(column).unwrap_or_default())),
     }
+}
+
+/// A number that is written with or without zeros behind its point.
+fn whole_number(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    whole.parse().ok().filter(|_| fraction.bytes().all(|digit| digit == b'0'))
 }
 
 /// The columns of a query that returns edges.
@@ -150,9 +157,14 @@ pub fn project(name: &str, sql: Option<&str>, nodes_are: &str) -> Result<Written
         weight,
         common: None,
     }))?;
+    interrupt::check();
     let params = json!({ "edges_query": sql });
     role::with_search_path(|| {
-        write(&NewGraph { name, kind: "sql", nodes_are, params, started }, &new, &progress)
+        write(
+            &NewGraph { name, kind: "sql", nodes_are, params, nodes: ids.len(), started },
+            new.into_iter(),
+            &progress,
+        )
     })
 }
 
@@ -161,6 +173,7 @@ pub fn partition(graph: &Loaded, sql: &str) -> Result<Vec<u32>, GraphError> {
     const NONE: u32 = u32::MAX;
     let mut groups = memory::filled(NONE, graph.nodes())?;
     let mut labels = HashMap::<String, u32>::new();
+    let mut label_bytes = 0;
     let (mut number, mut others) = (0, 0u64);
     let choose = |columns: &[Column]| {
         let node = check(need(columns, "node_id", PARTITION_EXAMPLE)?, IDS, "a whole number")?;
@@ -178,8 +191,12 @@ pub fn partition(graph: &Loaded, sql: &str) -> Result<Vec<u32>, GraphError> {
         if groups[node] != NONE {
             return Err(GraphError::NodeTwice(node_id));
         }
-        labels.try_reserve(1)?;
         let next = labels.len() as u32;
+        if !labels.contains_key(&label) {
+            labels.try_reserve(1)?;
+            label_bytes += label.len() + 2 * size_of::<(String, u32)>();
+            memory::recheck("a partition", label_bytes)?;
+        }
         groups[node] = *labels.entry(label).or_insert(next);
         Ok(())
     })?;

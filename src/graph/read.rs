@@ -122,13 +122,22 @@ impl Loaded {
         Ok(titles)
     }
 
-    /// Runs a computation on the graph, on threads. It reports how many nodes are done.
+    /// Runs a computation on the graph, on threads. It reports how many nodes are done, out of as many as there are.
     pub fn compute<T: Send>(
         &self,
         job: impl FnOnce(&Graph, &AtomicBool, &(dyn Fn(usize) + Sync)) -> Result<T, cograph::Error> + Send,
     ) -> Result<T, GraphError> {
+        self.compute_some(self.nodes(), job)
+    }
+
+    /// The same, if only so many nodes are done.
+    pub fn compute_some<T: Send>(
+        &self,
+        count: usize,
+        job: impl FnOnce(&Graph, &AtomicBool, &(dyn Fn(usize) + Sync)) -> Result<T, cograph::Error> + Send,
+    ) -> Result<T, GraphError> {
         let progress = Progress::start(&MEASURING);
-        let all = self.nodes() as u64;
+        let all = count as u64;
         progress.update(0, all, 0);
         let run = |cancelled: &AtomicBool, report: &mut (dyn FnMut(usize) + Send)| {
             let report = Mutex::new(report);

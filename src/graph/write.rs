@@ -13,6 +13,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query, sequence, transaction};
 use crate::storage::bulk::{self, BulkInsert};
 use crate::warehouse::tables::{GRAPH, GRAPH_EDGE};
+use crate::warehouse::unfinished;
 
 /// Edges are being written.
 pub const WRITING_GRAPH: Phase = Phase { id: 12, name: "writing the graph", unit: "edges" };
@@ -28,6 +29,7 @@ pub struct NewGraph<'a> {
     pub kind: &'static str,
     pub nodes_are: &'a str,
     pub params: Value,
+    pub nodes: usize,
     pub started: Instant,
 }
 
@@ -52,6 +54,7 @@ pub struct Written {
 pub fn check<'a>(function: &'static std::ffi::CStr, name: Option<&'a str>) -> Result<&'a str, GraphError> {
     let name = name.ok_or(pg::Error::NullArgument("graph"))?;
     transaction::require_writable(function);
+    unfinished::refuse_in_restore("a new graph")?;
     GRAPH.require(&[Privilege::Select, Privilege::Insert, Privilege::Update])?;
     bulk::check(&GRAPH_EDGE)?;
     if !(1..=LONGEST_NAME).contains(&name.len()) {
@@ -65,10 +68,13 @@ pub fn check<'a>(function: &'static std::ffi::CStr, name: Option<&'a str>) -> Re
 }
 
 /// Writes a graph. The edges are ordered by their ends, and each is there once.
-pub fn write(new: &NewGraph<'_>, edges: &[NewEdge], progress: &Progress) -> Result<Written, GraphError> {
+pub fn write(
+    new: &NewGraph<'_>,
+    edges: impl ExactSizeIterator<Item = NewEdge>,
+    progress: &Progress,
+) -> Result<Written, GraphError> {
     progress.enter(&WRITING_GRAPH);
-    let nodes = count_nodes(edges)?;
-    let all = edges.len() as u64;
+    let (nodes, all) = (new.nodes as i32, edges.len() as u64);
     sequence::catch_up("graph", "graph_id", "graph_graph_id_seq")?;
     let graph_id = query::run_one::<i32>(
         "INSERT INTO @extschema@.graph (name, kind, nodes_are, params, nodes, edges, elapsed)
@@ -85,7 +91,7 @@ pub fn write(new: &NewGraph<'_>, edges: &[NewEdge], progress: &Progress) -> Resu
     // Another session may have made one of this name meanwhile.
     .ok_or_else(|| GraphError::Exists(new.name.into()))?;
     let mut rows = BulkInsert::<5>::open(&GRAPH_EDGE)?;
-    for (at, &NewEdge { from, to, weight, common }) in edges.iter().enumerate() {
+    for (at, NewEdge { from, to, weight, common }) in edges.enumerate() {
         if at.is_multiple_of(EDGES_PER_UPDATE) {
             progress.update(at as u64, all, at as u64);
             pg::interrupt::check();
@@ -102,18 +108,10 @@ pub fn write(new: &NewGraph<'_>, edges: &[NewEdge], progress: &Progress) -> Resu
         "UPDATE @extschema@.graph SET elapsed = make_interval(secs => $2) WHERE graph_id = $1",
         &[graph_id.into(), elapsed.as_secs_f64().into()],
     )?;
-    if edges.is_empty() {
+    if all == 0 {
         notice!("graph \"{}\" has no edges", new.name);
     }
     Ok(Written { graph: new.name.into(), nodes, edges: all as i64, elapsed })
-}
-
-/// How many different ends there are.
-fn count_nodes(edges: &[NewEdge]) -> Result<i32, GraphError> {
-    let mut ids = pg::memory::collect(edges.iter().flat_map(|edge| [edge.from, edge.to]))?;
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids.len() as i32)
 }
 
 /// Drops a graph with its edges and communities. Returns its name.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests that a backend notices interrupts while its threads compute: a lost client, a dead postmaster, a request to log its memory,
-# and a request to end; and that graph functions stop at a timeout. Also tests that training has no transaction id before it writes, and that it goes on with fewer threads.
+# a request to end, and a timeout. Also tests that training has no transaction id before it writes, and that it goes on with fewer
+# threads.
 #
 # usage: interrupts.sh DIR
 #

@@ -7,7 +7,7 @@ use crate::memory::try_collect;
 
 /// Whether each edge of [`Graph::all_edges`] belongs to the backbone: from the point of view of one of its ends at least, an edge as
 /// strong as this would come with a probability below `alpha`, if the node's strength were divided among its edges at random. A node
-/// with a single edge has no point of view. [`Error::OutOfMemory`].
+/// with a single edge does not decide. [`Error::OutOfMemory`].
 pub fn is_backbone(graph: &Graph, alpha: f64) -> Result<impl Iterator<Item = bool> + '_, Error> {
     let strengths = try_collect((0..graph.nodes()).map(|node| graph.strength(node)))?;
     let is_strong = move |node: usize, weight: f64| {

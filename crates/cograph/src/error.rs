@@ -32,6 +32,9 @@ pub enum Error {
         /// The weight.
         weight: f64,
     },
+    /// The weights are so large that their sum overflows.
+    #[error("the sum of the weights is not finite")]
+    Weights,
     /// From the rating matrix.
     #[error(transparent)]
     Ratings(#[from] factor::Error),

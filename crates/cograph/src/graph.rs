@@ -20,7 +20,7 @@ impl Graph {
     /// A graph of nodes 0 to `nodes - 1`. Edges between the same nodes, in either direction, become one, with the sum of their weights.
     /// Edges from a node to itself are left out.
     ///
-    /// [`Error::Weight`] if a weight is not above 0 and finite, [`Error::OutOfMemory`], [`Error::Cancelled`]. Panics if a node is
+    /// [`Error::Weight`] if a weight is not above 0 and finite, [`Error::Weights`] if their sum is not finite, [`Error::OutOfMemory`], [`Error::Cancelled`]. Panics if a node is
     /// not below `nodes`.
     pub fn new(nodes: usize, edges: &[(u32, u32, f64)], cancelled: &AtomicBool) -> Result<Graph, Error> {
         if let Some(&(from, to, weight)) =
@@ -28,8 +28,14 @@ impl Graph {
         {
             return Err(Error::Weight { from, to, weight });
         }
+        // Then the sums of parallel edges, and those of all edges of a node, are finite, too.
+        let total = edges.iter().map(|&(_, _, weight)| weight).sum::<f64>();
+        if !(2.0 * total).is_finite() {
+            return Err(Error::Weights);
+        }
         let mut offsets: Vec<usize> = try_vec(nodes + 1)?;
-        for &(from, to, _) in edges.iter().filter(|(from, to, _)| from != to) {
+        for (at, &(from, to, _)) in edges.iter().filter(|(from, to, _)| from != to).enumerate() {
+            check(cancelled, at)?;
             offsets[from as usize + 1] += 1;
             offsets[to as usize + 1] += 1;
         }
@@ -39,7 +45,8 @@ impl Graph {
         let mut next: Vec<usize> = try_with_capacity(nodes)?;
         next.extend_from_slice(&offsets[..nodes]);
         let mut entries: Vec<(u32, f64)> = try_vec(offsets[nodes])?;
-        for &(from, to, weight) in edges.iter().filter(|(from, to, _)| from != to) {
+        for (at, &(from, to, weight)) in edges.iter().filter(|(from, to, _)| from != to).enumerate() {
+            check(cancelled, at)?;
             for (node, neighbour) in [(from, to), (to, from)] {
                 entries[next[node as usize]] = (neighbour, weight);
                 next[node as usize] += 1;

@@ -71,7 +71,7 @@ impl Nearest {
             }
         };
         let threads = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(thread);
-        edges(threads.collect::<Result<Vec<Best>, Error>>()?, self.top_k)
+        edges(threads.collect::<Result<Vec<Best>, Error>>()?, self.top_k, cancelled)
     }
 
     /// The most memory that [`Nearest::edges`] takes, in bytes, without the vectors.

@@ -23,7 +23,7 @@ use crate::top_k::{Best, Edge, Pair, edges, edges_memory};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Similarity {
     /// The correlation of the residuals `e` of both movies' ratings, less the mean and damped biases, over `U`, shrunk by
-    /// `(n - 1) / (n - 1 + shrinkage)` (Koren 2008, "Factorization meets the neighborhood", section 2.2).
+    /// `(n - 1) / (n - 1 + shrinkage)` (Koren and Bell 2011, "Advances in collaborative filtering").
     Pearson,
     /// The cosine of the rows of ratings: `Σ_U r r' / √(Σ r² Σ r'²)`, where the last two sums are over all ratings of each movie.
     Cosine,
@@ -151,7 +151,7 @@ impl Projection {
         };
         let threads = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(thread);
         let all = threads.collect::<Result<Vec<Best>, Error>>()?;
-        edges(all, self.top_k)
+        edges(all, self.top_k, cancelled)
     }
 
     /// The most memory that [`Projection::edges`] takes, in bytes, without the matrix.
@@ -271,26 +271,13 @@ impl Prepared<'_> {
         best: &mut Best,
         cancelled: &AtomicBool,
     ) -> Result<(), Error> {
-        match self.projection.similarity {
-            Similarity::Pearson => self.add_pearson(movie, sums, cancelled)?,
-            Similarity::Cosine => self.add(movie, sums, cancelled, |sums, weight, x, y| {
-                sums[0] += 1.0;
-                sums[1] += weight * x * y;
-            })?,
-            Similarity::Jaccard | Similarity::LogLikelihood | Similarity::Count => {
-                self.add(movie, sums, cancelled, |sums, weight, _, _| {
-                    sums[0] += 1.0;
-                    sums[1] += weight;
-                })?
-            }
-        }
+        self.add_up(movie, sums, cancelled)?;
         let Projection { min_common, min_similarity, top_k, .. } = self.projection;
         for (other, sums) in sums[..movie].iter_mut().enumerate() {
             let common = sums[0] as u32;
             if common >= min_common.max(1) {
-                let similarity = self.similarity(movie, other, *sums);
-                if similarity > 0.0 && similarity >= min_similarity {
-                    let similarity = similarity as f32;
+                let similarity = self.similarity(movie, other, *sums) as f32;
+                if similarity > 0.0 && f64::from(similarity) >= min_similarity {
                     best.offer(movie, Pair { similarity, node: other as u32, common }, top_k)?;
                     best.offer(other, Pair { similarity, node: movie as u32, common }, top_k)?;
                 }
@@ -300,29 +287,51 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    /// Adds up the sums for Pearson's correlation.
-    fn add_pearson(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
+    /// Adds up the sums of a movie with the movies of smaller rows, by the instructions that the processor has.
+    fn add_up(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has these instructions.
-            return unsafe { self.add_pearson_avx2(movie, sums, cancelled) };
+            return unsafe { self.add_up_avx2(movie, sums, cancelled) };
         }
-        self.add(movie, sums, cancelled, |sums, weight, x, y| {
-            let (one, two) = ([1.0, weight * x, weight * x * x, weight], [1.0, y, 1.0, y * y]);
-            (0..4).for_each(|at| sums[at] += one[at] * two[at]);
-        })
+        self.add_up_by(movie, sums, cancelled, |sum, one, two| *sum += one * two)
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    fn add_pearson_avx2(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
-        self.add(movie, sums, cancelled, |sums, weight, x, y| {
-            let (one, two) = ([0.0, weight * x, 0.0, weight * y], [1.0, 0.0, weight * x * x, 0.0]);
-            (0..4).for_each(|at| sums[at] += one[at].mul_add(y, two[at]));
-        })
+    fn add_up_avx2(&self, movie: usize, sums: &mut [Sums], cancelled: &AtomicBool) -> Result<(), Error> {
+        self.add_up_by(movie, sums, cancelled, |sum, one, two| *sum = one.mul_add(two, *sum))
     }
 
-    /// Adds up the sums of a movie with the movies of smaller rows.
+    /// Adds up the sums that the similarity needs. `add` adds a product.
+    #[inline(always)]
+    fn add_up_by(
+        &self,
+        movie: usize,
+        sums: &mut [Sums],
+        cancelled: &AtomicBool,
+        add: impl Fn(&mut f32, f32, f32),
+    ) -> Result<(), Error> {
+        match self.projection.similarity {
+            Similarity::Pearson => self.add(movie, sums, cancelled, |sums, weight, x, y| {
+                // All four at once become a few vector instructions.
+                let (one, two) = ([1.0, weight * x, weight * x * x, weight * y], [1.0, y, 1.0, y]);
+                (0..4).for_each(|at| add(&mut sums[at], one[at], two[at]));
+            }),
+            Similarity::Cosine => self.add(movie, sums, cancelled, |sums, weight, x, y| {
+                let (one, two) = ([1.0, weight * x], [1.0, y]);
+                (0..2).for_each(|at| add(&mut sums[at], one[at], two[at]));
+            }),
+            Similarity::Jaccard | Similarity::LogLikelihood | Similarity::Count => {
+                self.add(movie, sums, cancelled, |sums, weight, _, _| {
+                    sums[0] += 1.0;
+                    sums[1] += weight;
+                })
+            }
+        }
+    }
+
+    /// Calls `add` with the sums of each pair of the movie with a movie of a smaller row, the weight of the customer, and both values.
     #[inline(always)]
     fn add(
         &self,

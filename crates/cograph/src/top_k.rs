@@ -2,9 +2,10 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::sync::atomic::AtomicBool;
 
 use crate::error::Error;
-use crate::memory::{try_vec, try_with_capacity};
+use crate::memory::{check, try_clone, try_vec, try_with_capacity};
 
 /// An edge between two nodes that are alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,8 +92,9 @@ impl Best {
     }
 
     /// The best of both.
-    fn merge(mut self, other: Best, top_k: usize) -> Result<Best, Error> {
+    fn merge(mut self, other: Best, top_k: usize, cancelled: &AtomicBool) -> Result<Best, Error> {
         for (node, pairs) in other.pairs.into_iter().enumerate() {
+            check(cancelled, node)?;
             pairs.into_iter().try_for_each(|pair| self.offer(node, pair.0, top_k))?;
         }
         Ok(self)
@@ -100,27 +102,56 @@ impl Best {
 }
 
 /// The edges of what the threads have kept, ordered by `from` and `to`: an edge is among the best of one of its ends.
-pub(crate) fn edges(threads: Vec<Best>, top_k: usize) -> Result<Vec<Edge>, Error> {
+pub(crate) fn edges(threads: Vec<Best>, top_k: usize, cancelled: &AtomicBool) -> Result<Vec<Edge>, Error> {
     let mut threads = threads.into_iter();
-    let first = threads.next();
-    let best =
-        first.map(|first| threads.try_fold(first, |one, other| one.merge(other, top_k))).transpose()?;
-    let mut edges = Vec::new();
-    for (node, pairs) in best.into_iter().flat_map(|best| best.pairs).enumerate() {
-        let failed = |_| Error::OutOfMemory { bytes: pairs.len() * size_of::<Edge>() };
-        edges.try_reserve(pairs.len()).map_err(failed)?;
+    let Some(mut best) = threads.next() else { return Ok(Vec::new()) };
+    for other in threads {
+        best = best.merge(other, top_k, cancelled)?;
+    }
+    let nodes = best.pairs.len();
+    let mut edges = try_with_capacity(best.pairs.iter().map(BinaryHeap::len).sum())?;
+    for (node, pairs) in best.pairs.into_iter().enumerate() {
+        check(cancelled, node)?;
         edges.extend(pairs.into_iter().map(|Reverse(Pair { similarity, node: other, common })| {
             let (from, to) = ((node as u32).min(other), (node as u32).max(other));
             Edge { from, to, similarity, common }
         }));
     }
-    edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
+    let mut edges = in_order(&edges, nodes, cancelled)?;
     edges.dedup_by_key(|edge| (edge.from, edge.to));
     Ok(edges)
 }
 
-/// The most memory, in bytes, of [`edges`].
+/// The same edges between nodes with other numbers: node `n` becomes `numbers[n]`. They are ordered by `from` and `to`.
+pub fn renumbered(mut edges: Vec<Edge>, numbers: &[u32], cancelled: &AtomicBool) -> Result<Vec<Edge>, Error> {
+    for (at, edge) in edges.iter_mut().enumerate() {
+        check(cancelled, at)?;
+        let (one, other) = (numbers[edge.from as usize], numbers[edge.to as usize]);
+        (edge.from, edge.to) = (one.min(other), one.max(other));
+    }
+    in_order(&edges, numbers.len(), cancelled)
+}
+
+/// Edges ordered by `from` and `to`: node by node, so that it can be cancelled.
+fn in_order(edges: &[Edge], nodes: usize, cancelled: &AtomicBool) -> Result<Vec<Edge>, Error> {
+    let mut starts: Vec<usize> = try_vec(nodes + 1)?;
+    edges.iter().for_each(|edge| starts[edge.from as usize + 1] += 1);
+    (0..nodes).for_each(|node| starts[node + 1] += starts[node]);
+    let mut next = try_clone(&starts)?;
+    let mut ordered = try_clone(edges)?;
+    for (at, edge) in edges.iter().enumerate() {
+        check(cancelled, at)?;
+        ordered[next[edge.from as usize]] = *edge;
+        next[edge.from as usize] += 1;
+    }
+    for node in 0..nodes {
+        check(cancelled, node)?;
+        ordered[starts[node]..starts[node + 1]].sort_unstable_by_key(|edge| edge.to);
+    }
+    Ok(ordered)
+}
+
+/// The most memory, in bytes, of [`edges`] and [`renumbered`].
 pub(crate) fn edges_memory(nodes: usize, top_k: usize) -> usize {
-    // A list grows by doubling.
-    nodes.saturating_mul(top_k.min(nodes)).saturating_mul(2 * size_of::<Edge>())
+    nodes.saturating_mul(top_k.min(nodes)).saturating_mul(2 * size_of::<Edge>()).saturating_add(nodes * 16)
 }

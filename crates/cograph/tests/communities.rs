@@ -140,6 +140,17 @@ fn communities_do_not_depend_on_threads_or_on_the_order_of_edges() {
     let mut renumbered = groups.clone();
     number_by_size(&mut renumbered).unwrap();
     assert_eq!(renumbered, groups);
+    // With other numbers, the groups are the same, if they are as clear as these.
+    let (graph, groups) = (planted(8, 0.3, 0.01, 3), leiden(&planted(8, 0.3, 0.01, 3), 5));
+    let moved = |node: u32| node * 7 % 400;
+    let edges = graph.all_edges().map(|(from, to, weight)| (moved(from as u32), moved(to as u32), weight));
+    let others = leiden(&Graph::new(graph.nodes(), &edges.collect::<Vec<_>>(), &GO).unwrap(), 5);
+    for one in 0..400 {
+        for other in [0, 17, 50, 399] {
+            let is_together = others[moved(one) as usize] == others[moved(other) as usize];
+            assert_eq!(groups[one as usize] == groups[other as usize], is_together, "{one} and {other}");
+        }
+    }
 }
 
 #[test]

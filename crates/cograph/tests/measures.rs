@@ -143,6 +143,7 @@ fn labels_and_threads_change_nothing() {
             eigenvector(graph, 100_000, 1e-11, &GO).unwrap(),
             clustered.iter().map(|of| of.coefficient).collect(),
             core_number(graph, &GO).unwrap().into_iter().map(f64::from).collect(),
+            components(graph, &GO).unwrap().into_iter().map(f64::from).collect(),
         ]
     };
     let found = in_threads(1, || all(&graph));
@@ -176,6 +177,8 @@ fn sampled_sources_estimate_betweenness_within_their_error() {
     for (found, truth) in every.iter().zip(&truth) {
         assert!((found.betweenness - truth.betweenness).abs() < 1e-12 && found.standard_error < 1e-9);
     }
+    let one = Betweenness { k: Some(1), ..exact }.of(&graph, &GO, &|_| ()).unwrap();
+    assert!(one.iter().all(|of| of.standard_error.is_nan()));
     assert!(Betweenness { k: Some(0), ..exact }.of(&graph, &GO, &|_| ()).is_err());
     assert!(Betweenness { k: Some(201), ..exact }.of(&graph, &GO, &|_| ()).is_err());
 }
@@ -204,6 +207,10 @@ fn edges_are_merged_and_wrong_weights_are_refused() {
     assert_eq!(graph.all_edges().collect::<Vec<_>>(), [(0, 1, 1.5), (1, 2, 3.0)]);
     for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(Graph::new(2, &[(0, 1, weight)], &GO).is_err());
+    }
+    // Merged, or added up by a node, these would be infinite.
+    for huge in [[(0, 1, 1e308), (1, 0, 1e308)], [(0, 1, 1e308), (1, 2, 1e308)]] {
+        assert_eq!(Graph::new(3, &huge, &GO), Err(cograph::Error::Weights));
     }
     let stopped = AtomicBool::new(true);
     assert!(Graph::new(3, &edges, &stopped).is_err());
@@ -236,8 +243,56 @@ fn closeness_by_bits_is_that_of_one_search_after_the_other() {
         assert!(is_close(one.closeness, other.closeness), "node {node}: {one:?}, not {other:?}");
         assert!(is_close(one.harmonic, other.harmonic), "node {node}: {one:?}, not {other:?}");
     }
-    assert_eq!(
-        in_threads(3, || nearness(&graph, false, &GO, &|_| ()).unwrap()),
-        in_threads(1, || by_bits.clone())
-    );
+    for threads in [1, 3] {
+        assert_eq!(in_threads(threads, || nearness(&graph, false, &GO, &|_| ()).unwrap()), by_bits);
+    }
+}
+
+/// Nodes on a line.
+fn path(nodes: u32) -> Graph {
+    let edges = (1..nodes).map(|node| (node - 1, node, 1.0)).collect::<Vec<_>>();
+    Graph::new(nodes as usize, &edges, &GO).unwrap()
+}
+
+#[test]
+fn long_paths_are_measured_as_short_ones_are() {
+    // Of a path, both measures are known. The second one is searched from one node after the other.
+    for nodes in [50, 500] {
+        let graph = path(nodes);
+        let betweenness = Betweenness { is_normalized: false, ..Betweenness::default() };
+        let between = betweenness.of(&graph, &GO, &|_| ()).unwrap();
+        let near = nearness(&graph, false, &GO, &|_| ()).unwrap();
+        for node in 0..nodes {
+            let (left, right) = (f64::from(node), f64::from(nodes - 1 - node));
+            assert!((between[node as usize].betweenness - left * right).abs() < 1e-6, "{node} of {nodes}");
+            let distances = left * (left + 1.0) / 2.0 + right * (right + 1.0) / 2.0;
+            let closeness = (left + right) / distances;
+            assert!((near[node as usize].closeness - closeness).abs() < 1e-12, "{node} of {nodes}");
+        }
+    }
+}
+
+#[test]
+fn sums_over_many_nodes_do_not_depend_on_threads() {
+    // More nodes than one thread adds up.
+    let graph = Graph::new(20_000, &cliques(10, 2000), &GO).unwrap();
+    let all = || {
+        let ranks = PageRank::default().of(&graph, None, &GO).unwrap();
+        (ranks, eigenvector(&graph, 1000, 1e-7, &GO).unwrap())
+    };
+    let found = in_threads(1, all);
+    assert_eq!(in_threads(2, all), found);
+    assert_eq!(in_threads(5, all), found);
+}
+
+#[test]
+fn an_edge_that_is_too_short_to_matter_is_on_paths_all_the_same() {
+    // From node 0 it is as far to node 2 as to node 1, in floating-point numbers.
+    let graph = Graph::new(3, &[(0, 1, 1.0), (1, 2, 1e17)], &GO).unwrap();
+    let weighted = Betweenness { is_weighted: true, is_normalized: true, ..Betweenness::default() };
+    let between = weighted.of(&graph, &GO, &|_| ()).unwrap();
+    assert_eq!(between.iter().map(|of| of.betweenness).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+    // Three tiny weights are a whole triangle.
+    let tiny = Graph::new(3, &[(0, 1, 1e-110), (1, 2, 1e-110), (0, 2, 1e-110)], &GO).unwrap();
+    assert!(clustering(&tiny, true, &GO).unwrap().iter().all(|of| (of.coefficient - 1.0).abs() < 1e-12));
 }

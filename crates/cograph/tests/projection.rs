@@ -172,6 +172,12 @@ fn an_edge_is_among_the_best_of_one_of_its_ends() {
 }
 
 #[test]
+fn a_similarity_that_single_precision_cannot_hold_is_no_edge() {
+    let tiny = Projection { min_common: 1, shrinkage: 1e300, ..Projection::default() };
+    assert!(project(&tiny, 1).is_empty());
+}
+
+#[test]
 fn the_number_of_threads_changes_no_bit() {
     let projection = Projection { min_common: 2, top_k: 5, ..Projection::default() };
     let one = project(&projection, 1);

@@ -88,10 +88,14 @@ SELECT count(*) AS others FROM graph_edges b WHERE graph = 'backbone' AND NOT EX
 -- Edges that are merged or left out.
 SELECT graph, nodes, edges FROM graph_project_sql('merged', 'SELECT * FROM (VALUES (1, 2, 1.0), (2, 1, 0.5), (3, 3, 9), (2::bigint, 3, 4)) AS e (from_id, to_id, weight)');
 SELECT from_id, to_id, weight FROM graph_edges WHERE graph = 'merged';
+-- Ids may be of any type that holds whole numbers.
+SELECT nodes, edges FROM graph_project_sql('typed', $$SELECT 1.00 AS from_id, ' 2 ' AS to_id$$);
+SELECT graph_drop('typed');
 -- A graph without edges has no rows.
 SELECT graph, nodes, edges FROM graph_project_sql('empty', 'SELECT 1 AS from_id, 2 AS to_id WHERE false', nodes => 'customers');
 SELECT * FROM graph_pagerank('empty');
-SELECT * FROM graph_betweenness('empty');
+SELECT * FROM graph_betweenness('empty', k => 5);
+SELECT * FROM graph_pagerank('empty', personalization => '{1}');
 SELECT * FROM graph_leiden('empty');
 SELECT * FROM graph_communities('empty');
 SELECT * FROM graph_summary('empty');
@@ -113,6 +117,7 @@ SELECT * FROM graph_project_sql('x', 'SELECT 1 AS from_id, 2 AS to_id, -0.5 AS w
 \echo :SQLSTATE
 SELECT * FROM graph_project_sql('x', $$SELECT 1 AS from_id, 2 AS to_id, 'NaN'::float8 AS weight$$);
 SELECT * FROM graph_project_sql('x', 'SELECT 1 AS from_id, 2 AS to_id, NULL::float8 AS weight');
+SELECT * FROM graph_project_sql('x', 'SELECT * FROM (VALUES (1, 2, 1e308::float8), (2, 1, 1e308)) AS e (from_id, to_id, weight)');
 SELECT * FROM graph_project_sql('x', 'SELECT 1 AS from_id, 2 AS to_id', nodes => 'films');
 SELECT * FROM graph_project_sql('x', 'SELEC 1 AS from_id');
 SELECT * FROM graph_project_sql('x', 'DELETE FROM karate RETURNING one AS from_id, other AS to_id');
@@ -122,6 +127,8 @@ SELECT * FROM graph_project_movies('x', 'pearsons');
 SELECT * FROM graph_project_movies('x', weighting => 'idf');
 SELECT * FROM graph_project_movies('x', 'llr', weighting => 'newman');
 SELECT * FROM graph_project_movies('x', top_k => 0);
+SELECT * FROM graph_project_movies('x', top_k => 3000000000);
+SELECT * FROM graph_estimate(sample => 0.1);
 SELECT * FROM graph_project_movies('x', shrinkage => -1);
 SELECT * FROM graph_project_movies('x', min_common => 0);
 SELECT * FROM graph_project_customers('x', sample => 2);
@@ -141,10 +148,15 @@ SELECT * FROM graph_eigenvector('karate', max_iter => 1);
 SELECT * FROM graph_eigenvector('karate', tol => 0);
 SELECT * FROM graph_betweenness('karate', k => 35);
 SELECT * FROM graph_betweenness('karate', k => 0);
+-- One source tells nothing of the error.
+SELECT count(*) AS unknown FROM graph_betweenness('karate', k => 1) WHERE standard_error IS NULL;
 SELECT * FROM graph_leiden('karate', resolution => -1);
 SELECT * FROM graph_communities('karate', 'infomap');
 SELECT * FROM graph_communities('karate', titles => -1);
+SELECT * FROM graph_communities('karate', resolution => 'NaN');
+SELECT * FROM graph_store_communities('karate', 'stored');
 SELECT graph_modularity('karate', NULL);
+SELECT graph_modularity('karate', 'SELECT id AS node_id, 1 AS community FROM generate_series(1, 34) AS id', resolution => 'NaN');
 SELECT graph_modularity('karate', 'SELECT 1 AS node_id, 1 AS community');
 SELECT graph_modularity('karate', 'SELECT 1 AS node_id, 1 AS community FROM generate_series(1, 2)');
 SELECT graph_modularity('karate', 'SELECT id AS node_id, NULL::int AS community FROM generate_series(1, 34) AS id');
@@ -157,6 +169,10 @@ SELECT * FROM graph_pagerank('movies');
 RESET netflix_rec.max_memory;
 BEGIN READ ONLY;
 SELECT * FROM graph_project_movies('x');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT round(graph_modularity('karate', 'SELECT id AS node_id, 1 AS community FROM generate_series(1, 34) AS id')::numeric, 6) AS one_community;
+SELECT count(*) AS communities FROM graph_communities('karate');
 ROLLBACK;
 
 -- In a transaction block, a rollback takes a graph back.

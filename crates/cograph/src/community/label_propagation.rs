@@ -9,17 +9,23 @@ use crate::graph::Graph;
 use crate::memory::{check, try_vec, try_with_capacity};
 use crate::partition::number_by_size;
 
+/// The most rounds. In exact arithmetic, no step lowers the weight of the edges within groups, so it would always end; in practice, it takes a
+/// few.
+const ROUNDS: usize = 10_000;
+
+/// Two weights that differ by less than this share are equal.
+const EQUAL: f64 = 1e-12;
+
 /// The group of every node, numbered by [`number_by_size`]. Each node begins with its own label, and takes the one that weighs most
-/// among its neighbours: its own one if that is among them, otherwise the largest. It ends because no step lowers the weight of the
-/// edges within groups. [`Error::OutOfMemory`], [`Error::Cancelled`].
+/// among its neighbours: its own one if that is among them, otherwise the largest. [`Error::NotConverged`], [`Error::OutOfMemory`],
+/// [`Error::Cancelled`].
 pub fn label_propagation(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<u32>, Error> {
     let nodes = graph.nodes();
     let mut labels: Vec<u32> = try_with_capacity(nodes)?;
     labels.extend(0..nodes as u32);
-    let (order, mut weights) = (by_color(graph)?, try_vec::<f64>(nodes)?);
-    let mut is_stable = false;
-    while !is_stable {
-        is_stable = true;
+    let (order, mut weights) = (by_color(graph, cancelled)?, try_vec::<f64>(nodes)?);
+    for _ in 0..ROUNDS {
+        let mut is_stable = true;
         for (at, &node) in order.iter().enumerate() {
             check(cancelled, at)?;
             let node = node as usize;
@@ -28,9 +34,12 @@ pub fn label_propagation(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<u3
                 (labels[node], is_stable) = (best, false);
             }
         }
+        if is_stable {
+            number_by_size(&mut labels)?;
+            return Ok(labels);
+        }
     }
-    number_by_size(&mut labels)?;
-    Ok(labels)
+    Err(Error::NotConverged { measure: "label propagation", iterations: ROUNDS, change: f64::NAN })
 }
 
 /// The label that weighs most among a node's neighbours. `weights` are 0, and are 0 again afterwards.
@@ -43,7 +52,9 @@ fn heaviest(graph: &Graph, node: usize, labels: &[u32], weights: &mut [f64]) -> 
     for &neighbour in graph.neighbours(node) {
         let label = labels[neighbour as usize];
         let weight = weights[label as usize];
-        if weight > heaviest || (weight == heaviest && best != own && label > best) {
+        // Sums of the same weights in another order are equal.
+        let is_equal = (weight - heaviest).abs() <= EQUAL * heaviest;
+        if (weight > heaviest && !is_equal) || (is_equal && best != own && label > best) {
             (best, heaviest) = (label, weight);
         }
     }
@@ -52,7 +63,7 @@ fn heaviest(graph: &Graph, node: usize, labels: &[u32], weights: &mut [f64]) -> 
 }
 
 /// The nodes, those of one color after those of another: neighbours have different colors. Nodes with many neighbours are colored first.
-fn by_color(graph: &Graph) -> Result<Vec<u32>, Error> {
+fn by_color(graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<u32>, Error> {
     let nodes = graph.nodes();
     let mut order: Vec<u32> = try_with_capacity(nodes)?;
     order.extend(0..nodes as u32);
@@ -62,6 +73,7 @@ fn by_color(graph: &Graph) -> Result<Vec<u32>, Error> {
     // For each color, the last node that found it taken, counted from 1.
     let mut taken: Vec<u32> = try_vec(nodes + 2)?;
     for (at, &node) in order.iter().enumerate() {
+        check(cancelled, at)?;
         for &neighbour in graph.neighbours(node as usize) {
             taken[colors[neighbour as usize] as usize] = at as u32 + 1;
         }

@@ -1,6 +1,8 @@
 //! The method of Leiden (Traag, Waltman and van Eck 2019, "From Louvain to Leiden: guaranteeing well-connected communities"), and
 //! that of Louvain, which lacks its refinement (Blondel, Guillaume, Lambiotte and Lefebvre 2008, "Fast unfolding of communities in
 //! large networks"). Both look for the partition with the greatest modularity.
+//!
+//! No library is used, because those that were tried cannot be cancelled, and reach the optimum of small graphs with fewer seeds.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -11,10 +13,11 @@ use rand_xoshiro::Xoshiro256PlusPlus as Rng;
 use rayon::prelude::*;
 
 use crate::community::level::Level;
-use crate::community::modularity::modularity;
+use crate::community::modularity::{check_resolution, modularity};
 use crate::community::refine::refine;
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::measure::components::components_within;
 use crate::memory::{check, try_clone, try_vec, try_with_capacity};
 use crate::partition::{count, number_by_size};
 
@@ -36,7 +39,7 @@ impl Default for Leiden {
     }
 }
 
-/// Runs with different seeds: as many as go over so many edges together, but within these limits. The best one counts.
+/// Number of runs with different seeds, of which the best one counts: `EDGES` divided by the number of edges, within these limits.
 const EDGES: usize = 500_000;
 const RUNS: std::ops::RangeInclusive<usize> = 2..=100;
 
@@ -46,27 +49,39 @@ const PASSES: usize = 6;
 /// Two modularities that differ by less are equal, because they may be sums in another order.
 const EQUAL: f64 = 1e-12;
 
+fn runs(edges: usize) -> usize {
+    (EDGES / edges.max(1)).clamp(*RUNS.start(), *RUNS.end())
+}
+
 impl Leiden {
     /// The group of every node, numbered by [`number_by_size`]. Several runs are made, and the partition with the greatest modularity
     /// is returned. Runs in rayon's current pool; the result does not depend on the number of threads.
     ///
     /// [`Error::Parameter`], [`Error::OutOfMemory`], [`Error::Cancelled`].
     pub fn of(&self, graph: &Graph, cancelled: &AtomicBool) -> Result<Vec<u32>, Error> {
-        if !(self.resolution >= 0.0 && self.resolution.is_finite()) {
-            let (name, value) = ("resolution", self.resolution.to_string());
-            return Err(Error::Parameter { name, value, range: "at least 0".into() });
-        }
-        let runs = (EDGES / graph.edges().max(1)).clamp(*RUNS.start(), *RUNS.end());
+        check_resolution(self.resolution)?;
         let run = |number: usize| {
             let mut rng = Rng::seed_from_u64(self.seed.wrapping_add(number as u64));
             let mut groups = self.run(graph, &mut rng, cancelled)?;
             number_by_size(&mut groups)?;
             Ok((modularity(graph, &groups, self.resolution)?, groups))
         };
-        let all = (0..runs).into_par_iter().with_max_len(1).map(run).collect::<Result<Vec<_>, Error>>()?;
+        let all = (0..runs(graph.edges()))
+            .into_par_iter()
+            .with_max_len(1)
+            .map(run)
+            .collect::<Result<Vec<_>, Error>>()?;
         // Of equally good partitions, the one of the first run.
         let best = all.into_iter().reduce(|best, other| if other.0 > best.0 + EQUAL { other } else { best });
         Ok(best.map(|(_, groups)| groups).unwrap_or_default())
+    }
+
+    /// The memory, in bytes, that this takes beside the graph.
+    pub fn memory(nodes: usize, edges: usize, threads: usize) -> usize {
+        // A run has the levels above the graph, lists of nodes, and its result.
+        let run = Graph::memory(nodes, edges).saturating_add(nodes.saturating_mul(100));
+        let results = nodes.saturating_mul(size_of::<u32>()).saturating_mul(runs(edges));
+        run.saturating_mul(runs(edges).min(threads)).saturating_add(results)
     }
 
     /// One run: moves, refines and aggregates until nothing moves; and a few times again from what came out, unless the
@@ -83,6 +98,10 @@ impl Leiden {
                 break;
             }
             reached = now;
+        }
+        if self.refines {
+            // A group that the last step left in pieces gains by falling apart.
+            groups = components_within(graph, |one, other| groups[one] == groups[other], cancelled)?;
         }
         Ok(groups)
     }
@@ -174,7 +193,7 @@ impl Leiden {
             for &neighbour in graph.neighbours(node) {
                 let group = groups[neighbour as usize] as usize;
                 let gain = gain(group, weights[group]);
-                if gain > most {
+                if gain > most + EQUAL * strength {
                     (best, most) = (group, gain);
                 }
             }

@@ -1,4 +1,4 @@
-//! The refinement of the method of Leiden: parts of groups that hang together well.
+//! The refinement of the method of Leiden: groups are divided into well connected parts.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::graph::Graph;
 use crate::memory::{check, try_vec, try_with_capacity};
 
-/// How much chance has to say: a part is joined with a probability in proportion to `exp(gain / (RANDOMNESS * mean strength))`.
+/// The temperature of the random choice, in mean strengths: a part is chosen with a probability in proportion to
+/// `exp(gain / temperature)`.
 const RANDOMNESS: f64 = 0.01;
 
 /// The part of every node: its number is that of one of its nodes. Nodes begin alone. One that is well connected with its group joins
@@ -64,8 +65,9 @@ pub(super) fn refine(
         choices.retain_mut(|(part, gain)| {
             let (weight, other) = (weights[*part as usize], strengths[*part as usize]);
             *gain = weight - scale * strength * other;
-            most = f64::max(most, *gain);
-            outside[*part as usize] >= scale * other * (group - other) && *gain >= 0.0
+            let is_allowed = outside[*part as usize] >= scale * other * (group - other) && *gain >= 0.0;
+            most = if is_allowed { f64::max(most, *gain) } else { most };
+            is_allowed
         });
         let probability = |gain: f64| ((gain - most) / temperature).exp();
         let all = probability(0.0) + choices.iter().map(|&(_, gain)| probability(gain)).sum::<f64>();

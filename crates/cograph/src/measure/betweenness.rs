@@ -6,11 +6,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rand::seq::index::sample;
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::measure::depth::is_deep;
 use crate::measure::search::Search;
 use crate::memory::{check, try_collect, try_vec, try_with_capacity};
 
@@ -32,7 +33,7 @@ pub struct Betweenness {
 pub struct Between {
     /// The sum, over all pairs of other nodes, of the share of their shortest paths that lead through the node.
     pub betweenness: f64,
-    /// Its standard error; 0 if it is exact.
+    /// Its standard error: 0 if it is exact, NaN if there is a single source, which tells nothing of it.
     pub standard_error: f64,
 }
 
@@ -72,7 +73,7 @@ impl Betweenness {
     ) -> Result<Vec<Between>, Error> {
         let nodes = graph.nodes();
         let sources = self.sources(nodes)?;
-        let fits_in_lanes = !self.is_weighted && nodes < UNKNOWN as usize;
+        let fits_in_lanes = !self.is_weighted && !is_deep(graph, cancelled)?;
         let done = AtomicUsize::new(0);
         let group = |sources: &[u32]| {
             let on_sources = |more: usize| on_sources(done.fetch_add(more, Ordering::Relaxed) + more);
@@ -96,7 +97,10 @@ impl Betweenness {
         let of = |(&sum, &squares): (&f64, &f64)| {
             let variance = ((squares - sum * sum / k) / (k - 1.0).max(1.0)).max(0.0);
             // Without replacement, the last source would leave no error.
-            let standard_error = scale * (variance * k * (1.0 - k / n)).sqrt();
+            let standard_error = match k {
+                1.0 if n > 1.0 => f64::NAN,
+                _ => scale * (variance * k * (1.0 - k / n)).sqrt(),
+            };
             Between { betweenness: scale * sum, standard_error }
         };
         try_collect(total.dependencies.iter().zip(&total.squares).map(of))
@@ -109,8 +113,10 @@ impl Betweenness {
             Some(k) if (1..=nodes).contains(&k) => {
                 let mut rng =
                     <rand_xoshiro::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(self.seed);
-                sources.extend(sample(&mut rng, nodes, k).iter().map(|node| node as u32));
-                sources.sort_unstable();
+                sources.extend(0..nodes as u32);
+                sources.partial_shuffle(&mut rng, k).0.sort_unstable();
+                // They are at the end.
+                sources.drain(..nodes - k);
             }
             Some(k) => {
                 let range = format!("from 1 to {nodes}, the number of nodes");
@@ -121,7 +127,7 @@ impl Betweenness {
     }
 }
 
-/// The dependencies of sources in a graph whose edges have the length 1, and that has fewer nodes than [`UNKNOWN`].
+/// The dependencies of sources in a graph whose edges have the length 1, and that is not deep.
 fn in_lanes(
     graph: &Graph,
     sources: &[u32],

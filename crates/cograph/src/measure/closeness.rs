@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::measure::depth::is_deep;
 use crate::measure::search::Search;
 use crate::memory::{check, try_collect, try_parallel, try_vec};
 
@@ -49,7 +50,8 @@ pub fn nearness(
     let done = AtomicUsize::new(0);
     let on_sources = |more: usize| on_sources(done.fetch_add(more, Ordering::Relaxed) + more);
     match is_weighted {
-        true => by_weight(graph, cancelled, &on_sources),
+        true => one_by_one(graph, true, cancelled, &on_sources),
+        false if is_deep(graph, cancelled)? => one_by_one(graph, false, cancelled, &on_sources),
         false => by_bits(graph, cancelled, &on_sources),
     }
 }
@@ -59,15 +61,16 @@ fn closeness(nodes: usize, reached: f64, distances: f64) -> f64 {
     if distances > 0.0 { reached / distances * reached / (nodes - 1) as f64 } else { 0.0 }
 }
 
-fn by_weight(
+fn one_by_one(
     graph: &Graph,
+    is_weighted: bool,
     cancelled: &AtomicBool,
     on_sources: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Nearness>, Error> {
     let nodes = graph.nodes();
     let of = |search: &mut Result<Search, Error>, from: usize| {
         let search = search.as_mut().map_err(|error| error.clone())?;
-        search.run(graph, from, true, cancelled)?;
+        search.run(graph, from, is_weighted, cancelled)?;
         let (mut total, mut harmonic) = (0.0, 0.0);
         for &node in &search.order[1..] {
             let distance = search.distances[node as usize];
@@ -127,11 +130,19 @@ fn from_sources(
         for (bit, seen) in seen[first..last].iter_mut().enumerate() {
             seen[bit / 64] |= 1 << (bit % 64);
         }
+        let all = std::array::from_fn(|word| match (last - first).saturating_sub(word * 64) {
+            64.. => u64::MAX,
+            bits => (1 << bits) - 1,
+        });
         here.copy_from_slice(&seen);
         for distance in 1.. {
             let mut is_any = false;
             for node in 0..nodes {
                 check(cancelled, node)?;
+                next[node] = [0; WORDS];
+                if seen[node] == all {
+                    continue;
+                }
                 let mut bits = [0; WORDS];
                 for &neighbour in graph.neighbours(node) {
                     (0..WORDS).for_each(|word| bits[word] |= here[neighbour as usize][word]);

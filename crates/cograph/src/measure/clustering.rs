@@ -40,8 +40,9 @@ pub fn clustering(
                     std::cmp::Ordering::Equal => {
                         triangles += 1;
                         if is_weighted {
-                            let product = own_weights[at] * own_weights[here] * other_weights[there];
-                            strength += product.cbrt() / greatest;
+                            let weights = [own_weights[at], own_weights[here], other_weights[there]];
+                            strength +=
+                                weights.iter().map(|weight| weight / greatest).product::<f64>().cbrt();
                         }
                         here += 1;
                         there += 1;

@@ -5,6 +5,7 @@ pub(crate) mod closeness;
 pub(crate) mod clustering;
 pub(crate) mod components;
 pub(crate) mod core_number;
+mod depth;
 pub(crate) mod eigenvector;
 pub(crate) mod pagerank;
 pub(crate) mod search;

@@ -56,9 +56,9 @@ impl PageRank {
             rows.for_each(|((flow, rank), strength)| {
                 *flow = if *strength > 0.0 { rank / strength } else { 0.0 }
             });
-            // Nodes without edges jump.
-            let stuck = sum(&ranks, |node, rank| if strengths[node] > 0.0 { 0.0 } else { rank });
-            let rest = self.alpha * stuck + 1.0 - self.alpha;
+            // Dangling nodes have no edges to follow, so they jump.
+            let dangling = sum(&ranks, |node, rank| if strengths[node] > 0.0 { 0.0 } else { rank });
+            let rest = self.alpha * dangling + 1.0 - self.alpha;
             next.par_iter_mut().enumerate().for_each(|(node, to)| {
                 let received = graph.row(node).map(|(from, weight)| flows[from] * weight).sum::<f64>();
                 *to = self.alpha * received + rest * jump[node];

@@ -26,6 +26,9 @@ impl Ord for Length {
     }
 }
 
+/// The place of a node that was not reached.
+const NONE: u32 = u32::MAX;
+
 /// Two lengths that differ by less than this share of them count as equal, because they may be sums in another order.
 const EQUAL: f64 = 1e-12;
 
@@ -39,7 +42,8 @@ pub(crate) struct Search {
     /// The nodes that were reached, the nearest first.
     pub order: Vec<u32>,
     queue: BinaryHeap<Reverse<(Length, u32)>>,
-    is_settled: Vec<bool>,
+    /// The place of each node in `order`; `NONE` if it is not there.
+    places: Vec<u32>,
 }
 
 impl Search {
@@ -47,12 +51,14 @@ impl Search {
     pub fn new(nodes: usize) -> Result<Search, Error> {
         let mut distances: Vec<f64> = try_vec(nodes)?;
         distances.fill(f64::INFINITY);
+        let mut places: Vec<u32> = try_vec(nodes)?;
+        places.fill(NONE);
         Ok(Search {
             distances,
             paths: try_vec(nodes)?,
             order: try_with_capacity(nodes)?,
             queue: BinaryHeap::new(),
-            is_settled: try_vec(nodes)?,
+            places,
         })
     }
 
@@ -66,7 +72,7 @@ impl Search {
     ) -> Result<(), Error> {
         for &node in &self.order {
             let node = node as usize;
-            (self.distances[node], self.paths[node], self.is_settled[node]) = (f64::INFINITY, 0.0, false);
+            (self.distances[node], self.paths[node], self.places[node]) = (f64::INFINITY, 0.0, NONE);
         }
         self.order.clear();
         (self.distances[from], self.paths[from]) = (0.0, 1.0);
@@ -77,7 +83,7 @@ impl Search {
     }
 
     fn breadth_first(&mut self, graph: &Graph, from: usize, cancelled: &AtomicBool) -> Result<(), Error> {
-        self.order.push(from as u32);
+        self.settle(from);
         let mut at = 0;
         while let Some(&node) = self.order.get(at) {
             check(cancelled, at)?;
@@ -87,7 +93,7 @@ impl Search {
                 let neighbour = neighbour as usize;
                 if self.distances[neighbour] == f64::INFINITY {
                     self.distances[neighbour] = distance;
-                    self.order.push(neighbour as u32);
+                    self.settle(neighbour);
                 }
                 if self.distances[neighbour] == distance {
                     self.paths[neighbour] += paths;
@@ -102,19 +108,21 @@ impl Search {
         self.queue.push(Reverse((Length(0.0), from as u32)));
         while let Some(Reverse((Length(distance), node))) = self.queue.pop() {
             let node = node as usize;
-            if self.is_settled[node] {
+            if self.places[node] != NONE {
                 continue;
             }
             check(cancelled, self.order.len())?;
-            self.is_settled[node] = true;
-            self.order.push(node as u32);
+            self.settle(node);
             let paths = self.paths[node];
             for (neighbour, weight) in graph.row(node) {
                 let (length, known) = (distance + 1.0 / weight, self.distances[neighbour]);
                 let is_equal = (length - known).abs() <= EQUAL * length;
-                if is_equal && !self.is_settled[neighbour] {
+                if self.places[neighbour] != NONE {
+                    continue;
+                }
+                if is_equal {
                     self.paths[neighbour] += paths;
-                } else if length < known && !is_equal {
+                } else if length < known {
                     self.distances[neighbour] = length;
                     self.paths[neighbour] = paths;
                     let failed = |_| Error::OutOfMemory { bytes: size_of::<(Length, u32)>() };
@@ -129,6 +137,12 @@ impl Search {
     /// Whether an edge from the first node to the second one is on a shortest path to the second one.
     pub fn is_on_path(&self, from: usize, to: usize, length: f64) -> bool {
         let by = self.distances[from] + length;
-        self.distances[from] < self.distances[to] && (by - self.distances[to]).abs() <= EQUAL * by
+        self.places[from] < self.places[to] && (by - self.distances[to]).abs() <= EQUAL * by
+    }
+
+    /// Appends a node to the order.
+    fn settle(&mut self, node: usize) {
+        self.places[node] = self.order.len() as u32;
+        self.order.push(node as u32);
     }
 }
