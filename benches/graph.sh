@@ -4,7 +4,8 @@
 #
 # usage: graph.sh [RATINGS ...]     default: 1000000 10000000 100480507; the last one is the size of the Prize's data set
 #
-#   PEERS="networkx igraph networkit", or none     PEER_SECONDS=900 for each measure of a peer, at most     BENCH=/var/tmp/netflix_rec_bench
+#   PEERS="networkx igraph networkit", or none     PEER_SECONDS=900 for each measure of a peer, at most     MEASURES="pagerank leiden", or
+#   all     BENCH=/var/tmp/netflix_rec_bench
 #
 # Every time of ours is that of the SQL statement, so it includes reading the tables; peers have the graph in memory. The full size needs
 # 25 GB of disk. Prints tables in Markdown. README.md has the tables that it printed last.
@@ -19,7 +20,7 @@ sizes=("$@")
 settings="-c client_min_messages=warning -c netflix_rec.memory_limit=16GB -c netflix_rec.max_memory=16GB"
 
 # What is measured, and the statement. Peers know these names.
-measures=(pagerank components core_number clustering closeness eigenvector leiden louvain label_propagation betweenness_1024 betweenness)
+read -ra measures <<<"${MEASURES-pagerank components core_number clustering closeness eigenvector leiden louvain label_propagation betweenness_1024 betweenness}"
 declare -A statements=(
     [pagerank]="SELECT max(score) FROM graph_pagerank('movies')"
     [components]="SELECT max(component) FROM graph_components('movies')"

@@ -59,7 +59,7 @@ declare -A calls=(
     [graph_clustering]="SELECT sum(triangles) FROM graph_clustering('customers')"
     [graph_leiden]="SELECT sum(community * node_id) FROM graph_leiden('customers')"
     [graph_label_propagation]="SELECT sum(community * node_id) FROM graph_label_propagation('customers')"
-    [graph_communities]="SELECT sum(size) FROM graph_communities('customers', titles => 1500)"
+    [graph_communities]="SELECT sum(size) FROM graph_communities('customers', titles => 1000)"
     [graph_store_communities]="SELECT communities FROM graph_store_communities('customers', partition => 'SELECT g AS node_id, g % 700 AS community FROM generate_series(1, 1500) g')"
     [drop_model]="SELECT version FROM drop_model('als', force => true)"
 )
@@ -74,7 +74,7 @@ main() {
     [ ${#names[@]} -gt 0 ] || mapfile -t names < <(printf '%s\n' "${!calls[@]}" | sort)
     log_before=$(wc -l <"$dir/log")
     for name in "${names[@]}"; do try_call "$name"; done
-    ! tail -n +"$((log_before + 1))" "$dir/log" | grep -q 'terminated by signal\|PANIC' || bad=$((bad + 1))
+    ! tail -n +"$((log_before + 1))" "$dir/log" | grep -c 'terminated by signal\|PANIC' >/dev/null || bad=$((bad + 1))
     printf '%s calls, %s of them refused for lack of memory (SQLSTATE 53...)\n' "$tried" "$refused"
     [ "$bad" -eq 0 ] || wrong "$bad wrong answers or crashes"
     # With fewer refused calls, or with all refused, the test would prove nothing.
