@@ -315,8 +315,10 @@ impl Prepared<'_> {
         match self.projection.similarity {
             Similarity::Pearson => self.add(movie, sums, cancelled, |sums, weight, x, y| {
                 // All four at once become a few vector instructions.
-                let (one, two) = ([1.0, weight * x, weight * x * x, weight * y], [1.0, y, 1.0, y]);
-                (0..4).for_each(|at| add(&mut sums[at], one[at], two[at]));
+                let (factors, mut products) =
+                    ([0.0, weight * x, 0.0, weight * y], [1.0, 0.0, weight * x * x, 0.0]);
+                (0..4).for_each(|at| add(&mut products[at], factors[at], y));
+                (0..4).for_each(|at| sums[at] += products[at]);
             }),
             Similarity::Cosine => self.add(movie, sums, cancelled, |sums, weight, x, y| {
                 let (one, two) = ([1.0, weight * x], [1.0, y]);
