@@ -24,6 +24,8 @@ pub enum GraphError {
     NoNode { node: i64, graph: String },
     #[error("{weights} has {found} elements, and {nodes} {expected}")]
     Lengths { nodes: &'static str, weights: &'static str, expected: usize, found: usize },
+    #[error("personalization has no node with a weight above 0")]
+    NoJump,
     #[error("an element of {0} is NULL")]
     NullElement(&'static str),
     #[error("the query has no column {name}")]
@@ -113,8 +115,15 @@ impl Report for GraphError {
             GraphError::Name { .. }
             | GraphError::Argument { .. }
             | GraphError::Lengths { .. }
-            | GraphError::NodeId { .. }
             | GraphError::NodeTwice(_) => ERRCODE_INVALID_PARAMETER_VALUE.into(),
+            GraphError::NodeId { .. } => hinted(
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "Number other ids, for example by dense_rank() OVER (ORDER BY id).",
+            ),
+            GraphError::NoJump => hinted(
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                "Name nodes of the graph, or leave it out to jump to any node.",
+            ),
             GraphError::Weight { .. } => hinted(
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 "Leave such edges out, or turn distances into weights: 1 / distance.",

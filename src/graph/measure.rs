@@ -146,8 +146,7 @@ fn jumps(
         jumps[node] += weight;
     }
     if jumps.iter().all(|&weight| weight == 0.0) && !jumps.is_empty() {
-        let (name, range) = ("personalization", "nodes with a weight above 0".into());
-        return Err(GraphError::Argument { name, value: "empty".into(), range });
+        return Err(GraphError::NoJump);
     }
     Ok(Some(jumps))
 }

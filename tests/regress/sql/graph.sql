@@ -144,6 +144,7 @@ SELECT * FROM graph_pagerank('karate', personalization => '{1,99}');
 SELECT * FROM graph_pagerank('karate', personalization => '{1,2}', personalization_weights => '{1}');
 SELECT * FROM graph_pagerank('karate', personalization => '{1}', personalization_weights => '{-1}');
 SELECT * FROM graph_pagerank('karate', personalization => '{1,NULL}');
+SELECT * FROM graph_pagerank('karate', personalization => '{}');
 SELECT * FROM graph_eigenvector('karate', max_iter => 1);
 SELECT * FROM graph_eigenvector('karate', tol => 0);
 SELECT * FROM graph_betweenness('karate', k => 35);
