@@ -112,7 +112,7 @@ rustdoc() {
 
 crates() {
     say "tests of the crates"
-    cargo_tests cargo test --quiet --locked -p prize-format -p factor -p cograph
+    cargo_tests cargo test --quiet --locked -p prize-format -p factor -p cograph -p chart
 }
 
 pg_test() {

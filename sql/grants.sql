@@ -17,7 +17,10 @@ GRANT SELECT ON :"schema".dim_date, :"schema".dim_movie, :"schema".dim_customer,
     :"schema".model_deployment, :"schema".customer_factors, :"schema".movie_factors, :"schema".models, :"schema".netflix_progress,
     :"schema".rating_distribution, :"schema".ratings_by_month, :"schema".movie_statistics, :"schema".customer_statistics,
     :"schema".normalized_ratings, :"schema".customer_bias, :"schema".movie_bias,
-    :"schema".graph, :"schema".graph_edge, :"schema".graph_community, :"schema".graphs, :"schema".graph_edges TO netflix_reader;
+    :"schema".graph, :"schema".graph_edge, :"schema".graph_community, :"schema".graphs, :"schema".graph_edges,
+    :"schema".bi_movies, :"schema".bi_customers, :"schema".bi_ratings, :"schema".bi_loads, :"schema".bi_models, :"schema".bi_model_iterations,
+    :"schema".bi_search_trials, :"schema".bi_communities, :"schema".bi_graph_edges, :"schema".bi_ratings_by_day,
+    :"schema".bi_movie_months, :"schema".bi_recommendations, :"schema".bi_refreshes TO netflix_reader;
 
 -- May also train, deploy, drop, import and refresh models, make splits, and search.
 \if :netflix_lacks_trainer

@@ -6,12 +6,14 @@
 
 use pgrx::prelude::*;
 
+mod bi;
 mod evaluate;
 mod graph;
 mod load;
 mod models;
 mod pg;
 mod progress;
+mod report;
 mod restore;
 mod search;
 mod serve;
@@ -32,6 +34,11 @@ extension_sql_file!("../sql/explore.sql", name = "explore", requires = ["schema"
 extension_sql_file!("../sql/models.sql", name = "models", requires = ["schema"]);
 extension_sql_file!("../sql/search.sql", name = "search", requires = ["schema"]);
 extension_sql_file!("../sql/graph.sql", name = "graph", requires = ["schema"]);
+extension_sql_file!(
+    "../sql/bi.sql",
+    name = "bi",
+    requires = ["models", "graph", models::model_id, serve::recommend_all::recommend_all]
+);
 extension_sql_file!("../sql/train.sql", name = "train", requires = [train::train]);
 extension_sql_file!("../sql/serve.sql", name = "serve", requires = ["schema", serve::cache::movies_changed]);
 extension_sql_file!("../sql/functions.sql", name = "functions", finalize);
@@ -52,6 +59,8 @@ extern "C-unwind" fn _PG_init() {
             &evaluate::PHASES,
             &[&search::TRYING],
             &graph::PHASES,
+            &[&bi::REFRESHING],
+            &report::PHASES,
         ]
         .concat(),
     );

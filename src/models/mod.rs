@@ -96,7 +96,7 @@ fn import_model(
 /// The key of a version of a model: of the deployed one if none is given.
 #[pg_extern(stable)]
 #[search_path(pg_catalog, pg_temp)]
-fn model_id(
+pub(crate) fn model_id(
     model: default!(Option<&str>, "NULL"),
     version: default!(Option<i64>, "NULL"),
 ) -> Result<i32, ErrorReport> {

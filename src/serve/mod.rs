@@ -13,7 +13,7 @@ mod fold_in;
 mod planner;
 mod predict;
 mod recommend;
-mod recommend_all;
+pub(crate) mod recommend_all;
 mod recommend_users;
 mod refresh;
 mod similar;

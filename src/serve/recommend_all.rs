@@ -47,7 +47,7 @@ const BYTES_PER_ID: usize = 128;
 /// row.
 #[pg_extern(stable, support = rows_for_all_customers)]
 #[allow(clippy::too_many_arguments)] // named ones, with defaults
-fn recommend_all(
+pub(crate) fn recommend_all(
     n: default!(Option<i64>, 10),
     model: default!(Option<&str>, "NULL"),
     remove_seen: default!(Option<bool>, true),

@@ -15,6 +15,7 @@
 //! - `projection.rs`: which movies were rated by the same customers, and how alike. `nearest.rs`: which vectors are near each other.
 //!   Both keep the best pairs of each node, by `top_k.rs`. `backbone.rs`: which edges are stronger than chance.
 //! - `measure/`: a file for each measure. `search.rs` has the shortest paths, `sums.rs` the sums in order.
+//! - `layout.rs`: where to draw the nodes of a small graph.
 //! - `community/`: partitions; `partition.rs` numbers their groups.
 
 mod backbone;
@@ -22,6 +23,7 @@ mod community;
 mod error;
 mod graph;
 mod labelled;
+mod layout;
 mod measure;
 mod memory;
 mod nearest;
@@ -39,6 +41,7 @@ pub use community::profile::{Profile, profiles};
 pub use error::Error;
 pub use graph::Graph;
 pub use labelled::{Labelled, LabelledEdge};
+pub use layout::{layout, strongest};
 pub use measure::betweenness::{Between, Betweenness};
 pub use measure::closeness::{Nearness, nearness};
 pub use measure::clustering::{Clustering, clustering, transitivity};

@@ -27,6 +27,7 @@
 //!   stored model was made by).
 //! - serving: `model/mod.rs`, `model/sample_layout.rs` (how a Bayesian model's vectors are laid out), `model/catalogue.rs` and
 //!   `scoring.rs` (all movies scored at once), `model/top_n.rs`.
+//! - drawing: `model/principal_axes.rs` (the two axes along which vectors differ most).
 //! - judging: `model/metrics.rs` (errors of predictions), `ratings/split.rs` (what is trained on, and what is judged by),
 //!   `judge/bootstrap.rs` (is a difference luck?), `judge/ranking.rs` (lists instead of predictions), `judge/trial.rs` (a training
 //!   that is judged), `search/space.rs` (which parameters to try), `halving.rs`, `choice.rs`.
@@ -75,6 +76,7 @@ pub use judge::ranking::{Catalog, Estimate, Gain, ListMetrics, RankingMetrics, r
 pub use judge::trial::{TrialResult, judge_trial};
 pub use model::catalogue::Catalogue;
 pub use model::metrics::{ErrorSums, Metrics};
+pub use model::principal_axes::{PrincipalAxes, principal_axes, principal_axes_memory};
 pub use model::sample_layout::{FactorRanges, SampleLayout};
 pub use model::scoring::CustomerQuery;
 pub use model::top_n::TopN;

@@ -10,9 +10,9 @@ WHERE pronamespace = 'warehouse'::regnamespace ORDER BY proname;
 -- Every table, view, column and function has a comment.
 SELECT c.relname, a.attname
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind IN ('r', 'v') AND col_description(c.oid, a.attnum) IS NULL;
+WHERE c.relnamespace = 'warehouse'::regnamespace AND c.relkind IN ('r', 'v', 'm') AND col_description(c.oid, a.attnum) IS NULL;
 SELECT relname FROM pg_class
-WHERE relnamespace = 'warehouse'::regnamespace AND relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL;
+WHERE relnamespace = 'warehouse'::regnamespace AND relkind IN ('r', 'v', 'm') AND obj_description(oid, 'pg_class') IS NULL;
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'warehouse'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL;
 

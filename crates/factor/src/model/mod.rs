@@ -3,6 +3,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod customer_prior;
 pub(crate) mod metrics;
+pub(crate) mod principal_axes;
 pub(crate) mod sample_layout;
 pub(crate) mod scoring;
 pub(crate) mod top_n;

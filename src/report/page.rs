@@ -1,0 +1,392 @@
+//! Reads what the report shows, section by section.
+
+use std::time::Instant;
+
+use ::chart::page::{Cell, Part, Report, Section, Table, WIDTHS};
+use ::chart::{Canvas, Theme, grouped};
+use pgrx::datum::DatumWithOid;
+
+use super::error::ReportError;
+use super::models::{Comparison, need};
+use super::{Drawing, models, network, ratings, search};
+use crate::pg::progress::{Phase, Progress};
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{self, query};
+
+/// The report asks its queries.
+pub const REPORTING: Phase = Phase { id: 15, name: "making the report", unit: "queries" };
+
+/// About how many queries there are.
+const QUERIES: u64 = 24;
+
+/// The queries so far, with their times.
+struct Asked {
+    progress: Progress,
+    times: Vec<(String, f64)>,
+}
+
+impl Asked {
+    /// Asks a query, which `statement` names in the report.
+    fn ask<T, E>(&mut self, statement: &str, ask: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let started = Instant::now();
+        let answer = ask()?;
+        let mut lines: Vec<&str> = statement.split_whitespace().collect();
+        lines.retain(|word| !word.is_empty());
+        self.times.push((lines.join(" ").replace("@extschema@.", ""), started.elapsed().as_secs_f64()));
+        self.progress.update(self.times.len() as u64, QUERIES.max(self.times.len() as u64), 0);
+        Ok(answer)
+    }
+
+    /// Asks a query whose columns are all texts, for the rows of a table.
+    fn rows(
+        &mut self,
+        query: &str,
+        arguments: &[DatumWithOid<'_>],
+        columns: usize,
+    ) -> Result<Vec<Vec<Cell>>, pg::Error> {
+        self.ask(query, || {
+            query::select(Snapshot::Statement, query, arguments, |row| {
+                (1..=columns).map(|column| Ok(row.get::<String>(column)?.into())).collect()
+            })
+        })
+    }
+}
+
+/// A chart over the whole width of the page.
+fn chart(drawing: &Drawing, height: i64) -> Result<Part, ReportError> {
+    let draw = |width, height| Ok::<_, ReportError>(drawing(&Canvas::new(width, height, Theme::Page)?));
+    Ok(Part::Chart { wide: draw(WIDTHS[0], height)?, narrow: draw(WIDTHS[2], height.max(320))? })
+}
+
+/// Charts beside each other, two in a row.
+fn charts(drawings: &[&Drawing], height: i64) -> Result<Part, ReportError> {
+    let draw =
+        |drawing: &&Drawing| Ok::<_, ReportError>(drawing(&Canvas::new(WIDTHS[1], height, Theme::Page)?));
+    Ok(Part::Charts(drawings.iter().map(draw).collect::<Result<_, _>>()?))
+}
+
+fn table(caption: &str, columns: &[(&str, bool)], rows: Vec<Vec<Cell>>) -> Part {
+    let columns = columns.iter().map(|(name, is_number)| (name.to_string(), *is_number)).collect();
+    Part::Table(Table { caption: caption.into(), columns, rows })
+}
+
+fn missing(message: &str, statement: &str) -> Part {
+    Part::Missing { message: message.into(), statement: statement.into() }
+}
+
+/// The whole report.
+pub fn page(
+    split: &str,
+    graph: Option<&str>,
+    search: Option<i64>,
+    quality: bool,
+) -> Result<String, ReportError> {
+    let mut asked = Asked { progress: Progress::start(&REPORTING), times: Vec::new() };
+    let started = Instant::now();
+    let mut report =
+        Report { title: "Netflix Prize: ratings, models, recommendations".into(), ..Report::default() };
+    let about = "SELECT current_database()::text || ', ' || to_char(now(), 'YYYY-MM-DD HH24:MI')";
+    let database = query::select_one::<String>(Snapshot::Statement, about, &[])?.unwrap_or_default();
+    report.subtitle = format!("Database {database}");
+    let counts = asked.ask(ratings::COUNTS, ratings::counts)?;
+    let total: i64 = counts.iter().map(|count| count.count).sum();
+    report.figures = figures(&mut asked, total)?;
+    report.sections.push(loaded(&mut asked, quality)?);
+    if total == 0 {
+        for section in &mut report.sections {
+            section.parts.push(missing(
+                "There are no ratings yet. To load some:",
+                "SELECT * FROM netflix_load('/data');",
+            ));
+        }
+        return Ok(report.html());
+    }
+    report.sections.push(explored(&mut asked, &counts)?);
+    let (section, best) = compared(&mut asked, split, search)?;
+    report.sections.push(section);
+    if let Some(best) = &best {
+        report.sections.push(errors(&mut asked, split, best)?);
+    }
+    report.sections.push(recommended(&mut asked)?);
+    report.sections.push(communities(&mut asked, graph)?);
+    report.sections.push(made(&asked, started.elapsed().as_secs_f64()));
+    Ok(report.html())
+}
+
+/// The figures that stand out.
+fn figures(asked: &mut Asked, total: i64) -> Result<Vec<(String, String)>, pg::Error> {
+    let query = "SELECT (SELECT count(*) FROM @extschema@.dim_customer WHERE rating_count > 0),
+                        (SELECT count(*) FROM @extschema@.dim_movie WHERE rating_count > 0),
+                        (SELECT to_char(sum(rating_count * rating_mean) / nullif(sum(rating_count), 0), 'FM0.00') FROM @extschema@.dim_movie),
+                        (SELECT min(first_rated_on)::text FROM @extschema@.dim_movie),
+                        (SELECT max(last_rated_on)::text FROM @extschema@.dim_movie)";
+    let rows = asked.ask(query, || {
+        query::select(Snapshot::Statement, query, &[], |row| {
+            let count = |column| Ok::<_, pg::Error>(grouped(row.get::<i64>(column)?.unwrap_or(0)));
+            let text =
+                |column| row.get::<String>(column).map(|text| text.unwrap_or_else(|| "\u{2013}".into()));
+            Ok(vec![
+                ("ratings".into(), grouped(total)),
+                ("customers who rated".into(), count(1)?),
+                ("movies with ratings".into(), count(2)?),
+                ("mean rating, stars".into(), text(3)?),
+                ("first rating".into(), text(4)?),
+                ("last rating".into(), text(5)?),
+            ])
+        })
+    })?;
+    Ok(rows.into_iter().next().unwrap_or_default())
+}
+
+/// What was loaded, and its quality.
+fn loaded(asked: &mut Asked, quality: bool) -> Result<Section, ReportError> {
+    let mut parts = Vec::new();
+    let loads =
+        "SELECT run_id::text, coalesce(path, 'a query'), status, to_char(started_at, 'YYYY-MM-DD HH24:MI'),
+                        coalesce(round(seconds)::text, NULL), to_char(ratings_loaded, 'FM999,999,999,999'),
+                        to_char(duplicates, 'FM999,999,999,990'), to_char(rejected, 'FM999,999,999,990')
+                 FROM @extschema@.bi_loads ORDER BY run_id DESC LIMIT 5";
+    let rows = asked.rows(loads, &[], 8)?;
+    if !rows.is_empty() {
+        let columns = [
+            ("load", true),
+            ("from", false),
+            ("status", false),
+            ("began", false),
+            ("seconds", true),
+            ("ratings", true),
+            ("duplicates", true),
+            ("rejected", true),
+        ];
+        parts.push(table("The latest loads", &columns, rows));
+    }
+    if quality {
+        let checks = "SELECT check_name, status, to_char(value, 'FM999,999,999,990'), detail FROM @extschema@.data_quality() WHERE status <> 'ok'";
+        let rows = asked.rows(checks, &[], 4)?;
+        if rows.is_empty() {
+            parts.push(Part::Text("All checks of data_quality() are passed: keys, scales, dates, counts, indexes and constraints.".into()));
+        } else {
+            let columns = [("check", false), ("status", false), ("value", true), ("what it counts", false)];
+            parts.push(table(
+                "Checks of data_quality() that ask for attention; all others are passed",
+                &columns,
+                rows,
+            ));
+        }
+    } else {
+        parts.push(missing("The ratings were not checked. To check them:", "SELECT * FROM data_quality();"));
+    }
+    Ok(Section { id: "loaded", heading: "What was loaded".into(), parts })
+}
+
+/// The ratings.
+fn explored(asked: &mut Asked, counts: &[::chart::Count]) -> Result<Section, ReportError> {
+    let (stars, months, days) = (::chart::stars(counts), ::chart::months(counts), ::chart::weekdays(counts));
+    let again = months.clone();
+    let customers = asked.ask(ratings::CUSTOMERS, || ratings::pairs(ratings::CUSTOMERS))?;
+    let movies = asked.ask(ratings::MOVIES, || ratings::pairs(ratings::MOVIES))?;
+    let distribution: Drawing = Box::new(move |canvas| ::chart::distribution(&stars, canvas));
+    let by_month: Drawing = Box::new(move |canvas| ::chart::by_month(&months, canvas));
+    let means: Drawing = Box::new(move |canvas| ::chart::mean_by_month(&again, canvas));
+    let weekdays: Drawing = Box::new(move |canvas| ::chart::by_weekday(&days, canvas));
+    let activity: Drawing = Box::new(move |canvas| ::chart::activity(&customers, &movies, canvas));
+    let popular = "SELECT coalesce(title, 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
+                          to_char(rating_mean, 'FM0.00')
+                   FROM @extschema@.bi_movies ORDER BY rating_count DESC, movie_id LIMIT 10";
+    let best = "SELECT coalesce(title, 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
+                       to_char(rating_mean, 'FM0.00')
+                FROM @extschema@.movie_statistics ORDER BY damped_mean DESC NULLS LAST, movie_id LIMIT 10";
+    let columns = [("movie", false), ("year", true), ("ratings", true), ("mean", true)];
+    let parts = vec![
+        charts(&[&distribution, &activity], 340)?,
+        chart(&by_month, 300)?,
+        charts(&[&means, &weekdays], 300)?,
+        table("The movies with the most ratings", &columns, asked.rows(popular, &[], 4)?),
+        table(
+            "The movies with the best mean, after 25 average ratings were added to each, so that a few ratings do not decide",
+            &columns,
+            asked.rows(best, &[], 4)?,
+        ),
+    ];
+    Ok(Section { id: "explored", heading: "The ratings".into(), parts })
+}
+
+/// Models compared, how the best was trained, and the search. Also returns the best model.
+fn compared(
+    asked: &mut Asked,
+    split: &str,
+    number: Option<i64>,
+) -> Result<(Section, Option<(String, i64)>), ReportError> {
+    let mut parts = Vec::new();
+    let mut best = None;
+    if crate::models::find::deployed_names()?.is_empty() {
+        parts.push(missing("There is no deployed model yet. To train one:", "SELECT * FROM train_als();"));
+    } else if !asked.ask(HAS_TEST_SET, || has_test_set(split))? {
+        parts.push(missing(
+            "There is no probe to judge models by. To make a test set, train on the rest, and name it in the report:",
+            "SELECT * FROM split_ratings('test'); SELECT * FROM train_als('als on test', split => 'test', deploy => true); \
+             SELECT netflix_report(split => 'test');",
+        ));
+    } else {
+        let Comparison { judged, ratings, confidence } =
+            asked.ask(models::COMPARE, || models::compare(split, None))?;
+        // One that was trained on these ratings is not judged by them.
+        let unseen = judged.iter().filter(|judged| !judged.is_trained_on);
+        let first = unseen.min_by(|one, other| one.rmse.total_cmp(&other.rmse));
+        best = first
+            .and_then(|first| first.model.rsplit_once('@'))
+            .map(|(name, version)| (name.to_string(), version.parse().unwrap_or(1)));
+        let (count, by) = (judged.len() as i64, models::judged_by(split));
+        let drawing: Drawing =
+            Box::new(move |canvas| ::chart::comparison(&judged, &by, ratings, confidence, canvas));
+        parts.push(chart(&drawing, 150 + 44 * count.clamp(2, 14))?);
+    }
+    let all = "SELECT model || '@' || version, state, algorithm, parameters, to_char(train_rmse, 'FM0.0000'),
+                      to_char(coalesce(test_rmse, probe_rmse, held_out_rmse), 'FM0.0000'), to_char(seconds, 'FM999,990.0')
+               FROM @extschema@.bi_models ORDER BY coalesce(test_rmse, probe_rmse, held_out_rmse), trained_at DESC LIMIT 20";
+    let rows = asked.rows(all, &[], 7)?;
+    if !rows.is_empty() {
+        let columns = [
+            ("model", false),
+            ("state", false),
+            ("algorithm", false),
+            ("parameters", false),
+            ("RMSE, trained on", true),
+            ("RMSE, judged by", true),
+            ("seconds", true),
+        ];
+        parts.push(table(
+            "Models. RMSE is in stars; each model is judged by the test set that it was trained with",
+            &columns,
+            rows,
+        ));
+    }
+    let curve = match &best {
+        Some((model, version)) => Some(asked.ask("SELECT * FROM training_curve($1, $2)", || {
+            models::training_curve(Some(model), Some(*version))
+        })?),
+        None => None,
+    };
+    if let Some(curve) = curve {
+        parts.push(chart(&curve, 320)?);
+    }
+    parts.push(Part::Heading("Search for the best parameters".into()));
+    match number.map_or_else(search::latest, |number| Ok(Some(number)))? {
+        None => parts.push(missing(
+            "There is no search yet. To make one:",
+            "SELECT * FROM grid_search('als', '{\"factors\": [10, 20, 50], \"regularization\": [0.03, 0.045, 0.06]}');",
+        )),
+        Some(number) => {
+            let drawing = asked.ask("SELECT params, score, sd FROM search_trial WHERE search_id = $1", || search::search(Some(number)))?;
+            parts.push(chart(&drawing, 340)?);
+        }
+    }
+    Ok((Section { id: "models", heading: "Models".into(), parts }, best))
+}
+
+const HAS_TEST_SET: &str = "SELECT EXISTS (SELECT FROM @extschema@.fact_ratings WHERE is_probe)";
+
+/// Whether there are ratings to judge models by. A split has some, because making it is refused otherwise.
+fn has_test_set(split: &str) -> Result<bool, pg::Error> {
+    Ok(split != "probe" || query::select_one::<bool>(Snapshot::Statement, HAS_TEST_SET, &[])? == Some(true))
+}
+
+/// Where the best model errs, and what its factors say.
+fn errors(asked: &mut Asked, split: &str, (model, version): &(String, i64)) -> Result<Section, ReportError> {
+    let mut drawings = Vec::new();
+    for by in ["customer_ratings", "movie_ratings", "rating", "month"] {
+        let name = format!("SELECT * FROM evaluate_slices($1, $2, '{by}', $3)");
+        drawings.push(asked.ask(&name, || models::error_slices(Some(model), by, split, Some(*version)))?);
+    }
+    let map = asked
+        .ask("SELECT factors FROM movie_factors WHERE model_id = $1 AND movie_key = $2", || {
+            models::factor_map(Some(model), Some(*version))
+        })?;
+    let pair: Vec<&Drawing> = drawings.iter().take(2).collect();
+    let rest: Vec<&Drawing> = drawings.iter().skip(2).collect();
+    let parts = vec![
+        Part::Text(format!("The model with the least RMSE is {model}, version {version}.")),
+        charts(&pair, 320)?,
+        charts(&rest, 300)?,
+        chart(&map, 560)?,
+    ];
+    Ok(Section { id: "errors", heading: "Where the best model errs".into(), parts })
+}
+
+/// Recommendations for three customers, with explanations.
+fn recommended(asked: &mut Asked) -> Result<Section, ReportError> {
+    let mut section = Section { id: "recommendations", heading: "Recommendations".into(), parts: Vec::new() };
+    if crate::models::find::deployed_names()?.is_empty() {
+        section
+            .parts
+            .push(missing("There is no deployed model yet. To train one:", "SELECT * FROM train_als();"));
+        return Ok(section);
+    }
+    // Customers with few, a middling number of, and many ratings: the first of those at the quantile.
+    let quantiles = "SELECT min(c.customer_id)::bigint, q.ratings
+                     FROM (SELECT unnest(percentile_disc(ARRAY[0.25, 0.5, 0.9]) WITHIN GROUP (ORDER BY rating_count)) AS ratings
+                           FROM @extschema@.dim_customer WHERE rating_count > 0) AS q
+                     JOIN @extschema@.dim_customer c ON c.rating_count = q.ratings GROUP BY q.ratings ORDER BY q.ratings";
+    let customers: Vec<(i64, i64)> = asked.ask(quantiles, || {
+        query::select(Snapshot::Statement, quantiles, &[], |row| Ok((need!(row, 1), need!(row, 2))))
+    })?;
+    section.parts.push(Part::Text(
+        "By the deployed model, for customers with few, with a middling number of, and with many ratings. \
+         What each prediction owes most to are ratings of the same customer."
+            .into(),
+    ));
+    let list = "SELECT rank::text, coalesce(title, 'movie ' || movie_id), release_year::text, to_char(predicted_rating, 'FM0.00'),
+                       (SELECT string_agg(coalesce(e.title, 'movie ' || e.movie_id) || ' (' || e.rating || ' stars)', '; ' ORDER BY e.contribution DESC)
+                        FROM (SELECT * FROM @extschema@.explain($1, r.movie_id) WHERE rating IS NOT NULL AND contribution > 0
+                              ORDER BY contribution DESC LIMIT 2) AS e)
+                FROM @extschema@.recommend($1, 5) AS r ORDER BY rank";
+    let columns = [("", true), ("movie", false), ("year", true), ("prediction", true), ("because of", false)];
+    for (customer, count) in customers {
+        let rows = asked.rows(list, &[customer.into()], 5)?;
+        section.parts.push(table(
+            &format!("Customer {customer}, {} ratings", grouped(count)),
+            &columns,
+            rows,
+        ));
+    }
+    Ok(section)
+}
+
+/// Communities of movies, and their network.
+fn communities(asked: &mut Asked, graph: Option<&str>) -> Result<Section, ReportError> {
+    let mut section = Section { id: "communities", heading: "Communities".into(), parts: Vec::new() };
+    let Some(name) = graph.map_or_else(network::latest, |name| Ok(Some(name.into())))? else {
+        section.parts.push(missing(
+            "There is no graph yet. To make one:",
+            "SELECT * FROM graph_project_movies('movies', min_common => 100);",
+        ));
+        return Ok(section);
+    };
+    let largest = "SELECT community::text, to_char(size, 'FM999,999,999'), to_char(density, 'FM0.000'),
+                          array_to_string(central_titles, '; ')
+                   FROM @extschema@.graph_communities($1, titles => 6) ORDER BY size DESC, community LIMIT 10";
+    let rows = asked.rows(largest, &[name.as_str().into()], 4)?;
+    let drawing = asked.ask("SELECT * FROM graph_pagerank($1)", || {
+        network::network(Some(&name), 60, "community", "pagerank")
+    })?;
+    let columns = [("community", true), ("nodes", true), ("density", true), ("most central", false)];
+    section.parts.push(chart(&drawing, 660)?);
+    section.parts.push(table(&format!("The largest communities of graph {name}"), &columns, rows));
+    Ok(section)
+}
+
+/// The queries and their times.
+fn made(asked: &Asked, seconds: f64) -> Section {
+    let queries: f64 = asked.times.iter().map(|(_, seconds)| seconds).sum();
+    let rows = asked
+        .times
+        .iter()
+        .map(|(query, seconds)| vec![Cell::Code(query.clone()), format!("{seconds:.2}").into()])
+        .collect();
+    let text = format!("{queries:.1} seconds in these queries, {:.1} in everything else.", seconds - queries);
+    let parts = vec![
+        Part::Text(text),
+        table("Queries, in their order", &[("query", false), ("seconds", true)], rows),
+    ];
+    Section { id: "made", heading: "How this report was made".into(), parts }
+}

@@ -1,0 +1,84 @@
+//! Reads what the chart of a search shows.
+
+use ::chart::{Search, Trial, Value};
+use pgrx::JsonB;
+
+use super::Drawing;
+use super::error::ReportError;
+use super::models::need;
+use crate::pg::snapshot::Snapshot;
+use crate::pg::{self, query};
+
+/// The number of the latest search.
+pub fn latest() -> Result<Option<i64>, pg::Error> {
+    query::select_one::<i64>(
+        Snapshot::Statement,
+        "SELECT max(search_id)::bigint FROM @extschema@.search",
+        &[],
+    )
+}
+
+pub fn search(number: Option<i64>) -> Result<Drawing, ReportError> {
+    let Some(number) = number.map_or_else(latest, |number| Ok(Some(number)))? else {
+        let none = Search {
+            title: "Search for the best parameters".into(),
+            metric: "RMSE".into(),
+            more_is_better: false,
+            parameters: vec![],
+            trials: vec![],
+        };
+        return Ok(Box::new(move |canvas| ::chart::search(&none, canvas)));
+    };
+    let about = "SELECT kind, algorithm, metric FROM @extschema@.search WHERE search_id = $1";
+    let found = query::select(Snapshot::Statement, about, &[number.into()], |row| {
+        let (kind, algorithm, metric): (String, String, String) =
+            (need!(row, 1), need!(row, 2), need!(row, 3));
+        Ok((format!("Search {number}: {kind} of {algorithm}"), metric))
+    })?;
+    let Some((title, metric)) = found.into_iter().next() else { return Err(ReportError::NoSearch(number)) };
+    // Scores of different stages are of different samples, and cannot be compared.
+    let judged = "SELECT params, score, sd FROM @extschema@.search_trial
+                  WHERE search_id = $1 AND score IS NOT NULL
+                    AND stage = (SELECT max(stage) FROM @extschema@.search_trial WHERE search_id = $1 AND score IS NOT NULL)
+                  ORDER BY trial_no";
+    let rows = query::select(Snapshot::Statement, judged, &[number.into()], |row| {
+        let JsonB(params) = need!(row, 1);
+        Ok((params, need!(row, 2), row.get::<f64>(3)?))
+    })?;
+    let trials: Vec<(&serde_json::Value, f64, Option<f64>)> =
+        rows.iter().map(|(params, score, sd)| (params, *score, *sd)).collect();
+    let parameters = varying(trials.iter().map(|(params, ..)| *params));
+    let search = Search {
+        title,
+        more_is_better: metric == "ndcg",
+        metric: if metric == "mae" { "MAE".into() } else { metric.to_uppercase() },
+        trials: trials
+            .iter()
+            .map(|(params, score, sd)| Trial {
+                values: parameters.iter().map(|name| value(&params[name])).collect(),
+                score: *score,
+                sd: *sd,
+            })
+            .collect(),
+        parameters,
+    };
+    Ok(Box::new(move |canvas| ::chart::search(&search, canvas)))
+}
+
+/// The parameters that have different values in different trials.
+fn varying<'a>(trials: impl Iterator<Item = &'a serde_json::Value> + Clone) -> Vec<String> {
+    let first = trials.clone().next().and_then(|params| params.as_object());
+    let differs = |name: &String| {
+        let mut values = trials.clone().map(|params| &params[name]);
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    first.map_or_else(Vec::new, |first| first.keys().filter(|name| differs(name)).cloned().collect())
+}
+
+fn value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        other => other.as_f64().map_or_else(|| Value::Text(other.to_string()), Value::Number),
+    }
+}
