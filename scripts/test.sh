@@ -2,6 +2,7 @@
 # Runs all checks and tests, on private PostgreSQL clusters in a throw-away folder.
 #
 # usage: test.sh [STAGE ...]    stages: fmt ascii clippy rustdoc crates pg_test regress dump replica settings faults docs clients
+#                                  browser examples
 #
 #   check            the first four stages
 #   FAULTS=n         the stage faults interrupts loads n times at random moments; 9 by default
@@ -22,7 +23,7 @@ failed=0
 
 main() {
     local stages=("$@") stage
-    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica settings faults docs clients)
+    [ ${#stages[@]} -gt 0 ] || stages=(check crates pg_test regress dump replica settings faults docs clients browser examples)
     exec 9>"/tmp/netflix_rec_test.$(id -u).lock"
     flock -n 9 || { say "waiting for another make test to end"; flock 9; }
     start_over
@@ -32,7 +33,7 @@ main() {
     for stage in "${stages[@]}"; do
         case $stage in
             check) fmt; ascii; clippy; rustdoc ;;
-            fmt | ascii | clippy | rustdoc | crates | pg_test | regress | dump | replica | settings | faults | docs | clients) $stage ;;
+            fmt | ascii | clippy | rustdoc | crates | pg_test | regress | dump | replica | settings | faults | docs | clients | browser | examples) $stage ;;
             *) fail "there is no stage $stage" ;;
         esac
     done
@@ -259,6 +260,35 @@ clients() {
     apt_install python3-psycopg python3-psycopg2 python3-sqlalchemy python3-asyncpg default-jdk-headless libpostgresql-jdbc-java socat
     PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/clients/run.sh "$dir/fixtures" "$dir"
     count "drivers" $?
+}
+
+# Opens reports and charts in a browser.
+browser() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "pages in a browser"
+    apt_install chromium chromium-driver python3-selenium fonts-dejavu-core default-jre-headless curl ca-certificates
+    PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/browser/run.sh "$dir/fixtures" "$dir"
+    count "pages in a browser" $?
+}
+
+# Every chart of the Superset dashboard answers.
+examples() {
+    prepare_server
+    count "throw-away cluster" $?
+    say "the Superset dashboard"
+    apt_install python3-venv curl ca-certificates
+    if ! curl -fsS -o /dev/null --retry 2 https://pypi.org/simple/apache-superset/; then
+        echo "skipped: the Superset dashboard: PyPI cannot be reached"
+        return
+    fi
+    local psql="$(dirname "$PG_CONFIG")/psql -X -q -At -h $(socket_dir "$dir") -p $socket_port -U postgres -v ON_ERROR_STOP=1"
+    $psql -d postgres -c "CREATE DATABASE superset" &&
+        $psql -d superset -c "SET client_min_messages = warning" -c "CREATE EXTENSION netflix_rec" \
+            -c "SELECT FROM netflix_load('$dir/fixtures/demo')" -c "SELECT FROM train_als()" \
+            -c "SELECT FROM graph_project_movies('demo', min_common => 100)" -c "SELECT FROM graph_store_communities('demo')" &&
+        PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres PGDATABASE=superset examples/superset/run.sh check 9>&-
+    count "the Superset dashboard" $?
 }
 
 rounded() { sed -E 's/([0-9]\.[0-9]{2})[0-9]*/\1/g; s/ +/ /g; s/-+/-/g; s/ $//' | grep .; }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use ::chart::page::{Cell, Part, Report, Section, Table, WIDTHS};
+use ::chart::page::Column::{Long, Number, Text};
+use ::chart::page::{Cell, Chart, Column, Part, Report, Section, Table, WIDTHS};
 use ::chart::{Canvas, Theme, grouped};
 use pgrx::datum::DatumWithOid;
 
@@ -37,7 +38,7 @@ impl Asked {
         Ok(answer)
     }
 
-    /// Asks a query whose columns are all texts, for the rows of a table.
+    /// Asks a query whose columns are texts, for the rows of a table.
     fn rows(
         &mut self,
         query: &str,
@@ -50,23 +51,49 @@ impl Asked {
             })
         })
     }
+
+    /// The same, if two arrays follow the texts: they become a cell, of texts from the data and of the notes beside them.
+    fn rows_with_list(
+        &mut self,
+        query: &str,
+        arguments: &[DatumWithOid<'_>],
+        columns: usize,
+    ) -> Result<Vec<Vec<Cell>>, pg::Error> {
+        self.ask(query, || {
+            query::select(Snapshot::Statement, query, arguments, |row| {
+                let mut cells: Vec<Cell> = (1..=columns)
+                    .map(|column| Ok(row.get::<String>(column)?.into()))
+                    .collect::<Result<_, pg::Error>>()?;
+                let texts = row.get::<Vec<String>>(columns + 1)?.unwrap_or_default();
+                let notes = row.get::<Vec<String>>(columns + 2)?.unwrap_or_default();
+                let none = std::iter::repeat(String::new());
+                let list: Vec<(String, String)> =
+                    texts.into_iter().zip(notes.into_iter().chain(none)).collect();
+                cells.push(if list.is_empty() { Cell::Unknown } else { Cell::List(list) });
+                Ok(cells)
+            })
+        })
+    }
 }
 
 /// A chart over the whole width of the page.
 fn chart(drawing: &Drawing, height: i64) -> Result<Part, ReportError> {
-    let draw = |width, height| Ok::<_, ReportError>(drawing(&Canvas::new(width, height, Theme::Page)?));
-    Ok(Part::Chart { wide: draw(WIDTHS[0], height)?, narrow: draw(WIDTHS[2], height.max(320))? })
+    Ok(Part::Chart(drawn(drawing, WIDTHS[0], height)?))
 }
 
 /// Charts beside each other, two in a row.
 fn charts(drawings: &[&Drawing], height: i64) -> Result<Part, ReportError> {
-    let draw =
-        |drawing: &&Drawing| Ok::<_, ReportError>(drawing(&Canvas::new(WIDTHS[1], height, Theme::Page)?));
-    Ok(Part::Charts(drawings.iter().map(draw).collect::<Result<_, _>>()?))
+    let charts = drawings.iter().map(|drawing| drawn(drawing, WIDTHS[1], height));
+    Ok(Part::Charts(charts.collect::<Result<_, _>>()?))
 }
 
-fn table(caption: &str, columns: &[(&str, bool)], rows: Vec<Vec<Cell>>) -> Part {
-    let columns = columns.iter().map(|(name, is_number)| (name.to_string(), *is_number)).collect();
+fn drawn(drawing: &Drawing, width: i64, height: i64) -> Result<Chart, ReportError> {
+    let draw = |width, height| Ok::<_, ReportError>(drawing(&Canvas::new(width, height, Theme::Page)?));
+    Ok(Chart { wide: draw(width, height)?, narrow: draw(WIDTHS[2], height.clamp(320, 480))? })
+}
+
+fn table(caption: &str, columns: &[(&str, Column)], rows: Vec<Vec<Cell>>) -> Part {
+    let columns = columns.iter().map(|(name, column)| (name.to_string(), *column)).collect();
     Part::Table(Table { caption: caption.into(), columns, rows })
 }
 
@@ -118,8 +145,8 @@ fn figures(asked: &mut Asked, total: i64) -> Result<Vec<(String, String)>, pg::E
     let query = "SELECT (SELECT count(*) FROM @extschema@.dim_customer WHERE rating_count > 0),
                         (SELECT count(*) FROM @extschema@.dim_movie WHERE rating_count > 0),
                         (SELECT to_char(sum(rating_count * rating_mean) / nullif(sum(rating_count), 0), 'FM0.00') FROM @extschema@.dim_movie),
-                        (SELECT min(first_rated_on)::text FROM @extschema@.dim_movie),
-                        (SELECT max(last_rated_on)::text FROM @extschema@.dim_movie)";
+                        (SELECT to_char(min(first_rated_on), 'Mon YYYY') FROM @extschema@.dim_movie),
+                        (SELECT to_char(max(last_rated_on), 'Mon YYYY') FROM @extschema@.dim_movie)";
     let rows = asked.ask(query, || {
         query::select(Snapshot::Statement, query, &[], |row| {
             let count = |column| Ok::<_, pg::Error>(grouped(row.get::<i64>(column)?.unwrap_or(0)));
@@ -149,14 +176,14 @@ fn loaded(asked: &mut Asked, quality: bool) -> Result<Section, ReportError> {
     let rows = asked.rows(loads, &[], 8)?;
     if !rows.is_empty() {
         let columns = [
-            ("load", true),
-            ("from", false),
-            ("status", false),
-            ("began", false),
-            ("seconds", true),
-            ("ratings", true),
-            ("duplicates", true),
-            ("rejected", true),
+            ("load", Number),
+            ("from", Text),
+            ("status", Text),
+            ("began", Text),
+            ("seconds", Number),
+            ("ratings", Number),
+            ("duplicates", Number),
+            ("rejected", Number),
         ];
         parts.push(table("The latest loads", &columns, rows));
     }
@@ -166,7 +193,7 @@ fn loaded(asked: &mut Asked, quality: bool) -> Result<Section, ReportError> {
         if rows.is_empty() {
             parts.push(Part::Text("All checks of data_quality() are passed: keys, scales, dates, counts, indexes and constraints.".into()));
         } else {
-            let columns = [("check", false), ("status", false), ("value", true), ("what it counts", false)];
+            let columns = [("check", Text), ("status", Text), ("value", Number), ("what it counts", Long)];
             parts.push(table(
                 "Checks of data_quality() that ask for attention; all others are passed",
                 &columns,
@@ -196,7 +223,7 @@ fn explored(asked: &mut Asked, counts: &[::chart::Count]) -> Result<Section, Rep
     let best = "SELECT coalesce(title, 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
                        to_char(rating_mean, 'FM0.00')
                 FROM @extschema@.movie_statistics ORDER BY damped_mean DESC NULLS LAST, movie_id LIMIT 10";
-    let columns = [("movie", false), ("year", true), ("ratings", true), ("mean", true)];
+    let columns = [("movie", Text), ("year", Number), ("ratings", Number), ("mean", Number)];
     let parts = vec![
         charts(&[&distribution, &activity], 340)?,
         chart(&by_month, 300)?,
@@ -247,13 +274,13 @@ fn compared(
     let rows = asked.rows(all, &[], 7)?;
     if !rows.is_empty() {
         let columns = [
-            ("model", false),
-            ("state", false),
-            ("algorithm", false),
-            ("parameters", false),
-            ("RMSE, trained on", true),
-            ("RMSE, judged by", true),
-            ("seconds", true),
+            ("model", Text),
+            ("state", Text),
+            ("algorithm", Text),
+            ("parameters", Long),
+            ("RMSE, trained on", Number),
+            ("RMSE, judged by", Number),
+            ("seconds", Number),
         ];
         parts.push(table(
             "Models. RMSE is in stars; each model is judged by the test set that it was trained with",
@@ -335,14 +362,19 @@ fn recommended(asked: &mut Asked) -> Result<Section, ReportError> {
          What each prediction owes most to are ratings of the same customer."
             .into(),
     ));
-    let list = "SELECT rank::text, coalesce(title, 'movie ' || movie_id), release_year::text, to_char(predicted_rating, 'FM0.00'),
-                       (SELECT string_agg(coalesce(e.title, 'movie ' || e.movie_id) || ' (' || e.rating || ' stars)', '; ' ORDER BY e.contribution DESC)
-                        FROM (SELECT * FROM @extschema@.explain($1, r.movie_id) WHERE rating IS NOT NULL AND contribution > 0
-                              ORDER BY contribution DESC LIMIT 2) AS e)
-                FROM @extschema@.recommend($1, 5) AS r ORDER BY rank";
-    let columns = [("", true), ("movie", false), ("year", true), ("prediction", true), ("because of", false)];
+    let list = "SELECT rank::text, coalesce(r.title, 'movie ' || r.movie_id), release_year::text, to_char(predicted_rating, 'FM0.00'),
+                       array_agg(e.title ORDER BY e.place) FILTER (WHERE e.title IS NOT NULL),
+                       array_agg('(' || e.rating || CASE e.rating WHEN 1 THEN ' star)' ELSE ' stars)' END ORDER BY e.place)
+                           FILTER (WHERE e.title IS NOT NULL)
+                FROM @extschema@.recommend($1, 5) AS r
+                LEFT JOIN LATERAL (SELECT coalesce(title, 'movie ' || movie_id) AS title, rating, row_number() OVER (ORDER BY contribution DESC) AS place
+                                   FROM @extschema@.explain($1, r.movie_id) WHERE rating IS NOT NULL AND contribution > 0
+                                   ORDER BY contribution DESC LIMIT 2) AS e ON true
+                GROUP BY rank, r.movie_id, r.title, release_year, predicted_rating ORDER BY rank";
+    let columns =
+        [("rank", Number), ("movie", Text), ("year", Number), ("prediction", Number), ("because of", Long)];
     for (customer, count) in customers {
-        let rows = asked.rows(list, &[customer.into()], 5)?;
+        let rows = asked.rows_with_list(list, &[customer.into()], 4)?;
         section.parts.push(table(
             &format!("Customer {customer}, {} ratings", grouped(count)),
             &columns,
@@ -363,13 +395,15 @@ fn communities(asked: &mut Asked, graph: Option<&str>) -> Result<Section, Report
         return Ok(section);
     };
     let largest = "SELECT community::text, to_char(size, 'FM999,999,999'), to_char(density, 'FM0.000'),
-                          array_to_string(central_titles, '; ')
-                   FROM @extschema@.graph_communities($1, titles => 6) ORDER BY size DESC, community LIMIT 10";
-    let rows = asked.rows(largest, &[name.as_str().into()], 4)?;
+                          ARRAY(SELECT coalesce(c.title, c.id::text) FROM unnest(central_ids, central_titles) WITH ORDINALITY AS c (id, title, place)
+                                ORDER BY c.place), NULL::text[]
+                   FROM @extschema@.graph_communities($1, (SELECT 'stored' FROM @extschema@.graphs WHERE graph = $1 AND communities > 0), titles => 6)
+                   ORDER BY size DESC, community LIMIT 10";
+    let rows = asked.rows_with_list(largest, &[name.as_str().into()], 3)?;
     let drawing = asked.ask("SELECT * FROM graph_pagerank($1)", || {
         network::network(Some(&name), 60, "community", "pagerank")
     })?;
-    let columns = [("community", true), ("nodes", true), ("density", true), ("most central", false)];
+    let columns = [("community", Number), ("nodes", Number), ("density", Number), ("most central", Long)];
     section.parts.push(chart(&drawing, 660)?);
     section.parts.push(table(&format!("The largest communities of graph {name}"), &columns, rows));
     Ok(section)
@@ -386,7 +420,7 @@ fn made(asked: &Asked, seconds: f64) -> Section {
     let text = format!("{queries:.1} seconds in these queries, {:.1} in everything else.", seconds - queries);
     let parts = vec![
         Part::Text(text),
-        table("Queries, in their order", &[("query", false), ("seconds", true)], rows),
+        table("Queries, in their order", &[("query", Long), ("seconds", Number)], rows),
     ];
     Section { id: "made", heading: "How this report was made".into(), parts }
 }

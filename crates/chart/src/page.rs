@@ -36,15 +36,10 @@ pub enum Part {
     Heading(String),
     /// A paragraph.
     Text(String),
-    /// A chart, drawn twice.
-    Chart {
-        /// For screens that are wide enough, and for paper.
-        wide: String,
-        /// For phones.
-        narrow: String,
-    },
-    /// Charts beside each other where there is room. Each is drawn for half of the page.
-    Charts(Vec<String>),
+    /// A chart over the whole width.
+    Chart(Chart),
+    /// Charts beside each other where there is room.
+    Charts(Vec<Chart>),
     /// A table.
     Table(Table),
     /// What is not there yet.
@@ -56,13 +51,43 @@ pub enum Part {
     },
 }
 
+/// A chart, drawn twice.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// For screens that are wide enough, and for paper.
+    pub wide: String,
+    /// For phones.
+    pub narrow: String,
+}
+
+/// What the cells of a column hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Column {
+    /// Numbers, to be compared.
+    Number,
+    /// Short texts.
+    Text,
+    /// Texts of several words.
+    Long,
+}
+
+impl Column {
+    fn class(self) -> Option<&'static str> {
+        match self {
+            Column::Number => Some("number"),
+            Column::Text => None,
+            Column::Long => Some("long"),
+        }
+    }
+}
+
 /// A table.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// What it shows.
     pub caption: String,
-    /// Names of the columns, and whether they hold numbers.
-    pub columns: Vec<(String, bool)>,
+    /// Names of the columns, and what they hold.
+    pub columns: Vec<(String, Column)>,
     /// The rows, each with as many cells as there are columns.
     pub rows: Vec<Vec<Cell>>,
 }
@@ -74,6 +99,8 @@ pub enum Cell {
     Text(String),
     /// A statement of SQL.
     Code(String),
+    /// Texts from the data, each with a note.
+    List(Vec<(String, String)>),
     /// Nothing is known.
     Unknown,
 }
@@ -117,7 +144,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin:1rem 0;padding:0;li
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:1.5rem 0}
 .figures div{background:var(--soft);border-radius:8px;padding:12px 14px}
 .figures dt{color:var(--muted);font-size:.85rem}
-.figures dd{margin:0;font-size:1.25rem;font-weight:600;font-variant-numeric:tabular-nums}
+.figures dd{margin:0;font-size:1.2rem;font-weight:600;font-variant-numeric:tabular-nums}
 figure{margin:1rem 0}
 figure svg{display:block;max-width:100%;height:auto}
 .narrow{display:none}
@@ -126,9 +153,13 @@ figure svg{display:block;max-width:100%;height:auto}
 .scroll{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 caption{text-align:left;padding-bottom:.4rem}
-th,td{text-align:left;vertical-align:top;padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line);overflow-wrap:break-word}
+caption span{display:block;max-width:calc(100vw - 2rem)}
+th,td{text-align:left;vertical-align:top;padding:.4rem .9rem .4rem 0;border-bottom:1px solid var(--line)}
+td{overflow-wrap:anywhere;min-width:6.2rem}
 th{font-weight:600;overflow-wrap:normal}
-.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:1.1rem}
+.long{min-width:15rem}
+.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:1.1rem;min-width:0}
+th.number{white-space:normal}
 code{font:.88em/1.5 ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;background:var(--soft);border-radius:4px;padding:.1em .3em;overflow-wrap:anywhere}
 .missing{background:var(--soft);border-radius:8px;padding:12px 14px;margin:1rem 0}
 @media screen and (prefers-color-scheme:dark){:root{--text:#ececec;--muted:#b3b3b3;--line:#363a42;--back:#16181d;--soft:#20242b;--link:#7cc0f0}}
@@ -186,15 +217,8 @@ impl Part {
         match self {
             Part::Heading(heading) => html! { h3 { (data(heading)) } },
             Part::Text(paragraph) => html! { p { (data(paragraph)) } },
-            Part::Chart { wide, narrow } => html! {
-                figure {
-                    div class="wide" { (PreEscaped(wide)) }
-                    div class="narrow" { (PreEscaped(narrow)) }
-                }
-            },
-            Part::Charts(charts) => html! {
-                div class="pair" { @for chart in charts { figure { (PreEscaped(chart)) } } }
-            },
+            Part::Chart(chart) => chart.markup(),
+            Part::Charts(charts) => html! { div class="pair" { @for chart in charts { (chart.markup()) } } },
             Part::Table(table) => table.markup(),
             Part::Missing { message, statement } => html! {
                 p class="missing" { (data(message)) @if !statement.is_empty() { " " code { (text::clean(statement)) } } }
@@ -203,25 +227,39 @@ impl Part {
     }
 }
 
+impl Chart {
+    fn markup(&self) -> Markup {
+        html! {
+            figure {
+                div class="wide" { (PreEscaped(&self.wide)) }
+                div class="narrow" { (PreEscaped(&self.narrow)) }
+            }
+        }
+    }
+}
+
 impl Table {
     fn markup(&self) -> Markup {
-        let class = |is_number: bool| is_number.then_some("number");
         html! {
             div class="scroll" role="region" tabindex="0" aria-label=(text::clean(&self.caption)) {
                 table {
-                    caption { (data(&self.caption)) }
+                    caption { span { (data(&self.caption)) } }
                     thead {
-                        tr { @for (name, is_number) in &self.columns { th scope="col" class=[class(*is_number)] { (name) } } }
+                        tr { @for (name, column) in &self.columns { th scope="col" class=[column.class()] { (name) } } }
                     }
                     tbody {
                         @for row in &self.rows {
                             tr {
-                                @for (cell, (_, is_number)) in row.iter().zip(&self.columns) {
-                                    td class=[class(*is_number)] {
+                                @for (cell, (_, column)) in row.iter().zip(&self.columns) {
+                                    td class=[column.class()] {
                                         @match cell {
                                             Cell::Text(text) => (data(text)),
+                                            Cell::List(items) => @for (place, (item, note)) in items.iter().enumerate() {
+                                                @if place > 0 { "; " }
+                                                (data(item)) @if !note.is_empty() { " " (note) }
+                                            },
                                             Cell::Code(code) => code { (text::clean(code)) },
-                                            Cell::Unknown => span aria-label="unknown" { "\u{2013}" },
+                                            Cell::Unknown => "\u{2013}",
                                         }
                                     }
                                 }

@@ -210,12 +210,12 @@ fn months_have_no_gaps() {
 
 #[test]
 fn the_report_is_one_page_with_escaped_texts() {
-    use chart::page::{Cell, Part, Report, Section, Table};
+    use chart::page::{Cell, Column, Part, Report, Section, Table};
     let bad = "<script>alert(1)</script> & \"q\" \u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f600}";
     let table = Table {
         caption: bad.into(),
-        columns: vec![(bad.into(), false), ("n".into(), true)],
-        rows: vec![vec![bad.into(), Cell::Unknown]],
+        columns: vec![(bad.into(), Column::Text), ("n".into(), Column::Number)],
+        rows: vec![vec![bad.into(), Cell::List(vec![(bad.into(), bad.into())])]],
     };
     let report = Report {
         title: bad.into(),
