@@ -245,6 +245,15 @@ docs() {
         count "$file" $status
         [ $status -eq 0 ] || tail -n 5 "$dir/$database.out" >&2
     done
+    # The dictionary of docs/bi.md has each column as the catalog has it.
+    local line
+    $psql -At -d docs_bi -c "SELECT format('| \`%s\` | %s | %s |', a.attname, format_type(a.atttypid, -1), col_description(c.oid, a.attnum))
+                             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+                             WHERE c.relname LIKE 'bi\\_%' AND c.relkind IN ('v', 'm')" >"$dir/dictionary"
+    [ -s "$dir/dictionary" ] && while read -r line; do
+        grep -qxF "$line" docs/bi.md || { echo "docs/bi.md lacks: $line" >&2; false; break; }
+    done <"$dir/dictionary"
+    count "the dictionary of docs/bi.md" $?
     # Checks the answer at the top of the README. (Its last digits depend on the processor.)
     local answer
     answer=$($psql -d docs_readme -c "$(sed -n 's/^=# //p' README.md)" | rounded)
@@ -257,7 +266,7 @@ clients() {
     prepare_server
     count "throw-away cluster" $?
     say "drivers"
-    apt_install python3-psycopg python3-psycopg2 python3-sqlalchemy python3-asyncpg default-jdk-headless libpostgresql-jdbc-java socat
+    apt_install python3-venv python3-psycopg python3-psycopg2 python3-sqlalchemy python3-asyncpg default-jdk-headless libpostgresql-jdbc-java socat
     PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/clients/run.sh "$dir/fixtures" "$dir"
     count "drivers" $?
 }
@@ -267,7 +276,7 @@ browser() {
     prepare_server
     count "throw-away cluster" $?
     say "pages in a browser"
-    apt_install chromium chromium-driver python3-selenium fonts-dejavu-core default-jre-headless curl ca-certificates
+    apt_install chromium chromium-driver python3-selenium python3-psycopg fonts-dejavu-core default-jre-headless curl ca-certificates
     PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/browser/run.sh "$dir/fixtures" "$dir"
     count "pages in a browser" $?
 }

@@ -31,12 +31,13 @@ public class ArgumentTypes {
         }
         same("SELECT 'als'", "SELECT algorithm FROM train('als', ?::jsonb, 'jdbc')", "{\"factors\": 5, \"iterations\": 1}");
         same("SELECT 1", "SELECT version FROM deploy_model('jdbc', ?)", 1L);
+        ask("SELECT action FROM add_rating(2147483647, 1, 4, '2005-12-30')");
         same("SELECT 'changed'", "SELECT action FROM add_rating(?, ?, ?, ?)", 2147483647, 1L, 5, Date.valueOf("2005-12-30"));
         for (Object rating : new Object[] {5, 5L, 5.0f, 5.0, new BigDecimal("5")}) {
             same("SELECT 'unchanged'", "SELECT action FROM add_rating(?, ?, ?, ?)", 2147483647, 1, rating, Date.valueOf("2005-12-30"));
         }
         connection.close();
-        System.out.println("JDBC: " + calls + " calls");
+        System.out.println("JDBC: " + calls + " tests of argument types");
     }
 
     private static void same(String literal, String call, Object... values) throws SQLException {
