@@ -4,6 +4,9 @@
 demo:
 	@scripts/demo.sh run "$(DATA)"
 
+report:
+	@scripts/demo.sh report
+
 psql:
 	@scripts/demo.sh psql
 
@@ -27,6 +30,7 @@ bench:
 	@benches/serve.sh
 	@benches/evaluate.sh
 	@benches/graph.sh
+	@benches/report.sh
 
 fuzz:
 	@scripts/fuzz.sh $(FOR)
@@ -34,4 +38,4 @@ fuzz:
 install:
 	@scripts/install.sh
 
-.PHONY: demo psql demo-stop test test-faults check bench fuzz install
+.PHONY: demo report psql demo-stop test test-faults check bench fuzz install

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo: loads ratings, trains, evaluates and recommends, on a private PostgreSQL in .demo.
 #
-# usage: demo.sh [run [DATA]] | psql | stop
+# usage: demo.sh [run [DATA]] | report | psql | stop
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 022
@@ -77,7 +77,16 @@ run() {
 
     say "load, train, evaluate, recommend"
     connect -d "$database" -v ON_ERROR_STOP=1 -q -v data="$data" --echo-queries <scripts/demo.sql
+    write_report
     say "make psql opens a session in this database, make demo-stop stops the server"
+}
+
+# Writes the report of the demo's database into a file.
+write_report() {
+    # First into another file, so that an interrupted report does not replace an earlier one.
+    connect -d "$(database)" -v ON_ERROR_STOP=1 -q -At -c "SELECT netflix_report()" >"$demo/report.html.new"
+    mv "$demo/report.html.new" "$demo/report.html"
+    say "the report: open file://$demo/report.html in a browser"
 }
 
 # Finds the demo's cluster, for commands that install nothing.
@@ -96,12 +105,17 @@ case ${1:-run} in
         start_cluster "$demo"
         connect -d "$(database)"
         ;;
+    report)
+        on_cluster
+        start_cluster "$demo"
+        write_report
+        ;;
     stop)
         on_cluster
         stop_cluster "$demo"
         ;;
     *)
-        echo "usage: demo.sh [run [DATA]] | psql | stop" >&2
+        echo "usage: demo.sh [run [DATA]] | report | psql | stop" >&2
         exit 2
         ;;
 esac

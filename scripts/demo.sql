@@ -37,6 +37,8 @@ SELECT NOT EXISTS (SELECT FROM graph WHERE name = 'demo') AS lacks_graph \gset
 \if :lacks_graph
 SELECT * FROM graph_project_movies('demo', min_common => 100);
 \endif
+SELECT communities, modularity FROM graph_store_communities('demo');
+SELECT view, rows FROM bi_refresh();
 SELECT community, size, density, conductance, central_titles[1] AS most_central FROM graph_communities('demo') ORDER BY size DESC LIMIT 5;
 \echo 'These movies are one community:'
 SELECT unnest(central_titles) AS title FROM graph_communities('demo', titles => 12) WHERE community = 1;

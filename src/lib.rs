@@ -1,6 +1,6 @@
 //! `netflix_rec`: the Netflix Prize data as a star schema in PostgreSQL, and a recommender trained and served there.
 //!
-//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `search`, `graph`, `serve`, `progress`. They use `warehouse`, the
+//! A folder for each capability: `load`, `restore`, `train`, `models`, `evaluate`, `search`, `graph`, `report`, `bi`, `serve`, `progress`. They use `warehouse`, the
 //! extension's own tables; that uses `storage`, which reads and writes any table below SQL; and all use `pg`, glue to PostgreSQL.
 //! Imports go in this direction only. The computations are in the crates.
 

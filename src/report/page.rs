@@ -22,7 +22,7 @@ const QUERIES: u64 = 24;
 
 /// The queries so far, with their times.
 struct Asked {
-    progress: Progress,
+    progress: Option<Progress>,
     times: Vec<(String, f64)>,
 }
 
@@ -34,7 +34,10 @@ impl Asked {
         let mut lines: Vec<&str> = statement.split_whitespace().collect();
         lines.retain(|word| !word.is_empty());
         self.times.push((lines.join(" ").replace("@extschema@.", ""), started.elapsed().as_secs_f64()));
-        self.progress.update(self.times.len() as u64, QUERIES.max(self.times.len() as u64), 0);
+        // The query may have shown a progress of its own, which has ended now.
+        self.progress = None;
+        let progress = self.progress.insert(Progress::start(&REPORTING));
+        progress.update(self.times.len() as u64, QUERIES.max(self.times.len() as u64), 0);
         Ok(answer)
     }
 
@@ -108,7 +111,7 @@ pub fn page(
     search: Option<i64>,
     quality: bool,
 ) -> Result<String, ReportError> {
-    let mut asked = Asked { progress: Progress::start(&REPORTING), times: Vec::new() };
+    let mut asked = Asked { progress: Some(Progress::start(&REPORTING)), times: Vec::new() };
     let started = Instant::now();
     let mut report =
         Report { title: "Netflix Prize: ratings, models, recommendations".into(), ..Report::default() };

@@ -107,6 +107,12 @@ impl Frame {
         // kuva's own <svg> element and the comment that follows it.
         let inner = drawn.split_once("-->").map_or(drawn.as_str(), |(_, rest)| rest);
         let inner = inner.strip_suffix("</svg>").unwrap_or(inner);
+        // A chart of a fixed theme must not follow the rules of other charts on the same page.
+        let class = if matches!(theme, Theme::Auto | Theme::Page) {
+            format!(" class=\"{}\"", ink::CLASS)
+        } else {
+            String::new()
+        };
         let style = if theme == Theme::Auto {
             format!("<style>{}</style>", ink::dark_rules())
         } else {
@@ -116,7 +122,7 @@ impl Frame {
         let description = escape(&text::clean(&self.description));
         let (background, text) = (theme.color(ink::BACKGROUND), theme.color(ink::TEXT));
         text::ascii(&format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{width:.0}\" height=\"{height:.0}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\"{class} role=\"img\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"{FONTS}\" fill=\"{text}\">\
              <title>{title}</title><desc>{description}</desc>{style}\
              <rect width=\"{width:.0}\" height=\"{height:.0}\" fill=\"{background}\"/>{inner}</svg>"

@@ -35,11 +35,16 @@ pub fn all() -> impl Iterator<Item = Ink> {
     [BACKGROUND, TEXT, MUTED, AXIS, GRID, OTHER].into_iter().chain(SERIES)
 }
 
+/// The class of every chart, so that the rules below are for charts only, and not for other drawings on the same page.
+pub const CLASS: &str = "netflix-chart";
+
 /// The rules that turn the light theme's colours into the dark theme's where the reader's system is dark. A printed page stays light.
 pub fn dark_rules() -> String {
-    let mut rules = String::from("@media screen and (prefers-color-scheme:dark){");
+    let mut rules = format!("@media screen and (prefers-color-scheme:dark){{.{CLASS}{{fill:{}}}", TEXT.dark);
     for Ink { light, dark } in all() {
-        rules += &format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}");
+        rules += &format!(
+            ".{CLASS} [fill=\"{light}\"]{{fill:{dark}}}.{CLASS} [stroke=\"{light}\"]{{stroke:{dark}}}"
+        );
     }
     rules + "}"
 }

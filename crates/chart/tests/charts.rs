@@ -87,7 +87,10 @@ fn the_themes_have_a_colour_for_each_other() {
         assert_eq!(light.len(), dark.len());
         for (light, dark) in light.iter().zip(&dark) {
             assert_ne!(light, dark, "{name}");
-            let rule = format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}");
+            let scope = ".netflix-chart";
+            let rule = format!(
+                "{scope} [fill=\"{light}\"]{{fill:{dark}}}{scope} [stroke=\"{light}\"]{{stroke:{dark}}}"
+            );
             assert!(rules.contains(&rule), "{name}: {rule}");
         }
     }
