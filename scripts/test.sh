@@ -277,7 +277,8 @@ browser() {
     count "throw-away cluster" $?
     say "pages in a browser"
     apt_install chromium chromium-driver python3-selenium python3-psycopg fonts-dejavu-core default-jre-headless curl ca-certificates
-    PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/browser/run.sh "$dir/fixtures" "$dir"
+    cargo build --quiet --locked -p chart --example gallery &&
+        PGHOST=$(socket_dir "$dir") PGPORT=$socket_port PGUSER=postgres tests/browser/run.sh "$dir/fixtures" "$dir" "$PWD/target/debug/examples/gallery"
     count "pages in a browser" $?
 }
 

@@ -265,6 +265,8 @@ ALTER FUNCTION chart_search(bigint, bigint, bigint, text) COST 10000000;
 ALTER FUNCTION chart_network(text, bigint, text, text, bigint, bigint, text) COST 10000000;
 ALTER FUNCTION netflix_report(text, text, bigint, bool) COST 10000000;
 ALTER FUNCTION bi_refresh() COST 10000000;
+-- So that a group for each movie and month stays in memory.
+ALTER FUNCTION bi_refresh() SET work_mem = '128MB';
 ALTER FUNCTION netflix_submission(text, bigint, bigint) COST 10000000;
 ALTER FUNCTION netflix_score(text, bigint) COST 10000000;
 ALTER FUNCTION data_quality() COST 10000000;

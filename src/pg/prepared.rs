@@ -116,7 +116,10 @@ impl Prepared {
         // SAFETY: a C string and as many types as the query has parameters, connected to SPI. A plan that SPI keeps lives until
         // it is freed.
         let plan = unsafe {
-            let plan = pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr());
+            // All rows are fetched at once, so the plan may be parallel. (That of a cursor may not.)
+            let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
+            let plan =
+                pg_sys::SPI_prepare_cursor(text.as_ptr(), types.len() as i32, types.as_mut_ptr(), options);
             if plan.is_null() {
                 Spi::check_status(pg_sys::SPI_result)?;
                 return Err(Error::Null("query"));

@@ -118,7 +118,7 @@ pub fn page(
     let about = "SELECT current_database()::text || ', ' || to_char(now(), 'YYYY-MM-DD HH24:MI')";
     let database = query::select_one::<String>(Snapshot::Statement, about, &[])?.unwrap_or_default();
     report.subtitle = format!("Database {database}");
-    let counts = asked.ask(ratings::COUNTS, ratings::counts)?;
+    let counts = asked.ask(ratings::COUNTS.0, ratings::counts)?;
     let total: i64 = counts.iter().map(|count| count.count).sum();
     report.figures = figures(&mut asked, total)?;
     report.sections.push(loaded(&mut asked, quality)?);

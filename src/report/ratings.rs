@@ -4,14 +4,17 @@ use ::chart::Count;
 
 use super::Drawing;
 use super::error::ReportError;
+use crate::pg::prepared::Prepared;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{self, query};
 
 /// Ratings by month, weekday and stars, in one scan, which PostgreSQL can divide between workers.
-pub const COUNTS: &str = "SELECT d.year::int, d.month::int, d.day_of_week::int, f.rating::int, sum(f.number)::bigint
+pub static COUNTS: Prepared = Prepared(
+    "SELECT d.year::int, d.month::int, d.day_of_week::int, f.rating::int, sum(f.number)::bigint
     FROM (SELECT date_key, rating, count(*) AS number FROM @extschema@.fact_ratings GROUP BY date_key, rating) AS f
     JOIN @extschema@.dim_date d USING (date_key)
-    GROUP BY d.year, d.month, d.day_of_week, f.rating ORDER BY d.year, d.month, d.day_of_week, f.rating";
+    GROUP BY d.year, d.month, d.day_of_week, f.rating ORDER BY d.year, d.month, d.day_of_week, f.rating",
+);
 
 /// How many customers have so many ratings, and how many movies.
 pub const CUSTOMERS: &str =
@@ -20,9 +23,9 @@ pub const MOVIES: &str =
     "SELECT rating_count, count(*) FROM @extschema@.dim_movie GROUP BY rating_count ORDER BY rating_count";
 
 pub fn counts() -> Result<Vec<Count>, pg::Error> {
-    query::select(Snapshot::Statement, COUNTS, &[], |row| {
-        let whole = |column| row.get::<i32>(column)?.ok_or(pg::Error::Null("dim_date"));
-        let count = row.get::<i64>(5)?.unwrap_or(0);
+    COUNTS.all(&[], |row| {
+        let whole = |column| row.need::<i32>(column, "dim_date");
+        let count = row.need::<i64>(5, "fact_ratings")?;
         Ok(Count { year: whole(1)?, month: whole(2)?, day_of_week: whole(3)?, stars: whole(4)?, count })
     })
 }

@@ -114,7 +114,7 @@ try:
     pages = [folder / name for name in ("report.html", "titles.html", "empty.html")]
     for path in pages + charts:
         for width, height in ((1280, 900), (390, 844)):
-            if path.suffix == ".svg" and width == 390 and not path.name.startswith("titles_"):
+            if path.suffix == ".svg" and width == 390:
                 continue
             for theme in ("light", "dark"):
                 driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Opens reports and charts in a real browser, and checks what a reader would notice: pages.py says what. The pages: the report on the
-# data of the demo; the report on titles that would break a careless page; each chart alone.
+# data of the demo; the report on titles that would break a careless page; each chart alone; the gallery.
 #
-# usage: run.sh FIXTURES FOLDER    with PGHOST, PGPORT and PGUSER of a server that has the extension
+# usage: run.sh FIXTURES FOLDER GALLERY    with PGHOST, PGPORT and PGUSER of a server that has the extension; GALLERY is the example of
+# crates/chart, which draws charts of made-up numbers
 #
 # Pictures of all pages are left in FOLDER/browser. Chromium, its driver and Selenium are Debian's. The HTML validator (vnu) and the
 # accessibility checker (axe) come from the npm registry; without it their checks are skipped, and it is said.
@@ -44,6 +45,11 @@ for chart in rating_distribution ratings_by_month mean_rating_by_month ratings_b
     error_slices factor_map search network; do
     page browser_demo "chart_$chart()" >"$folder/$chart.svg"
     page browser_titles "chart_$chart(width => 360)" >"$folder/titles_$chart.svg"
+done
+
+for width in 280 400 900; do
+    "$3" "$folder/gallery" "$width"
+    for chart in "$folder"/gallery/*.svg; do mv "$chart" "$folder/gallery_${width}_$(basename "$chart")"; done
 done
 
 # The server in docs/report.md answers with a chart. Port 0 would be any, but then nobody knows it.

@@ -120,7 +120,40 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
         })
         .collect();
     let groups: Vec<Group> = (1..=8).map(|at| Group { name: format!("{at}: The Movie of {at}") }).collect();
+    let crowd: Vec<Judged> =
+        (0..90).map(|at| judged(&format!("candidate {at}@1"), 0.9 + f64::from(at) / 900.0)).collect();
+    let all_months: Vec<Slice> = (0..73)
+        .map(|at| Slice {
+            name: format!("{}-{:02}", 1999 + at / 12, at % 12 + 1),
+            n: 1000 + at,
+            rmse: 0.9 + (at % 7) as f64 / 50.0,
+        })
+        .collect();
+    let fine = space(
+        &["learning_rate", "regularization"],
+        (0..900)
+            .map(|at| Trial {
+                values: vec![
+                    Value::Number(0.001 * f64::from(at / 30 + 1)),
+                    Value::Number(0.01 * f64::from(at % 30 + 1)),
+                ],
+                score: 0.9 + f64::from(at % 77) / 1000.0,
+                sd: None,
+            })
+            .collect(),
+    );
     vec![
+        (
+            "comparison_many",
+            320,
+            Box::new(move |canvas| comparison(&crowd, "the probe", 1_408_395, 0.95, canvas)),
+        ),
+        (
+            "error_slices_many",
+            320,
+            Box::new(move |canvas| error_slices("als@1", "month", &all_months, canvas)),
+        ),
+        ("search_fine", 320, Box::new(move |canvas| search(&fine, canvas))),
         (
             "distribution",
             380,

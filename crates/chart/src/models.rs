@@ -12,10 +12,16 @@ use crate::{ink, number, text};
 
 /// What trains a model.
 const TRAIN: &str = "SELECT * FROM train_als(); trains one.";
-/// The most models, slices or movies that a chart shows.
-const MOST: usize = 400;
+/// The height of the headings and the axis, and the least height of a row, in pixels.
+const AROUND_ROWS: f64 = 120.0;
+const ROW: f64 = 15.0;
 /// The most slices that have a row of their own; more are columns.
 const MOST_ROWS: usize = 14;
+
+/// How many rows a chart has room for.
+fn rows(canvas: &Canvas) -> usize {
+    ((canvas.height - AROUND_ROWS) / ROW).max(2.0) as usize
+}
 
 /// A model's RMSE with its interval.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +47,15 @@ pub fn comparison(
     confidence: f64,
     canvas: &Canvas,
 ) -> String {
-    let mut models: Vec<&Judged> = models.iter().take(MOST).collect();
+    let all = models.len();
+    let mut models: Vec<&Judged> = models.iter().collect();
     models.sort_by(|one, other| one.rmse.total_cmp(&other.rmse));
+    models.truncate(rows(canvas));
+    let part = if models.len() < all {
+        format!("; the best {} of {all} models", models.len())
+    } else {
+        String::new()
+    };
     let spoken = |judged: &&Judged| {
         let note = if judged.is_trained_on { " (trained on these ratings)" } else { "" };
         format!("{} {:.4}{note}", judged.model, judged.rmse)
@@ -51,7 +64,7 @@ pub fn comparison(
         canvas: *canvas,
         title: "Models compared".into(),
         subtitle: format!(
-            "RMSE on {judged_by}, {} ratings, with {} intervals; lower is better",
+            "RMSE on {judged_by}, {} ratings, with {} intervals; lower is better{part}",
             number::grouped(ratings),
             number::percent(confidence)
         ),
@@ -179,9 +192,8 @@ pub struct Slice {
 
 /// The RMSE of a model on the ratings of each kind; `by` says what divides them.
 pub fn error_slices(model: &str, by: &str, slices: &[Slice], canvas: &Canvas) -> String {
-    let slices = &slices[..slices.len().min(MOST)];
     let spoken = |slice: &Slice| format!("{}: {:.3}", slice.name, slice.rmse);
-    let frame = Frame {
+    let mut frame = Frame {
         canvas: *canvas,
         title: format!("Errors of {} by {}", text::clean(model), text::clean(by)),
         subtitle: "RMSE, and the share of the ratings judged by; lower is better".into(),
@@ -194,7 +206,8 @@ pub fn error_slices(model: &str, by: &str, slices: &[Slice], canvas: &Canvas) ->
     let theme = canvas.theme;
     let total: i64 = slices.iter().map(|slice| slice.n).sum();
     let most = slices.iter().map(|slice| slice.rmse).fold(0.0, f64::max);
-    if slices.len() > MOST_ROWS {
+    if slices.len() > MOST_ROWS.min(rows(canvas)) {
+        frame.subtitle = "RMSE; lower is better".into();
         return frame.finish(|width, height| {
             let bars: Vec<(String, f64)> =
                 slices.iter().map(|slice| (text::literal(&slice.name), slice.rmse)).collect();
@@ -241,7 +254,6 @@ pub fn factor_map(model: &str, movies: &[MapMovie], explained: [f64; 2], canvas:
     let mut movies: Vec<&MapMovie> =
         movies.iter().filter(|movie| movie.x.is_finite() && movie.y.is_finite()).collect();
     movies.sort_by_key(|movie| std::cmp::Reverse(movie.ratings));
-    movies.truncate(MOST);
     let frame = Frame {
         canvas: *canvas,
         title: format!("Movies by the factors of {}", text::clean(model)),

@@ -51,9 +51,6 @@ pub struct Search {
     pub trials: Vec<Trial>,
 }
 
-/// The most cells of a heat map, beyond which its points are drawn as points.
-const MOST_CELLS: usize = 400;
-
 impl Search {
     /// The best trial.
     fn best(&self) -> Option<&Trial> {
@@ -72,6 +69,14 @@ impl Search {
             (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
         let share = if most > least { (score - least) / (most - least) } else { 1.0 };
         if self.more_is_better || most == least { share } else { 1.0 - share }
+    }
+
+    /// Whether the points of two parameters fill a heat map, for which the chart has room.
+    fn is_grid(&self, canvas: &Canvas) -> bool {
+        let (columns, rows) = (self.values(0).len(), self.values(1).len());
+        let fits =
+            20.0 * columns as f64 <= canvas.width - 100.0 && 16.0 * rows as f64 <= canvas.height - 120.0;
+        fits && columns * rows <= 2 * self.trials.len()
     }
 
     /// How many decimals tell its scores apart.
@@ -150,9 +155,7 @@ pub fn search(search: &Search, canvas: &Canvas) -> String {
     match search.parameters.len() {
         0 => frame.empty("All trials of this search have the same parameters.", ""),
         1 => by_one(search, frame),
-        2 if search.values(0).len() * search.values(1).len() <= MOST_CELLS.min(2 * search.trials.len()) => {
-            heat_map(search, frame)
-        }
+        2 if search.is_grid(canvas) => heat_map(search, frame),
         _ => parallel(search, frame),
     }
 }
@@ -335,14 +338,21 @@ fn parallel(search: &Search, mut frame: Frame) -> String {
                     .map(|trial| (search.goodness(trial.score), format!("{:.4}", trial.score)))
                     .collect(),
             };
+            let mut taken: Vec<f64> = Vec::new();
             for (share, text) in ticks {
+                if taken.iter().any(|other| (y(*other) - y(share)).abs() < 1.2 * TEXT_SIZE) {
+                    continue;
+                }
+                taken.push(share);
                 // Beside the line, on the side that has room.
                 let (at, anchor) = if axis == score {
                     (x(axis) - 6.0, TextAnchor::End)
                 } else {
                     (x(axis) + 6.0, TextAnchor::Start)
                 };
-                let text = text::shorten(&text, TEXT_SIZE, room);
+                // The scores stand on the left of their axis.
+                let score = if axis + 1 == score { text::width("0.0000", TEXT_SIZE) + 8.0 } else { 0.0 };
+                let text = text::shorten(&text, TEXT_SIZE, room - score);
                 texts.push(label(theme, ink::TEXT, at, y(share) + 0.35 * TEXT_SIZE, &text, anchor));
             }
         }
