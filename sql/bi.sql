@@ -11,7 +11,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE VIEW @extschema@.bi_movies AS
 SELECT movie_id, title, release_year,
-       coalesce(title || coalesce(' (' || release_year || ')', ''), 'movie ' || movie_id) AS label,
+       coalesce(nullif(btrim(title), '') || coalesce(' (' || release_year || ')', ''), 'movie ' || movie_id) AS label,
        rating_count, rating_mean, first_rated_on, last_rated_on
 FROM @extschema@.dim_movie;
 COMMENT ON VIEW @extschema@.bi_movies IS 'Movies: one row for each';
@@ -129,7 +129,7 @@ COMMENT ON COLUMN @extschema@.bi_search_trials.state IS '''waiting'', ''judged''
 COMMENT ON COLUMN @extschema@.bi_search_trials.stage IS 'Last stage in which it was judged, from 1; 0 if in none';
 COMMENT ON COLUMN @extschema@.bi_search_trials.sample IS 'Share of the customers in that stage';
 COMMENT ON COLUMN @extschema@.bi_search_trials.score IS 'Mean of the folds'' scores in that stage';
-COMMENT ON COLUMN @extschema@.bi_search_trials.sd IS 'Standard deviation of these scores; NULL if there is one';
+COMMENT ON COLUMN @extschema@.bi_search_trials.sd IS 'Standard deviation of these scores; NULL if there is only one';
 COMMENT ON COLUMN @extschema@.bi_search_trials.seconds IS 'Seconds that all its trainings took';
 COMMENT ON COLUMN @extschema@.bi_search_trials.is_best IS 'Whether it is the best trial of its search; NULL until the search has ended';
 COMMENT ON COLUMN @extschema@.bi_search_trials.error IS 'Why it failed';
@@ -167,12 +167,12 @@ COMMENT ON COLUMN @extschema@.bi_graph_edges.n_common IS 'Number of customers wh
 -- materialised ---------------------------------------------------------------------------------------------------
 -- Each has a unique index, so that bi_refresh() can refresh it while others read it.
 
-CREATE MATERIALIZED VIEW @extschema@.bi_ratings_by_day AS
+CREATE MATERIALIZED VIEW @extschema@.bi_ratings_by_day USING heap AS
 SELECT d.date AS rated_on, d.year, d.quarter, d.month, d.month_name, d.day_of_week, d.day_name, d.is_weekend, f.rating, f.rating_count
 FROM (SELECT date_key, rating, count(*) AS rating_count FROM @extschema@.fact_ratings GROUP BY date_key, rating) AS f
 JOIN @extschema@.dim_date d USING (date_key);
 CREATE UNIQUE INDEX bi_ratings_by_day_key ON @extschema@.bi_ratings_by_day (rated_on, rating);
-COMMENT ON MATERIALIZED VIEW @extschema@.bi_ratings_by_day IS 'Number of ratings by day and stars: one row for each day on which so many stars were given';
+COMMENT ON MATERIALIZED VIEW @extschema@.bi_ratings_by_day IS 'Number of ratings: one row for each day and number of stars';
 COMMENT ON COLUMN @extschema@.bi_ratings_by_day.rated_on IS 'Day of the ratings';
 COMMENT ON COLUMN @extschema@.bi_ratings_by_day.year IS 'Year';
 COMMENT ON COLUMN @extschema@.bi_ratings_by_day.quarter IS 'Quarter of the year, 1 to 4';
@@ -184,7 +184,7 @@ COMMENT ON COLUMN @extschema@.bi_ratings_by_day.is_weekend IS 'Whether the day i
 COMMENT ON COLUMN @extschema@.bi_ratings_by_day.rating IS '1 to 5 stars';
 COMMENT ON COLUMN @extschema@.bi_ratings_by_day.rating_count IS 'Number of ratings with so many stars on that day';
 
-CREATE MATERIALIZED VIEW @extschema@.bi_movie_months AS
+CREATE MATERIALIZED VIEW @extschema@.bi_movie_months USING heap AS
 SELECT m.movie_id, m.title, m.release_year, make_date(f.month_key / 100, f.month_key % 100, 1) AS month, f.rating_count, f.rating_mean
 FROM (SELECT movie_key, date_key / 100 AS month_key, count(*) AS rating_count, avg(rating)::float8 AS rating_mean
       FROM @extschema@.fact_ratings GROUP BY movie_key, date_key / 100) AS f
@@ -199,7 +199,7 @@ COMMENT ON COLUMN @extschema@.bi_movie_months.rating_count IS 'Number of the mov
 COMMENT ON COLUMN @extschema@.bi_movie_months.rating_mean IS 'Mean of these ratings, in stars';
 
 -- No rows if no model is deployed. (Then model_id() would raise an error, so it is not called.)
-CREATE MATERIALIZED VIEW @extschema@.bi_recommendations AS
+CREATE MATERIALIZED VIEW @extschema@.bi_recommendations USING heap AS
 SELECT r.customer_id, r.rank, r.movie_id, r.title, r.release_year, r.predicted_rating::float8 AS predicted_rating, m.name AS model, m.version
 FROM (SELECT name, version FROM @extschema@.model
       WHERE model_id = (SELECT @extschema@.model_id() WHERE EXISTS (SELECT FROM @extschema@.model WHERE is_deployed))) AS m
@@ -216,12 +216,12 @@ COMMENT ON COLUMN @extschema@.bi_recommendations.predicted_rating IS 'Predicted 
 COMMENT ON COLUMN @extschema@.bi_recommendations.model IS 'Name of the model that recommends it';
 COMMENT ON COLUMN @extschema@.bi_recommendations.version IS 'Version of the model';
 
-CREATE MATERIALIZED VIEW @extschema@.bi_refreshes AS
+CREATE MATERIALIZED VIEW @extschema@.bi_refreshes USING heap AS
 SELECT now() AS refreshed_at, (SELECT sum(rating_count) FROM @extschema@.dim_movie)::bigint AS ratings;
 CREATE UNIQUE INDEX bi_refreshes_key ON @extschema@.bi_refreshes (refreshed_at);
-COMMENT ON MATERIALIZED VIEW @extschema@.bi_refreshes IS 'The last call of bi_refresh(), in one row; until the first call, when the extension was created';
+COMMENT ON MATERIALIZED VIEW @extschema@.bi_refreshes IS 'The last call of bi_refresh(), in one row; before the first call: when the extension was created';
 COMMENT ON COLUMN @extschema@.bi_refreshes.refreshed_at IS 'When bi_refresh() was called';
-COMMENT ON COLUMN @extschema@.bi_refreshes.ratings IS 'Number of ratings in the warehouse at that time; NULL if there were none';
+COMMENT ON COLUMN @extschema@.bi_refreshes.ratings IS 'Number of ratings when the call began; NULL if there were none';
 
 -- The views apply row-level security to their caller, not to their owner. PostgreSQL 14 has no such views. (Materialised views hold
 -- what their owner may see.)

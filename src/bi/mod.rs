@@ -13,8 +13,8 @@ use crate::pg::{self, Error, query, report, transaction};
 /// Refreshing the materialised views.
 pub const REFRESHING: Phase = Phase { id: 14, name: "refreshing", unit: "views" };
 
-/// The materialised views, in the order in which they are refreshed. The last one says when that was.
-const VIEWS: [&str; 4] = ["bi_ratings_by_day", "bi_movie_months", "bi_recommendations", "bi_refreshes"];
+/// The materialised views, in the order in which they are refreshed. The first one says when that was, and how many ratings there were.
+const VIEWS: [&str; 4] = ["bi_refreshes", "bi_ratings_by_day", "bi_movie_months", "bi_recommendations"];
 
 /// Brings the materialised views up to date, in one transaction. Others can read them meanwhile, and see the old rows until the end of
 /// the transaction. PostgreSQL allows it only to the owner of the views.

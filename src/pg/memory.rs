@@ -57,6 +57,16 @@ pub fn filled<T: Clone>(element: T, count: usize) -> Result<Vec<T>, Error> {
     Ok(list)
 }
 
+/// Checks that the system grants so many bytes, and returns them at once. For a library that allocates infallibly, right before it does:
+/// nothing else in this process takes them meanwhile.
+pub fn check_available(bytes: usize) -> Result<(), Error> {
+    let mut block: Vec<u8> = Vec::new();
+    block.try_reserve_exact(bytes)?;
+    // The optimizer must not remove an allocation that is not used.
+    std::hint::black_box(&block);
+    Ok(())
+}
+
 impl From<std::collections::TryReserveError> for Error {
     fn from(_: std::collections::TryReserveError) -> Error {
         Error::OutOfMemory

@@ -19,11 +19,14 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::progress::Phase;
-use crate::pg::report;
+use crate::pg::{memory, report};
 use error::ReportError;
 
 /// The phases of the report.
 pub const PHASES: [&Phase; 1] = [&page::REPORTING];
+
+/// Bytes that drawing a chart may take: it does not grow with the tables, but for the trials of a search.
+const DRAWING: usize = 16 << 20;
 
 /// A chart whose data have been read: draws it on a canvas.
 type Drawing = Box<dyn Fn(&Canvas) -> String>;
@@ -44,7 +47,9 @@ macro_rules! chart_function {
             let draw = || {
                 let theme = Theme::named(theme.unwrap_or("auto"))?;
                 let canvas = Canvas::new(width.unwrap_or(760), height.unwrap_or($height), theme)?;
-                Ok::<_, ReportError>($read?(&canvas))
+                let drawing: Drawing = $read?;
+                memory::check_available(DRAWING)?;
+                Ok::<_, ReportError>(drawing(&canvas))
             };
             draw().map_err(report)
         }

@@ -48,12 +48,22 @@ fn nodes_by(size_by: &str) -> Result<&'static str, ReportError> {
 
 /// The query for the community of each of the nodes $2 of a graph, $1: the stored ones, if there are any.
 fn communities(graph: &str) -> Result<&'static str, pg::Error> {
-    let stored = "SELECT communities IS NOT NULL FROM @extschema@.graph WHERE name = $1";
+    let stored = "SELECT communities > 0 FROM @extschema@.graph WHERE name = $1";
     Ok(if query::select_one::<bool>(Snapshot::Statement, stored, &[graph.into()])? == Some(true) {
         "SELECT c.node_id, c.community FROM @extschema@.graph_community c JOIN @extschema@.graph g USING (graph_id)
          WHERE g.name = $1 AND c.node_id = ANY ($2)"
     } else {
         "SELECT node_id, community FROM @extschema@.graph_leiden($1) WHERE node_id = ANY ($2)"
+    })
+}
+
+/// What the ids of a graph's nodes are: a word that stands before the id of a node without a title.
+fn noun(graph: &str) -> Result<&'static str, pg::Error> {
+    let kind = "SELECT nodes_are FROM @extschema@.graph WHERE name = $1";
+    Ok(match query::select_one::<String>(Snapshot::Statement, kind, &[graph.into()])?.as_deref() {
+        Some("movies") => "movie ",
+        Some("customers") => "customer ",
+        _ => "",
     })
 }
 
@@ -75,10 +85,12 @@ pub fn network(
     let Some(name) = graph.map_or_else(latest, |name| Ok(Some(name.into())))? else {
         return Ok(Box::new(|canvas| ::chart::network("Network", "", &[], &[], &[], canvas)));
     };
+    let noun = noun(&name)?;
     let mut nodes: Vec<(i64, Node)> =
         query::select(Snapshot::Statement, ranked, &[name.as_str().into(), top_n.into()], |row| {
             let id = need!(row, 1);
-            let label = row.get::<String>(2)?.unwrap_or_else(|| format!("{id}"));
+            let title = row.get::<String>(2)?.filter(|title| !title.trim().is_empty());
+            let label = title.unwrap_or_else(|| format!("{noun}{id}"));
             Ok((id, Node { label, x: 0.0, y: 0.0, size: need!(row, 3), group: None }))
         })?;
     let place: HashMap<i64, usize> = nodes.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
@@ -112,10 +124,14 @@ pub fn network(
     let places: Vec<(f64, f64)> = threads::run(guc::threads(), job, |()| {})??;
     let nodes: Vec<Node> =
         nodes.into_iter().zip(places).map(|((_, node), (x, y))| Node { x, y, ..node }).collect();
-    let subtitle = format!(
-        "the {} nodes with the greatest {size_by}, and the strongest edges between them",
-        nodes.len()
-    );
+    let by = match size_by {
+        "pagerank" => "PageRank",
+        // As in `nodes_by`.
+        "betweenness" => "betweenness (estimated from 256 nodes if there are more)",
+        other => other,
+    };
+    let subtitle =
+        format!("the {} nodes with the highest {by}, and the strongest edges between them", nodes.len());
     let heading = format!("Graph {name}");
     Ok(Box::new(move |canvas| ::chart::network(&heading, &subtitle, &nodes, &edges, &groups, canvas)))
 }

@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use ::chart::page::Column::{Long, Number, Text};
 use ::chart::page::{Cell, Chart, Column, Part, Report, Section, Table, WIDTHS};
-use ::chart::{Canvas, Theme, grouped};
+use ::chart::{Canvas, Seen, Theme, grouped};
 use pgrx::datum::DatumWithOid;
 
 use super::error::ReportError;
-use super::models::{Comparison, need};
-use super::{Drawing, models, network, ratings, search};
+use super::models::need;
+use super::{DRAWING, Drawing, models, network, ratings, search};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, query};
+use crate::pg::{self, memory, query};
 
 /// The report asks its queries.
 pub const REPORTING: Phase = Phase { id: 15, name: "making the report", unit: "queries" };
@@ -91,6 +91,7 @@ fn charts(drawings: &[&Drawing], height: i64) -> Result<Part, ReportError> {
 }
 
 fn drawn(drawing: &Drawing, width: i64, height: i64) -> Result<Chart, ReportError> {
+    memory::check_available(DRAWING)?;
     let draw = |width, height| Ok::<_, ReportError>(drawing(&Canvas::new(width, height, Theme::Page)?));
     Ok(Chart { wide: draw(width, height)?, narrow: draw(WIDTHS[2], height.clamp(320, 480))? })
 }
@@ -115,7 +116,7 @@ pub fn page(
     let started = Instant::now();
     let mut report =
         Report { title: "Netflix Prize: ratings, models, recommendations".into(), ..Report::default() };
-    let about = "SELECT current_database()::text || ', ' || to_char(now(), 'YYYY-MM-DD HH24:MI')";
+    let about = "SELECT current_database()::text || ', ' || to_char(now(), 'YYYY-MM-DD HH24:MI TZ')";
     let database = query::select_one::<String>(Snapshot::Statement, about, &[])?.unwrap_or_default();
     report.subtitle = format!("Database {database}");
     let counts = asked.ask(ratings::COUNTS.0, ratings::counts)?;
@@ -134,12 +135,11 @@ pub fn page(
     report.sections.push(explored(&mut asked, &counts)?);
     let (section, best) = compared(&mut asked, split, search)?;
     report.sections.push(section);
-    if let Some(best) = &best {
-        report.sections.push(errors(&mut asked, split, best)?);
-    }
+    report.sections.push(errors(&mut asked, split, &best)?);
     report.sections.push(recommended(&mut asked)?);
     report.sections.push(communities(&mut asked, graph)?);
     report.sections.push(made(&asked, started.elapsed().as_secs_f64()));
+    memory::check_available(DRAWING)?;
     Ok(report.html())
 }
 
@@ -171,9 +171,8 @@ fn figures(asked: &mut Asked, total: i64) -> Result<Vec<(String, String)>, pg::E
 /// What was loaded, and its quality.
 fn loaded(asked: &mut Asked, quality: bool) -> Result<Section, ReportError> {
     let mut parts = Vec::new();
-    let loads =
-        "SELECT run_id::text, coalesce(path, 'a query'), status, to_char(started_at, 'YYYY-MM-DD HH24:MI'),
-                        coalesce(round(seconds)::text, NULL), to_char(ratings_loaded, 'FM999,999,999,999'),
+    let loads = "SELECT run_id::text, coalesce(path, 'a query'), status, to_char(started_at, 'YYYY-MM-DD HH24:MI TZ'),
+                        round(seconds)::text, to_char(ratings_loaded, 'FM999,999,999,990'),
                         to_char(duplicates, 'FM999,999,999,990'), to_char(rejected, 'FM999,999,999,990')
                  FROM @extschema@.bi_loads ORDER BY run_id DESC LIMIT 5";
     let rows = asked.rows(loads, &[], 8)?;
@@ -188,17 +187,21 @@ fn loaded(asked: &mut Asked, quality: bool) -> Result<Section, ReportError> {
             ("duplicates", Number),
             ("rejected", Number),
         ];
-        parts.push(table("The latest loads", &columns, rows));
+        let all = count("SELECT count(*) FROM @extschema@.bi_loads")?;
+        parts.push(table(&format!("Loads, the latest first: {}", some(rows.len(), all)), &columns, rows));
     }
     if quality {
         let checks = "SELECT check_name, status, to_char(value, 'FM999,999,999,990'), detail FROM @extschema@.data_quality() WHERE status <> 'ok'";
         let rows = asked.rows(checks, &[], 4)?;
         if rows.is_empty() {
-            parts.push(Part::Text("All checks of data_quality() are passed: keys, scales, dates, counts, indexes and constraints.".into()));
+            parts.push(Part::Text(
+                "All checks of data_quality() passed: keys, scales, dates, counts, indexes and constraints."
+                    .into(),
+            ));
         } else {
-            let columns = [("check", Text), ("status", Text), ("value", Number), ("what it counts", Long)];
+            let columns = [("check", Text), ("status", Text), ("value", Number), ("what is counted", Long)];
             parts.push(table(
-                "Checks of data_quality() that ask for attention; all others are passed",
+                "Failed checks and warnings of data_quality(); all other checks passed",
                 &columns,
                 rows,
             ));
@@ -220,10 +223,10 @@ fn explored(asked: &mut Asked, counts: &[::chart::Count]) -> Result<Section, Rep
     let means: Drawing = Box::new(move |canvas| ::chart::mean_by_month(&again, canvas));
     let weekdays: Drawing = Box::new(move |canvas| ::chart::by_weekday(&days, canvas));
     let activity: Drawing = Box::new(move |canvas| ::chart::activity(&customers, &movies, canvas));
-    let popular = "SELECT coalesce(title, 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
+    let popular = "SELECT coalesce(nullif(btrim(title), ''), 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
                           to_char(rating_mean, 'FM0.00')
                    FROM @extschema@.bi_movies ORDER BY rating_count DESC, movie_id LIMIT 10";
-    let best = "SELECT coalesce(title, 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
+    let best = "SELECT coalesce(nullif(btrim(title), ''), 'movie ' || movie_id), release_year::text, to_char(rating_count, 'FM999,999,999,999'),
                        to_char(rating_mean, 'FM0.00')
                 FROM @extschema@.movie_statistics ORDER BY damped_mean DESC NULLS LAST, movie_id LIMIT 10";
     let columns = [("movie", Text), ("year", Number), ("ratings", Number), ("mean", Number)];
@@ -233,7 +236,7 @@ fn explored(asked: &mut Asked, counts: &[::chart::Count]) -> Result<Section, Rep
         charts(&[&means, &weekdays], 300)?,
         table("The movies with the most ratings", &columns, asked.rows(popular, &[], 4)?),
         table(
-            "The movies with the best mean, after 25 average ratings were added to each, so that a few ratings do not decide",
+            "The movies with the best damped mean: the mean after 25 average ratings are added to each movie. The last column is the plain mean",
             &columns,
             asked.rows(best, &[], 4)?,
         ),
@@ -250,54 +253,68 @@ fn compared(
     let mut parts = Vec::new();
     let mut best = None;
     if crate::models::find::deployed_names()?.is_empty() {
-        parts.push(missing("There is no deployed model yet. To train one:", "SELECT * FROM train_als();"));
-    } else if !asked.ask(HAS_TEST_SET, || has_test_set(split))? {
+        parts.push(missing(NO_MODEL, TRAIN));
+    } else if !asked.ask(models::HAS_PROBE, || models::has_test_set(split))? {
         parts.push(missing(
             "There is no probe to judge models by. To make a test set, train on the rest, and name it in the report:",
             "SELECT * FROM split_ratings('test'); SELECT * FROM train_als('als on test', split => 'test', deploy => true); \
              SELECT netflix_report(split => 'test');",
         ));
     } else {
-        let Comparison { judged, ratings, confidence } =
-            asked.ask(models::COMPARE, || models::compare(split, None))?;
+        let name = format!("SELECT * FROM compare_models(split => {})", quoted(split));
+        let compared = asked.ask(&name, || models::compare(split, None))?;
         // One that was trained on these ratings is not judged by them.
-        let unseen = judged.iter().filter(|judged| !judged.is_trained_on);
-        let first = unseen.min_by(|one, other| one.rmse.total_cmp(&other.rmse));
-        best = first
-            .and_then(|first| first.model.rsplit_once('@'))
-            .map(|(name, version)| (name.to_string(), version.parse().unwrap_or(1)));
-        let (count, by) = (judged.len() as i64, models::judged_by(split));
-        let drawing: Drawing =
-            Box::new(move |canvas| ::chart::comparison(&judged, &by, ratings, confidence, canvas));
-        parts.push(chart(&drawing, 150 + 44 * count.clamp(2, 14))?);
+        let unseen = compared.models.iter().filter(|judged| judged.seen != Seen::Yes);
+        let first = unseen.min_by(|one, other| one.rmse.total_cmp(&other.rmse)).cloned();
+        let rows = compared.models.len() as i64;
+        let drawing: Drawing = Box::new(move |canvas| ::chart::comparison(&compared, canvas));
+        parts.push(chart(&drawing, 160 + 44 * rows.clamp(2, 14))?);
+        if let Some(first) = first {
+            let doubt = if first.seen == Seen::Unknown {
+                " It is not known whether it was trained on some of these ratings."
+            } else {
+                ""
+            };
+            let model = &first.model;
+            parts.push(Part::Text(format!("Of the deployed models, {model} has the lowest RMSE.{doubt}")));
+            best = model
+                .rsplit_once('@')
+                .map(|(name, version)| (name.to_string(), version.parse().unwrap_or(1)));
+        } else {
+            parts.push(Part::Text(
+                "All of these models were trained on ratings that judge them, so none is called the best."
+                    .into(),
+            ));
+        }
     }
-    let all = "SELECT model || '@' || version, state, algorithm, parameters, to_char(train_rmse, 'FM0.0000'),
-                      to_char(coalesce(test_rmse, probe_rmse, held_out_rmse), 'FM0.0000'), to_char(seconds, 'FM999,990.0')
-               FROM @extschema@.bi_models ORDER BY coalesce(test_rmse, probe_rmse, held_out_rmse), trained_at DESC LIMIT 20";
-    let rows = asked.rows(all, &[], 7)?;
+    let all = "SELECT model || '@' || version, state, algorithm, parameters, to_char(train_rmse, 'FM990.0000'),
+                      to_char(coalesce(test_rmse, probe_rmse, held_out_rmse), 'FM990.0000'),
+                      CASE WHEN test_rmse IS NOT NULL THEN 'split ' || split WHEN probe_rmse IS NOT NULL THEN 'probe'
+                           WHEN held_out_rmse IS NOT NULL THEN 'held out' END, to_char(seconds, 'FM999,990.0')
+               FROM @extschema@.bi_models
+               ORDER BY state <> 'deployed', coalesce(test_rmse, probe_rmse, held_out_rmse), trained_at DESC LIMIT 20";
+    let rows = asked.rows(all, &[], 8)?;
     if !rows.is_empty() {
         let columns = [
             ("model", Text),
             ("state", Text),
             ("algorithm", Text),
             ("parameters", Long),
-            ("RMSE, trained on", Number),
-            ("RMSE, judged by", Number),
+            ("training RMSE", Number),
+            ("test RMSE", Number),
+            ("test set", Text),
             ("seconds", Number),
         ];
-        parts.push(table(
-            "Models. RMSE is in stars; each model is judged by the test set that it was trained with",
-            &columns,
-            rows,
-        ));
+        let all = count("SELECT count(*) FROM @extschema@.bi_models")?;
+        let caption = format!(
+            "Models, deployed ones first: {}. RMSE is in stars. Numbers of different test sets cannot be compared",
+            some(rows.len(), all)
+        );
+        parts.push(table(&caption, &columns, rows));
     }
-    let curve = match &best {
-        Some((model, version)) => Some(asked.ask("SELECT * FROM training_curve($1, $2)", || {
-            models::training_curve(Some(model), Some(*version))
-        })?),
-        None => None,
-    };
-    if let Some(curve) = curve {
+    if let Some((model, version)) = &best {
+        let name = format!("SELECT * FROM training_curve({}, {version})", quoted(model));
+        let curve = asked.ask(&name, || models::training_curve(Some(model), Some(*version)))?;
         parts.push(chart(&curve, 320)?);
     }
     parts.push(Part::Heading("Search for the best parameters".into()));
@@ -307,70 +324,85 @@ fn compared(
             "SELECT * FROM grid_search('als', '{\"factors\": [10, 20, 50], \"regularization\": [0.03, 0.045, 0.06]}');",
         )),
         Some(number) => {
-            let drawing = asked.ask("SELECT params, score, sd FROM search_trial WHERE search_id = $1", || search::search(Some(number)))?;
+            let name = format!("SELECT chart_search({number})");
+            let drawing = asked.ask(&name, || search::search(Some(number)))?;
             parts.push(chart(&drawing, 340)?);
         }
     }
     Ok((Section { id: "models", heading: "Models".into(), parts }, best))
 }
 
-const HAS_TEST_SET: &str = "SELECT EXISTS (SELECT FROM @extschema@.fact_ratings WHERE is_probe)";
+const NO_MODEL: &str = "There is no deployed model yet. To train one:";
+const TRAIN: &str = "SELECT * FROM train_als();";
 
-/// Whether there are ratings to judge models by. A split has some, because making it is refused otherwise.
-fn has_test_set(split: &str) -> Result<bool, pg::Error> {
-    Ok(split != "probe" || query::select_one::<bool>(Snapshot::Statement, HAS_TEST_SET, &[])? == Some(true))
+/// A text as SQL has it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn count(query: &str) -> Result<i64, pg::Error> {
+    Ok(query::select_one::<i64>(Snapshot::Statement, query, &[])?.unwrap_or(0))
+}
+
+/// How many of how many are shown.
+fn some(shown: usize, all: i64) -> String {
+    if shown as i64 == all { format!("all {all}") } else { format!("{shown} of {}", grouped(all)) }
 }
 
 /// Where the best model errs, and what its factors say.
-fn errors(asked: &mut Asked, split: &str, (model, version): &(String, i64)) -> Result<Section, ReportError> {
+fn errors(asked: &mut Asked, split: &str, best: &Option<(String, i64)>) -> Result<Section, ReportError> {
+    let mut section = Section { id: "errors", heading: "Errors of the best model".into(), parts: Vec::new() };
+    let Some((model, version)) = best else {
+        section.parts.push(missing(
+            "There is no model that was judged by ratings it has not seen. See the section above.",
+            "",
+        ));
+        return Ok(section);
+    };
     let mut drawings = Vec::new();
     for by in ["customer_ratings", "movie_ratings", "rating", "month"] {
-        let name = format!("SELECT * FROM evaluate_slices($1, $2, '{by}', $3)");
+        let name =
+            format!("SELECT * FROM evaluate_slices({}, {}, '{by}', {version})", quoted(model), quoted(split));
         drawings.push(asked.ask(&name, || models::error_slices(Some(model), by, split, Some(*version)))?);
     }
-    let map = asked
-        .ask("SELECT factors FROM movie_factors WHERE model_id = $1 AND movie_key = $2", || {
-            models::factor_map(Some(model), Some(*version))
-        })?;
-    let pair: Vec<&Drawing> = drawings.iter().take(2).collect();
-    let rest: Vec<&Drawing> = drawings.iter().skip(2).collect();
-    let parts = vec![
-        Part::Text(format!("The model with the least RMSE is {model}, version {version}.")),
-        charts(&pair, 320)?,
-        charts(&rest, 300)?,
-        chart(&map, 560)?,
-    ];
-    Ok(Section { id: "errors", heading: "Where the best model errs".into(), parts })
+    let name = format!("SELECT chart_factor_map({}, {version})", quoted(model));
+    let map = asked.ask(&name, || models::factor_map(Some(model), Some(*version)))?;
+    let all: Vec<&Drawing> = drawings.iter().collect();
+    section.parts = vec![charts(&all[..2], 320)?, charts(&all[2..], 300)?, chart(&map, 560)?];
+    Ok(section)
 }
 
 /// Recommendations for three customers, with explanations.
 fn recommended(asked: &mut Asked) -> Result<Section, ReportError> {
     let mut section = Section { id: "recommendations", heading: "Recommendations".into(), parts: Vec::new() };
     if crate::models::find::deployed_names()?.is_empty() {
-        section
-            .parts
-            .push(missing("There is no deployed model yet. To train one:", "SELECT * FROM train_als();"));
+        section.parts.push(missing(NO_MODEL, TRAIN));
         return Ok(section);
     }
-    // Customers with few, a middling number of, and many ratings: the first of those at the quantile.
-    let quantiles = "SELECT min(c.customer_id)::bigint, q.ratings
+    let model = crate::models::find(None, None)?;
+    // The first of the customers at each quantile, of those that the model knows.
+    let quantiles = "WITH known AS (SELECT c.customer_id, c.rating_count FROM @extschema@.customer_factors f
+                                    JOIN @extschema@.dim_customer c USING (customer_key) WHERE f.model_id = $1 AND c.rating_count > 0)
+                     SELECT min(known.customer_id)::bigint, q.ratings
                      FROM (SELECT unnest(percentile_disc(ARRAY[0.25, 0.5, 0.9]) WITHIN GROUP (ORDER BY rating_count)) AS ratings
-                           FROM @extschema@.dim_customer WHERE rating_count > 0) AS q
-                     JOIN @extschema@.dim_customer c ON c.rating_count = q.ratings GROUP BY q.ratings ORDER BY q.ratings";
+                           FROM known) AS q
+                     JOIN known ON known.rating_count = q.ratings GROUP BY q.ratings ORDER BY q.ratings";
+    let arguments = [model.model_id.into()];
     let customers: Vec<(i64, i64)> = asked.ask(quantiles, || {
-        query::select(Snapshot::Statement, quantiles, &[], |row| Ok((need!(row, 1), need!(row, 2))))
+        query::select(Snapshot::Statement, quantiles, &arguments, |row| Ok((need!(row, 1), need!(row, 2))))
     })?;
-    section.parts.push(Part::Text(
-        "By the deployed model, for customers with few, with a middling number of, and with many ratings. \
-         What each prediction owes most to are ratings of the same customer."
-            .into(),
-    ));
-    let list = "SELECT rank::text, coalesce(r.title, 'movie ' || r.movie_id), release_year::text, to_char(predicted_rating, 'FM0.00'),
+    section.parts.push(Part::Text(format!(
+        "By model {}, which answers if none is named, for customers with few, a median number of, and many ratings: the quantiles \
+         of 25, 50 and 90 %. Predictions are between 1 and 5 stars. The last column names the customer's ratings that raised the \
+         prediction most. A low rating can raise it, too: the customer disliked the opposite of this movie.",
+        models::label(&model.name, model.version)
+    )));
+    let list = "SELECT rank::text, coalesce(nullif(btrim(r.title), ''), 'movie ' || r.movie_id), release_year::text, to_char(predicted_rating, 'FM0.00'),
                        array_agg(e.title ORDER BY e.place) FILTER (WHERE e.title IS NOT NULL),
                        array_agg('(' || e.rating || CASE e.rating WHEN 1 THEN ' star)' ELSE ' stars)' END ORDER BY e.place)
                            FILTER (WHERE e.title IS NOT NULL)
                 FROM @extschema@.recommend($1, 5) AS r
-                LEFT JOIN LATERAL (SELECT coalesce(title, 'movie ' || movie_id) AS title, rating, row_number() OVER (ORDER BY contribution DESC) AS place
+                LEFT JOIN LATERAL (SELECT coalesce(nullif(btrim(title), ''), 'movie ' || movie_id) AS title, rating, row_number() OVER (ORDER BY contribution DESC) AS place
                                    FROM @extschema@.explain($1, r.movie_id) WHERE rating IS NOT NULL AND contribution > 0
                                    ORDER BY contribution DESC LIMIT 2) AS e ON true
                 GROUP BY rank, r.movie_id, r.title, release_year, predicted_rating ORDER BY rank";
@@ -403,12 +435,15 @@ fn communities(asked: &mut Asked, graph: Option<&str>) -> Result<Section, Report
                    FROM @extschema@.graph_communities($1, (SELECT 'stored' FROM @extschema@.graphs WHERE graph = $1 AND communities > 0), titles => 6)
                    ORDER BY size DESC, community LIMIT 10";
     let rows = asked.rows_with_list(largest, &[name.as_str().into()], 3)?;
-    let drawing = asked.ask("SELECT * FROM graph_pagerank($1)", || {
-        network::network(Some(&name), 60, "community", "pagerank")
-    })?;
+    let call = format!("SELECT chart_network({})", quoted(&name));
+    let drawing = asked.ask(&call, || network::network(Some(&name), 60, "community", "pagerank"))?;
     let columns = [("community", Number), ("nodes", Number), ("density", Number), ("most central", Long)];
     section.parts.push(chart(&drawing, 660)?);
-    section.parts.push(table(&format!("The largest communities of graph {name}"), &columns, rows));
+    section.parts.push(table(
+        &format!("Communities of graph {name}, the largest first, at most ten"),
+        &columns,
+        rows,
+    ));
     Ok(section)
 }
 

@@ -7,7 +7,7 @@ use super::Drawing;
 use super::error::ReportError;
 use super::models::need;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{self, query};
+use crate::pg::{self, memory, query};
 
 /// The number of the latest search.
 pub fn latest() -> Result<Option<i64>, pg::Error> {
@@ -20,14 +20,7 @@ pub fn latest() -> Result<Option<i64>, pg::Error> {
 
 pub fn search(number: Option<i64>) -> Result<Drawing, ReportError> {
     let Some(number) = number.map_or_else(latest, |number| Ok(Some(number)))? else {
-        let none = Search {
-            title: "Search for the best parameters".into(),
-            metric: "RMSE".into(),
-            more_is_better: false,
-            parameters: vec![],
-            trials: vec![],
-        };
-        return Ok(Box::new(move |canvas| ::chart::search(&none, canvas)));
+        return Ok(Box::new(::chart::no_search));
     };
     let about = "SELECT kind, algorithm, metric FROM @extschema@.search WHERE search_id = $1";
     let found = query::select(Snapshot::Statement, about, &[number.into()], |row| {
@@ -36,18 +29,33 @@ pub fn search(number: Option<i64>) -> Result<Drawing, ReportError> {
         Ok((format!("Search {number}: {kind} of {algorithm}"), metric))
     })?;
     let Some((title, metric)) = found.into_iter().next() else { return Err(ReportError::NoSearch(number)) };
-    // Scores of different stages are of different samples, and cannot be compared.
-    let judged = "SELECT params, score, sd FROM @extschema@.search_trial
-                  WHERE search_id = $1 AND score IS NOT NULL
-                    AND stage = (SELECT max(stage) FROM @extschema@.search_trial WHERE search_id = $1 AND score IS NOT NULL)
-                  ORDER BY trial_no";
-    let rows = query::select(Snapshot::Statement, judged, &[number.into()], |row| {
+    let all = "SELECT params, score, sd, stage, state FROM @extschema@.search_trial WHERE search_id = $1 ORDER BY trial_no";
+    let rows = query::select(Snapshot::Statement, all, &[number.into()], |row| {
         let JsonB(params) = need!(row, 1);
-        Ok((params, need!(row, 2), row.get::<f64>(3)?))
+        let (stage, state): (i32, String) = (need!(row, 4), need!(row, 5));
+        Ok((params, row.get::<f64>(2)?, row.get::<f64>(3)?, stage, state))
     })?;
+    // A line of the chart, with what it is made of, takes less than 4 KB.
+    memory::check_available(rows.len() << 12)?;
+    // Scores of different stages are of different samples, and cannot be compared.
+    let last = rows.iter().filter(|(_, score, ..)| score.is_some()).map(|(.., stage, _)| *stage).max();
+    let judged = rows.iter().filter(|(.., stage, _)| Some(*stage) == last);
     let trials: Vec<(&serde_json::Value, f64, Option<f64>)> =
-        rows.iter().map(|(params, score, sd)| (params, *score, *sd)).collect();
-    let parameters = varying(trials.iter().map(|(params, ..)| *params));
+        judged.filter_map(|(params, score, sd, ..)| Some((params, (*score)?, *sd))).collect();
+    let parameters = varying(rows.iter().map(|(params, ..)| params));
+    let in_state = |name: &str| rows.iter().filter(|(.., state)| state == name).count();
+    let counts = [
+        (in_state("dropped"), "dropped after earlier stages"),
+        (in_state("failed"), "failed"),
+        (in_state("waiting"), "waiting"),
+    ];
+    let others = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let others: Vec<String> = others.collect();
+    let note = if others.is_empty() {
+        String::new()
+    } else {
+        format!("{} of {} trials are shown, {}", trials.len(), rows.len(), others.join(", "))
+    };
     let search = Search {
         title,
         more_is_better: metric == "ndcg",
@@ -61,6 +69,7 @@ pub fn search(number: Option<i64>) -> Result<Drawing, ReportError> {
             })
             .collect(),
         parameters,
+        note,
     };
     Ok(Box::new(move |canvas| ::chart::search(&search, canvas)))
 }

@@ -11,6 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 fixtures=$1
 folder=$2/browser
+rm -rf "$folder"
 mkdir -p "$folder"
 run() { psql -X -q -At -v ON_ERROR_STOP=1 -c "SET client_min_messages = warning" "$@"; }
 page() { run -d "$1" -c "SELECT $2"; }
@@ -47,7 +48,7 @@ for chart in rating_distribution ratings_by_month mean_rating_by_month ratings_b
     page browser_titles "chart_$chart(width => 360)" >"$folder/titles_$chart.svg"
 done
 
-for width in 280 400 900; do
+for width in 320 400 900; do
     "$3" "$folder/gallery" "$width"
     for chart in "$folder"/gallery/*.svg; do mv "$chart" "$folder/gallery_${width}_$(basename "$chart")"; done
 done

@@ -61,6 +61,10 @@ declare -A calls=(
     [graph_label_propagation]="SELECT sum(community * node_id) FROM graph_label_propagation('customers')"
     [graph_communities]="SELECT sum(size) FROM graph_communities('customers', titles => 1000)"
     [graph_store_communities]="SELECT communities FROM graph_store_communities('customers', partition => 'SELECT g AS node_id, g % 700 AS community FROM generate_series(1, 1500) g')"
+    [chart_ratings]="SELECT md5(chart_rating_distribution() || chart_ratings_by_month() || chart_rating_counts())"
+    [chart_factor_map]="SELECT md5(chart_factor_map('als'))"
+    [chart_network]="SELECT md5(chart_network('movies', top_n => 300))"
+    [netflix_report]="SELECT netflix_report(quality => false) LIKE '%</html>'"
     [drop_model]="SELECT version FROM drop_model('als', force => true)"
 )
 

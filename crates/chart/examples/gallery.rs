@@ -33,7 +33,13 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
         rmse,
         low: rmse - 0.001,
         high: rmse + 0.0012,
-        is_trained_on: model.starts_with('b'),
+        seen: if model.starts_with('b') {
+            Seen::Yes
+        } else if model.starts_with('s') {
+            Seen::Unknown
+        } else {
+            Seen::No
+        },
     };
     let models = vec![
         judged("als@1", 0.9114),
@@ -68,6 +74,7 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
         more_is_better: false,
         parameters: parameters.iter().map(|name| name.to_string()).collect(),
         trials,
+        note: String::new(),
     };
     let one = space(
         &["regularization"],
@@ -120,6 +127,14 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
         })
         .collect();
     let groups: Vec<Group> = (1..=8).map(|at| Group { name: format!("{at}: The Movie of {at}") }).collect();
+    let of = |models: &[Judged]| Comparison {
+        models: models.to_vec(),
+        which: "the deployed models".into(),
+        judged_by: "the probe".into(),
+        ratings: 1_408_395,
+        sample: None,
+        confidence: 0.95,
+    };
     let crowd: Vec<Judged> =
         (0..90).map(|at| judged(&format!("candidate {at}@1"), 0.9 + f64::from(at) / 900.0)).collect();
     let all_months: Vec<Slice> = (0..73)
@@ -143,15 +158,11 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
             .collect(),
     );
     vec![
-        (
-            "comparison_many",
-            320,
-            Box::new(move |canvas| comparison(&crowd, "the probe", 1_408_395, 0.95, canvas)),
-        ),
+        ("comparison_many", 320, Box::new(move |canvas| comparison(&of(&crowd), canvas))),
         (
             "error_slices_many",
             320,
-            Box::new(move |canvas| error_slices("als@1", "month", &all_months, canvas)),
+            Box::new(move |canvas| error_slices("als@1", "month", &all_months, None, canvas)),
         ),
         ("search_fine", 320, Box::new(move |canvas| search(&fine, canvas))),
         (
@@ -177,16 +188,12 @@ pub fn charts() -> Vec<(&'static str, i64, Box<dyn Fn(&Canvas) -> String>)> {
                 activity(&customers, &movies, canvas)
             }),
         ),
-        (
-            "comparison",
-            280,
-            Box::new(move |canvas| comparison(&models, "the probe", 1_408_395, 0.95, canvas)),
-        ),
+        ("comparison", 280, Box::new(move |canvas| comparison(&of(&models), canvas))),
         ("training_curve", 340, Box::new(move |canvas| training_curve("als@1", &curve, canvas))),
         (
             "error_slices",
             340,
-            Box::new(move |canvas| error_slices("als@1", "customer_ratings", &slices, canvas)),
+            Box::new(move |canvas| error_slices("als@1", "customer_ratings", &slices, None, canvas)),
         ),
         ("factor_map", 520, Box::new(move |canvas| factor_map("als@1", &map, [0.12, 0.07], canvas))),
         ("search_one", 340, Box::new(move |canvas| search(&one, canvas))),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use kuva::plot::ScatterPlot;
 use kuva::render::layout::{AxisLabelOverlap, ComputedLayout, Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::{Primitive, Scene, render_multiple};
+use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
 use kuva::render::theme::Theme as KuvaTheme;
 
 use crate::canvas::Theme;
-use crate::frame::TEXT_SIZE;
+use crate::frame::{TEXT_SIZE, label};
 use crate::ink::{self, Ink};
 use crate::{number, text};
 
@@ -73,6 +73,12 @@ impl Axis {
     /// The same axis with a tick at each multiple of `step`.
     pub fn every(self, step: f64) -> Axis {
         Axis { step: Some(step), ..self }
+    }
+
+    /// The same axis without ticks: [`Axes::label_x`] writes them.
+    pub fn bare(self) -> Axis {
+        let all = 10.0 * (self.to - self.from);
+        self.every(all).written(|_| String::new())
     }
 
     /// The same axis with ticks in another form.
@@ -171,6 +177,21 @@ impl Axes {
     /// Where a point of the data lies, in pixels.
     pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.computed.map_x(x), self.computed.map_y(y))
+    }
+
+    /// Writes ticks below the horizontal axis, as many as have room without touching each other or leaving the chart.
+    pub fn label_x(&mut self, theme: Theme, ticks: &[(f64, String)]) {
+        let (bottom, width) = (self.area().3, self.computed.width);
+        let mut free = 0.0;
+        for (at, text) in ticks {
+            let x = self.computed.map_x(*at);
+            let half = text::width(text, TEXT_SIZE) / 2.0;
+            if x - half > free && x + half < width {
+                self.scene.add(line(theme, ink::AXIS, (x, bottom), (x, bottom + 5.0), 1.0));
+                self.scene.add(label(theme, ink::TEXT, x, bottom + 18.0, text, TextAnchor::Middle));
+                free = x + half + 8.0;
+            }
+        }
     }
 
     /// The plot between the axes: left, top, right, bottom, in pixels.

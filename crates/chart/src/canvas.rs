@@ -65,7 +65,7 @@ pub struct Canvas {
 
 impl Canvas {
     /// The least width and height: what headings, axes and a plot need.
-    pub const LEAST: (u32, u32) = (280, 200);
+    pub const LEAST: (u32, u32) = (320, 240);
     /// The greatest width and height.
     pub const MOST: (u32, u32) = (4000, 4000);
 

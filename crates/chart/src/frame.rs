@@ -87,10 +87,26 @@ impl Frame {
         }
         let (theme, swatch, most) = (self.canvas.theme, TEXT_SIZE - 2.0, self.canvas.width - 2.0 * MARGIN);
         let (mut x, mut y) = (MARGIN, y + 6.0 + TEXT_SIZE);
-        for (ink, name) in &self.legend {
+        // A plot needs most of the height.
+        let lowest = (0.5 * self.canvas.height).max(y);
+        for (place, (ink, name)) in self.legend.iter().enumerate() {
             let name = text::shorten(name, TEXT_SIZE, (most - swatch - 6.0).min(320.0));
             let width = swatch + 6.0 + text::width(&name, TEXT_SIZE);
             if x > MARGIN && x + width > most + MARGIN {
+                if y + 1.5 * TEXT_SIZE > lowest {
+                    let more = format!("and {} more", self.legend.len() - place);
+                    let end = most + MARGIN - text::width(&more, TEXT_SIZE);
+                    y += if x > end { 1.5 * TEXT_SIZE } else { 0.0 };
+                    scene.add(label(
+                        theme,
+                        ink::MUTED,
+                        if x > end { MARGIN } else { x },
+                        y,
+                        &more,
+                        TextAnchor::Start,
+                    ));
+                    break;
+                }
                 (x, y) = (MARGIN, y + 1.5 * TEXT_SIZE);
             }
             scene.add(rectangle(theme, *ink, (x, y - swatch), (x + swatch, y)));

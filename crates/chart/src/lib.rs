@@ -32,10 +32,13 @@ mod search;
 mod text;
 
 pub use canvas::{Canvas, Error, Theme};
-pub use models::{Iteration, Judged, MapMovie, Slice, comparison, error_slices, factor_map, training_curve};
+pub use models::{
+    Comparison, Iteration, Judged, MapMovie, Seen, Slice, comparison, error_slices, factor_map, no_model,
+    no_test_set, training_curve,
+};
 pub use network::{Edge, Group, Node, network};
 pub use number::{grouped, percent, short};
 pub use ratings::{
     Count, Month, activity, by_month, by_weekday, distribution, mean_by_month, months, stars, weekdays,
 };
-pub use search::{Search, Trial, Value, search};
+pub use search::{Search, Trial, Value, no_search, search};

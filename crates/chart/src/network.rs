@@ -62,14 +62,16 @@ pub fn network(
         canvas: *canvas,
         title: heading.into(),
         subtitle: subtitle.into(),
-        description: format!("A network of {} nodes and {} edges", nodes.len(), edges.len()),
-        legend: legend.chain(others.then(|| (ink::OTHER, "others".into()))).collect(),
+        description: format!(
+            "A network of {} and {}",
+            count(nodes.len(), "node"),
+            count(edges.len(), "edge")
+        ),
+        legend: legend.chain(others.then(|| (ink::OTHER, "others, or none".into()))).collect(),
     };
     if nodes.is_empty() {
-        return frame.empty(
-            "There is no edge to draw.",
-            "SELECT * FROM graph_project_movies('movies'); makes a graph.",
-        );
+        return frame
+            .empty("There is no graph.", "To make one: SELECT * FROM graph_project_movies('movies');");
     }
     let theme = canvas.theme;
     frame.finish(|width, height| {
@@ -124,6 +126,10 @@ pub fn network(
         scene.elements.extend(halo(theme, texts));
         scene
     })
+}
+
+fn count(number: usize, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A function that scales values to a range of pixels; one value alone lies in its middle.

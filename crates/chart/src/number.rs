@@ -44,20 +44,23 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A parameter's value: at most four significant digits.
-pub fn parameter(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if size < 0.001 => {
-            let text = format!("{value:.2e}");
-            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
-        }
-        size if size < 1.0 => trimmed(value, 4),
-        size if size < 100.0 => trimmed(value, 2),
-        size if size < 10_000.0 => trimmed(value, 0),
-        _ => short(value),
+/// A parameter's value, with so many significant digits at most. A whole number has all of its digits.
+pub fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".into() } else { value.to_string() };
     }
+    let exponent = value.abs().log10().floor() as i32;
+    if !(-4..=14).contains(&exponent) {
+        let text = format!("{value:.*e}", (digits - 1) as usize);
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let mantissa = if mantissa.contains('.') {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            mantissa
+        };
+        return format!("{mantissa}e{exponent}");
+    }
+    trimmed(value, (digits - 1 - exponent).max(0) as usize)
 }
 
 /// A share as a percentage: `34 %`, `0.3 %`.
@@ -104,10 +107,18 @@ mod tests {
             (grouped(100_480_507), grouped(-1234), grouped(12)),
             ("100,480,507".into(), "-1,234".into(), "12".into())
         );
-        assert_eq!(
-            (parameter(0.045), parameter(1e-5), parameter(20.0)),
-            ("0.045".into(), "1e-5".into(), "20".into())
-        );
+        let cases = [
+            (0.045, "0.045"),
+            (1e-5, "1e-5"),
+            (20.0, "20"),
+            (0.00121, "0.00121"),
+            (20240101.0, "20240101"),
+            (1.001, "1.001"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(significant(value, 6), text);
+        }
+        assert_eq!(significant(0.123_456_789, 3), "0.123");
         assert_eq!(
             (percent(0.3359), percent(0.046), percent(0.0002)),
             ("34 %".into(), "4.6 %".into(), "0.02 %".into())

@@ -6,13 +6,13 @@ use kuva::plot::{BarPlot, LinePlot};
 use kuva::render::plots::Plot;
 use kuva::render::render::TextAnchor;
 
-use crate::axes::{Axes, Axis};
+use crate::axes::{Axes, Axis, disc};
 use crate::canvas::Canvas;
 use crate::frame::{Frame, TEXT_SIZE, label};
 use crate::{ink, number, text};
 
 /// What loads ratings.
-const LOAD: &str = "SELECT * FROM netflix_load('/data'); loads them.";
+const LOAD: &str = "To load some: SELECT * FROM netflix_load('/data');";
 const NO_RATINGS: &str = "There are no ratings.";
 
 /// How many ratings there are of each kind.
@@ -203,9 +203,19 @@ pub fn mean_by_month(months: &[Month], canvas: &Canvas) -> String {
     let theme = canvas.theme;
     frame.finish(|width, height| {
         let y = Axis::measure("stars", means.iter().map(|&(_, mean)| mean));
-        let line =
-            LinePlot::new().with_data(means).with_color(theme.color(ink::SERIES[0])).with_stroke_width(2.0);
-        Axes::draw(theme, width, height, time(months, width), y, vec![line.into()]).scene
+        // A line for each run of months that have ratings.
+        let runs: Vec<&[(f64, f64)]> = means.chunk_by(|one, other| other.0 - one.0 < 1.5).collect();
+        let line = |run: &&[(f64, f64)]| {
+            let line = LinePlot::new().with_data(run.to_vec());
+            line.with_color(theme.color(ink::SERIES[0])).with_stroke_width(2.0).into()
+        };
+        let mut axes =
+            Axes::draw(theme, width, height, time(months, width), y, runs.iter().map(line).collect());
+        for run in runs.iter().filter(|run| run.len() == 1) {
+            let at = axes.at(run[0].0, run[0].1);
+            axes.scene.add(disc(theme, ink::SERIES[0], at, 2.5));
+        }
+        axes.scene
     })
 }
 
@@ -213,18 +223,17 @@ pub fn mean_by_month(months: &[Month], canvas: &Canvas) -> String {
 /// is `(number of ratings, how many customers or movies have exactly so many)`.
 pub fn activity(customers: &[(i64, i64)], movies: &[(i64, i64)], canvas: &Canvas) -> String {
     let series = [("customers", at_least(customers)), ("movies", at_least(movies))];
-    let half =
-        |curve: &[(f64, f64)]| curve.iter().rev().find(|point| point.1 >= 0.5).map_or(0.0, |point| point.0);
-    let spoken = |(name, curve): &(&str, Vec<(f64, f64)>)| {
-        format!("half of the {name} have at least {} ratings", number::grouped(half(curve) as i64))
+    let spoken = |name, counts| {
+        format!("half of the {name} have at least {} ratings", number::grouped(median(counts)))
     };
     let mut frame = Frame {
         canvas: *canvas,
         title: "Ratings by customer and by movie".into(),
-        subtitle: "share with at least so many ratings".into(),
+        subtitle: "share that has at least this many ratings".into(),
         description: format!(
-            "Two falling lines: {}",
-            series.iter().map(spoken).collect::<Vec<_>>().join(", ")
+            "Two falling lines: {}, {}",
+            spoken("customers", customers),
+            spoken("movies", movies)
         ),
         legend: vec![],
     };
@@ -253,6 +262,23 @@ pub fn activity(customers: &[(i64, i64)], movies: &[(i64, i64)], canvas: &Canvas
         let y = Axis::numbers("share", least.min(0.1), 1.0).log().written(number::percent);
         Axes::draw(theme, width, height, x, y, plots).scene
     })
+}
+
+/// The number of ratings that half of the customers or movies have at least, of those that have any.
+fn median(counts: &[(i64, i64)]) -> i64 {
+    let mut counts: Vec<(i64, i64)> = counts.iter().copied().filter(|&(ratings, _)| ratings > 0).collect();
+    counts.sort_unstable();
+    let mut left: i64 = counts.iter().map(|&(_, number)| number).sum();
+    let half = (left + 1) / 2;
+    let mut median = 0;
+    for (ratings, number) in counts {
+        if left < half {
+            break;
+        }
+        median = ratings;
+        left -= number;
+    }
+    median
 }
 
 /// The share that has at least so many ratings, at about 150 points that are equally far from each other on a logarithmic axis.

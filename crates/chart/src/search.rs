@@ -19,7 +19,7 @@ pub enum Value {
 impl Value {
     fn written(&self) -> String {
         match self {
-            Value::Number(value) => number::parameter(*value),
+            Value::Number(value) => number::significant(*value, 6),
             Value::Text(text) => text::clean(text),
         }
     }
@@ -49,6 +49,36 @@ pub struct Search {
     pub parameters: Vec<String>,
     /// The trials that were judged alike.
     pub trials: Vec<Trial>,
+    /// What is to be said of other trials; may be empty.
+    pub note: String,
+}
+
+/// The scores of some trials.
+struct Scores {
+    least: f64,
+    most: f64,
+    more_is_better: bool,
+}
+
+impl Scores {
+    fn of(search: &Search) -> Scores {
+        let scores = || search.trials.iter().map(|trial| trial.score);
+        let (least, most) =
+            (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
+        Scores { least, most, more_is_better: search.more_is_better }
+    }
+
+    /// Where a score lies between the worst one, 0, and the best one, 1.
+    fn goodness(&self, score: f64) -> f64 {
+        let Scores { least, most, more_is_better } = *self;
+        let share = if most > least { (score - least) / (most - least) } else { 1.0 };
+        if more_is_better || most == least { share } else { 1.0 - share }
+    }
+
+    /// How many decimals tell scores apart.
+    fn decimals(&self) -> usize {
+        (number::decimals(self.most - self.least) + 1).min(5)
+    }
 }
 
 impl Search {
@@ -62,28 +92,12 @@ impl Search {
         }
     }
 
-    /// Where a score lies between the worst one, 0, and the best one, 1.
-    fn goodness(&self, score: f64) -> f64 {
-        let scores = || self.trials.iter().map(|trial| trial.score);
-        let (least, most) =
-            (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
-        let share = if most > least { (score - least) / (most - least) } else { 1.0 };
-        if self.more_is_better || most == least { share } else { 1.0 - share }
-    }
-
     /// Whether the points of two parameters fill a heat map, for which the chart has room.
     fn is_grid(&self, canvas: &Canvas) -> bool {
         let (columns, rows) = (self.values(0).len(), self.values(1).len());
         let fits =
             20.0 * columns as f64 <= canvas.width - 100.0 && 16.0 * rows as f64 <= canvas.height - 120.0;
         fits && columns * rows <= 2 * self.trials.len()
-    }
-
-    /// How many decimals tell its scores apart.
-    fn decimals(&self) -> usize {
-        let scores = || self.trials.iter().map(|trial| trial.score);
-        let length = scores().fold(f64::NEG_INFINITY, f64::max) - scores().fold(f64::INFINITY, f64::min);
-        (number::decimals(length) + 1).min(5)
     }
 
     /// The different values of a parameter, in ascending order; texts after numbers.
@@ -100,9 +114,9 @@ impl Search {
         values
     }
 
-    /// A function that says where a value lies on an axis from 0 to 1, and the values that have ticks there. Numbers that span more than
-    /// a factor of 20 are on a logarithmic scale.
-    fn scale(&self, parameter: usize) -> (impl Fn(&Value) -> f64, Vec<Value>) {
+    /// A function that says where a value lies on an axis from 0 to 1, and the ticks there. Numbers that span more than a factor of 20 are
+    /// on a logarithmic scale.
+    fn scale(&self, parameter: usize) -> (impl Fn(&Value) -> f64, Vec<(f64, String)>) {
         let values = self.values(parameter);
         let numbers: Option<Vec<f64>> = values
             .iter()
@@ -112,13 +126,21 @@ impl Search {
             .and_then(|numbers| Some((*numbers.first()?, *numbers.last()?)))
             .filter(|(from, to)| from < to);
         let is_log = ends.is_some_and(|(from, to)| from > 0.0 && to / from > 20.0);
-        let ticks = match ends {
-            Some((from, to)) if values.len() > 8 => {
+        // Few values have a tick each. Many have ticks at equal distances.
+        let between = ends.filter(|_| values.len() > 8);
+        let tick_values: Vec<f64> = match between {
+            Some((from, to)) => {
                 let tick =
                     |at: f64| if is_log { from * (to / from).powf(at) } else { from + at * (to - from) };
-                (0..5).map(|at| Value::Number(tick(f64::from(at) / 4.0))).collect()
+                (0..5).map(|at| tick(f64::from(at) / 4.0)).collect()
             }
-            _ => values.clone(),
+            None => Vec::new(),
+        };
+        let written: Vec<(Value, String)> = match between {
+            Some(_) => {
+                tick_values.iter().map(|&at| (Value::Number(at), number::significant(at, 3))).collect()
+            }
+            None => values.iter().map(|value| (value.clone(), value.written())).collect(),
         };
         let place = move |value: &Value| match (value, ends) {
             (Value::Number(value), Some((from, to))) if is_log => (value / from).ln() / (to / from).ln(),
@@ -128,8 +150,19 @@ impl Search {
                 values.iter().position(|other| other == value).unwrap_or(0) as f64 / (values.len() - 1) as f64
             }
         };
+        let ticks = written.into_iter().map(|(value, text)| (place(&value), text)).collect();
         (place, ticks)
     }
+}
+
+/// The chart of a search, if there is no search.
+pub fn no_search(canvas: &Canvas) -> String {
+    let title = "Search for the best parameters".into();
+    let (subtitle, description, legend) = (String::new(), String::new(), vec![]);
+    Frame { canvas: *canvas, title, subtitle, description, legend }.empty(
+        "There is no search.",
+        "To make one: SELECT * FROM grid_search('als', '{\"factors\": [10, 20, 50]}');",
+    )
 }
 
 /// The scores of a search.
@@ -142,18 +175,21 @@ pub fn search(search: &Search, canvas: &Canvas) -> String {
             .map(|(name, value)| format!("{name} {}", value.written()));
         format!("best: {} {:.4} with {}", search.metric, best.score, values.collect::<Vec<_>>().join(", "))
     });
+    let note = if search.note.is_empty() { String::new() } else { format!("; {}", search.note) };
+    let best = best.unwrap_or_default() + &note;
     let frame = Frame {
         canvas: *canvas,
         title: search.title.clone(),
-        subtitle: best.clone().unwrap_or_default(),
-        description: format!("{} trials; {}", search.trials.len(), best.unwrap_or_default()),
+        subtitle: best.clone(),
+        description: format!("{} trials; {best}", search.trials.len()),
         legend: vec![],
     };
     if search.trials.is_empty() {
-        return frame.empty("No trial of this search was judged yet.", "");
+        let message = format!("No trial of this search was judged yet{note}.");
+        return frame.empty(&message, "The view searches shows how far it is.");
     }
     match search.parameters.len() {
-        0 => frame.empty("All trials of this search have the same parameters.", ""),
+        0 => frame.empty("This search has only one point, so there is nothing to compare.", ""),
         1 => by_one(search, frame),
         2 if search.is_grid(canvas) => heat_map(search, frame),
         _ => parallel(search, frame),
@@ -170,26 +206,19 @@ fn by_one(search: &Search, frame: Frame) -> String {
         let ends = trials
             .iter()
             .flat_map(|trial| [trial.score - trial.sd.unwrap_or(0.0), trial.score + trial.sd.unwrap_or(0.0)]);
-        let y = Axis::measure(&format!("{}, mean and standard deviation", search.metric), ends);
+        let has_sd = trials.iter().any(|trial| trial.sd.is_some());
+        let kind = if has_sd { ", mean and standard deviation" } else { "" };
+        let y = Axis::measure(&format!("{}{kind}", search.metric), ends);
         // The values stand at their places on an axis of our own, because they may be texts.
-        let x = Axis::numbers(&search.parameters[0], -0.06, 1.06).every(10.0).written(|_| String::new());
+        let x = Axis::numbers(&search.parameters[0], -0.06, 1.06).bare();
         let mut axes = Axes::draw(theme, width, height, x, y, vec![]);
-        let bottom = axes.area().3;
-        let mut free = f64::NEG_INFINITY;
-        for tick in &ticks {
-            let (x, text) = (axes.at(place(tick), 0.0).0, tick.written());
-            let half = text::width(&text, TEXT_SIZE) / 2.0;
-            axes.scene.add(line(theme, ink::AXIS, (x, bottom), (x, bottom + 5.0), 1.0));
-            if x - half > free {
-                axes.scene.add(label(theme, ink::TEXT, x, bottom + 18.0, &text, TextAnchor::Middle));
-                free = x + half + 6.0;
-            }
-        }
+        axes.label_x(theme, &ticks);
         let points: Vec<(f64, f64)> =
             trials.iter().map(|trial| axes.at(place(&trial.values[0]), trial.score)).collect();
         for pair in points.windows(2) {
             axes.scene.add(line(theme, ink::SERIES[0], pair[0], pair[1], 2.0));
         }
+        let best = search.best();
         for (trial, &(x, y)) in trials.iter().zip(&points) {
             if let Some(sd) = trial.sd {
                 let (low, high) = (axes.at(0.0, trial.score - sd).1, axes.at(0.0, trial.score + sd).1);
@@ -201,7 +230,7 @@ fn by_one(search: &Search, frame: Frame) -> String {
                     axes.scene.add(line(theme, ink::SERIES[0], from, to, 1.5));
                 }
             }
-            let is_best = search.best() == Some(trial);
+            let is_best = best == Some(trial);
             axes.scene.add(disc(
                 theme,
                 ink::SERIES[usize::from(is_best)],
@@ -224,7 +253,7 @@ fn heat_map(search: &Search, frame: Frame) -> String {
         let x = Axis::categories(&search.parameters[0], names(&columns));
         let y = Axis::categories(&search.parameters[1], names(&rows));
         let mut axes = Axes::draw(theme, width, height, x, y, vec![]);
-        let best = search.best();
+        let (best, scores) = (search.best(), Scores::of(search));
         let mut outline = None;
         for trial in &search.trials {
             let place = |values: &[Value], value: &Value| {
@@ -233,7 +262,7 @@ fn heat_map(search: &Search, frame: Frame) -> String {
             let (column, row) = (place(&columns, &trial.values[0]), place(&rows, &trial.values[1]));
             let ((left, top), (right, bottom)) =
                 (axes.at(column - 0.5, row + 0.5), axes.at(column + 0.5, row - 0.5));
-            let (fill, ink) = ink::viridis(search.goodness(trial.score));
+            let (fill, ink) = ink::viridis(scores.goodness(trial.score));
             let cell = |fill: &str, stroke: &str, by: f64, border: f64| Primitive::Rect {
                 x: left + by,
                 y: top + by,
@@ -248,7 +277,7 @@ fn heat_map(search: &Search, frame: Frame) -> String {
             if best == Some(trial) {
                 outline = Some(cell("none", theme.color(ink::SERIES[1]), 2.0, 3.0));
             }
-            let score = format!("{:.*}", search.decimals(), trial.score);
+            let score = format!("{:.*}", scores.decimals(), trial.score);
             if text::width(&score, TEXT_SIZE) < right - left - 4.0 && bottom - top > 1.3 * TEXT_SIZE {
                 let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0 + 0.35 * TEXT_SIZE);
                 let Primitive::Text { x, y, content, size, anchor, rotate, bold, .. } =
@@ -284,7 +313,8 @@ fn parallel(search: &Search, mut frame: Frame) -> String {
     ];
     let score = search.parameters.len();
     let mut trials: Vec<&Trial> = search.trials.iter().collect();
-    trials.sort_by(|one, other| search.goodness(one.score).total_cmp(&search.goodness(other.score)));
+    let scores = Scores::of(search);
+    trials.sort_by(|one, other| scores.goodness(one.score).total_cmp(&scores.goodness(other.score)));
     frame.finish(|width, height| {
         let mut scene = Scene::new(width, height);
         let (side, top, bottom) = (0.09 * width, 34.0, height - 16.0);
@@ -299,7 +329,7 @@ fn parallel(search: &Search, mut frame: Frame) -> String {
             };
             let heights = trial.values.iter().zip(&scales).map(|(value, (at, _))| y(at(value)));
             let points: Vec<(f64, f64)> = heights
-                .chain([y(search.goodness(trial.score))])
+                .chain([y(scores.goodness(trial.score))])
                 .enumerate()
                 .map(|(axis, y)| (x(axis), y))
                 .collect();
@@ -331,11 +361,11 @@ fn parallel(search: &Search, mut frame: Frame) -> String {
             };
             texts.push(label(theme, ink::TEXT, at, 14.0, &name, anchor));
             let ticks: Vec<(f64, String)> = match scales.get(axis) {
-                Some((place, ticks)) => ticks.iter().map(|tick| (place(tick), tick.written())).collect(),
+                Some((_, ticks)) => ticks.clone(),
                 None => [trials.first(), trials.last()]
                     .into_iter()
                     .flatten()
-                    .map(|trial| (search.goodness(trial.score), format!("{:.4}", trial.score)))
+                    .map(|trial| (scores.goodness(trial.score), format!("{:.4}", trial.score)))
                     .collect(),
             };
             let mut taken: Vec<f64> = Vec::new();

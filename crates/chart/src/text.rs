@@ -22,7 +22,11 @@ pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(hundredths).sum::<u32>() as f64 / 100.0 * size
 }
 
-/// A text without the characters that XML forbids, on one line. A direction that it changes ends with it.
+/// The most characters of a text. Only a title that was made to do harm has more: for example one of marks without width.
+const MOST: usize = 500;
+
+/// A text without control characters and without characters that change the direction of what follows, on one line. A text of more than
+/// 500 characters is cut, with an ellipsis at its end.
 pub fn clean(text: &str) -> String {
     let allowed = |character: char| match character {
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => Some(' '),
@@ -31,7 +35,8 @@ pub fn clean(text: &str) -> String {
         '\u{fffe}' | '\u{ffff}' => Some('\u{fffd}'),
         other => Some(other),
     };
-    let text: String = text.chars().filter_map(allowed).collect();
+    let ellipsis = if text.chars().nth(MOST).is_some() { "\u{2026}" } else { "" };
+    let text: String = text.chars().take(MOST).filter_map(allowed).chain(ellipsis.chars()).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -59,7 +64,7 @@ pub fn shorten(text: &str, size: f64, most: f64) -> String {
 /// The lines of a clean text, none wider than so many pixels, and at most so many. The last one is cut if there are more.
 pub fn wrap(text: &str, size: f64, most: f64, lines: usize) -> Vec<String> {
     let mut wrapped: Vec<String> = Vec::new();
-    for word in clean(text).split(' ') {
+    for word in clean(text).split(' ').filter(|word| !word.is_empty()) {
         let is_last = wrapped.len() == lines;
         match wrapped.last_mut() {
             Some(line) if is_last || width(&format!("{line} {word}"), size) <= most => {
@@ -102,5 +107,6 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines.iter().all(|line| width(line, 10.0) <= 60.0));
         assert_eq!(ascii("Caf\u{e9}"), "Caf&#xE9;");
+        assert_eq!(clean(&"\u{301}".repeat(100_000)).chars().count(), MOST + 1);
     }
 }

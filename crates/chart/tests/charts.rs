@@ -53,7 +53,7 @@ fn check(svg: &str, canvas: (i64, i64)) -> Vec<String> {
 
 #[test]
 fn charts_are_documents_of_any_size() {
-    let sizes = [(280, 200), (340, 320), (760, 400), (4000, 4000)];
+    let sizes = [(320, 240), (340, 320), (760, 400), (4000, 4000)];
     for (name, _, draw) in gallery::charts() {
         for (width, height) in sizes {
             let canvas = Canvas::new(width, height, Theme::Auto).unwrap();
@@ -99,8 +99,8 @@ fn the_themes_have_a_colour_for_each_other() {
 #[test]
 fn sizes_and_themes_are_checked() {
     assert_eq!(
-        Canvas::new(279, 400, Theme::Auto).unwrap_err().to_string(),
-        "width must be from 280 to 4000 pixels, not 279"
+        Canvas::new(319, 400, Theme::Auto).unwrap_err().to_string(),
+        "width must be from 320 to 4000 pixels, not 319"
     );
     assert!(Canvas::new(400, 4001, Theme::Auto).is_err());
     assert_eq!(Theme::named("blue"), Err(Error::Theme("blue".into())));
@@ -130,11 +130,12 @@ proptest! {
         counts in prop::collection::vec((1i64..6, 0i64..2_000_000_000), 0..6),
         trials in prop::collection::vec((0.0f64..1e6, names(), any::<bool>(), 0.0f64..4.0, prop::option::of(0.0f64..1.0)), 0..20),
         parameters in 0usize..4,
-        size in (280i64..1200, 200i64..900),
+        size in (320i64..1200, 240i64..900),
     ) {
         let canvas = Canvas::new(size.0, size.1, Theme::Auto).unwrap();
-        let judged: Vec<Judged> = models.iter().map(|(model, rmse, width, is_trained_on)| Judged { model: model.clone(), rmse: *rmse, low: rmse - width, high: rmse + width, is_trained_on: *is_trained_on }).collect();
-        check(&comparison(&judged, "the probe", 10, 0.95, &canvas), size);
+        let judged: Vec<Judged> = models.iter().map(|(model, rmse, width, is_trained_on)| Judged { model: model.clone(), rmse: *rmse, low: rmse - width, high: rmse + width, seen: if *is_trained_on { Seen::Yes } else { Seen::Unknown }, }).collect();
+        let judged = Comparison { models: judged, which: "all".into(), judged_by: "the probe".into(), ratings: 10, sample: Some(0.3), confidence: 0.95 };
+        check(&comparison(&judged, &canvas), size);
         let edges: Vec<Edge> = (1..nodes.len()).map(|to| Edge { from: to / 2, to, weight: to as f64 }).collect();
         let groups: Vec<Group> = nodes.iter().take(9).map(|node| Group { name: node.0.clone() }).collect();
         let graph: Vec<Node> = nodes.iter().map(|(label, x, y, size, group)| Node { label: label.clone(), x: *x, y: *y, size: *size, group: *group }).collect();
@@ -142,7 +143,7 @@ proptest! {
         let map: Vec<MapMovie> = nodes.iter().map(|(label, x, y, ..)| MapMovie { label: label.clone(), x: *x, y: *y, ratings: 3 }).collect();
         check(&factor_map("model", &map, [0.3, 0.2], &canvas), size);
         let slices: Vec<Slice> = slices.iter().map(|(name, n, rmse)| Slice { name: name.clone(), n: *n, rmse: *rmse }).collect();
-        check(&error_slices("model", "rating", &slices, &canvas), size);
+        check(&error_slices("model", "rating", &slices, None, &canvas), size);
         check(&distribution(&counts, &canvas), size);
         let trials = trials.iter().map(|(number, text, is_text, score, sd)| Trial {
             values: (0..parameters).map(|at| if *is_text && at == 1 { Value::Text(text.clone()) } else { Value::Number(number / (at + 1) as f64) }).collect(),
@@ -150,13 +151,13 @@ proptest! {
             sd: *sd,
         }).collect();
         let parameters = (0..parameters).map(|at| format!("parameter {at}")).collect();
-        check(&search(&Search { title: "Search".into(), metric: "RMSE".into(), more_is_better: false, parameters, trials }, &canvas), size);
+        check(&search(&Search { title: "Search".into(), metric: "RMSE".into(), more_is_better: false, parameters, trials, note: String::new() }, &canvas), size);
     }
 
     #[test]
     fn any_months_make_a_document(
         months in prop::collection::vec((1990i32..2030, 1i32..13, 1i32..8, 1i32..6, 1i64..1_000_000), 0..40),
-        size in (280i64..1200, 200i64..900),
+        size in (320i64..1200, 240i64..900),
     ) {
         let canvas = Canvas::new(size.0, size.1, Theme::Auto).unwrap();
         let counts: Vec<Count> = months.iter().map(|&(year, month, day_of_week, stars, count)| Count { year, month, day_of_week, stars, count }).collect();
@@ -197,6 +198,7 @@ fn charts_say_what_the_data_say() {
         more_is_better,
         parameters: vec!["factors".into()],
         trials: vec![trial(10.0, 0.3), trial(20.0, 0.5)],
+        note: String::new(),
     };
     assert!(search(&of(true), &canvas).contains("best: NDCG 0.5000 with factors 20"));
     assert!(search(&of(false), &canvas).contains("best: NDCG 0.3000 with factors 10"));
