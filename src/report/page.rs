@@ -6,6 +6,7 @@ use ::chart::page::Column::{Long, Number, Text};
 use ::chart::page::{Cell, Chart, Column, Part, Report, Section, Table, WIDTHS};
 use ::chart::{Canvas, Seen, Theme, grouped};
 use pgrx::datum::DatumWithOid;
+use pgrx::spi::SpiHeapTupleData;
 
 use super::error::ReportError;
 use super::models::need;
@@ -48,11 +49,7 @@ impl Asked {
         arguments: &[DatumWithOid<'_>],
         columns: usize,
     ) -> Result<Vec<Vec<Cell>>, pg::Error> {
-        self.ask(query, || {
-            query::select(Snapshot::Statement, query, arguments, |row| {
-                (1..=columns).map(|column| Ok(row.get::<String>(column)?.into())).collect()
-            })
-        })
+        self.ask(query, || query::select(Snapshot::Statement, query, arguments, |row| cells(&row, columns)))
     }
 
     /// The same, if two arrays follow the texts: they become a cell, of texts from the data and of the notes beside them.
@@ -62,21 +59,26 @@ impl Asked {
         arguments: &[DatumWithOid<'_>],
         columns: usize,
     ) -> Result<Vec<Vec<Cell>>, pg::Error> {
-        self.ask(query, || {
+        let mut lists: Vec<Cell> = Vec::new();
+        let mut rows = self.ask(query, || {
             query::select(Snapshot::Statement, query, arguments, |row| {
-                let mut cells: Vec<Cell> = (1..=columns)
-                    .map(|column| Ok(row.get::<String>(column)?.into()))
-                    .collect::<Result<_, pg::Error>>()?;
                 let texts = row.get::<Vec<String>>(columns + 1)?.unwrap_or_default();
                 let notes = row.get::<Vec<String>>(columns + 2)?.unwrap_or_default();
                 let none = std::iter::repeat(String::new());
                 let list: Vec<(String, String)> =
                     texts.into_iter().zip(notes.into_iter().chain(none)).collect();
-                cells.push(if list.is_empty() { Cell::Unknown } else { Cell::List(list) });
-                Ok(cells)
+                lists.push(if list.is_empty() { Cell::Unknown } else { Cell::List(list) });
+                cells(&row, columns)
             })
-        })
+        })?;
+        rows.iter_mut().zip(lists).for_each(|(row, list)| row.push(list));
+        Ok(rows)
     }
+}
+
+/// The first columns of a row, which are texts.
+fn cells(row: &SpiHeapTupleData<'_>, columns: usize) -> Result<Vec<Cell>, pg::Error> {
+    (1..=columns).map(|column| Ok(row.get::<String>(column)?.into())).collect()
 }
 
 /// A chart over the whole width of the page.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use kuva::plot::ScatterPlot;
 use kuva::render::layout::{AxisLabelOverlap, ComputedLayout, Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::{Primitive, Scene, TextAnchor, render_multiple};
+use kuva::render::render::{Scene, TextAnchor, render_multiple};
 use kuva::render::theme::Theme as KuvaTheme;
 
 use crate::canvas::Theme;
-use crate::frame::{TEXT_SIZE, label};
-use crate::ink::{self, Ink};
+use crate::ink;
+use crate::shapes::{TEXT_SIZE, label, line};
 use crate::{number, text};
 
 /// Writes a tick, for a value and the decimals that tell the ticks apart.
@@ -200,40 +200,6 @@ impl Axes {
             &self.computed;
         (*margin_left, *margin_top, width - margin_right, height - margin_bottom)
     }
-}
-
-/// A line between two points, in pixels.
-pub fn line(theme: Theme, ink: Ink, from: (f64, f64), to: (f64, f64), width: f64) -> Primitive {
-    let stroke = theme.color(ink).into();
-    Primitive::Line {
-        x1: from.0,
-        y1: from.1,
-        x2: to.0,
-        y2: to.1,
-        stroke,
-        stroke_width: width,
-        stroke_dasharray: None,
-    }
-}
-
-/// A filled rectangle between two corners, in pixels.
-pub fn rectangle(theme: Theme, ink: Ink, (left, top): (f64, f64), (right, bottom): (f64, f64)) -> Primitive {
-    Primitive::Rect {
-        x: left,
-        y: top,
-        width: (right - left).max(0.0),
-        height: (bottom - top).max(0.0),
-        fill: theme.color(ink).into(),
-        stroke: None,
-        stroke_width: None,
-        opacity: None,
-    }
-}
-
-/// A disc with a border in the colour of the background.
-pub fn disc(theme: Theme, ink: Ink, (cx, cy): (f64, f64), r: f64) -> Primitive {
-    let (fill, stroke) = (theme.color(ink).into(), Some(theme.color(ink::BACKGROUND).into()));
-    Primitive::Circle { cx, cy, r, fill, fill_opacity: None, stroke, stroke_width: Some(1.0) }
 }
 
 fn colors(theme: Theme) -> KuvaTheme {

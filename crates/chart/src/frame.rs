@@ -3,9 +3,9 @@
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use crate::axes::rectangle;
 use crate::canvas::{Canvas, Theme};
 use crate::ink::{self, Ink};
+use crate::shapes::{TEXT_SIZE, label, rectangle};
 use crate::text;
 
 /// The fonts of a chart: those that the reader's system uses for its own texts.
@@ -13,8 +13,6 @@ const FONTS: &str = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue,
 
 const MARGIN: f64 = 12.0;
 const TITLE_SIZE: f64 = 16.0;
-/// The size of all other texts.
-pub const TEXT_SIZE: f64 = 12.0;
 
 /// The headings and the legend of a chart.
 pub struct Frame {
@@ -158,22 +156,6 @@ fn heading(theme: Theme, x: f64, y: f64, content: &str, size: f64, bold: bool) -
         bold,
         color: Some(theme.color(ink).into()),
     }
-}
-
-/// A text in the plot.
-pub fn label(theme: Theme, ink: Ink, x: f64, y: f64, content: &str, anchor: TextAnchor) -> Primitive {
-    let color = Some(theme.color(ink).into());
-    let content = text::literal(content);
-    Primitive::Text { x, y, content, size: TEXT_SIZE as u32, anchor, rotate: None, bold: false, color }
-}
-
-/// Labels over lines and points: a border in the colour of the background makes them readable.
-pub fn halo(theme: Theme, texts: impl IntoIterator<Item = Primitive>) -> Vec<Primitive> {
-    let border = theme.color(ink::BACKGROUND);
-    let attributes =
-        format!("stroke=\"{border}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"");
-    let start = Primitive::GroupStart { transform: None, title: None, extra_attrs: Some(attributes) };
-    [start].into_iter().chain(texts).chain([Primitive::GroupEnd]).collect()
 }
 
 fn escape(text: &str) -> String {

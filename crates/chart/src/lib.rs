@@ -15,6 +15,7 @@
 //! - `canvas.rs`: size and theme; `ink.rs`: the colours of both themes.
 //! - `ratings.rs`, `models.rs`, `search.rs`, `network.rs`: the charts, by what they show.
 //! - `axes.rs`: kuva's axes and plots inside the frame. `frame.rs`: the SVG element, headings and legend.
+//! - `shapes.rs`: lines, discs and texts in the colours of a theme.
 //! - `labels.rs`: where labels go, so that none overlaps another. `text.rs`, `number.rs`: what is written.
 //! - `page.rs`: the report.
 
@@ -29,6 +30,7 @@ mod number;
 pub mod page;
 mod ratings;
 mod search;
+mod shapes;
 mod text;
 
 pub use canvas::{Canvas, Error, Theme};

@@ -4,10 +4,11 @@ use kuva::plot::{BarPlot, LinePlot};
 use kuva::render::plots::Plot;
 use kuva::render::render::TextAnchor;
 
-use crate::axes::{Axes, Axis, disc, line, rectangle};
+use crate::axes::{Axes, Axis};
 use crate::canvas::Canvas;
-use crate::frame::{Frame, TEXT_SIZE, halo, label};
+use crate::frame::Frame;
 use crate::labels::{self, Point};
+use crate::shapes::{TEXT_SIZE, disc, halo, label, line, rectangle};
 use crate::{ink, number, text};
 
 /// What trains a model.

@@ -2,11 +2,11 @@
 
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use crate::axes::disc;
 use crate::canvas::Canvas;
-use crate::frame::{Frame, TEXT_SIZE, halo, label};
+use crate::frame::Frame;
 use crate::ink::{self, Ink};
 use crate::labels::{self, Point};
+use crate::shapes::{TEXT_SIZE, disc, halo, label, line};
 use crate::text;
 
 /// A node.
@@ -108,7 +108,7 @@ pub fn network(
                 title: None,
                 extra_attrs: Some("opacity=\"0.35\"".into()),
             });
-            scene.add(crate::axes::line(theme, stroke, from, to, width));
+            scene.add(line(theme, stroke, from, to, width));
             scene.add(Primitive::GroupEnd);
         }
         // Small nodes over large ones.

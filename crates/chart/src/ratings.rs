@@ -6,9 +6,10 @@ use kuva::plot::{BarPlot, LinePlot};
 use kuva::render::plots::Plot;
 use kuva::render::render::TextAnchor;
 
-use crate::axes::{Axes, Axis, disc};
+use crate::axes::{Axes, Axis};
 use crate::canvas::Canvas;
-use crate::frame::{Frame, TEXT_SIZE, label};
+use crate::frame::Frame;
+use crate::shapes::{TEXT_SIZE, disc, label};
 use crate::{ink, number, text};
 
 /// What loads ratings.

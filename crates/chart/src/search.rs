@@ -2,9 +2,10 @@
 
 use kuva::render::render::{Primitive, Scene, TextAnchor};
 
-use crate::axes::{Axes, Axis, disc, line};
+use crate::axes::{Axes, Axis};
 use crate::canvas::Canvas;
-use crate::frame::{Frame, TEXT_SIZE, halo, label};
+use crate::frame::Frame;
+use crate::shapes::{TEXT_SIZE, disc, halo, label, line};
 use crate::{ink, number, text};
 
 /// A parameter's value.
