@@ -221,7 +221,7 @@ impl Part {
             Part::Charts(charts) => html! { div class="pair" { @for chart in charts { (chart.markup()) } } },
             Part::Table(table) => table.markup(),
             Part::Missing { message, statement } => html! {
-                p class="missing" { (data(message)) @if !statement.is_empty() { " " code { (text::clean(statement)) } } }
+                p class="missing" { (data(message)) @if !statement.is_empty() { " " code { (text::one_line(statement)) } } }
             },
         }
     }
@@ -258,7 +258,7 @@ impl Table {
                                                 @if place > 0 { "; " }
                                                 (data(item)) @if !note.is_empty() { " " (note) }
                                             },
-                                            Cell::Code(code) => code { (text::clean(code)) },
+                                            Cell::Code(code) => code { (text::one_line(code)) },
                                             Cell::Unknown => "\u{2013}",
                                         }
                                     }

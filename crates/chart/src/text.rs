@@ -28,6 +28,14 @@ const MOST: usize = 500;
 /// A text without control characters and without characters that change the direction of what follows, on one line. A text of more than
 /// 500 characters is cut, with an ellipsis at its end.
 pub fn clean(text: &str) -> String {
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => one_line(&text[..end]) + "\u{2026}",
+        None => one_line(text),
+    }
+}
+
+/// The same without a limit, for texts of our own.
+pub fn one_line(text: &str) -> String {
     let allowed = |character: char| match character {
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => Some(' '),
         // These would turn around what follows them.
@@ -35,8 +43,7 @@ pub fn clean(text: &str) -> String {
         '\u{fffe}' | '\u{ffff}' => Some('\u{fffd}'),
         other => Some(other),
     };
-    let ellipsis = if text.chars().nth(MOST).is_some() { "\u{2026}" } else { "" };
-    let text: String = text.chars().take(MOST).filter_map(allowed).chain(ellipsis.chars()).collect();
+    let text: String = text.chars().filter_map(allowed).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
