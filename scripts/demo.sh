@@ -86,7 +86,7 @@ write_report() {
     # First into another file, so that an interrupted report does not replace an earlier one.
     connect -d "$(database)" -v ON_ERROR_STOP=1 -q -At -c "SELECT netflix_report()" >"$demo/report.html.new"
     mv "$demo/report.html.new" "$demo/report.html"
-    say "the report: open file://$demo/report.html in a browser"
+    printf '\nThe report: open file://%s in a browser\n' "$demo/report.html"
 }
 
 # Finds the demo's cluster, for commands that install nothing.
