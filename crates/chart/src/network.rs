@@ -7,7 +7,7 @@ use crate::frame::Frame;
 use crate::ink::{self, Ink};
 use crate::labels::{self, Point};
 use crate::shapes::{TEXT_SIZE, disc, halo, label, line};
-use crate::text;
+use crate::{number, text};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,8 +64,8 @@ pub fn network(
         subtitle: subtitle.into(),
         description: format!(
             "A network of {} and {}",
-            count(nodes.len(), "node"),
-            count(edges.len(), "edge")
+            number::counted(nodes.len(), "node"),
+            number::counted(edges.len(), "edge")
         ),
         legend: legend.chain(others.then(|| (ink::OTHER, "others, or none".into()))).collect(),
     };
@@ -126,10 +126,6 @@ pub fn network(
         scene.elements.extend(halo(theme, texts));
         scene
     })
-}
-
-fn count(number: usize, name: &str) -> String {
-    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A function that scales values to a range of pixels; one value alone lies in its middle.

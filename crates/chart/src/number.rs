@@ -33,6 +33,11 @@ pub fn trimmed(value: f64, decimals: usize) -> String {
     text.into()
 }
 
+/// A number of things: `1 edge`, `2 edges`.
+pub fn counted(number: usize, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A number with exactly so many decimals.
 pub fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");

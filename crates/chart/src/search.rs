@@ -182,7 +182,7 @@ pub fn search(search: &Search, canvas: &Canvas) -> String {
         canvas: *canvas,
         title: search.title.clone(),
         subtitle: best.clone(),
-        description: format!("{} trials; {best}", search.trials.len()),
+        description: format!("{}; {best}", number::counted(search.trials.len(), "trial")),
         legend: vec![],
     };
     if search.trials.is_empty() {
